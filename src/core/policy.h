@@ -1,0 +1,151 @@
+/*
+ * The policy language: text -> struct policy, and back.
+ *
+ * A policy is rules separated by ';' or newlines; a rule is a mode and conditions, all of which
+ * must hold; the first rule that matches decides (see decide.h). Two dialects share the grammar:
+ * LINGER_MODE speaks of teardown, LINGER_REUSEADDR and LINGER_REUSEPORT of a switch.
+ */
+#ifndef LINGER_POLICY_H
+#define LINGER_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "text.h"
+
+/* Limits. Beyond each of them a policy is refused, never cut. */
+#define POLICY_TEXT_MAX 16384    /* bytes of text */
+#define POLICY_RULES_MAX 64      /* rules in a policy */
+#define POLICY_ADDRESSES_MAX 256 /* values of local= and peer= in all rules */
+#define POLICY_PORTS_MAX 256     /* values of port= in all rules */
+#define POLICY_PATTERNS_MAX 64   /* values of prog= in all rules */
+#define POLICY_PATTERN_BYTES 2048 /* their text, a NUL after each */
+#define POLICY_WAIT_MAX 3600     /* seconds in wait:N */
+#define POLICY_SHARE_ALL 1000000 /* share=100%, in millionths */
+
+enum policy_dialect {
+    POLICY_TEARDOWN, /* off, fin, rst, fin-rst, wait:N; every condition */
+    POLICY_SWITCH,   /* on/1, off/0; the conditions port=, local=, prog= */
+};
+
+enum policy_mode {
+    MODE_OFF,     /* leave the program's own choice */
+    MODE_FIN,     /* orderly release, even if the program asked for an abort */
+    MODE_RST,     /* abort: SO_LINGER {1, 0} */
+    MODE_FIN_RST, /* orderly release without TIME_WAIT: TCP_LINGER2 = -1 */
+    MODE_WAIT,    /* close() waits for the acknowledgement: SO_LINGER {1, N} */
+    MODE_CLEAR,   /* switch: clear the option before bind() */
+    MODE_SET,     /* switch: set the option before bind() */
+    MODE_COUNT
+};
+
+enum policy_role {
+    ROLE_CLIENT, /* made by connect() */
+    ROLE_SERVER, /* made by accept() */
+};
+
+enum policy_when {
+    WHEN_ACTIVE,  /* active close: we close first */
+    WHEN_PASSIVE, /* passive close: the peer's FIN is here already */
+};
+
+/* Which conditions a rule has: bits of struct policy_rule.conditions. */
+enum policy_condition {
+    CONDITION_ROLE = 1 << 0,
+    CONDITION_PORT = 1 << 1,
+    CONDITION_LOCAL = 1 << 2,
+    CONDITION_PEER = 1 << 3,
+    CONDITION_WHEN = 1 << 4,
+    CONDITION_SHARE = 1 << 5,
+    CONDITION_PROG = 1 << 6,
+};
+
+/* An IPv6 address, or an IPv4 one as ::ffff:a.b.c.d, as two numbers in host order. */
+struct policy_ip {
+    uint64_t high;
+    uint64_t low;
+    bool is_ipv4;
+};
+
+struct policy_ports {
+    uint16_t low;
+    uint16_t high;
+};
+
+/* A value of local= or peer=. */
+struct policy_address {
+    struct policy_ip ip; /* masked */
+    uint64_t mask_high;
+    uint64_t mask_low;
+    struct policy_ports ports; /* 0-65535 where none were given */
+    bool any_ip;               /* `:8080`: every address of both families */
+};
+
+/* A run of values in one of the policy's pools. */
+struct policy_run {
+    uint16_t first;
+    uint16_t count;
+};
+
+struct policy_rule {
+    uint8_t mode;       /* enum policy_mode */
+    uint8_t conditions; /* enum policy_condition, or-ed */
+    uint8_t role;       /* enum policy_role */
+    uint8_t when;       /* enum policy_when */
+    uint16_t seconds;   /* of wait:N */
+    uint16_t number;    /* 1 for the first rule in the text */
+    uint32_t share;     /* millionths */
+    struct policy_run ports;
+    struct policy_run local;
+    struct policy_run peer;
+    struct policy_run programs;
+};
+
+/* A parsed policy. Self-contained: the text it came from is not needed any more. */
+struct policy {
+    uint16_t rule_count;
+    uint16_t address_count;
+    uint16_t port_count;
+    uint16_t pattern_count;
+    uint16_t pattern_bytes;
+    struct policy_rule rules[POLICY_RULES_MAX];
+    struct policy_address addresses[POLICY_ADDRESSES_MAX];
+    struct policy_ports ports[POLICY_PORTS_MAX];
+    uint16_t patterns[POLICY_PATTERNS_MAX]; /* offsets into pattern_text */
+    char pattern_text[POLICY_PATTERN_BYTES];
+};
+
+/* What is wrong with a text, and where. */
+struct policy_error {
+    size_t at;            /* offset of the mistake */
+    size_t length;        /* its bytes; 0 at a place where something is missing */
+    const char *what;     /* "unknown mode" */
+    const char *accepted; /* "a mode is one of: ..." */
+};
+
+/*
+ * Parses `length` bytes of `text`. '#' starts a comment where `comments` is set (policy files).
+ * A text without rules is a policy without rules. Returns 0, or -1 and fills `error`; `policy` is
+ * then not to be used.
+ */
+int policy_parse(struct policy *policy, enum policy_dialect dialect, const char *text,
+                 size_t length, bool comments, struct policy_error *error);
+
+/* Decides prog= once and for all: drops the rules that are not for the program of that name. */
+void policy_keep_program(struct policy *policy, const char *program);
+
+/* Writes a rule in the language itself, with every default left out: parsing it gives it back. */
+void policy_print_rule(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out);
+
+/* "fin-rst"; the name of a mode without its argument. */
+const char *policy_mode_name(enum policy_mode mode);
+
+/* An address of 16 bytes in network order (IPv4 as ::ffff:a.b.c.d) as policies compare it. */
+struct policy_ip policy_ip(const uint8_t bytes[16]);
+
+/* Writes an address and, unless it is 0, a port: 192.0.2.1:80, [2001:db8::1]:80. */
+void policy_print_endpoint(struct text *out, struct policy_ip ip, uint16_t port);
+
+#endif

@@ -1,0 +1,251 @@
+/*
+ * The variables. Runs once, before main or in the launcher: must not allocate, must leave no
+ * descriptor open, and must never take a value half.
+ */
+#include "settings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PREFIX "LINGER_"
+#define EXCERPT_COLUMNS 76 /* of the line with the mistake */
+#define EXCERPT_BEFORE 40  /* kept before the mistake where the line is longer than that */
+
+static const struct {
+    const char *name;
+    enum policy_dialect dialect;
+} variables[] = {
+    [SETTING_MODE] = {"LINGER_MODE", POLICY_TEARDOWN},
+    [SETTING_REUSEADDR] = {"LINGER_REUSEADDR", POLICY_SWITCH},
+    [SETTING_REUSEPORT] = {"LINGER_REUSEPORT", POLICY_SWITCH},
+};
+static_assert(sizeof(variables) / sizeof(variables[0]) == SETTING_COUNT, "a row for each setting");
+
+const char *settings_name(enum setting setting)
+{
+    return variables[setting].name;
+}
+
+static struct policy *policy_of(struct settings *s, enum setting setting)
+{
+    struct policy *const policies[] = {&s->mode, &s->reuseaddr, &s->reuseport};
+
+    return policies[setting];
+}
+
+/* What was parsed, and where it came from. */
+struct source {
+    const char *shown_as;
+    const char *file; /* NULL where the value itself was parsed */
+    const char *text;
+    size_t length;
+};
+
+static size_t line_start(const struct source *from, size_t at)
+{
+    while (at > 0 && from->text[at - 1] != '\n')
+        at--;
+    return at;
+}
+
+static size_t line_end(const struct source *from, size_t at)
+{
+    while (at < from->length && from->text[at] != '\n')
+        at++;
+    return at;
+}
+
+/* The line with the mistake, or the part of it around the mistake, and a caret below. */
+static void put_excerpt(struct text *out, const struct source *from, const struct policy_error *e)
+{
+    size_t start = line_start(from, e->at);
+    size_t end = line_end(from, e->at);
+    size_t marked = e->length > 0 ? e->length : 1;
+    const char *cut = "";
+
+    if (end - start > EXCERPT_COLUMNS && e->at - start > EXCERPT_BEFORE) {
+        start = e->at - EXCERPT_BEFORE;
+        cut = "...";
+    }
+    if (end - start > EXCERPT_COLUMNS)
+        end = start + EXCERPT_COLUMNS;
+    text_put(out, "  ");
+    text_put(out, cut);
+    text_put_printable(out, from->text + start, end - start);
+    text_put(out, "\n  ");
+    text_put(out, cut[0] ? "   " : "");
+    for (size_t i = start; i < e->at; i++)
+        text_put_char(out, ' ');
+    text_put_char(out, '^');
+    for (size_t i = 1; i < marked && e->at + i < end; i++)
+        text_put_char(out, '~');
+    text_put_char(out, '\n');
+}
+
+static void put_line_number(struct text *out, const struct source *from, size_t at)
+{
+    size_t line = 1;
+
+    for (size_t i = 0; i < at; i++)
+        line += from->text[i] == '\n';
+    text_put(out, from->file);
+    text_put_char(out, ':');
+    text_put_number(out, line);
+    text_put(out, ": ");
+}
+
+static void complain(const char *who, const struct source *from, const struct policy_error *e,
+                     struct text *out)
+{
+    text_put(out, who);
+    text_put(out, ": ");
+    text_put(out, from->shown_as);
+    text_put(out, ": ");
+    if (from->file)
+        put_line_number(out, from, e->at);
+    text_put(out, e->what);
+    if (e->length > 0) {
+        text_put(out, " '");
+        text_put_printable(out, from->text + e->at, e->length < EXCERPT_COLUMNS ? e->length : EXCERPT_COLUMNS);
+        text_put_char(out, '\'');
+    }
+    text_put_char(out, '\n');
+    put_excerpt(out, from, e);
+    text_put(out, "  ");
+    text_put(out, e->accepted);
+    text_put_char(out, '\n');
+}
+
+/* What strerror() would say, without its locale, which may allocate. */
+static const char *reason(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "there is no such file";
+    case EACCES:
+    case EPERM:
+        return "permission was denied";
+    case EISDIR:
+        return "it is a directory; @FILE names a file of rules";
+    case EFBIG:
+        return "it is too long; a policy has up to 16384 bytes";
+    default:
+        return "@FILE names a readable file of rules";
+    }
+}
+
+/* Reads a whole file of up to `size` bytes. Returns its length, or -1 and errno. */
+static ssize_t read_file(const char *path, char *buffer, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+    ssize_t got = 0;
+    char more;
+
+    if (fd < 0)
+        return -1;
+    while (length < size && (got = read(fd, buffer + length, size - length)) != 0) {
+        if (got < 0 && errno != EINTR)
+            break;
+        length += got > 0 ? (size_t)got : 0;
+    }
+    if (got >= 0 && length == size && read(fd, &more, 1) == 1) {
+        errno = EFBIG;
+        got = -1;
+    }
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return got < 0 ? -1 : (ssize_t)length;
+}
+
+static int take_file(struct settings *s, enum setting setting, const char *shown_as,
+                     const char *path, struct text *complaint)
+{
+    static char buffer[POLICY_TEXT_MAX];
+    ssize_t length = read_file(path, buffer, sizeof(buffer));
+    struct policy_error error;
+
+    if (length < 0) {
+        const struct source from = {shown_as, NULL, path - 1, strlen(path) + 1};
+        error = (struct policy_error){1, strlen(path), "cannot read", reason(errno)};
+        complain(s->who, &from, &error, complaint);
+        return -1;
+    }
+    const struct source from = {shown_as, path, buffer, (size_t)length};
+    if (policy_parse(policy_of(s, setting), variables[setting].dialect, buffer, (size_t)length,
+                     true, &error) == 0)
+        return 0;
+    complain(s->who, &from, &error, complaint);
+    return -1;
+}
+
+int settings_take(struct settings *s, enum setting setting, const char *shown_as,
+                  const char *value, struct text *complaint)
+{
+    const struct source from = {shown_as, NULL, value, strlen(value)};
+    struct policy_error error;
+
+    if (value[0] == '@')
+        return take_file(s, setting, shown_as, value + 1, complaint);
+    if (policy_parse(policy_of(s, setting), variables[setting].dialect, value, from.length, false,
+                     &error) == 0)
+        return 0;
+    complain(s->who, &from, &error, complaint);
+    return -1;
+}
+
+static void warn_unknown(const char *who, const char *name, size_t length, struct text *complaint)
+{
+    text_put(complaint, who);
+    text_put(complaint, ": ");
+    text_put_printable(complaint, name, length);
+    text_put(complaint, ": no such variable; there are");
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        text_put(complaint, i == 0 ? " " : ", ");
+        text_put(complaint, variables[i].name);
+    }
+    text_put_char(complaint, '\n');
+}
+
+/* The setting of that name, or SETTING_COUNT. */
+static enum setting find(const char *name, size_t length)
+{
+    enum setting i = 0;
+
+    while (i < SETTING_COUNT &&
+           (strlen(variables[i].name) != length || memcmp(variables[i].name, name, length) != 0))
+        i++;
+    return i;
+}
+
+int settings_take_environment(struct settings *s, char *const *environment,
+                              struct text *complaint)
+{
+    unsigned seen = 0; /* the first of two entries of one name counts, as for getenv() */
+
+    for (; environment && *environment; environment++) {
+        const char *equals = strchr(*environment, '=');
+        if (!equals || strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
+            continue;
+        enum setting setting = find(*environment, (size_t)(equals - *environment));
+        if (setting == SETTING_COUNT) {
+            warn_unknown(s->who, *environment, (size_t)(equals - *environment), complaint);
+            continue;
+        }
+        if (!(seen & 1u << setting) &&
+            settings_take(s, setting, variables[setting].name, equals + 1, complaint) != 0)
+            return -1;
+        seen |= 1u << setting;
+    }
+    return 0;
+}
+
+void settings_keep_program(struct settings *s, const char *program)
+{
+    for (enum setting i = 0; i < SETTING_COUNT; i++)
+        policy_keep_program(policy_of(s, i), program);
+}

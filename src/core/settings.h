@@ -1,0 +1,49 @@
+/*
+ * The variables: their names, what each one's value parses to, and the complaint about a value
+ * that does not. Reads @FILE. The library takes them from the environment, `linger` from its
+ * options; both say the same of a mistake.
+ */
+#ifndef LINGER_SETTINGS_H
+#define LINGER_SETTINGS_H
+
+#include "policy.h"
+
+enum setting {
+    SETTING_MODE,      /* LINGER_MODE */
+    SETTING_REUSEADDR, /* LINGER_REUSEADDR */
+    SETTING_REUSEPORT, /* LINGER_REUSEPORT */
+    SETTING_COUNT
+};
+
+/* A setting that was not given is a policy without rules. */
+struct settings {
+    const char *who; /* who complains: "liblinger", "linger run"; the caller sets it */
+    struct policy mode;
+    struct policy reuseaddr;
+    struct policy reuseport;
+};
+
+/* A complaint of five lines fits. */
+#define SETTINGS_COMPLAINT_MAX 1024
+
+/* "LINGER_MODE" */
+const char *settings_name(enum setting setting);
+
+/*
+ * Takes the value of one setting, which the user knows as `shown_as` ("LINGER_MODE", "-m").
+ * Returns 0, or -1 and appends to `complaint` the name, the mistake, a caret and what is accepted.
+ */
+int settings_take(struct settings *s, enum setting setting, const char *shown_as,
+                  const char *value, struct text *complaint);
+
+/*
+ * Takes every LINGER_ variable of `environment`. Returns 0, with a line in `complaint` for each
+ * LINGER_ name that does not exist, or -1 with the complaint about the value that does not parse.
+ */
+int settings_take_environment(struct settings *s, char *const *environment,
+                              struct text *complaint);
+
+/* Decides prog= for the program of that file name. */
+void settings_keep_program(struct settings *s, const char *program);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * The kernel's side. Must not go through libc's socket functions: inside the library those names
+ * are our own hooks, and other preloads may stand behind them. Must not keep anything.
+ */
+#include "sock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SO_COOKIE
+#define SO_COOKIE 57 /* Linux 4.12 */
+#endif
+
+static int set_option(int fd, int level, int name, const void *value, socklen_t size)
+{
+    return (int)syscall(SYS_setsockopt, fd, level, name, value, size);
+}
+
+static int get_option(int fd, int level, int name, void *value, socklen_t size)
+{
+    return (int)syscall(SYS_getsockopt, fd, level, name, value, &size);
+}
+
+bool sock_is_tcp_request(int domain, int type, int protocol)
+{
+    /* The type is a number, not a bit: SOCK_RAW is 3, SOCK_STREAM 1. The flags are bits. */
+    return (domain == AF_INET || domain == AF_INET6) &&
+           (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
+           (protocol == 0 || protocol == IPPROTO_TCP || protocol == SOCK_IPPROTO_MPTCP);
+}
+
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                   uint16_t *port)
+{
+    uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
+    struct sockaddr_in6 in6;
+    struct sockaddr_in in;
+
+    if (!address || length < sizeof(in))
+        return false;
+    memcpy(&in, address, sizeof(in));
+    if (in.sin_family == AF_INET) {
+        memcpy(bytes + 12, &in.sin_addr, 4);
+        *port = ntohs(in.sin_port);
+    } else if (in.sin_family == AF_INET6 && length >= sizeof(in6)) {
+        memcpy(&in6, address, sizeof(in6));
+        memcpy(bytes, &in6.sin6_addr, 16);
+        *port = ntohs(in6.sin6_port);
+    } else {
+        return false;
+    }
+    *ip = policy_ip(bytes);
+    return true;
+}
+
+/* `call` is SYS_getsockname or SYS_getpeername. */
+static bool ask_endpoint(long call, int fd, struct policy_ip *ip, uint16_t *port)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    return syscall(call, fd, &address, &length) == 0 &&
+           sock_endpoint((struct sockaddr *)&address, length, ip, port);
+}
+
+static void local_facts(int fd, struct facts *f)
+{
+    if (!ask_endpoint(SYS_getsockname, fd, &f->local_ip, &f->local_port))
+        return;
+    bool is_wildcard = f->local_ip.high == 0 && (f->local_ip.is_ipv4 ? (uint32_t)f->local_ip.low == 0
+                                                                     : f->local_ip.low == 0);
+    f->known |= (f->local_port != 0 ? FACT_LOCAL_PORT : 0) | (is_wildcard ? 0 : FACT_LOCAL_IP);
+}
+
+/*
+ * TCP_INFO tells a TCP socket from everything else in one call: SO_PROTOCOL alone would take a
+ * raw socket (SOCK_RAW, IPPROTO_TCP) or a netlink one (NETLINK_XFRM is 6 too) for TCP.
+ */
+bool sock_facts(int fd, unsigned wanted, struct facts *f)
+{
+    wanted &= ~f->known;
+    if (get_option(fd, IPPROTO_TCP, TCP_INFO, &f->state, sizeof(f->state)) != 0)
+        return false;
+    if (wanted & (FACT_LOCAL_IP | FACT_LOCAL_PORT))
+        local_facts(fd, f);
+    if (wanted & FACT_PEER && ask_endpoint(SYS_getpeername, fd, &f->peer_ip, &f->peer_port))
+        f->known |= FACT_PEER;
+    if (wanted & FACT_COOKIE &&
+        get_option(fd, SOL_SOCKET, SO_COOKIE, &f->cookie, sizeof(f->cookie)) == 0)
+        f->known |= FACT_COOKIE;
+    if (wanted & FACT_WHEN) {
+        /* tcp_fin(): the peer's FIN takes ESTABLISHED to CLOSE_WAIT; our own then to LAST_ACK. */
+        bool passive = f->state == TCP_CLOSE_WAIT || f->state == TCP_LAST_ACK;
+        f->when = passive ? WHEN_PASSIVE : WHEN_ACTIVE;
+        f->known |= FACT_WHEN;
+    }
+    return true;
+}
+
+bool sock_is_connected(uint8_t state)
+{
+    return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1 ||
+           state == TCP_FIN_WAIT2;
+}
+
+/* What each mode sets. TCP_LINGER2 0 is the default, tcp_fin_timeout; below 0, no FIN_WAIT2. */
+static const struct setting {
+    int linger_on;
+    int linger2;
+} settings[] = {
+    [MODE_FIN] = {0, 0},
+    [MODE_RST] = {1, 0},
+    [MODE_FIN_RST] = {0, -1},
+    [MODE_WAIT] = {1, 0},
+};
+static_assert(sizeof(settings) / sizeof(settings[0]) == MODE_WAIT + 1, "a row for each mode");
+
+const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
+{
+    if (verdict->mode == MODE_OFF)
+        return NULL;
+    const struct setting *s = &settings[verdict->mode];
+    struct linger linger = {s->linger_on, verdict->seconds};
+
+    if ((!at_birth || s->linger_on) &&
+        set_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        return "SO_LINGER";
+    if (at_birth && s->linger2 == 0)
+        return NULL;
+    if (set_option(fd, IPPROTO_TCP, TCP_LINGER2, &s->linger2, sizeof(s->linger2)) == 0)
+        return NULL;
+    /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
+    return s->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
+}
+
+int sock_reuse(int fd, int option, bool on)
+{
+    int value = on;
+
+    return set_option(fd, SOL_SOCKET, option, &value, sizeof(value));
+}
+
+int sock_abort(int fd)
+{
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    int pending;
+
+    if (syscall(SYS_connect, fd, &nobody, sizeof(nobody)) != 0)
+        return -1;
+    /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
+    (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
+    /* Answers ENOTCONN, and yet marks both directions as shut (inet_shutdown()). */
+    (void)syscall(SYS_shutdown, fd, SHUT_RDWR);
+    return 0;
+}
+
+bool sock_is_open(int fd)
+{
+    int type;
+
+    return get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) == 0 || errno != EBADF;
+}

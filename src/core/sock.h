@@ -1,0 +1,53 @@
+/*
+ * The kernel's side: facts of a socket, and the one place that sets options. Every call here goes
+ * straight to the kernel, past this library's own hooks and past other preloads.
+ */
+#ifndef LINGER_SOCK_H
+#define LINGER_SOCK_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "decide.h"
+
+/* IPPROTO_MPTCP of Linux 5.6; older headers lack it. */
+#define SOCK_IPPROTO_MPTCP 262
+
+/* Is this what socket(2) was asked for a TCP (or MPTCP) socket? */
+bool sock_is_tcp_request(int domain, int type, int protocol);
+
+/*
+ * Fills `facts->state` and those of the facts in `wanted` that the kernel knows now; what the
+ * caller filled before stays. FACT_ROLE is none of them: the kernel does not remember who
+ * connected. False where `fd` is no TCP socket (one failing system call).
+ */
+bool sock_facts(int fd, unsigned wanted, struct facts *facts);
+
+/* Address and port of a sockaddr; false where it is neither IPv4 nor IPv6. */
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                   uint16_t *port);
+
+/* Is the socket of that state connected, so that an abort would send RST? (tcp_need_reset()) */
+bool sock_is_connected(uint8_t state);
+
+/*
+ * Makes the verdict the socket's own: MODE_OFF sets nothing; at birth, where the options still
+ * have their defaults, only what differs from them is set; elsewhere all of it.
+ * Returns NULL, or the name of the first option that the kernel refused, and errno.
+ */
+const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
+
+/* Sets or clears SO_REUSEADDR or SO_REUSEPORT (`option`). Returns 0, or -1 and errno. */
+int sock_reuse(int fd, int option, bool on);
+
+/*
+ * Aborts the connection at once: connect() to AF_UNSPEC sends RST (tcp_disconnect()), and a
+ * shutdown() afterwards leaves the socket to the program as shutdown(SHUT_RDWR) would have:
+ * recv() says EOF, send() EPIPE, poll() POLLHUP. Returns 0, or -1 and errno.
+ */
+int sock_abort(int fd);
+
+/* Is `fd` open? Tells dup2(2) that will close its target from one that will fail. */
+bool sock_is_open(int fd);
+
+#endif

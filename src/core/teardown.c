@@ -1,0 +1,400 @@
+/*
+ * READ FIRST. How a policy gets from the environment to the wire.
+ *
+ * Each function below is one moment of a connection's life, and each is the same sentence:
+ *
+ *     facts -> decide -> apply -> report
+ *
+ * facts: what is known of the socket at that moment (sock_facts() asks the kernel for no more than
+ * the policy needs). decide: decide() finds the first rule that matches, or says that it hangs on
+ * a fact still to come. apply: sock_apply() sets the options; from then on the kernel itself tears
+ * the connection down that way, whoever closes it and however: close(), exit(), a crash, SIGKILL,
+ * another process. That is why everything is decided as early as it can be:
+ *
+ *     socket()   a policy without conditions. This alone covers every way out.
+ *     connect()  role=client, the peer, the share
+ *     listen()   role=server, the local end; what is accepted inherits it (sk_clone_lock())
+ *     accept()   what listen() could not decide or could not apply
+ *     close()    when=, which nobody can know earlier
+ *
+ * teardown_start() works out once which of these moments matter, so that a hook whose moment does
+ * not costs one branch. There is no table of sockets: descriptors are duplicated, passed and
+ * reused behind our back, so each moment asks the kernel anew. What is kept is the policy, and
+ * one bit for each port that this process served, to tell a server's connection from a client's.
+ *
+ * Must never allocate, lock, keep a descriptor, change errno, or touch what is not TCP.
+ */
+#include "teardown.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sock.h"
+
+#define PORTS 65536
+#define SCAN_WITHOUT_PROC 1024 /* descriptors tried where /proc/self/fd is not to be had */
+
+unsigned teardown_moments = MOMENT_LOAD;
+
+static const struct settings *settings;
+static unsigned needs;       /* enum fact: those that LINGER_MODE asks for */
+static struct verdict whole; /* of a policy that needs no fact */
+static struct {
+    uint16_t low;
+    uint16_t high;
+} ephemeral = {32768, 60999}; /* ip_local_port_range, ip(7); the kernel's own default */
+static uint32_t served[PORTS / 32];
+
+static void note_served(uint16_t port)
+{
+    __atomic_fetch_or(&served[port / 32], 1u << port % 32, __ATOMIC_RELAXED);
+}
+
+static bool is_served(uint16_t port)
+{
+    bool noted = __atomic_load_n(&served[port / 32], __ATOMIC_RELAXED) >> port % 32 & 1;
+
+    return noted || port < ephemeral.low || port > ephemeral.high;
+}
+
+/* From now on accept() asks: some listener could not be armed. Never taken back. */
+static void ask_at_accept(void)
+{
+    __atomic_fetch_or(&teardown_moments, MOMENT_ACCEPT, __ATOMIC_RELAXED);
+}
+
+/* decide -> apply. False where the verdict is open or was refused, so that a later moment asks. */
+static bool settle(int fd, const struct facts *facts)
+{
+    struct verdict verdict;
+
+    switch (decide(&settings->mode, facts, &verdict)) {
+    case DECIDE_NOT_YET:
+        return false;
+    case DECIDE_NO_RULE:
+        break;
+    case DECIDE_VERDICT:
+        return sock_apply(fd, &verdict, false) == NULL;
+    }
+    return true;
+}
+
+/*
+ * The facts of a socket that is met in the middle of its life. Its role, which the kernel does not
+ * remember, follows from its state and local port. False where it is not TCP.
+ */
+static bool facts_of(int fd, unsigned wanted, struct facts *facts)
+{
+    if (wanted & FACT_ROLE)
+        wanted |= FACT_LOCAL_PORT;
+    if (!sock_facts(fd, wanted, facts))
+        return false;
+    /* The share is drawn for a connection, never for a listener or what may become one. */
+    if (facts->state == TCP_LISTEN || facts->state == TCP_CLOSE)
+        facts->known &= ~FACT_COOKIE;
+    if (facts->state == TCP_CLOSE)
+        return true;
+    bool server = facts->state == TCP_LISTEN ||
+                  (facts->state != TCP_SYN_SENT && is_served(facts->local_port));
+    facts->role = server ? ROLE_SERVER : ROLE_CLIENT;
+    facts->known |= wanted & FACT_ROLE;
+    return true;
+}
+
+/* A socket that was born elsewhere: inherited over exec, or passed by another process. */
+static void settle_stranger(int fd)
+{
+    struct facts facts = {0};
+
+    if (!facts_of(fd, needs & ~FACT_WHEN, &facts))
+        return;
+    if (facts.state == TCP_LISTEN && facts.known & FACT_LOCAL_PORT)
+        note_served(facts.local_port);
+    if (!settle(fd, &facts) && facts.state == TCP_LISTEN)
+        ask_at_accept();
+}
+
+static void note_listener(int fd)
+{
+    struct facts facts = {0};
+
+    if (sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_LISTEN)
+        note_served(facts.local_port);
+}
+
+/* The entries of /proc/self/fd, from descriptor `dir`, as getdents64(2) lays them out. */
+static void each_entry(int dir, void (*visit)(int fd))
+{
+    struct entry {
+        uint64_t ino;
+        int64_t off;
+        unsigned short reclen;
+        unsigned char type;
+        char name[];
+    };
+    _Alignas(struct entry) char buffer[1024];
+    long length;
+
+    while ((length = syscall(SYS_getdents64, dir, buffer, sizeof(buffer))) > 0) {
+        for (long at = 0; at < length;) {
+            const struct entry *e = (const struct entry *)(buffer + at);
+            int fd = 0;
+            for (const char *c = e->name; *c >= '0' && *c <= '9'; c++)
+                fd = fd * 10 + (*c - '0');
+            if (e->name[0] != '.' && fd != dir)
+                visit(fd);
+            at += e->reclen;
+        }
+    }
+}
+
+static void each_descriptor(void (*visit)(int fd))
+{
+    int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir < 0) {
+        for (int fd = 0; fd < SCAN_WITHOUT_PROC; fd++)
+            visit(fd);
+        return;
+    }
+    each_entry(dir, visit);
+    close(dir);
+}
+
+/* Two numbers separated by blanks; where they are not to be had the default stays. */
+static void read_ephemeral_range(void)
+{
+    int fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC);
+    unsigned numbers[2] = {0, 0};
+    char text[32];
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
+    int at = 0;
+
+    if (fd >= 0)
+        close(fd);
+    for (ssize_t i = 0; i < length && at < 2; i++) {
+        bool is_digit = text[i] >= '0' && text[i] <= '9';
+        if (is_digit)
+            numbers[at] = numbers[at] * 10 + (unsigned)(text[i] - '0');
+        else if (numbers[at] != 0)
+            at++;
+    }
+    if (numbers[0] != 0 && numbers[1] >= numbers[0] && numbers[1] < PORTS) {
+        ephemeral.low = (uint16_t)numbers[0];
+        ephemeral.high = (uint16_t)numbers[1];
+    }
+}
+
+static bool has_mode(const struct policy *policy, enum policy_mode mode)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (policy->rules[i].mode == mode)
+            return true;
+    }
+    return false;
+}
+
+/* The moments of LINGER_MODE. */
+static unsigned moments_of(const struct policy *policy)
+{
+    static const struct facts nothing;
+    unsigned moments = MOMENT_SETSOCKOPT | MOMENT_RECEIVE;
+
+    if (has_mode(policy, MODE_RST))
+        moments |= MOMENT_SHUTDOWN;
+    switch (decide(policy, &nothing, &whole)) {
+    case DECIDE_NO_RULE:
+        return 0;
+    case DECIDE_VERDICT:
+        needs = 0; /* whatever stands behind the rule that always matches */
+        if (whole.mode == MODE_OFF)
+            return 0;
+        return whole.mode == MODE_FIN ? moments : moments | MOMENT_SOCKET;
+    case DECIDE_NOT_YET:
+        break;
+    }
+    if (needs & FACT_WHEN)
+        moments |= MOMENT_CLOSE;
+    return moments | MOMENT_CONNECT | MOMENT_LISTEN;
+}
+
+void teardown_start(const struct settings *s)
+{
+    int saved = errno;
+    unsigned moments;
+
+    settings = s;
+    needs = decide_needs(&s->mode);
+    moments = moments_of(&s->mode);
+    if (moments != 0) {
+        if (needs & FACT_ROLE) {
+            read_ephemeral_range();
+            each_descriptor(note_listener);
+        }
+        each_descriptor(settle_stranger);
+    }
+    if (s->reuseaddr.rule_count > 0 || s->reuseport.rule_count > 0)
+        moments |= MOMENT_BIND;
+    __atomic_fetch_or(&teardown_moments, moments, __ATOMIC_RELEASE);
+    errno = saved;
+}
+
+void teardown_socket(int fd, int domain, int type, int protocol)
+{
+    int saved = errno;
+
+    if (sock_is_tcp_request(domain, type, protocol) && sock_apply(fd, &whole, true) != NULL)
+        ask_at_accept();
+    errno = saved;
+}
+
+bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
+{
+    struct facts facts = {.known = FACT_ROLE | FACT_PEER, .role = ROLE_CLIENT};
+    int saved = errno;
+    bool open = sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port) &&
+                sock_facts(fd, needs & ~FACT_WHEN, &facts) && !settle(fd, &facts);
+
+    errno = saved;
+    return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
+}
+
+void teardown_connected(int fd)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    int saved = errno;
+
+    if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
+        settle(fd, &facts);
+    errno = saved;
+}
+
+void teardown_listen(int fd)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
+    int saved = errno;
+
+    if (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
+        facts.known & FACT_LOCAL_PORT && !settle(fd, &facts))
+        ask_at_accept();
+    errno = saved;
+}
+
+void teardown_listening(int fd)
+{
+    int saved = errno;
+
+    settle_stranger(fd);
+    errno = saved;
+}
+
+void teardown_accept(int fd)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
+    int saved = errno;
+
+    if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
+        settle(fd, &facts);
+    errno = saved;
+}
+
+void teardown_receive(const struct msghdr *message)
+{
+    const char *at = message->msg_control;
+    size_t left = at ? message->msg_controllen : 0;
+    int saved = errno;
+
+    /* By hand: CMSG_NXTHDR is a function of glibc that musl does not have. */
+    while (left >= sizeof(struct cmsghdr)) {
+        struct cmsghdr header;
+        memcpy(&header, at, sizeof(header));
+        if (header.cmsg_len < sizeof(header) || header.cmsg_len > left)
+            break;
+        bool has_descriptors = header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_RIGHTS;
+        for (size_t i = CMSG_LEN(0); has_descriptors && i + sizeof(int) <= header.cmsg_len;
+             i += sizeof(int)) {
+            int fd;
+            memcpy(&fd, at + i, sizeof(fd));
+            settle_stranger(fd);
+        }
+        size_t step = CMSG_ALIGN(header.cmsg_len);
+        left -= step < left ? step : left;
+        at += step;
+    }
+    errno = saved;
+}
+
+static void switch_reuse(int fd, const struct policy *policy, int option,
+                         const struct facts *facts)
+{
+    struct verdict verdict;
+
+    if (decide(policy, facts, &verdict) == DECIDE_VERDICT)
+        (void)sock_reuse(fd, option, verdict.mode == MODE_SET);
+}
+
+void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
+{
+    struct facts facts = {.known = FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT,
+                          .role = ROLE_SERVER};
+    int saved = errno;
+
+    if (sock_endpoint(local, length, &facts.local_ip, &facts.local_port) &&
+        facts.local_port != 0 && sock_facts(fd, 0, &facts)) {
+        switch_reuse(fd, &settings->reuseaddr, SO_REUSEADDR, &facts);
+        switch_reuse(fd, &settings->reuseport, SO_REUSEPORT, &facts);
+    }
+    errno = saved;
+}
+
+void teardown_setsockopt(int fd, int level, int option)
+{
+    struct facts facts = {0};
+    int saved = errno;
+
+    if (((level == SOL_SOCKET && option == SO_LINGER) ||
+         (level == IPPROTO_TCP && option == TCP_LINGER2)) &&
+        facts_of(fd, needs & ~FACT_WHEN, &facts))
+        settle(fd, &facts);
+    errno = saved;
+}
+
+bool teardown_shutdown(int fd, int how)
+{
+    struct facts facts = {0};
+    struct verdict verdict;
+    int saved = errno;
+    bool aborted = how == SHUT_RDWR && facts_of(fd, needs, &facts) &&
+                   sock_is_connected(facts.state) &&
+                   decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT &&
+                   verdict.mode == MODE_RST && sock_abort(fd) == 0;
+
+    errno = saved;
+    return aborted;
+}
+
+/* A listener is left alone: what it carries is inherited by all that others accept from it. */
+void teardown_close(int fd)
+{
+    struct facts facts = {0};
+    int saved = errno;
+
+    if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
+        settle(fd, &facts);
+    errno = saved;
+}
+
+void teardown_replace(int from, int target)
+{
+    int saved = errno;
+
+    if (from != target && sock_is_open(from))
+        teardown_close(target);
+    errno = saved;
+}

@@ -1,0 +1,68 @@
+/*
+ * The moments of a connection's life at which a policy can act, one function each.
+ * All of them keep errno and are async-signal-safe.
+ */
+#ifndef LINGER_TEARDOWN_H
+#define LINGER_TEARDOWN_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "settings.h"
+
+enum moment {
+    MOMENT_LOAD = 1 << 0, /* teardown_start() has not run yet */
+    MOMENT_SOCKET = 1 << 1,
+    MOMENT_CONNECT = 1 << 2,
+    MOMENT_LISTEN = 1 << 3,
+    MOMENT_ACCEPT = 1 << 4,
+    MOMENT_RECEIVE = 1 << 5,
+    MOMENT_BIND = 1 << 6,
+    MOMENT_SETSOCKOPT = 1 << 7,
+    MOMENT_SHUTDOWN = 1 << 8,
+    MOMENT_CLOSE = 1 << 9,
+};
+
+/* The moments at which these settings have something to do, enum moment or-ed. */
+extern unsigned teardown_moments;
+
+/* Puts `s` in force: finds out which moments matter and treats inherited sockets as at birth. */
+void teardown_start(const struct settings *s);
+
+/* After socket() gave `fd`. */
+void teardown_socket(int fd, int domain, int type, int protocol);
+
+/* Before connect(). True where the local end, known only afterwards, may still decide. */
+bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length);
+
+/* After connect(), where teardown_connect() said true. */
+void teardown_connected(int fd);
+
+/* Before listen(): connections are accepted under the policy from the first on. */
+void teardown_listen(int fd);
+
+/* After listen() succeeded: now the port is known even if the program chose none. */
+void teardown_listening(int fd);
+
+/* After accept() gave `fd`. */
+void teardown_accept(int fd);
+
+/* After recvmsg(): treats each TCP socket that a control message brought as at load. */
+void teardown_receive(const struct msghdr *message);
+
+/* Before bind(). */
+void teardown_bind(int fd, const struct sockaddr *local, socklen_t length);
+
+/* After setsockopt() succeeded. */
+void teardown_setsockopt(int fd, int level, int option);
+
+/* Before shutdown(). True: the connection was aborted, and shutdown() is not to be called. */
+bool teardown_shutdown(int fd, int how);
+
+/* Before close(). */
+void teardown_close(int fd);
+
+/* Before dup2() or dup3() puts `from` in the place of `target`, which closes `target`. */
+void teardown_replace(int from, int target);
+
+#endif

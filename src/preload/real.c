@@ -1,0 +1,33 @@
+/* The next definition of each hooked function, in the program, in another preload or in libc. */
+#include "real.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+struct real real;
+
+/* ISO C has no cast from void * to a function pointer; POSIX gives both one representation. */
+static void resolve(void *slot, const char *name)
+{
+    void *symbol = dlsym(RTLD_NEXT, name);
+
+    memcpy(slot, &symbol, sizeof(symbol));
+}
+
+void real_resolve(void)
+{
+    resolve(&real.close, "close"); /* first: another library's dlsym() may call it */
+    resolve(&real.socket, "socket");
+    resolve(&real.connect, "connect");
+    resolve(&real.listen, "listen");
+    resolve(&real.accept, "accept");
+    resolve(&real.accept4, "accept4");
+    resolve(&real.recvmsg, "recvmsg");
+    resolve(&real.recvmmsg, "recvmmsg");
+    resolve(&real.bind, "bind");
+    resolve(&real.setsockopt, "setsockopt");
+    resolve(&real.shutdown, "shutdown");
+    resolve(&real.fclose, "fclose");
+    resolve(&real.dup2, "dup2");
+    resolve(&real.dup3, "dup3");
+}

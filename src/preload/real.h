@@ -1,0 +1,30 @@
+/* The next definition of each function that the library stands in front of. */
+#ifndef LINGER_REAL_H
+#define LINGER_REAL_H
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+struct real {
+    int (*socket)(int, int, int);
+    int (*connect)(int, const struct sockaddr *, socklen_t);
+    int (*listen)(int, int);
+    int (*accept)(int, struct sockaddr *, socklen_t *);
+    int (*accept4)(int, struct sockaddr *, socklen_t *, int);
+    ssize_t (*recvmsg)(int, struct msghdr *, int);
+    int (*recvmmsg)(int, struct mmsghdr *, unsigned, int, struct timespec *);
+    int (*bind)(int, const struct sockaddr *, socklen_t);
+    int (*setsockopt)(int, int, int, const void *, socklen_t);
+    int (*shutdown)(int, int);
+    int (*close)(int);
+    int (*fclose)(FILE *);
+    int (*dup2)(int, int);
+    int (*dup3)(int, int, int);
+};
+
+extern struct real real;
+
+/* Fills `real`. Every name in it exists in every libc: a failing dlsym() would allocate. */
+void real_resolve(void);
+
+#endif

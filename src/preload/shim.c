@@ -1,0 +1,195 @@
+/*
+ * Every exported symbol, and the constructor. A hook asks wanted() whether its moment matters,
+ * hands over to teardown.c, and calls the real function: nothing else. It must never change what
+ * the real function returns, its errno, or its being a cancellation point.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "real.h"
+#include "report.h"
+#include "teardown.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define STATUS_BAD_SETTING 125
+
+extern char **environ;
+
+/* The file name that the program was started by: of a script its own, not its interpreter's. */
+static const char *program_name(void)
+{
+    const char *path = (const char *)getauxval(AT_EXECFN);
+    const char *slash = path ? strrchr(path, '/') : NULL;
+
+    return slash ? slash + 1 : path ? path : "";
+}
+
+/* Runs before main, or earlier where another library's constructor calls one of the hooks. */
+static void load(void)
+{
+    static struct settings settings;
+    char buffer[SETTINGS_COMPLAINT_MAX];
+    struct text complaint;
+
+    teardown_moments = 0; /* what is called from here on passes through */
+    settings.who = "liblinger";
+    real_resolve();
+    if (getauxval(AT_SECURE)) /* setuid: the environment is somebody else's */
+        return;
+    text_begin(&complaint, buffer, sizeof(buffer));
+    int status = settings_take_environment(&settings, environ, &complaint);
+    if (complaint.length > 0)
+        report_stderr(complaint.data, complaint.length);
+    if (status != 0)
+        _exit(STATUS_BAD_SETTING);
+    settings_keep_program(&settings, program_name());
+    teardown_start(&settings);
+}
+
+static void __attribute__((constructor)) construct(void)
+{
+    if (teardown_moments & MOMENT_LOAD)
+        load();
+}
+
+/* The one branch of a hook whose moment does not matter. */
+static inline bool wanted(enum moment moment)
+{
+    unsigned moments = __atomic_load_n(&teardown_moments, __ATOMIC_RELAXED);
+
+    if (__builtin_expect(!(moments & (moment | MOMENT_LOAD)), 1))
+        return false;
+    construct();
+    return teardown_moments & moment;
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+    bool ask = wanted(MOMENT_SOCKET);
+    int fd = real.socket(domain, type, protocol);
+
+    if (ask && fd >= 0)
+        teardown_socket(fd, domain, type, protocol);
+    return fd;
+}
+
+EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
+{
+    bool ask_again = wanted(MOMENT_CONNECT) && teardown_connect(fd, peer, length);
+    int status = real.connect(fd, peer, length);
+
+    if (ask_again)
+        teardown_connected(fd);
+    return status;
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+    bool ask = wanted(MOMENT_LISTEN);
+
+    if (ask)
+        teardown_listen(fd);
+    int status = real.listen(fd, backlog);
+    if (ask && status == 0)
+        teardown_listening(fd);
+    return status;
+}
+
+EXPORT int accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    bool ask = wanted(MOMENT_ACCEPT);
+    int connection = real.accept(fd, peer, length);
+
+    if (ask && connection >= 0)
+        teardown_accept(connection);
+    return connection;
+}
+
+EXPORT int accept4(int fd, struct sockaddr *peer, socklen_t *length, int flags)
+{
+    bool ask = wanted(MOMENT_ACCEPT);
+    int connection = real.accept4(fd, peer, length, flags);
+
+    if (ask && connection >= 0)
+        teardown_accept(connection);
+    return connection;
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    bool ask = wanted(MOMENT_RECEIVE);
+    ssize_t length = real.recvmsg(fd, message, flags);
+
+    if (ask && length >= 0)
+        teardown_receive(message);
+    return length;
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                    struct timespec *timeout)
+{
+    bool ask = wanted(MOMENT_RECEIVE);
+    int received = real.recvmmsg(fd, messages, count, flags, timeout);
+
+    for (int i = 0; ask && i < received; i++)
+        teardown_receive(&messages[i].msg_hdr);
+    return received;
+}
+
+EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
+{
+    if (wanted(MOMENT_BIND))
+        teardown_bind(fd, local, length);
+    return real.bind(fd, local, length);
+}
+
+EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
+{
+    bool ask = wanted(MOMENT_SETSOCKOPT);
+    int status = real.setsockopt(fd, level, option, value, length);
+
+    if (ask && status == 0)
+        teardown_setsockopt(fd, level, option);
+    return status;
+}
+
+EXPORT int shutdown(int fd, int how)
+{
+    if (wanted(MOMENT_SHUTDOWN) && teardown_shutdown(fd, how))
+        return 0;
+    return real.shutdown(fd, how);
+}
+
+EXPORT int close(int fd)
+{
+    if (wanted(MOMENT_CLOSE))
+        teardown_close(fd);
+    return real.close(fd);
+}
+
+EXPORT int fclose(FILE *stream)
+{
+    if (wanted(MOMENT_CLOSE)) {
+        int saved = errno;
+        int fd = fileno(stream); /* -1 and EBADF where the stream has none */
+        errno = saved;
+        teardown_close(fd);
+    }
+    return real.fclose(stream);
+}
+
+EXPORT int dup2(int from, int target)
+{
+    if (wanted(MOMENT_CLOSE))
+        teardown_replace(from, target);
+    return real.dup2(from, target);
+}
+
+EXPORT int dup3(int from, int target, int flags)
+{
+    if (wanted(MOMENT_CLOSE))
+        teardown_replace(from, target);
+    return real.dup3(from, target, flags);
+}

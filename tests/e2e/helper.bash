@@ -1,0 +1,112 @@
+# What every end-to-end test shares. A test runs in a network namespace of its file's own (see
+# tests/check), with its loopback up; it starts its programs, reads what they print, and waits.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+LIB=$ROOT/liblinger.so
+TOOLS=$ROOT/build/tests
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
+
+setup() {
+    local name
+    for name in LD_PRELOAD $(compgen -e LINGER_); do
+        unset "$name"
+    done
+}
+
+# under MODE COMMAND...: runs it under the policy; "-" is a program that is left alone.
+# With WITHOUT_LIBRARY=1 nothing is preloaded: then every test of a mode has to fail.
+under() {
+    local mode=$1
+    shift
+    if [ "$mode" = - ] || [ -n "${WITHOUT_LIBRARY:-}" ]; then
+        exec "$@"
+    fi
+    LD_PRELOAD=$LIB LINGER_MODE=$mode exec "$@"
+}
+
+# start COMMAND...: in the background; what it prints comes out of descriptor $OUT; its pid is $PID.
+start() {
+    exec {OUT}< <("$@" 3>&- 2>"$BATS_TEST_TMPDIR/stderr")
+    PID=$!
+}
+
+# The next line of $OUT, or the test fails after 30 s.
+hear() {
+    if ! read -r -t 30 REPLY <&"$OUT"; then
+        echo "the program said nothing:" && cat "$BATS_TEST_TMPDIR/stderr"
+        return 1
+    fi
+}
+
+hear_port() {
+    hear
+    PORT=${REPLY#port }
+}
+
+# Waits for what start() started; STATUS is its exit status.
+finish() {
+    STATUS=0
+    wait "$PID" || STATUS=$?
+    exec {OUT}<&-
+}
+
+# Waits until no connection of that port is on its way any more, then prints its TIME_WAIT.
+time_wait() {
+    local port=$1 tries=0
+    while [ -n "$(ss -Htan state connected exclude time-wait exclude syn-recv "( sport = :$port or dport = :$port )")" ]; do
+        tries=$((tries + 1))
+        if [ $tries -gt 500 ]; then
+            ss -tan
+            return 1
+        fi
+    done
+    ss -Htan state time-wait "( sport = :$port or dport = :$port )" | wc -l
+}
+
+# meet MODE [OPTION...] WAY: subject serves under MODE, peer connects with the options $PEER.
+# SEEN is what the peer saw, LEFT the number of TIME_WAIT sockets.
+meet() {
+    local mode=$1
+    shift
+    start under "$mode" "$TOOLS/subject" ${FAMILY:-} "$@"
+    hear_port
+    SEEN=$("$TOOLS/peer" ${FAMILY:-} ${PEER:-} connect "$PORT")
+    finish
+    LEFT=$(time_wait "$PORT")
+}
+
+# The same with the roles exchanged: subject is the client.
+meet_as_client() {
+    local mode=$1
+    shift
+    start "$TOOLS/peer" ${FAMILY:-} ${PEER:-} listen
+    hear_port
+    (under "$mode" "$TOOLS/subject" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
+    hear
+    SEEN=$REPLY
+    finish
+    LEFT=$(time_wait "$PORT")
+}
+
+# expect WHAT IS SHOULD_BE
+expect() {
+    if [ "$2" != "$3" ]; then
+        echo "$1: expected '$3', got '$2'"
+        return 1
+    fi
+}
+
+# sees BYTES EOF RESET TIME_WAIT: what the peer of the last meeting saw, and what is left.
+sees() {
+    expect "the peer saw" "$SEEN" "bytes=$1 eof=$2 reset=$3"
+    expect "TIME_WAIT left" "$LEFT" "$4"
+}
+
+# counts in the kernel of this namespace: counter TcpOutRsts
+counter() {
+    nstat -asz "$1" | awk -v name="$1" '$1 == name { print $2 }'
+}
+
+needs_namespace() {
+    [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env bats
+# What the peer sees, and what is left behind, under each mode.
+load helper
+
+
+@test "without a policy: EOF and one TIME_WAIT" {
+    meet - close
+    sees 5 1 0 1
+}
+
+in_mode() { # HOW MODE BYTES EOF RESET TIME_WAIT
+    local how=$1 mode=$2
+    shift 2
+    for FAMILY in "" -6; do
+        "$how" "$mode" close
+        sees "$@"
+    done
+}
+
+@test "fin: a server's peer sees EOF, one TIME_WAIT stays, though the program asked for an abort" {
+    for FAMILY in "" -6; do
+        meet fin -o 1,0 close
+        sees 5 1 0 1
+    done
+}
+
+@test "fin: a client's peer sees EOF, one TIME_WAIT stays, though the program asked for an abort" {
+    for FAMILY in "" -6; do
+        meet_as_client fin -o 1,0 close
+        sees 5 1 0 1
+    done
+}
+
+@test "rst: a server's peer sees ECONNRESET, no TIME_WAIT stays" {
+    in_mode meet rst 5 0 1 0
+}
+
+@test "rst: a client's peer sees ECONNRESET, no TIME_WAIT stays" {
+    in_mode meet_as_client rst 5 0 1 0
+}
+
+@test "rst: over a program that switches SO_LINGER off" {
+    meet rst -o 0,0 close
+    sees 5 0 1 0
+}
+
+@test "fin-rst: a server's peer sees all bytes and EOF, no TIME_WAIT stays" {
+    in_mode meet fin-rst 5 1 0 0
+}
+
+@test "fin-rst: a client's peer sees all bytes and EOF, no TIME_WAIT stays" {
+    in_mode meet_as_client fin-rst 5 1 0 0
+}
+
+@test "fin-rst: over a program that asked for an abort" {
+    meet fin-rst -o 1,0 close
+    sees 5 1 0 0
+}
+
+@test "wait:5: EOF and one TIME_WAIT, over a program that asked for an abort" {
+    meet wait:5 -o 1,0 close
+    sees 5 1 0 1
+}
+
+@test "off: the program's own abort stays" {
+    meet off -o 1,0 close
+    sees 5 0 1 0
+}
+
+@test "a passive close leaves no TIME_WAIT of ours: rst resets, fin-rst ends orderly" {
+    PEER=-f meet rst -w close
+    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+    PEER=-f meet fin-rst -w close
+    expect "the peer saw" "$SEEN" "bytes=5 eof=1 reset=0"
+}
+
+# 4 MB and more in the send queue at close, none of it read yet.
+queued_under() { # MODE COMMAND...
+    sysctl -qw net.ipv4.tcp_wmem="4096 8388608 16777216"
+    start under "$@" -b 4194304 close
+    hear_port
+    exec {GO}> >("$TOOLS/peer" -g connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+    PEER_PID=$!
+    hear
+    QUEUED=${REPLY#queued }
+    if [ "$1" != wait:5 ]; then
+        hear # closed
+    fi
+    echo go >&"$GO"
+    wait "$PEER_PID"
+    exec {GO}>&-
+    finish
+    SEEN=$(cat "$BATS_TEST_TMPDIR/peer")
+    expect "queued" "$QUEUED" 4194304
+}
+
+@test "4 MB queued at close arrive whole under fin" {
+    needs_namespace
+    queued_under fin "$TOOLS/subject" -o 1,0
+    expect "the peer saw" "$SEEN" "bytes=4194304 eof=1 reset=0"
+}
+
+@test "4 MB queued at close arrive whole under fin-rst, and no TIME_WAIT stays" {
+    needs_namespace
+    queued_under fin-rst "$TOOLS/subject"
+    expect "the peer saw" "$SEEN" "bytes=4194304 eof=1 reset=0"
+    expect "TIME_WAIT left" "$(time_wait "$PORT")" 0
+}
+
+@test "4 MB queued at close arrive whole under wait:5" {
+    needs_namespace
+    queued_under wait:5 "$TOOLS/subject" -o 1,0
+    expect "the peer saw" "$SEEN" "bytes=4194304 eof=1 reset=0"
+}
+
+@test "4 MB queued at close are cut off under rst" {
+    needs_namespace
+    queued_under rst "$TOOLS/subject"
+    [[ $SEEN == *"eof=0 reset=1" ]]
+    bytes=${SEEN#bytes=}
+    [ "${bytes%% *}" -lt 4194304 ]
+}

@@ -1,0 +1,50 @@
+/* What the test programs share: an error is loud and ends the program with status 99. */
+#ifndef TESTS_COMMON_H
+#define TESTS_COMMON_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static inline void check(bool good, const char *what)
+{
+    if (good)
+        return;
+    perror(what);
+    exit(99);
+}
+
+/* The loopback address of a family, and that port. Returns the length. */
+static inline socklen_t loopback(int family, int port, struct sockaddr_storage *address)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+
+    memset(address, 0, sizeof(*address));
+    address->ss_family = (sa_family_t)family;
+    if (family == AF_INET6) {
+        in6->sin6_addr = in6addr_loopback;
+        in6->sin6_port = htons((uint16_t)port);
+        return sizeof(*in6);
+    }
+    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    in->sin_port = htons((uint16_t)port);
+    return sizeof(*in);
+}
+
+/* The port a socket is bound to; the field stands at one place in both families. */
+static inline int port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    check(getsockname(fd, (struct sockaddr *)&address, &length) == 0, "getsockname");
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
+
+#endif

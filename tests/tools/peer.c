@@ -1,0 +1,88 @@
+/*
+ * The other end, and the witness: what does the peer of a teardown see?
+ *
+ *     peer [-6] [-n COUNT] [-g] [-s BYTES] [-f] connect PORT
+ *     peer [-6] [-n COUNT] [-g] [-s BYTES] [-f] listen         prints "port N" first
+ *
+ * Prints "bytes=N eof=N reset=N", summed up over COUNT connections, and each other end as
+ * "error=ERRNO". -g waits for a line on standard input before it reads, -s sends that many bytes
+ * before it reads, -f sends its FIN first and then reads.
+ */
+#include "common.h"
+
+#define TIME_LIMIT 60 /* seconds */
+
+struct seen {
+    long bytes;
+    long eof;
+    long reset;
+};
+
+static void read_to_the_end(int fd, struct seen *seen)
+{
+    static char block[65536];
+    ssize_t length;
+
+    while ((length = recv(fd, block, sizeof(block), 0)) > 0)
+        seen->bytes += length;
+    if (length == 0)
+        seen->eof++;
+    else if (errno == ECONNRESET)
+        seen->reset++;
+    else
+        printf("error=%d\n", errno);
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_storage address;
+    struct seen seen = {0, 0, 0};
+    int family = AF_INET;
+    long count = 1;
+    int bytes = 0;
+    bool waits = false;
+    bool closes_first = false;
+    int option;
+
+    alarm(TIME_LIMIT);
+    while ((option = getopt(argc, argv, "6n:gs:f")) != -1) {
+        if (option == '6')
+            family = AF_INET6;
+        else if (option == 'n')
+            count = atol(optarg);
+        else if (option == 'g')
+            waits = true;
+        else if (option == 's')
+            bytes = atoi(optarg);
+        else if (option == 'f')
+            closes_first = true;
+        else
+            return 99;
+    }
+    check(optind < argc, "usage");
+    bool listens = strcmp(argv[optind], "listen") == 0;
+    int port = listens || optind + 1 >= argc ? 0 : atoi(argv[optind + 1]);
+    socklen_t length = loopback(family, port, &address);
+    int listener = socket(family, SOCK_STREAM, 0);
+    if (listens) {
+        check(bind(listener, (struct sockaddr *)&address, length) == 0, "bind");
+        check(listen(listener, 4096) == 0, "listen");
+        printf("port %d\n", port_of(listener));
+        fflush(stdout);
+    }
+    for (long i = 0; i < count; i++) {
+        int fd = listens ? accept(listener, NULL, NULL) : socket(family, SOCK_STREAM, 0);
+        check(fd >= 0, "socket");
+        check(listens || connect(fd, (struct sockaddr *)&address, length) == 0, "connect");
+        if (waits)
+            check(getchar() != EOF, "standard input");
+        for (int sent = 0; sent < bytes; sent++)
+            check(send(fd, "y", 1, MSG_NOSIGNAL) == 1, "send");
+        if (closes_first)
+            check(shutdown(fd, SHUT_WR) == 0, "shutdown");
+        read_to_the_end(fd, &seen);
+        close(fd);
+    }
+    printf("bytes=%ld eof=%ld reset=%ld\n", seen.bytes, seen.eof, seen.reset);
+    return 0;
+}
