@@ -4,6 +4,7 @@
 ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 LIB=$ROOT/liblinger.so
 TOOLS=$ROOT/build/tests
+STARTED=()
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
 
 setup() {
@@ -24,10 +25,20 @@ under() {
     LD_PRELOAD=$LIB LINGER_MODE=$mode exec "$@"
 }
 
-# start COMMAND...: in the background; what it prints comes out of descriptor $OUT; its pid is $PID.
+# What a failed test left running ends with it.
+teardown() {
+    local pid
+    for pid in "${STARTED[@]}"; do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+}
+
+# start MODE COMMAND...: in the background; what it prints comes out of descriptor $OUT, its pid
+# is $PID.
 start() {
-    exec {OUT}< <("$@" 3>&- 2>"$BATS_TEST_TMPDIR/stderr")
+    exec {OUT}< <(under "$@" 3>&- 2>"$BATS_TEST_TMPDIR/stderr")
     PID=$!
+    STARTED+=("$PID")
 }
 
 # The next line of $OUT, or the test fails after 30 s.
@@ -68,7 +79,7 @@ time_wait() {
 meet() {
     local mode=$1
     shift
-    start under "$mode" "$TOOLS/subject" ${FAMILY:-} "$@"
+    start "$mode" "$TOOLS/subject" ${FAMILY:-} "$@"
     hear_port
     SEEN=$("$TOOLS/peer" ${FAMILY:-} ${PEER:-} connect "$PORT")
     finish
@@ -79,7 +90,7 @@ meet() {
 meet_as_client() {
     local mode=$1
     shift
-    start "$TOOLS/peer" ${FAMILY:-} ${PEER:-} listen
+    start - "$TOOLS/peer" ${FAMILY:-} ${PEER:-} listen
     hear_port
     (under "$mode" "$TOOLS/subject" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
     hear
@@ -109,4 +120,26 @@ counter() {
 
 needs_namespace() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
+}
+
+# From here on counts the FIN and RST that leave a port of this namespace (and a retransmission
+# as well, which loopback does not know).
+watch_wire() { # PORT
+    nft -f - <<EOF
+table inet wire {}
+delete table inet wire
+table inet wire {
+    chain out {
+        type filter hook output priority 0;
+        tcp sport $1 tcp flags & fin == fin counter comment "fin"
+        tcp sport $1 tcp flags & rst == rst counter comment "rst"
+    }
+}
+EOF
+}
+
+# "fin=1 rst=0"
+wire() {
+    nft list table inet wire | awk '/counter/ { for (i = 1; i < NF; i++) if ($i == "packets") n[$NF] = $(i + 1) }
+        END { printf "fin=%d rst=%d\n", n["\"fin\""], n["\"rst\""] }'
 }

@@ -77,7 +77,7 @@ in_mode() { # HOW MODE BYTES EOF RESET TIME_WAIT
 # 4 MB and more in the send queue at close, none of it read yet.
 queued_under() { # MODE COMMAND...
     sysctl -qw net.ipv4.tcp_wmem="4096 8388608 16777216"
-    start under "$@" -b 4194304 close
+    start "$@" -b 4194304 close
     hear_port
     exec {GO}> >("$TOOLS/peer" -g connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
     PEER_PID=$!

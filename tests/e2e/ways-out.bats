@@ -73,7 +73,7 @@ every_mode() { # WAY
 }
 
 @test "an io_uring close" {
-    start "$TOOLS/subject" io_uring
+    start - "$TOOLS/subject" io_uring
     hear_port
     "$TOOLS/peer" connect "$PORT"
     finish
@@ -90,7 +90,7 @@ every_mode() { # WAY
 
 # The reader holds the last reference: it ends when the peer has sent it a byte.
 closed_while_read() { # MODE
-    start under "$1" "$TOOLS/subject" thread
+    start "$1" "$TOOLS/subject" thread
     hear_port
     exec {GO}> >("$TOOLS/peer" -g -s 1 connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
     PEER_PID=$!
@@ -112,7 +112,7 @@ closed_while_read() { # MODE
 
 # A shell connects and execs a program with the library: the socket was born before it.
 inherited_under() { # MODE
-    start "$TOOLS/peer" listen
+    start - "$TOOLS/peer" listen
     hear_port
     (
         exec 8<>"/dev/tcp/127.0.0.1/$PORT"

@@ -19,8 +19,8 @@ static inline void check(bool good, const char *what)
     exit(99);
 }
 
-/* The loopback address of a family, and that port. Returns the length. */
-static inline socklen_t loopback(int family, int port, struct sockaddr_storage *address)
+/* Port `port` of the loopback address, or of IPv4 address $TEST_ADDRESS. Returns the length. */
+static inline socklen_t test_address(int family, int port, struct sockaddr_storage *address)
 {
     struct sockaddr_in *in = (struct sockaddr_in *)address;
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
@@ -32,7 +32,8 @@ static inline socklen_t loopback(int family, int port, struct sockaddr_storage *
         in6->sin6_port = htons((uint16_t)port);
         return sizeof(*in6);
     }
-    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const char *other = getenv("TEST_ADDRESS");
+    check(inet_pton(AF_INET, other ? other : "127.0.0.1", &in->sin_addr) == 1, "TEST_ADDRESS");
     in->sin_port = htons((uint16_t)port);
     return sizeof(*in);
 }

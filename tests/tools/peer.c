@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     check(optind < argc, "usage");
     bool listens = strcmp(argv[optind], "listen") == 0;
     int port = listens || optind + 1 >= argc ? 0 : atoi(argv[optind + 1]);
-    socklen_t length = loopback(family, port, &address);
+    socklen_t length = test_address(family, port, &address);
     int listener = socket(family, SOCK_STREAM, 0);
     if (listens) {
         check(bind(listener, (struct sockaddr *)&address, length) == 0, "bind");

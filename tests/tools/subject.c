@@ -2,9 +2,10 @@
  * A program that knows nothing of this project: makes TCP connections and gets rid of them in
  * every way there is. What its peer sees then is the test.
  *
- *     subject [-6] [-c PORT | -p PORT] [-n COUNT] [-b BYTES] [-o ON,SECONDS] [-s HOW] [-w] WAY
+ *     subject [-6] [-c PORT | -p PORT] [-n COUNT] [-b BYTES] [-o ON,SECONDS] [-s HOW] [-w] [-h] WAY
  *
- * Prints "port N" (a server), "queued N" (with -b), "closed" where the process lives on.
+ * Prints "port N" (a server), "queued N" (with -b), "holding" (with -h: all connections are there
+ * and stay until a signal ends the program), "closed" where the process lives on.
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -32,7 +33,7 @@ static void say(const char *word, long number)
 static int serve(int family, int port)
 {
     struct sockaddr_storage address;
-    socklen_t length = loopback(family, port, &address);
+    socklen_t length = test_address(family, port, &address);
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     check(fd >= 0, "socket");
@@ -48,7 +49,7 @@ static int serve(int family, int port)
 static int call(int family, int port)
 {
     struct sockaddr_storage address;
-    socklen_t length = loopback(family, port, &address);
+    socklen_t length = test_address(family, port, &address);
     int fd = socket(family, SOCK_STREAM, 0);
 
     check(fd >= 0, "socket");
@@ -366,6 +367,16 @@ static void leave(int fd, const char *way)
     check(false, way);
 }
 
+/* As many descriptors as the hard limit allows. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    check(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+}
+
 int main(int argc, char **argv)
 {
     struct linger linger = {0, 0};
@@ -377,12 +388,13 @@ int main(int argc, char **argv)
     long bytes = -1;
     bool sets_linger = false;
     bool waits = false;
+    bool holds = false;
     int option;
 
     alarm(TIME_LIMIT);
     if (argc == 2 && strcmp(argv[1], "nothing") == 0)
         return 0;
-    while ((option = getopt(argc, argv, "6c:p:n:b:o:s:w")) != -1) {
+    while ((option = getopt(argc, argv, "6c:p:n:b:o:s:wh")) != -1) {
         switch (option) {
         case '6':
             family = AF_INET6;
@@ -409,6 +421,10 @@ int main(int argc, char **argv)
         case 'w':
             waits = true; /* for the peer's FIN: a passive close */
             break;
+        case 'h':
+            holds = true;
+            raise_limit();
+            break;
         default:
             return 99;
         }
@@ -417,6 +433,8 @@ int main(int argc, char **argv)
     for (long i = 0; i < count; i++) {
         int fd = caller ? call(family, caller) : accept(listener, NULL, NULL);
         check(fd >= 0, "accept");
+        if (holds)
+            continue;
         if (sets_linger)
             check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0, "SO_LINGER");
         if (bytes >= 0)
@@ -427,6 +445,10 @@ int main(int argc, char **argv)
             drain(fd);
         half_close(fd, how);
         leave(fd, argv[optind] ? argv[optind] : "close");
+    }
+    if (holds) {
+        say("holding", -1);
+        pause();
     }
     say("closed", -1);
     return 0;

@@ -1,0 +1,179 @@
+#!/usr/bin/env bats
+# Each condition of the policy language, where it holds and where it does not.
+load helper
+
+RESET="bytes=5 eof=0 reset=1"
+ORDERLY="bytes=5 eof=1 reset=0"
+
+holds() { # HOW POLICY [OPTION...]
+    local how=$1 policy=$2
+    shift 2
+    $how "$policy" "$@" close
+    expect "under '$policy' the peer saw" "$SEEN" "$RESET"
+}
+
+fails() { # HOW POLICY [OPTION...]
+    local how=$1 policy=$2
+    shift 2
+    $how "$policy" "$@" close
+    expect "under '$policy' the peer saw" "$SEEN" "$ORDERLY"
+}
+
+# A client of a peer whose port the policy has to name: @ in the policy stands for it.
+client_policy() {
+    local policy=$1
+    shift
+    start - "$TOOLS/peer" ${FAMILY:-} listen
+    hear_port
+    (under "${policy//@/$PORT}" "$TOOLS/subject" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
+    hear
+    SEEN=$REPLY
+    finish
+}
+
+# A server on a port that is known beforehand.
+server_policy() {
+    local policy=$1 port
+    shift
+    port=$("$TOOLS/free-port")
+    meet "${policy//@/$port}" -p "$port" "$@"
+}
+
+@test "role=" {
+    holds meet "rst role=server"
+    fails meet "rst role=client"
+    holds meet_as_client "rst role=client"
+    fails meet_as_client "rst role=server"
+}
+
+@test "port= is the service's port on both sides" {
+    holds server_policy "rst port=@"
+    holds server_policy "rst port=1,2-3,@"
+    fails server_policy "rst port=1,2-3"
+    holds client_policy "rst port=@"
+    fails client_policy "rst port=1"
+    # The client's own port is no service, though it lies in the range.
+    fails client_policy "off port=@; rst port=1024-65535"
+}
+
+@test "local= and peer=, address and prefix" {
+    holds meet "rst peer=127.0.0.0/8"
+    holds meet "rst peer=10.0.0.0/8,127.0.0.1"
+    fails meet "rst peer=10.0.0.0/8"
+    holds meet "rst local=127.0.0.1/32"
+    fails meet "rst local=127.0.0.2"
+    holds meet_as_client "rst peer=127.0.0.1"
+    fails meet_as_client "rst peer=127.0.0.2"
+    holds meet_as_client "rst local=127.0.0.1"
+    fails meet_as_client "rst local=10.0.0.0/8"
+}
+
+@test "local= and peer=, IPv6" {
+    FAMILY=-6
+    holds meet "rst peer=[::1]"
+    holds meet "rst local=[::]/0"
+    fails meet "rst peer=[2001:db8::]/32"
+    fails meet "rst peer=0.0.0.0/0"
+    holds meet_as_client "rst local=[::1]"
+    FAMILY=
+    fails meet "rst peer=[::]/0"
+}
+
+@test "local= and peer=, with ports" {
+    holds client_policy "rst peer=127.0.0.1:@"
+    holds client_policy "rst peer=:@"
+    fails client_policy "rst peer=127.0.0.1:1"
+    fails client_policy "rst peer=:1-1023"
+    holds server_policy "rst local=:@"
+    holds server_policy "rst local=127.0.0.1:@"
+    fails server_policy "rst local=127.0.0.1:1"
+    holds server_policy "rst peer=:1024-65535"
+}
+
+@test "an IPv4-mapped address is its IPv4 address" {
+    start "rst peer=127.0.0.0/8 local=127.0.0.1" python3 -c "
+import socket
+listener = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.send(b'hello')
+connection.close()"
+    hear_port
+    SEEN=$("$TOOLS/peer" connect "$PORT")
+    finish
+    expect "the peer saw" "$SEEN" "$RESET"
+}
+
+@test "when=active and when=passive" {
+    holds meet "rst when=active"
+    fails meet "rst when=passive"
+    PEER=-f
+    holds meet "rst when=passive" -w
+    fails meet "rst when=active" -w
+    PEER=
+    holds meet_as_client "rst when=active role=client"
+    fails meet_as_client "rst when=active role=server"
+    for way in fclose dup2 dup3; do
+        meet "fin when=passive; rst" $way
+        expect "$way: the peer saw" "$SEEN" "$RESET"
+    done
+}
+
+@test "when=: a rule without conditions at the end decides what a parent's close left open" {
+    meet "rst when=active; fin" fork
+    expect "the peer saw" "$SEEN" "bytes=10 eof=0 reset=1"
+    PEER=-f meet "rst when=active; fin" -w fork
+    expect "the peer saw" "$SEEN" "bytes=10 eof=1 reset=0"
+}
+
+@test "share=100% and share=0.0001%" {
+    holds meet "rst share=100%"
+    holds meet_as_client "rst share=100%"
+    fails meet "rst share=0.0001%"
+}
+
+share_of_2000() { # HOW
+    PEER="-n 2000" $1 "rst share=30%" -n 2000 close
+    local resets=${SEEN##*reset=}
+    echo "$SEEN"
+    [ "$resets" -ge 520 ] && [ "$resets" -le 680 ]
+}
+
+@test "share=30% of 2,000 connections lies between 26 and 34 %, of a server and of a client" {
+    share_of_2000 meet
+    share_of_2000 meet_as_client
+}
+
+@test "share=: two processes that hold the same socket agree" {
+    (under "rst share=50%; fin" python3 "$BATS_TEST_DIRNAME/../tools/share-agrees.py" >"$BATS_TEST_TMPDIR/out")
+    cat "$BATS_TEST_TMPDIR/out"
+    read -r agreed armed <"$BATS_TEST_TMPDIR/out"
+    expect "agreed" "$agreed" 200
+    [ "$armed" -gt 60 ] && [ "$armed" -lt 140 ]
+}
+
+@test "prog=" {
+    holds meet "rst prog=subject"
+    holds meet "rst prog=nginx,sub*"
+    fails meet "rst prog=nginx,redis-*"
+    fails meet "fin prog=s*; rst"
+}
+
+@test "the first rule that matches decides, and none leaves the socket alone" {
+    fails server_policy "off port=@; rst"
+    holds server_policy "off port=1; rst"
+    fails meet "fin-rst role=server; rst"
+    holds meet "off role=client; rst role=server"
+    fails server_policy "rst port=1; rst role=client"
+}
+
+@test "newlines separate rules" {
+    holds meet $'off role=client\n\nrst role=server\n'
+}
+
+@test "@FILE: rules with comments" {
+    printf '# teardown of the fleet\noff role=client  # not ours\n\n  rst role=server\r\n' >"$BATS_TEST_TMPDIR/policy"
+    holds meet "@$BATS_TEST_TMPDIR/policy"
+    holds meet "@$BATS_TEST_TMPDIR/policy"
+    fails meet_as_client "@$BATS_TEST_TMPDIR/policy"
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bats
+# SO_LINGER x shutdown() x mode: what the peer sees and what goes over the wire.
+load helper
+
+# The program sets SO_LINGER to each of $LINGERS, calls shutdown() as HOW says, and closes. The
+# peer reads only after that, except with wr-wait, where the program waits for the peer's FIN.
+row() { # MODE HOW "bytes=.. eof=.. reset=.. fin=.. rst=.. tw=.."
+    local linger go
+    for linger in $LINGERS; do
+        start "$1" "$TOOLS/subject" -o "$linger" -s "$2" close
+        hear_port
+        watch_wire "$PORT"
+        exec {go}> >(exec "$TOOLS/peer" $([ "$2" = wr-wait ] || echo -g) connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+        PEER_PID=$!
+        hear # closed
+        [ "$2" = wr-wait ] || echo go >&"$go"
+        wait "$PEER_PID"
+        exec {go}>&-
+        finish
+        SEEN="$(cat "$BATS_TEST_TMPDIR/peer") $(wire) tw=$(time_wait "$PORT")"
+        expect "$1, SO_LINGER $linger, shutdown $2" "$SEEN" "$3"
+    done
+}
+
+FIN="bytes=5 eof=1 reset=0 fin=1 rst=0 tw=1"
+RST="bytes=5 eof=0 reset=1 fin=0 rst=1 tw=0"
+FIN_THEN_RST="bytes=5 eof=1 reset=0 fin=1 rst=1 tw=0"
+
+@test "without a policy SO_LINGER and shutdown() do what tcp(7) says" {
+    needs_namespace
+    LINGERS=0,0
+    for how in none rd wr rdwr wr-wait; do
+        row - $how "$FIN"
+    done
+    LINGERS=1,0
+    row - none "$RST"
+    row - rd "$RST"
+    row - wr "$FIN_THEN_RST"
+    row - rdwr "$FIN_THEN_RST"
+    row - wr-wait "$FIN"
+}
+
+@test "fin: FIN alone and one TIME_WAIT in all cases" {
+    needs_namespace
+    LINGERS="0,0 1,0 1,5"
+    for how in none rd wr rdwr wr-wait; do
+        row fin $how "$FIN"
+    done
+}
+
+@test "rst: RST alone; after the program's own SHUT_WR, its FIN and then RST" {
+    needs_namespace
+    LINGERS="0,0 1,0 1,5"
+    row rst none "$RST"
+    row rst rd "$RST"
+    row rst rdwr "$RST"
+    row rst wr "$FIN_THEN_RST"
+}
+
+@test "rst: after SHUT_WR and the peer's FIN the socket is in TIME_WAIT, and no option removes it" {
+    needs_namespace
+    LINGERS="0,0 1,0"
+    row rst wr-wait "$FIN"
+    row fin-rst wr-wait "$FIN"
+}
+
+@test "fin-rst: FIN, RST in answer to its ACK, no TIME_WAIT" {
+    needs_namespace
+    LINGERS="0,0 1,0 1,5"
+    for how in none rd wr rdwr; do
+        row fin-rst $how "$FIN_THEN_RST"
+    done
+}
+
+@test "wait:5: FIN alone and one TIME_WAIT in all cases" {
+    needs_namespace
+    LINGERS="0,0 1,0"
+    for how in none rd wr rdwr wr-wait; do
+        row wait:5 $how "$FIN"
+    done
+}
+
+@test "rst: after shutdown(SHUT_RDWR) the program sees what it would see without the library" {
+    needs_namespace
+    probe() {
+        start "$1" python3 "$BATS_TEST_DIRNAME/../tools/shutdown-view.py"
+        hear
+        VIEW=$REPLY
+        hear
+        SEEN=$REPLY
+        finish
+    }
+    probe -
+    BEFORE=$VIEW
+    expect "the peer without a policy" "$SEEN" "eof"
+    probe rst
+    expect "the program's view" "$VIEW" "$BEFORE"
+    expect "the peer" "$SEEN" "ECONNRESET"
+}
