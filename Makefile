@@ -22,7 +22,7 @@ CORE = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all check demo install uninstall clean lint format help
+.PHONY: all check test-programs demo install uninstall clean lint format help
 .DELETE_ON_ERROR:
 
 all: liblinger.so
@@ -58,6 +58,23 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete -Wl,--no-as-needed $(STUBS) -lgcc \
 		$(LDFLAGS)
 
+# Programs of the tests: what they drive knows nothing of the project, and is not built with it.
+TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,$(wildcard tests/tools/*.c)))
+UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
+TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
+
+test-programs: $(TEST_TOOLS) $(UNIT_TESTS)
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(CORE)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(TEST_CFLAGS) -Isrc/core -o $@ $< $(CORE) -lcmocka
+
+$(BUILD)/tests/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(TEST_CFLAGS) -o $@ $< -pthread
+
 check: all
 	$(Q)tests/check
 
@@ -79,4 +96,4 @@ lint:
 format:
 	clang-format -i $(SOURCES)
 
--include $(CORE:.o=.d) $(PRELOAD:.o=.d)
+-include $(CORE:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(UNIT_TESTS:=.d)

@@ -18,10 +18,10 @@ enum fact {
 };
 
 struct facts {
-    unsigned known;     /* enum fact, or-ed: which of the fields below hold */
-    uint8_t role;       /* enum policy_role */
-    uint8_t when;       /* enum policy_when */
-    uint8_t state;      /* TCP_ESTABLISHED, ... of <netinet/tcp.h>; no rule depends on it */
+    unsigned known;      /* enum fact, or-ed: which of the fields below hold */
+    uint8_t role;        /* enum policy_role */
+    uint8_t when;        /* enum policy_when */
+    uint8_t state;       /* TCP_ESTABLISHED, ... of <netinet/tcp.h>; no rule depends on it */
     uint16_t local_port; /* host order */
     uint16_t peer_port;
     struct policy_ip local_ip;

@@ -21,7 +21,8 @@ static const char *const when_names[] = {[WHEN_ACTIVE] = "active", [WHEN_PASSIVE
 #define ACCEPTED_MODE "a mode is one of: off, fin, rst, fin-rst, wait:SECONDS"
 #define ACCEPTED_SWITCH "a value is one of: on, 1, off, 0"
 #define ACCEPTED_WAIT "wait takes whole seconds, 1 to 3600, as in wait:5"
-#define ACCEPTED_CONDITION "a condition is one of: role=, port=, local=, peer=, when=, share=, prog="
+#define ACCEPTED_CONDITION                                                                         \
+    "a condition is one of: role=, port=, local=, peer=, when=, share=, prog="
 #define ACCEPTED_SWITCH_CONDITION "a condition here is one of: port=, local=, prog="
 #define ACCEPTED_ROLE "a role is one of: server, client"
 #define ACCEPTED_WHEN "when is one of: active, passive"
@@ -50,8 +51,7 @@ struct parser {
 
 static int fail(struct parser *p, struct span where, const char *what, const char *accepted)
 {
-    *p->error =
-        (struct policy_error){.at = where.at, .length = where.length, what, accepted};
+    *p->error = (struct policy_error){.at = where.at, .length = where.length, what, accepted};
     return -1;
 }
 
@@ -134,7 +134,8 @@ static bool parse_ip(const struct parser *p, struct span s, int family, struct p
         return false;
     memcpy(name, p->text + s.at, s.length);
     name[s.length] = '\0';
-    if (strlen(name) != s.length || inet_pton(family, name, family == AF_INET ? bytes + 12 : bytes) != 1)
+    if (strlen(name) != s.length ||
+        inet_pton(family, name, family == AF_INET ? bytes + 12 : bytes) != 1)
         return false;
     *ip = policy_ip(bytes);
     return true;
@@ -256,7 +257,8 @@ static int add_pattern(struct parser *p, struct span value)
     if (policy->pattern_count == POLICY_PATTERNS_MAX || end > POLICY_PATTERN_BYTES)
         return fail(p, value, "too many programs at",
                     "a policy has up to 64 program patterns, of 2048 bytes together");
-    if (memchr(p->text + value.at, '/', value.length) || memchr(p->text + value.at, '\0', value.length))
+    if (memchr(p->text + value.at, '/', value.length) ||
+        memchr(p->text + value.at, '\0', value.length))
         return fail(p, value, "a path is no file name:", ACCEPTED_PROGRAM);
     memcpy(policy->pattern_text + policy->pattern_bytes, p->text + value.at, value.length);
     policy->pattern_text[end - 1] = '\0';
@@ -286,8 +288,8 @@ static int parse_list(struct parser *p, struct span s, const uint16_t *count,
     return 0;
 }
 
-static int parse_word(struct parser *p, struct span value, const char *const names[2],
-                      uint8_t *out, const char *what, const char *accepted)
+static int parse_word(struct parser *p, struct span value, const char *const names[2], uint8_t *out,
+                      const char *what, const char *accepted)
 {
     for (uint8_t i = 0; i < 2; i++) {
         if (span_is(p, value, names[i])) {
@@ -358,9 +360,9 @@ static const struct {
     bool in_switch; /* the switch dialect has it too */
     int (*parse)(struct parser *, struct span, struct policy_rule *);
 } conditions[] = {
-    {"role", CONDITION_ROLE, false, parse_role},    {"port", CONDITION_PORT, true, parse_port},
-    {"local", CONDITION_LOCAL, true, parse_local},  {"peer", CONDITION_PEER, false, parse_peer},
-    {"when", CONDITION_WHEN, false, parse_when},    {"share", CONDITION_SHARE, false, parse_share},
+    {"role", CONDITION_ROLE, false, parse_role},   {"port", CONDITION_PORT, true, parse_port},
+    {"local", CONDITION_LOCAL, true, parse_local}, {"peer", CONDITION_PEER, false, parse_peer},
+    {"when", CONDITION_WHEN, false, parse_when},   {"share", CONDITION_SHARE, false, parse_share},
     {"prog", CONDITION_PROG, true, parse_prog},
 };
 
@@ -462,7 +464,8 @@ static int parse_rule(struct parser *p, struct span token)
         return fail(p, token, "too many rules at", "a policy has up to 64 rules");
     struct policy_rule *rule = &policy->rules[policy->rule_count];
     *rule = (struct policy_rule){.number = (uint16_t)(policy->rule_count + 1)};
-    status = p->dialect == POLICY_SWITCH ? parse_switch(p, token, rule) : parse_mode(p, token, rule);
+    status =
+        p->dialect == POLICY_SWITCH ? parse_switch(p, token, rule) : parse_mode(p, token, rule);
     while (status == 0 && next_token(p, &token))
         status = parse_condition(p, token, rule);
     policy->rule_count++;
@@ -603,7 +606,8 @@ static void print_ports(struct text *out, struct policy_ports ports)
 
 static void print_address(struct text *out, const struct policy_address *a)
 {
-    unsigned prefix = (unsigned)(__builtin_popcountll(a->mask_high) + __builtin_popcountll(a->mask_low));
+    unsigned prefix =
+        (unsigned)(__builtin_popcountll(a->mask_high) + __builtin_popcountll(a->mask_low));
     bool has_ports = a->ports.low != 0;
 
     if (!a->any_ip) {

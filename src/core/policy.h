@@ -15,14 +15,14 @@
 #include "text.h"
 
 /* Limits. Beyond each of them a policy is refused, never cut. */
-#define POLICY_TEXT_MAX 16384    /* bytes of text */
-#define POLICY_RULES_MAX 64      /* rules in a policy */
-#define POLICY_ADDRESSES_MAX 256 /* values of local= and peer= in all rules */
-#define POLICY_PORTS_MAX 256     /* values of port= in all rules */
-#define POLICY_PATTERNS_MAX 64   /* values of prog= in all rules */
+#define POLICY_TEXT_MAX 16384     /* bytes of text */
+#define POLICY_RULES_MAX 64       /* rules in a policy */
+#define POLICY_ADDRESSES_MAX 256  /* values of local= and peer= in all rules */
+#define POLICY_PORTS_MAX 256      /* values of port= in all rules */
+#define POLICY_PATTERNS_MAX 64    /* values of prog= in all rules */
 #define POLICY_PATTERN_BYTES 2048 /* their text, a NUL after each */
-#define POLICY_WAIT_MAX 3600     /* seconds in wait:N */
-#define POLICY_SHARE_ALL 1000000 /* share=100%, in millionths */
+#define POLICY_WAIT_MAX 3600      /* seconds in wait:N */
+#define POLICY_SHARE_ALL 1000000  /* share=100%, in millionths */
 
 enum policy_dialect {
     POLICY_TEARDOWN, /* off, fin, rst, fin-rst, wait:N; every condition */

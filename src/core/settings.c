@@ -109,7 +109,8 @@ static void complain(const char *who, const struct source *from, const struct po
     text_put(out, e->what);
     if (e->length > 0) {
         text_put(out, " '");
-        text_put_printable(out, from->text + e->at, e->length < EXCERPT_COLUMNS ? e->length : EXCERPT_COLUMNS);
+        text_put_printable(out, from->text + e->at,
+                           e->length < EXCERPT_COLUMNS ? e->length : EXCERPT_COLUMNS);
         text_put_char(out, '\'');
     }
     text_put_char(out, '\n');
@@ -183,8 +184,8 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
     return -1;
 }
 
-int settings_take(struct settings *s, enum setting setting, const char *shown_as,
-                  const char *value, struct text *complaint)
+int settings_take(struct settings *s, enum setting setting, const char *shown_as, const char *value,
+                  struct text *complaint)
 {
     const struct source from = {shown_as, NULL, value, strlen(value)};
     struct policy_error error;
@@ -222,8 +223,7 @@ static enum setting find(const char *name, size_t length)
     return i;
 }
 
-int settings_take_environment(struct settings *s, char *const *environment,
-                              struct text *complaint)
+int settings_take_environment(struct settings *s, char *const *environment, struct text *complaint)
 {
     unsigned seen = 0; /* the first of two entries of one name counts, as for getenv() */
 

@@ -33,15 +33,14 @@ const char *settings_name(enum setting setting);
  * Takes the value of one setting, which the user knows as `shown_as` ("LINGER_MODE", "-m").
  * Returns 0, or -1 and appends to `complaint` the name, the mistake, a caret and what is accepted.
  */
-int settings_take(struct settings *s, enum setting setting, const char *shown_as,
-                  const char *value, struct text *complaint);
+int settings_take(struct settings *s, enum setting setting, const char *shown_as, const char *value,
+                  struct text *complaint);
 
 /*
  * Takes every LINGER_ variable of `environment`. Returns 0, with a line in `complaint` for each
  * LINGER_ name that does not exist, or -1 with the complaint about the value that does not parse.
  */
-int settings_take_environment(struct settings *s, char *const *environment,
-                              struct text *complaint);
+int settings_take_environment(struct settings *s, char *const *environment, struct text *complaint);
 
 /* Decides prog= for the program of that file name. */
 void settings_keep_program(struct settings *s, const char *program);

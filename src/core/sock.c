@@ -72,8 +72,9 @@ static void local_facts(int fd, struct facts *f)
 {
     if (!ask_endpoint(SYS_getsockname, fd, &f->local_ip, &f->local_port))
         return;
-    bool is_wildcard = f->local_ip.high == 0 && (f->local_ip.is_ipv4 ? (uint32_t)f->local_ip.low == 0
-                                                                     : f->local_ip.low == 0);
+    bool is_wildcard =
+        f->local_ip.high == 0 &&
+        (f->local_ip.is_ipv4 ? (uint32_t)f->local_ip.low == 0 : f->local_ip.low == 0);
     f->known |= (f->local_port != 0 ? FACT_LOCAL_PORT : 0) | (is_wildcard ? 0 : FACT_LOCAL_IP);
 }
 

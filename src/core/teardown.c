@@ -280,8 +280,8 @@ void teardown_listen(int fd)
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     int saved = errno;
 
-    if (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
-        facts.known & FACT_LOCAL_PORT && !settle(fd, &facts))
+    if (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) && facts.known & FACT_LOCAL_PORT &&
+        !settle(fd, &facts))
         ask_at_accept();
     errno = saved;
 }
@@ -330,8 +330,7 @@ void teardown_receive(const struct msghdr *message)
     errno = saved;
 }
 
-static void switch_reuse(int fd, const struct policy *policy, int option,
-                         const struct facts *facts)
+static void switch_reuse(int fd, const struct policy *policy, int option, const struct facts *facts)
 {
     struct verdict verdict;
 
@@ -345,8 +344,8 @@ void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
                           .role = ROLE_SERVER};
     int saved = errno;
 
-    if (sock_endpoint(local, length, &facts.local_ip, &facts.local_port) &&
-        facts.local_port != 0 && sock_facts(fd, 0, &facts)) {
+    if (sock_endpoint(local, length, &facts.local_ip, &facts.local_port) && facts.local_port != 0 &&
+        sock_facts(fd, 0, &facts)) {
         switch_reuse(fd, &settings->reuseaddr, SO_REUSEADDR, &facts);
         switch_reuse(fd, &settings->reuseport, SO_REUSEPORT, &facts);
     }

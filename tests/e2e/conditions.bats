@@ -96,10 +96,11 @@ import socket
 listener = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)
 print('port', listener.getsockname()[1], flush=True)
 connection, _ = listener.accept()
+connection.recv(1)
 connection.send(b'hello')
 connection.close()"
     hear_port
-    SEEN=$("$TOOLS/peer" connect "$PORT")
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
     finish
     expect "the peer saw" "$SEEN" "$RESET"
 }

@@ -4,6 +4,8 @@
 ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 LIB=$ROOT/liblinger.so
 TOOLS=$ROOT/build/tests
+# Debian's programs, whatever else is on this machine.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 STARTED=()
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
 
@@ -79,9 +81,9 @@ time_wait() {
 meet() {
     local mode=$1
     shift
-    start "$mode" "$TOOLS/subject" ${FAMILY:-} "$@"
+    start "$mode" "$TOOLS/subject" ${FAMILY:-} -r "$@"
     hear_port
-    SEEN=$("$TOOLS/peer" ${FAMILY:-} ${PEER:-} connect "$PORT")
+    SEEN=$("$TOOLS/peer" ${FAMILY:-} -k ${PEER:-} connect "$PORT")
     finish
     LEFT=$(time_wait "$PORT")
 }

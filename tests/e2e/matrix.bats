@@ -7,10 +7,10 @@ load helper
 row() { # MODE HOW "bytes=.. eof=.. reset=.. fin=.. rst=.. tw=.."
     local linger go
     for linger in $LINGERS; do
-        start "$1" "$TOOLS/subject" -o "$linger" -s "$2" close
+        start "$1" "$TOOLS/subject" -r -o "$linger" -s "$2" close
         hear_port
         watch_wire "$PORT"
-        exec {go}> >(exec "$TOOLS/peer" $([ "$2" = wr-wait ] || echo -g) connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+        exec {go}> >(exec "$TOOLS/peer" -k $([ "$2" = wr-wait ] || echo -g) connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
         PEER_PID=$!
         hear # closed
         [ "$2" = wr-wait ] || echo go >&"$go"

@@ -77,9 +77,9 @@ in_mode() { # HOW MODE BYTES EOF RESET TIME_WAIT
 # 4 MB and more in the send queue at close, none of it read yet.
 queued_under() { # MODE COMMAND...
     sysctl -qw net.ipv4.tcp_wmem="4096 8388608 16777216"
-    start "$@" -b 4194304 close
+    start "$@" -r -b 4194304 close
     hear_port
-    exec {GO}> >("$TOOLS/peer" -g connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+    exec {GO}> >("$TOOLS/peer" -k -g connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
     PEER_PID=$!
     hear
     QUEUED=${REPLY#queued }

@@ -73,9 +73,9 @@ every_mode() { # WAY
 }
 
 @test "an io_uring close" {
-    start - "$TOOLS/subject" io_uring
+    start - "$TOOLS/subject" -r io_uring
     hear_port
-    "$TOOLS/peer" connect "$PORT"
+    "$TOOLS/peer" -k connect "$PORT"
     finish
     [ "$STATUS" -ne 77 ] || skip "this kernel has io_uring switched off"
     every_mode io_uring
@@ -90,9 +90,9 @@ every_mode() { # WAY
 
 # The reader holds the last reference: it ends when the peer has sent it a byte.
 closed_while_read() { # MODE
-    start "$1" "$TOOLS/subject" thread
+    start "$1" "$TOOLS/subject" -r thread
     hear_port
-    exec {GO}> >("$TOOLS/peer" -g -s 1 connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+    exec {GO}> >("$TOOLS/peer" -k -g -s 1 connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
     PEER_PID=$!
     hear # closed
     echo go >&"$GO"

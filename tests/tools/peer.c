@@ -1,12 +1,14 @@
 /*
  * The other end, and the witness: what does the peer of a teardown see?
  *
- *     peer [-6] [-n COUNT] [-g] [-s BYTES] [-f] connect PORT
- *     peer [-6] [-n COUNT] [-g] [-s BYTES] [-f] listen         prints "port N" first
+ *     peer [-6] [-n COUNT] [-kg] [-s BYTES] [-f] connect PORT
+ *     peer [-6] [-n COUNT] [-kg] [-s BYTES] [-f] listen [PORT] prints "port N" first
  *
  * Prints "bytes=N eof=N reset=N", summed up over COUNT connections, and each other end as
- * "error=ERRNO". -g waits for a line on standard input before it reads, -s sends that many bytes
- * before it reads, -f sends its FIN first and then reads.
+ * "error=ERRNO". -k knocks: sends a byte as soon as it is connected (a server that sends and closes
+ * within microseconds can be gone before connect() returns, which then fails). -g waits for a line
+ * on standard input before it reads, -s sends that many bytes before it reads, -f sends its FIN
+ * first and then reads.
  */
 #include "common.h"
 
@@ -40,16 +42,19 @@ int main(int argc, char **argv)
     int family = AF_INET;
     long count = 1;
     int bytes = 0;
+    bool knocks = false;
     bool waits = false;
     bool closes_first = false;
     int option;
 
     alarm(TIME_LIMIT);
-    while ((option = getopt(argc, argv, "6n:gs:f")) != -1) {
+    while ((option = getopt(argc, argv, "6n:kgs:f")) != -1) {
         if (option == '6')
             family = AF_INET6;
         else if (option == 'n')
             count = atol(optarg);
+        else if (option == 'k')
+            knocks = true;
         else if (option == 'g')
             waits = true;
         else if (option == 's')
@@ -61,7 +66,7 @@ int main(int argc, char **argv)
     }
     check(optind < argc, "usage");
     bool listens = strcmp(argv[optind], "listen") == 0;
-    int port = listens || optind + 1 >= argc ? 0 : atoi(argv[optind + 1]);
+    int port = optind + 1 < argc ? atoi(argv[optind + 1]) : 0;
     socklen_t length = test_address(family, port, &address);
     int listener = socket(family, SOCK_STREAM, 0);
     if (listens) {
@@ -74,6 +79,8 @@ int main(int argc, char **argv)
         int fd = listens ? accept(listener, NULL, NULL) : socket(family, SOCK_STREAM, 0);
         check(fd >= 0, "socket");
         check(listens || connect(fd, (struct sockaddr *)&address, length) == 0, "connect");
+        if (knocks)
+            check(send(fd, "k", 1, MSG_NOSIGNAL) == 1, "send");
         if (waits)
             check(getchar() != EOF, "standard input");
         for (int sent = 0; sent < bytes; sent++)

@@ -2,7 +2,7 @@
  * A program that knows nothing of this project: makes TCP connections and gets rid of them in
  * every way there is. What its peer sees then is the test.
  *
- *     subject [-6] [-c PORT | -p PORT] [-n COUNT] [-b BYTES] [-o ON,SECONDS] [-s HOW] [-w] [-h] WAY
+ *     subject [-6] [-c PORT | -p PORT] [-n COUNT] [-b BYTES] [-o ON,SECONDS] [-s HOW] [-rwh] WAY
  *
  * Prints "port N" (a server), "queued N" (with -b), "holding" (with -h: all connections are there
  * and stay until a signal ends the program), "closed" where the process lives on.
@@ -176,7 +176,9 @@ static void send_descriptor(int through, int fd)
     char data = 'x';
     struct iovec iov = {&data, 1};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
                              .msg_controllen = sizeof(control)};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
@@ -193,7 +195,8 @@ static int receive_descriptor(int through, bool many)
     int fd;
     struct iovec iov = {&data, 1};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct mmsghdr message = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1,
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &iov,
+                                          .msg_iovlen = 1,
                                           .msg_control = control,
                                           .msg_controllen = sizeof(control)}};
 
@@ -319,8 +322,8 @@ static void way_io_uring(int fd)
     check(ring >= 0, "io_uring_setup");
     size_t size = params.sq_off.array + params.sq_entries * sizeof(unsigned);
     char *sq = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-    struct io_uring_sqe *sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-                                    IORING_OFF_SQES);
+    struct io_uring_sqe *sqe =
+        mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
     check(sq != MAP_FAILED && (void *)sqe != MAP_FAILED, "mmap");
     memset(sqe, 0, sizeof(*sqe));
     sqe->opcode = IORING_OP_CLOSE;
@@ -387,6 +390,7 @@ int main(int argc, char **argv)
     long count = 1;
     long bytes = -1;
     bool sets_linger = false;
+    bool reads = false;
     bool waits = false;
     bool holds = false;
     int option;
@@ -394,7 +398,7 @@ int main(int argc, char **argv)
     alarm(TIME_LIMIT);
     if (argc == 2 && strcmp(argv[1], "nothing") == 0)
         return 0;
-    while ((option = getopt(argc, argv, "6c:p:n:b:o:s:wh")) != -1) {
+    while ((option = getopt(argc, argv, "6c:p:n:b:o:s:rwh")) != -1) {
         switch (option) {
         case '6':
             family = AF_INET6;
@@ -418,6 +422,9 @@ int main(int argc, char **argv)
         case 's':
             how = optarg;
             break;
+        case 'r':
+            reads = true; /* the peer's knock, before anything else */
+            break;
         case 'w':
             waits = true; /* for the peer's FIN: a passive close */
             break;
@@ -437,6 +444,9 @@ int main(int argc, char **argv)
             continue;
         if (sets_linger)
             check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0, "SO_LINGER");
+        char byte;
+        if (reads)
+            check(recv(fd, &byte, 1, 0) == 1, "recv");
         if (bytes >= 0)
             queue(fd, bytes);
         else

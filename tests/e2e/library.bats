@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# The file itself: one for every libc.
+load helper
+
+@test "no symbol-version requirement" {
+    run readelf -VW "$LIB"
+    [[ $output == *"No version information found"* ]]
+}
+
+@test "imports are on the list, and the list has nothing else" {
+    nm -D --undefined-only "$LIB" | awk '{ print $NF }' | sort >"$BATS_TEST_TMPDIR/imports"
+    grep -v '^#' "$ROOT/tests/imports" | sort >"$BATS_TEST_TMPDIR/allowed"
+    # memset and memcmp come and go with the compiler's choices.
+    comm -23 "$BATS_TEST_TMPDIR/imports" "$BATS_TEST_TMPDIR/allowed" >"$BATS_TEST_TMPDIR/new"
+    comm -13 "$BATS_TEST_TMPDIR/imports" "$BATS_TEST_TMPDIR/allowed" | grep -v '^mem' >"$BATS_TEST_TMPDIR/gone" || true
+    diff /dev/null "$BATS_TEST_TMPDIR/new"
+    diff /dev/null "$BATS_TEST_TMPDIR/gone"
+}
+
+@test "exports are those of liblinger.map" {
+    nm -D --defined-only "$LIB" | awk '{ print $NF }' | sort >"$BATS_TEST_TMPDIR/exports"
+    sed -n '/global:/,/local:/s/^ *\([a-z0-9_]*\);/\1/p' "$ROOT/src/preload/liblinger.map" | sort >"$BATS_TEST_TMPDIR/map"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/map")" -ge 14 ]
+    diff "$BATS_TEST_TMPDIR/map" "$BATS_TEST_TMPDIR/exports"
+}
+
+@test "under 64 KiB, no segment writable and executable, no executable stack, needs libc and libdl" {
+    [ "$(stat -c %s "$LIB")" -lt 65536 ]
+    run readelf -lW "$LIB"
+    [[ $output != *RWE* ]]
+    [[ $output == *GNU_STACK*"RW "* ]]
+    expect needed "$(readelf -dW "$LIB" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')" "libc.so.6 libdl.so.2 "
+}
+
+@test "the same file in a program linked with musl" {
+    gcc=$(command -v musl-gcc)
+    "$gcc" -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/subject" -idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)" "$ROOT/tests/tools/subject.c"
+    readelf -lW "$BATS_TEST_TMPDIR/subject" | grep -q ld-musl
+    TOOLS_WITH_GLIBC=$TOOLS
+    mkdir "$BATS_TEST_TMPDIR/tools"
+    cp "$TOOLS_WITH_GLIBC/peer" "$BATS_TEST_TMPDIR/subject" "$BATS_TEST_TMPDIR/tools"
+    TOOLS=$BATS_TEST_TMPDIR/tools
+    for way in close fclose dup2 exec sigkill scm_rights scm_rights_mmsg; do
+        meet rst $way
+        sees 5 0 1 0
+        meet "fin-rst role=server" $way
+        sees 5 1 0 0
+    done
+    meet "rst when=active" fclose
+    sees 5 0 1 0
+    status=0
+    (under nonsense "$TOOLS/subject" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
+    expect status $status 125
+    grep -q "unknown mode 'nonsense'" "$BATS_TEST_TMPDIR/complaint"
+}
+
+@test "still right when another library's constructor calls first" {
+    gcc -shared -fPIC -o "$BATS_TEST_TMPDIR/early.so" "$ROOT/tests/tools/early.c"
+    for order in "$BATS_TEST_TMPDIR/early.so:$LIB" "$LIB:$BATS_TEST_TMPDIR/early.so"; do
+        start - env ${WITHOUT_LIBRARY:+-u LINGER_MODE} LD_PRELOAD="${WITHOUT_LIBRARY:+$BATS_TEST_TMPDIR/early.so }${WITHOUT_LIBRARY:-$order}" LINGER_MODE=rst "$TOOLS/subject" -r close
+        hear
+        expect "the early socket's SO_LINGER" "$REPLY" "early 1,0"
+        hear_port
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
+        finish
+        expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+    done
+}
+
+@test "the library twice in one process" {
+    cp "$LIB" "$BATS_TEST_TMPDIR/other.so"
+    LIB="$LIB:$BATS_TEST_TMPDIR/other.so" meet "rst when=active" close
+    sees 5 0 1 0
+}
+
+@test "in an ASan program, behind its runtime" {
+    gcc -fsanitize=address -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/subject" "$ROOT/tests/tools/subject.c" -pthread
+    cp "$TOOLS/peer" "$BATS_TEST_TMPDIR"
+    TOOLS=$BATS_TEST_TMPDIR
+    LIB="$(gcc -print-file-name=libasan.so):$LIB" meet rst close
+    sees 5 0 1 0
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bats
+# The wire: thousands of teardowns across a veth pair, counted by nft at the server's end.
+load helper
+
+COUNT=2000
+
+setup_file() {
+    [ -n "${TESTS_IN_NAMESPACE:-}" ] || return 0
+    unshare -n sleep 300 3>&- &
+    echo $! >"$BATS_FILE_TMPDIR/other"
+    while [ "$(readlink "/proc/$!/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do :; done
+    ip link add name near type veth peer name far netns $!
+    ip addr add 10.201.0.1/24 dev near
+    ip link set near up
+    nsenter -t $! -n ip addr add 10.201.0.2/24 dev far
+    nsenter -t $! -n ip link set far up
+}
+
+teardown_file() {
+    [ -z "${TESTS_IN_NAMESPACE:-}" ] || kill "$(cat "$BATS_FILE_TMPDIR/other")"
+}
+
+teardowns_under() { # MODE
+    needs_namespace
+    export TEST_ADDRESS=10.201.0.1
+    start "$1" "$TOOLS/subject" -o "${LINGER_SET:-0,0}" -n $COUNT -r close
+    hear_port
+    watch_wire "$PORT"
+    local resets_before=$(counter TcpOutRsts) aborts_before=$(counter TcpExtTCPAbortOnData)
+    SEEN=$(nsenter -t "$(cat "$BATS_FILE_TMPDIR/other")" -n "$TOOLS/peer" -k -n $COUNT connect "$PORT")
+    finish
+    time_wait "$PORT" >/dev/null
+    WIRE=$(wire)
+    RESETS=$(($(counter TcpOutRsts) - resets_before))
+    ABORTS=$(($(counter TcpExtTCPAbortOnData) - aborts_before))
+    LEFT=$(awk '/^TCP:/ { print $7 }' /proc/net/sockstat) # ss can be a few short at thousands
+    echo "$1: $SEEN, $WIRE, TcpOutRsts $RESETS, TCPAbortOnData $ABORTS, TIME_WAIT $LEFT"
+}
+
+@test "2,000 under fin, of a program that asks for an abort: 2,000 FIN, no RST, 2,000 TIME_WAIT" {
+    LINGER_SET=1,0 teardowns_under fin
+    expect wire "$WIRE" "fin=$COUNT rst=0"
+    expect peer "$SEEN" "bytes=$((5 * COUNT)) eof=$COUNT reset=0"
+    expect TcpOutRsts "$RESETS" 0
+    [ "$LEFT" -ge $COUNT ]
+}
+
+# An ACK of the peer's that crosses the RST meets no socket any more, and is answered by another RST.
+@test "2,000 under rst: no FIN, an RST for each, nothing left" {
+    before=$(awk '/^TCP:/ { print $7 }' /proc/net/sockstat)
+    teardowns_under rst
+    expect peer "$SEEN" "bytes=$((5 * COUNT)) eof=0 reset=$COUNT"
+    expect TCPAbortOnData "$ABORTS" $COUNT
+    expect wire "$WIRE" "fin=0 rst=$RESETS"
+    [ "$RESETS" -ge $COUNT ] && [ "$RESETS" -le $((COUNT * 101 / 100)) ]
+    expect TIME_WAIT "$((LEFT - before))" 0
+}
+
+@test "2,000 under fin-rst: 2,000 FIN, the RST that answer their ACKs, nothing left" {
+    before=$(awk '/^TCP:/ { print $7 }' /proc/net/sockstat)
+    teardowns_under fin-rst
+    expect peer "$SEEN" "bytes=$((5 * COUNT)) eof=$COUNT reset=0"
+    [[ $WIRE == "fin=$COUNT rst="* ]]
+    [ "${WIRE#*rst=}" -ge $((COUNT * 99 / 100)) ]
+    [ "$ABORTS" -ge $((COUNT * 99 / 100)) ]
+    [ $((LEFT - before)) -le $((COUNT / 100)) ]
+}
