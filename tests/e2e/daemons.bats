@@ -17,6 +17,11 @@ await_listener() {
     done
 }
 
+# Waits until the server has closed all its connections.
+await_closed() {
+    while ss -Htnp "sport = :$PORT" | grep -q users:; do :; done
+}
+
 # TIME_WAIT sockets of the server itself, when all is settled.
 server_time_wait() {
     time_wait "$PORT" >/dev/null
@@ -26,15 +31,24 @@ server_time_wait() {
 # serves "COMMAND...", then talk.py's request and reply. COMMAND names the port as $PORT, which is
 # known when it runs; the daemon stays in the foreground.
 serves() { # COMMAND REQUEST [REPLY]
-    local mode command=$1
+    local mode command=$1 daemon daemon_out
     shift
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
     for mode in - rst fin-rst; do
         PORT=$("$TOOLS/free-port")
         start "$mode" bash -c "$command" daemon "$PORT" "$BATS_TEST_TMPDIR"
         await_listener
-        SEEN=$(python3 "$ROOT/tests/tools/talk.py" "$PORT" $COUNT "$@")
+        daemon=$PID daemon_out=$OUT
+        start - python3 "$ROOT/tests/tools/talk.py" "$PORT" $COUNT "$@" <&"$GO"
+        hear
+        SEEN=$REPLY
+        await_closed
+        echo go >&"$GO"
+        finish
         LEFT=$(server_time_wait)
-        kill "$PID"
+        kill "$daemon"
+        PID=$daemon OUT=$daemon_out
         finish
         echo "$mode: $SEEN, TIME_WAIT $LEFT"
         case $mode in

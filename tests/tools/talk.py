@@ -1,7 +1,8 @@
 """Talks to a server over N connections, one after the other: sends a request, reads to the end and
-looks whether the reply came whole. Prints "whole=N eof=N reset=N". It closes none of them before
-all are done, as a peer would that is more than a few microseconds away: a server that calls
-shutdown(SHUT_WR) and then close() is not overtaken by the peer's FIN in between.
+looks whether the reply came whole. Prints "whole=N eof=N reset=N". Then it waits for
+a line on standard input before it closes any of them, as a peer would that is more than a few
+microseconds away: a server that calls shutdown(SHUT_WR) and then close() is not overtaken by the
+peer's FIN in between.
 
     talk.py PORT N http             GET /, the body has Content-Length bytes
     talk.py PORT N REQUEST REPLY    the request and the reply, with \\r\\n spelled out
@@ -37,9 +38,10 @@ def main(port, count, request, expected=None):
         except ConnectionResetError:
             reset += 1
         whole += whole_http(reply) if expected is None else reply == expected
+    print(f"whole={whole} eof={eof} reset={reset}", flush=True)
+    sys.stdin.readline()
     for connection in connections:
         connection.close()
-    print(f"whole={whole} eof={eof} reset={reset}")
 
 
 main(*sys.argv[1:])
