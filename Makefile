@@ -16,7 +16,8 @@ override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' -Isrc/
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP
 
 Q = $(if $(V),,@)
-say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = $(if $(V)$(quiet),,@printf '  %-7s %s\n' $(1) $(2))
 
 CORE = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
@@ -58,12 +59,20 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete -Wl,--no-as-needed $(STUBS) -lgcc \
 		$(LDFLAGS)
 
+# The examples are built as a stranger would build them.
+EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+
+$(BUILD)/examples/%: examples/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
+
 # Programs of the tests: what they drive knows nothing of the project, and is not built with it.
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
-test-programs: $(TEST_TOOLS) $(UNIT_TESTS)
+test-programs: $(TEST_TOOLS) $(UNIT_TESTS) $(EXAMPLES)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(CORE)
 	@mkdir -p $(@D)
@@ -78,7 +87,7 @@ $(BUILD)/tests/%: tests/tools/%.c
 check: all
 	$(Q)tests/check
 
-demo: all
+demo: all $(EXAMPLES)
 	$(Q)examples/demo.sh
 
 install: all

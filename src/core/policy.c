@@ -410,9 +410,9 @@ static int parse_mode(struct parser *p, struct span token, struct policy_rule *r
 
     if (span_is(p, head, "wait"))
         return parse_wait(p, token, rule);
-    for (uint8_t mode = MODE_OFF; mode < MODE_WAIT; mode++) {
+    for (enum policy_mode mode = MODE_OFF; mode < MODE_WAIT; mode++) {
         if (span_is(p, token, mode_names[mode])) {
-            rule->mode = mode;
+            rule->mode = (uint8_t)mode;
             return 0;
         }
     }
@@ -639,10 +639,8 @@ static void print_share(struct text *out, uint32_t share)
     text_put(out, " share=");
     text_put_number(out, share / 10000);
     text_put(out, fraction > 0 ? "." : "");
-    for (uint32_t unit = 1000; fraction > 0; unit /= 10) {
-        text_put_number(out, fraction / unit);
-        fraction %= unit;
-    }
+    for (; fraction > 0; fraction = fraction % 1000 * 10)
+        text_put_number(out, fraction / 1000);
     text_put(out, "%");
 }
 

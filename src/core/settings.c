@@ -168,7 +168,7 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
 {
     static char buffer[POLICY_TEXT_MAX];
     ssize_t length = read_file(path, buffer, sizeof(buffer));
-    struct policy_error error;
+    struct policy_error error = {0};
 
     if (length < 0) {
         const struct source from = {shown_as, NULL, path - 1, strlen(path) + 1};
@@ -188,7 +188,7 @@ int settings_take(struct settings *s, enum setting setting, const char *shown_as
                   struct text *complaint)
 {
     const struct source from = {shown_as, NULL, value, strlen(value)};
-    struct policy_error error;
+    struct policy_error error = {0};
 
     if (value[0] == '@')
         return take_file(s, setting, shown_as, value + 1, complaint);

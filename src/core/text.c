@@ -1,6 +1,7 @@
 /* Bounded text without stdio. Must never allocate, fail or write past the buffer. */
 #include "text.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 void text_begin(struct text *t, char *data, size_t size)
@@ -46,6 +47,8 @@ void text_put_number(struct text *t, uint64_t number)
 
 void text_put_printable(struct text *t, const char *bytes, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        text_put_char(t, bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?');
+    for (size_t i = 0; i < length; i++) {
+        bool is_printable = bytes[i] >= ' ' && bytes[i] <= '~';
+        text_put_bytes(t, is_printable ? &bytes[i] : "?", 1);
+    }
 }

@@ -5,15 +5,16 @@ load helper
 # The program sets SO_LINGER to each of $LINGERS, calls shutdown() as HOW says, and closes. The
 # peer reads only after that, except with wr-wait, where the program waits for the peer's FIN.
 row() { # MODE HOW "bytes=.. eof=.. reset=.. fin=.. rst=.. tw=.."
-    local linger go
+    local linger go waits=-g
+    [ "$2" != wr-wait ] || waits=
     for linger in $LINGERS; do
         start "$1" "$TOOLS/subject" -r -o "$linger" -s "$2" close
         hear_port
         watch_wire "$PORT"
-        exec {go}> >(exec "$TOOLS/peer" -k $([ "$2" = wr-wait ] || echo -g) connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+        exec {go}> >(exec "$TOOLS/peer" -k $waits connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
         PEER_PID=$!
         hear # closed
-        [ "$2" = wr-wait ] || echo go >&"$go"
+        [ -z "$waits" ] || echo go >&"$go"
         wait "$PEER_PID"
         exec {go}>&-
         finish

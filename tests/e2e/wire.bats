@@ -26,13 +26,14 @@ teardowns_under() { # MODE
     start "$1" "$TOOLS/subject" -o "${LINGER_SET:-0,0}" -n $COUNT -r close
     hear_port
     watch_wire "$PORT"
-    local resets_before=$(counter TcpOutRsts) aborts_before=$(counter TcpExtTCPAbortOnData)
+    RESETS=$(counter TcpOutRsts)
+    ABORTS=$(counter TcpExtTCPAbortOnData)
     SEEN=$(nsenter -t "$(cat "$BATS_FILE_TMPDIR/other")" -n "$TOOLS/peer" -k -n $COUNT connect "$PORT")
     finish
     time_wait "$PORT" >/dev/null
     WIRE=$(wire)
-    RESETS=$(($(counter TcpOutRsts) - resets_before))
-    ABORTS=$(($(counter TcpExtTCPAbortOnData) - aborts_before))
+    RESETS=$(($(counter TcpOutRsts) - RESETS))
+    ABORTS=$(($(counter TcpExtTCPAbortOnData) - ABORTS))
     LEFT=$(awk '/^TCP:/ { print $7 }' /proc/net/sockstat) # ss can be a few short at thousands
     echo "$1: $SEEN, $WIRE, TcpOutRsts $RESETS, TCPAbortOnData $ABORTS, TIME_WAIT $LEFT"
 }

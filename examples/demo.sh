@@ -1,0 +1,119 @@
+#!/bin/sh
+# Purpose: shows how an unmodified server ends its connections under fin, rst and fin-rst.
+# Expected output: for each mode what the client got, the packets of one teardown (where tcpdump
+# and a network namespace are to be had), and how many TIME_WAIT sockets 20 connections left.
+#
+# Needs what `make` needs; it uses a network namespace and tcpdump where they are to be had.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+programs=$root/build/examples
+count=20
+
+# In a namespace of its own nothing else is in the picture, and it may be captured.
+if [ -z "${DEMO_INSIDE:-}" ]; then
+    for unshare in "unshare -n" "unshare -rn"; do
+        if $unshare ip link set lo up 2>/dev/null; then
+            DEMO_INSIDE=namespace exec $unshare "$0"
+        fi
+    done
+    DEMO_INSIDE=host
+    export DEMO_INSIDE
+fi
+if [ "$DEMO_INSIDE" = namespace ]; then
+    ip link set lo up
+fi
+
+work=$(mktemp -d)
+server=
+capture=
+clean_up() {
+    for pid in $server $capture; do
+        kill "$pid" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+# TIME_WAIT sockets of local port $1, from the kernel's table: state 06.
+time_wait() {
+    awk -v port="$(printf ':%04X' "$1")" \
+        '$4 == "06" && substr($2, length($2) - 4) == port { n++ } END { print n + 0 }' /proc/net/tcp
+}
+
+# Waits until file $1 has a line that matches $2.
+await() {
+    tries=0
+    until grep -q "$2" "$1" 2>/dev/null; do
+        tries=$((tries + 1))
+        if [ $tries -gt 3000 ]; then
+            cat "$1"
+            return 1
+        fi
+    done
+}
+
+start_server() { # MODE
+    : >"$work/server"
+    LD_PRELOAD=$root/liblinger.so LINGER_MODE=$1 "$programs/echo-server" >"$work/server" 2>&1 &
+    server=$!
+    await "$work/server" listening
+    port=$(sed -n 's/listening on //p' "$work/server")
+}
+
+stop_server() {
+    kill "$server"
+    wait "$server" 2>/dev/null || true
+    server=
+}
+
+# The packets of one connection from the server's close on, as arrows.
+show_packets() { # FIN-AND-RST: how many of them to wait for
+    if [ "$DEMO_INSIDE" != namespace ] || ! command -v tcpdump >/dev/null; then
+        echo "  packets      (not shown: needs tcpdump and a network namespace)"
+        "$programs/echo-client" "$port" >"$work/client"
+        return
+    fi
+    : >"$work/capturing"
+    # To standard output: as root tcpdump becomes another user before it opens a file.
+    tcpdump -i lo -n -U --immediate-mode -w - "tcp port $port" >"$work/packets" 2>"$work/capturing" &
+    capture=$!
+    await "$work/capturing" "listening on"
+    "$programs/echo-client" "$port" >"$work/client"
+    # The connection has ended; wait until the packets that ended it have reached the file.
+    tries=0
+    until [ "$(tcpdump -n -r "$work/packets" "tcp[tcpflags] & (tcp-fin|tcp-rst) != 0" 2>/dev/null |
+        wc -l)" -ge "$1" ] || [ $tries -gt 200 ]; do
+        tries=$((tries + 1))
+    done
+    kill "$capture"
+    wait "$capture" 2>/dev/null || true
+    capture=
+    tcpdump -n -r "$work/packets" 2>/dev/null | awk -v port="$port" '
+        { flags = $0; sub(/.*Flags \[/, "", flags); sub(/\].*/, "", flags) }
+        flags ~ /[FR]/ { teardown = 1 }
+        !teardown { next }
+        {
+            name = flags ~ /R/ ? "RST" : flags ~ /F/ ? "FIN" : "ACK"
+            arrow = $3 ~ ("\\." port "$") ? "server  --- " name " -->  client" : "server  <-- " name " ---  client"
+            printf "  %-12s %s\n", shown++ ? "" : "packets", arrow
+        }'
+}
+
+demonstrate() { # MODE WHAT-IT-IS FIN-AND-RST
+    printf '\nLINGER_MODE=%-8s %s\n' "$1" "$2"
+    start_server "$1"
+    show_packets "$3"
+    printf '  %-12s %s\n' "client got" "$(cat "$work/client")"
+    before=$(time_wait "$port")
+    "$programs/echo-client" "$port" $count >"$work/many"
+    printf '  %-12s %s\n' "left behind" \
+        "$(($(time_wait "$port") - before)) TIME_WAIT sockets after $count more connections"
+    stop_server
+}
+
+echo "One server program, never recompiled, that closes each connection first:"
+echo "  LD_PRELOAD=./liblinger.so LINGER_MODE=... build/examples/echo-server"
+demonstrate fin "the orderly release: FIN from both sides, and we wait in TIME_WAIT" 2
+demonstrate rst "the abort: one RST, nothing is left, unsent data would be lost" 1
+demonstrate fin-rst "FIN as above, so all data arrives and then EOF; but no TIME_WAIT" 2

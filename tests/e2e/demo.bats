@@ -1,0 +1,43 @@
+#!/usr/bin/env bats
+# make demo, and what make install puts where.
+load helper
+
+@test "the demo shows what the client got, the packets and what is left, for each mode" {
+    needs_namespace
+    (unset TESTS_IN_NAMESPACE; exec "$ROOT/examples/demo.sh") >"$BATS_TEST_TMPDIR/demo"
+    cat "$BATS_TEST_TMPDIR/demo"
+    expect "client got" "$(grep 'client got' "$BATS_TEST_TMPDIR/demo" | sed 's/ *client got *//')" \
+        "12 bytes, then EOF
+12 bytes, then ECONNRESET (Connection reset by peer)
+12 bytes, then EOF"
+    expect "left behind" "$(sed -n 's/.*left behind *\([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/demo" | tr '\n' ' ')" "20 0 0 "
+    expect "packets of the server" "$(grep -o 'server  --- [A-Z]*' "$BATS_TEST_TMPDIR/demo" | awk '{ print $3 }' | tr '\n' ' ')" \
+        "FIN ACK RST FIN RST "
+}
+
+@test "the demo needs neither tcpdump nor a namespace" {
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    for tool in sh awk sed grep mktemp rm cat dirname env; do
+        ln -s "$(command -v $tool)" "$BATS_TEST_TMPDIR/bin/$tool"
+    done
+    PATH=$BATS_TEST_TMPDIR/bin "$ROOT/examples/demo.sh" >"$BATS_TEST_TMPDIR/demo"
+    cat "$BATS_TEST_TMPDIR/demo"
+    expect "left behind" "$(sed -n 's/.*left behind *\([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/demo" | tr '\n' ' ')" "20 0 0 "
+    grep -q 'not shown: needs tcpdump' "$BATS_TEST_TMPDIR/demo"
+}
+
+@test "make install, and make uninstall takes all of it away" {
+    make -s -C "$ROOT" install DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/opt/x 3>&-
+    cmp "$LIB" "$BATS_TEST_TMPDIR/root/opt/x/lib/liblinger.so"
+    make -s -C "$ROOT" uninstall DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/opt/x 3>&-
+    expect "files left" "$(find "$BATS_TEST_TMPDIR/root" -type f)" ""
+}
+
+@test "make builds without a warning with gcc and with clang, in under 10 s" {
+    for compiler in gcc clang; do
+        cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
+        timeout 10 make -s -C "$BATS_TEST_TMPDIR" CC=$compiler 3>&- >"$BATS_TEST_TMPDIR/output" 2>&1
+        diff /dev/null "$BATS_TEST_TMPDIR/output"
+        make -s -C "$BATS_TEST_TMPDIR" clean 3>&-
+    done
+}
