@@ -1,0 +1,117 @@
+#!/usr/bin/env bats
+# Sockets that come into a process another way than by socket() and accept().
+load helper
+
+# A program without the library makes a listener and hands it over to one with it, by exec.
+activated_under() { # MODE
+    start - python3 -c "
+import os, socket, sys
+listener = socket.create_server(('127.0.0.1', 0))
+listener.set_inheritable(True)
+print('port', listener.getsockname()[1], flush=True)
+if sys.argv[1]:
+    os.environ.update(LD_PRELOAD=sys.argv[1], LINGER_MODE=sys.argv[2])
+os.execvp('python3', ['python3', '-c', '''
+import socket, sys
+connection, _ = socket.socket(fileno=int(sys.argv[1])).accept()
+connection.recv(1)
+connection.send(b\"hello\")
+connection.close()''', str(listener.fileno())])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    LEFT=$(time_wait "$PORT")
+}
+
+@test "socket activation: an inherited listener is armed at load" {
+    activated_under rst
+    sees 5 0 1 0
+    activated_under "fin-rst role=server"
+    sees 5 1 0 0
+    activated_under "rst peer=127.0.0.1"
+    sees 5 0 1 0
+    activated_under "rst role=client"
+    sees 5 1 0 1
+}
+
+@test "inetd: a connection on descriptors 0, 1 and 2 is a server's by its port" {
+    needs_namespace
+    inetd() { # MODE
+        start - python3 -c "
+import os, socket, sys
+listener = socket.create_server(('127.0.0.1', 7))
+print('listens', flush=True)
+connection, _ = listener.accept()
+for fd in 0, 1, 2:
+    os.dup2(connection.fileno(), fd)
+if sys.argv[1]:
+    os.environ.update(LD_PRELOAD=sys.argv[1], LINGER_MODE=sys.argv[2])
+os.execvp('head', ['head', '-c1'])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
+        hear
+        SEEN=$("$TOOLS/peer" -k connect 7)
+        finish
+    }
+    inetd "rst role=server"
+    expect "the peer saw" "$SEEN" "bytes=1 eof=0 reset=1"
+    inetd "rst port=7"
+    expect "the peer saw" "$SEEN" "bytes=1 eof=0 reset=1"
+    inetd "rst role=client"
+    expect "the peer saw" "$SEEN" "bytes=1 eof=1 reset=0"
+}
+
+@test "MPTCP: a listener that refuses TCP_LINGER2 is made up for at accept()" {
+    [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
+    for mode in fin-rst "fin-rst role=server" rst; do
+        start "$mode" python3 -c "
+import socket
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+listener.bind(('127.0.0.1', 0))
+listener.listen()
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.recv(1)
+connection.send(b'hello')
+connection.close()"
+        hear_port
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
+        finish
+        LEFT=$(time_wait "$PORT")
+        if [ "$mode" = rst ]; then
+            sees 5 0 1 0
+        else
+            sees 5 1 0 0
+        fi
+    done
+}
+
+@test "a listener made by socket() and listen() without bind()" {
+    start "rst port=1024-65535" python3 -c "
+import socket
+listener = socket.socket()
+listener.listen()
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.recv(1)
+connection.send(b'hello')
+connection.close()"
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+}
+
+@test "vfork and posix_spawn: a child's close tears nothing down" {
+    start "rst when=active; fin" python3 -c "
+import socket, subprocess
+listener = socket.create_server(('127.0.0.1', 0))
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.recv(1)
+subprocess.run(['true'], close_fds=True, check=True)
+connection.send(b'hello')
+connection.close()"
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+}
