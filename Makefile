@@ -6,13 +6,16 @@ LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 CC ?= cc
 CFLAGS ?= -O2
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 BUILD = build
 
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
 # Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
 # _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
-override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' -Isrc/core $(WARNINGS) \
+override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
+	-DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc/core -Isrc/cli $(WARNINGS) \
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP
 
 Q = $(if $(V),,@)
@@ -20,16 +23,17 @@ quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))
 say = $(if $(V)$(quiet),,@printf '  %-7s %s\n' $(1) $(2))
 
 CORE = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
+CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
 .PHONY: all check test-programs demo install uninstall clean lint format help
 .DELETE_ON_ERROR:
 
-all: liblinger.so
+all: liblinger.so linger
 
 help:
-	@echo 'all        build ./liblinger.so (the default)'
+	@echo 'all        build ./liblinger.so and ./linger (the default)'
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'check      install what the tests lack, and run them'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
@@ -59,6 +63,11 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete -Wl,--no-as-needed $(STUBS) -lgcc \
 		$(LDFLAGS)
 
+# What the library and the launcher share is the same object files.
+linger: $(CORE) $(CLI)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -pie -o $@ $(CORE) $(CLI) -Wl,-z,relro,-z,now $(LDFLAGS)
+
 # The examples are built as a stranger would build them.
 EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
@@ -74,10 +83,14 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
 test-programs: $(TEST_TOOLS) $(UNIT_TESTS) $(EXAMPLES)
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(CORE)
+# Unit tests are built from the sources, with the sanitizers in them.
+UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/elffile.c
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h src/cli/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(TEST_CFLAGS) -Isrc/core -o $@ $< $(CORE) -lcmocka
+	$(Q)$(CC) $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
+		-Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka
 
 $(BUILD)/tests/%: tests/tools/%.c
 	@mkdir -p $(@D)
@@ -92,12 +105,16 @@ demo: all $(EXAMPLES)
 
 install: all
 	install -D -m 755 liblinger.so $(DESTDIR)$(LIBDIR)/liblinger.so
+	install -D -m 755 linger $(DESTDIR)$(BINDIR)/linger
+	install -D -m 644 src/cli/completion/linger.bash $(DESTDIR)$(BASHDIR)/linger
+	install -D -m 644 src/cli/completion/_linger $(DESTDIR)$(ZSHDIR)/_linger
 
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so
+	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so $(DESTDIR)$(BINDIR)/linger \
+		$(DESTDIR)$(BASHDIR)/linger $(DESTDIR)$(ZSHDIR)/_linger
 
 clean:
-	rm -rf $(BUILD) liblinger.so
+	rm -rf $(BUILD) liblinger.so linger
 
 lint:
 	$(Q)tests/lint
@@ -105,4 +122,4 @@ lint:
 format:
 	clang-format -i $(SOURCES)
 
--include $(CORE:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(UNIT_TESTS:=.d)
+-include $(CORE:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(UNIT_TESTS:=.d)

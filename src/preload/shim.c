@@ -17,6 +17,21 @@
 
 extern char **environ;
 
+/* elf(5): an ELF note with the version, by which the launcher knows the library it preloads. */
+static const struct {
+    uint32_t name_size;
+    uint32_t text_size;
+    uint32_t type;
+    char name[12]; /* padded to a multiple of 4 */
+    char text[sizeof(LINGER_VERSION)];
+} note __attribute__((used, aligned(4), section(".note.liblinger"))) = {
+    .name_size = sizeof("liblinger"),
+    .text_size = sizeof(LINGER_VERSION),
+    .type = 1,
+    .name = "liblinger",
+    .text = LINGER_VERSION,
+};
+
 /* The file name that the program was started by: of a script its own, not its interpreter's. */
 static const char *program_name(void)
 {

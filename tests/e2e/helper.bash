@@ -6,6 +6,7 @@ LIB=$ROOT/liblinger.so
 TOOLS=$ROOT/build/tests
 # Debian's programs, whatever else is on this machine.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+bats_require_minimum_version 1.5.0
 STARTED=()
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
 

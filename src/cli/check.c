@@ -1,0 +1,76 @@
+/* linger check: can a program be reached, by which backend, and if not why. */
+#include "cli.h"
+#include "reach.h"
+
+static const char help[] =
+    "usage: linger check PROGRAM...\n"
+    "\n"
+    "Says of each program whether liblinger.so reaches it: by preload, by a\n"
+    "supervisor of its system calls only (which this version does not have), or not\n"
+    "at all.\n"
+    "\n"
+    "  -h, --help    this text\n"
+    "\n"
+    "exit status: 0 all by preload; 1 some by a supervisor only; 2 some not at all,\n"
+    "             or not there; 125 wrong arguments\n"
+    "\n"
+    "example:\n"
+    "  linger check nginx /usr/local/bin/caddy\n";
+
+static int weight(enum reach_how how)
+{
+    return how == REACH_PRELOAD ? 0 : how == REACH_SUPERVISE ? 1 : 2;
+}
+
+static void print_row(const char *label, const char *text)
+{
+    printf("  %-11s %s\n", label, text);
+}
+
+static void print_elf(const struct elf *elf)
+{
+    printf("  %-11s %d-bit %s%s%s\n", "ELF", elf->bits, elf_machine(elf),
+           elf->is_pie ? ", position-independent" : "", elf->is_go ? ", Go" : "");
+    if (elf->interpreter[0])
+        print_row("loader", elf->interpreter);
+}
+
+static void print(const char *program, const struct reach *reach)
+{
+    printf("%s\n", program);
+    print_row("reached by", reach_name(reach->how));
+    print_row("why", reach->why);
+    for (int i = 0; i < reach->depth; i++)
+        print_row(i == 0 ? "file" : "through", reach->file[i]);
+    if (reach->has_elf)
+        print_elf(&reach->elf);
+    if (reach->how == REACH_PRELOAD)
+        print_row("library", reach->preload);
+}
+
+static int check(const struct cli_command *self, int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static struct reach reach;
+    int worst = 0;
+    int status;
+
+    switch (cli_option(self, argc, argv, ":h", options, &status)) {
+    case 0:
+        return status;
+    default:
+        break;
+    }
+    if (optind == argc)
+        return cli_usage(self, "a program is missing");
+    for (int i = optind; i < argc; i++) {
+        reach_judge(argv[i], &reach);
+        print(argv[i], &reach);
+        if (weight(reach.how) > worst)
+            worst = weight(reach.how);
+    }
+    return cli_flush(self, worst);
+}
+
+const struct cli_command cli_check = {"check", "can a program be reached, and if not why", help,
+                                      check};

@@ -1,0 +1,188 @@
+/* What the subcommands share. Results go to standard output, everything else to standard error. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OPTIONS_MAX 32
+#define NAME_MAX_LENGTH 40
+
+static void complain(const struct cli_command *command, const char *format, va_list arguments)
+{
+    fprintf(stderr, "linger%s%s: ", command ? " " : "", command ? command->name : "");
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+void cli_error(const struct cli_command *command, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    complain(command, format, arguments);
+    va_end(arguments);
+}
+
+int cli_usage(const struct cli_command *command, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    complain(command, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try 'linger%s%s --help'.\n", command ? " " : "", command ? command->name : "");
+    return CLI_FAILED;
+}
+
+/* Levenshtein's distance of two short words. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NAME_MAX_LENGTH + 1];
+    size_t length = strlen(b);
+
+    if (length > NAME_MAX_LENGTH)
+        return NAME_MAX_LENGTH;
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < length; j++) {
+            size_t change = diagonal + (a[i] != b[j]);
+            size_t shift = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = change < shift ? change : shift;
+        }
+    }
+    return row[length];
+}
+
+const char *cli_suggestion(const char *name, const char *const *names, int count)
+{
+    const char *best = NULL;
+    size_t nearest = 3; /* a slip of up to two letters */
+
+    for (int i = 0; i < count; i++) {
+        size_t d = distance(name, names[i]);
+        if (d < nearest && d < strlen(names[i])) {
+            nearest = d;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+static int unknown_option(const struct cli_command *command, const char *given,
+                          const struct option *options)
+{
+    const char *names[OPTIONS_MAX];
+    char name[NAME_MAX_LENGTH] = "";
+    int count = 0;
+
+    if (optopt)
+        return cli_usage(command, "unknown option '-%c'", optopt);
+    while (count < OPTIONS_MAX && options[count].name) {
+        names[count] = options[count].name;
+        count++;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(given + 2, "="), given + 2);
+    const char *near = cli_suggestion(name, names, count);
+    if (near)
+        return cli_usage(command, "unknown option '%s'; did you mean '--%s'?", given, near);
+    return cli_usage(command, "unknown option '%s'", given);
+}
+
+int cli_option(const struct cli_command *command, int argc, char **argv, const char *letters,
+               const struct option *options, int *status)
+{
+    int at = optind ? optind : 1;
+
+    opterr = 0;
+    int option = getopt_long(argc, argv, letters, options, NULL);
+    if (option == 'h') {
+        fputs(command->help, stdout);
+        *status = cli_flush(command, CLI_OK);
+        return 0;
+    }
+    if (option == ':') {
+        *status = cli_usage(command, "option '%s' needs an argument", argv[at]);
+        return 0;
+    }
+    if (option == '?') {
+        bool is_extra = optopt != 0 && strncmp(argv[at], "--", 2) == 0;
+        *status = is_extra ? cli_usage(command, "option '%s' takes no argument", argv[at])
+                           : unknown_option(command, argv[at], options);
+        return 0;
+    }
+    return option;
+}
+
+const char *cli_optional(const char *argument, const char *otherwise)
+{
+    if (!argument)
+        return otherwise;
+    return argument[0] == '=' ? argument + 1 : argument;
+}
+
+int cli_flush(const struct cli_command *command, int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    cli_error(command, "cannot write the result: %s", strerror(errno));
+    return CLI_FAILED;
+}
+
+bool cli_is_terminal(FILE *stream)
+{
+    const char *colour = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+
+    return isatty(fileno(stream)) && !(colour && colour[0]) && terminal &&
+           strcmp(terminal, "dumb") != 0;
+}
+
+void cli_print_word(FILE *stream, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "%+,-./:=@_^";
+
+    if (word[0] && word[strspn(word, plain)] == '\0') {
+        fputs(word, stream);
+        return;
+    }
+    fputc('\'', stream);
+    for (; *word; word++) {
+        if (*word == '\'')
+            fputs("'\\''", stream);
+        else
+            fputc(*word, stream);
+    }
+    fputc('\'', stream);
+}
+
+void cli_print_json(FILE *stream, const char *string)
+{
+    fputc('"', stream);
+    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            fprintf(stream, "\\%c", *c);
+        else if (*c < ' ' || *c >= 0x7f)
+            fprintf(stream, "\\u%04x", *c);
+        else
+            fputc(*c, stream);
+    }
+    fputc('"', stream);
+}
+
+bool cli_number(const char *text, long low, long high, long *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtol(text, &end, 10);
+    return errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0' && *number >= low &&
+           *number <= high;
+}

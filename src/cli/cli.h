@@ -1,0 +1,65 @@
+/* What the subcommands share: messages, options, exit status. */
+#ifndef LINGER_CLI_H
+#define LINGER_CLI_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Exit status, as env(1) and nohup(1) have it. */
+enum cli_status {
+    CLI_OK = 0,
+    CLI_FAILED = 125,         /* linger itself failed, or its arguments are wrong */
+    CLI_NOT_EXECUTABLE = 126, /* the program was found and cannot be executed */
+    CLI_NOT_FOUND = 127,      /* it was not found */
+};
+
+struct cli_command {
+    const char *name;
+    const char *summary; /* for `linger --help` */
+    const char *help;    /* for `linger NAME --help`, 80 columns */
+    int (*run)(const struct cli_command *self, int argc, char **argv);
+};
+
+extern const struct cli_command cli_run, cli_check, cli_states;
+
+/* "linger run: ..." on standard error, with a newline. */
+void cli_error(const struct cli_command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same, and how to get help; returns CLI_FAILED. */
+int cli_usage(const struct cli_command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * getopt_long() with one more answer: 0 where the command has ended, with *status to return:
+ * --help was printed, or an option is unknown (the nearest one is suggested) or lacks its argument.
+ */
+int cli_option(const struct cli_command *command, int argc, char **argv, const char *letters,
+               const struct option *options, int *status);
+
+/*
+ * The value of an option whose argument may be missing: -r, -r=off, --reuseaddr=off. getopt leaves
+ * the '=' of the short form where it is.
+ */
+const char *cli_optional(const char *argument, const char *otherwise);
+
+/* The nearest of `count` names that `name` may be a slip of, or NULL. */
+const char *cli_suggestion(const char *name, const char *const *names, int count);
+
+/* Flushes standard output. Returns `status`, or CLI_FAILED where something was not written. */
+int cli_flush(const struct cli_command *command, int status);
+
+/* May `stream` be coloured and redrawn? Not a file, not with NO_COLOR, not on a dumb terminal. */
+bool cli_is_terminal(FILE *stream);
+
+/* A word as a shell takes it back: in quotes where it needs them. */
+void cli_print_word(FILE *stream, const char *word);
+
+/* A string as JSON. */
+void cli_print_json(FILE *stream, const char *string);
+
+/* A whole number from `low` to `high`; false for anything else. */
+bool cli_number(const char *text, long low, long high, long *number);
+
+#endif

@@ -1,0 +1,30 @@
+# bash completion for linger(1)
+
+_linger() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command=${COMP_WORDS[1]-} words=
+
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "run check states --help --version" -- "$current")
+        return
+    fi
+    case $command:$previous in
+    run:-m | run:--mode) words="off fin rst fin-rst wait:" ;;
+    run:-b | run:--backend) words="auto preload" ;;
+    *:-p | *:--port) [ "$command" = states ] && return ;;
+    esac
+    if [ -z "$words" ]; then
+        case $command:$current in
+        run:-*) words="-m --mode= -r --reuseaddr -p --reuseport -b --backend= -n --dry-run -h --help --" ;;
+        check:-*) words="-h --help" ;;
+        states:*) words="-p --port= -w --watch -j --json -h --help" ;;
+        esac
+    fi
+    if [ -n "$words" ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    else
+        mapfile -t COMPREPLY < <(compgen -c -f -- "$current")
+    fi
+}
+
+complete -o nospace -F _linger linger

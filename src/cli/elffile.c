@@ -1,0 +1,243 @@
+/*
+ * ELF files, elf(5), read with pread(2) field by field, of either class and byte order. Must never
+ * trust a number in the file: tables are read up to a limit, and all offsets are checked by a read
+ * that fails where the file ends.
+ */
+#include "elffile.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TABLE_MAX 4096      /* program headers, section headers */
+#define NAMES_MAX (1 << 20) /* bytes of section names */
+#define NOTE_MAX 4096       /* bytes of notes looked at in a segment */
+
+struct reader {
+    int fd;
+    bool is_64;
+    bool big_endian;
+    int error; /* of a read that failed, else 0 */
+};
+
+/* All of `size` bytes at `offset`; false where the file ends before. */
+static bool read_at(struct reader *r, uint64_t offset, void *data, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        if (offset + done < offset || offset + done > INT64_MAX)
+            return false;
+        ssize_t got = pread(r->fd, (char *)data + done, size - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            r->error = errno;
+        if (got <= 0)
+            return false;
+        done += (size_t)got;
+    }
+    return true;
+}
+
+static uint64_t number(const struct reader *r, const uint8_t *at, size_t size)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < size; i++)
+        value = value << 8 | at[r->big_endian ? i : size - 1 - i];
+    return value;
+}
+
+/* A field of a header in `raw`, by its place and size in either class. */
+#define FIELD(r, raw, type, member)                                                                \
+    ((r)->is_64                                                                                    \
+         ? number(r, (raw) + offsetof(Elf64_##type, member), sizeof(((Elf64_##type *)0)->member))  \
+         : number(r, (raw) + offsetof(Elf32_##type, member), sizeof(((Elf32_##type *)0)->member)))
+
+struct segment {
+    uint64_t type;
+    uint64_t offset;
+    uint64_t size;
+};
+
+static bool read_text(struct reader *r, struct segment s, char text[ELF_TEXT_MAX])
+{
+    size_t size = s.size < ELF_TEXT_MAX ? (size_t)s.size : ELF_TEXT_MAX;
+
+    if (size == 0 || !read_at(r, s.offset, text, size))
+        return false;
+    if (memchr(text, '\0', size) && text[0])
+        return true;
+    text[0] = '\0';
+    return false;
+}
+
+/* Notes, elf(5): name size, description size, type, name, description, each padded to 4 bytes. */
+static void read_notes(struct reader *r, struct segment s, struct elf *elf)
+{
+    uint8_t notes[NOTE_MAX];
+    size_t size = s.size < NOTE_MAX ? (size_t)s.size : NOTE_MAX;
+    size_t at = 0;
+
+    if (!read_at(r, s.offset, notes, size))
+        return;
+    while (at + 12 <= size) {
+        uint64_t name = number(r, notes + at, 4);
+        uint64_t text = number(r, notes + at + 4, 4);
+        uint64_t name_end = at + 12 + ((name + 3) & ~3ull);
+        uint64_t text_end = name_end + ((text + 3) & ~3ull);
+        if (text_end > size)
+            return;
+        const char *owner = (const char *)notes + at + 12;
+        if (name == 4 && memcmp(owner, "Go\0", 4) == 0)
+            elf->is_go = true;
+        if (name == 10 && memcmp(owner, "liblinger", 10) == 0 && text > 0 && text < ELF_TEXT_MAX) {
+            memcpy(elf->version, notes + name_end, text);
+            elf->version[text] = '\0';
+        }
+        at = (size_t)text_end;
+    }
+}
+
+static bool read_segment(struct reader *r, const uint8_t *raw, struct elf *elf, const char **reason)
+{
+    struct segment s = {FIELD(r, raw, Phdr, p_type), FIELD(r, raw, Phdr, p_offset),
+                        FIELD(r, raw, Phdr, p_filesz)};
+
+    if (s.type == PT_DYNAMIC)
+        elf->has_dynamic = true;
+    if (s.type == PT_NOTE)
+        read_notes(r, s, elf);
+    if (s.type == PT_INTERP && !read_text(r, s, elf->interpreter)) {
+        *reason = "the name of its interpreter cannot be read";
+        return false;
+    }
+    return true;
+}
+
+static bool read_segments(struct reader *r, const uint8_t *header, struct elf *elf,
+                          const char **reason)
+{
+    uint8_t raw[sizeof(Elf64_Phdr)];
+    uint64_t offset = FIELD(r, header, Ehdr, e_phoff);
+    uint64_t count = FIELD(r, header, Ehdr, e_phnum);
+    uint64_t size = FIELD(r, header, Ehdr, e_phentsize);
+    size_t want = r->is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+
+    if (count == 0 || count > TABLE_MAX || size != want) {
+        *reason = "its program headers make no sense";
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (!read_at(r, offset + i * size, raw, want)) {
+            *reason = "it ends within its program headers";
+            return false;
+        }
+        if (!read_segment(r, raw, elf, reason))
+            return false;
+    }
+    return true;
+}
+
+/* Is there a section of that name? A file without sections, or with broken ones, has none. */
+static bool has_section(struct reader *r, const uint8_t *header, const char *name)
+{
+    uint8_t raw[sizeof(Elf64_Shdr)];
+    char text[32];
+    uint64_t offset = FIELD(r, header, Ehdr, e_shoff);
+    uint64_t count = FIELD(r, header, Ehdr, e_shnum);
+    uint64_t size = FIELD(r, header, Ehdr, e_shentsize);
+    uint64_t names = FIELD(r, header, Ehdr, e_shstrndx);
+    size_t want = r->is_64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr);
+    size_t length = strlen(name) + 1;
+
+    if (offset == 0 || count > TABLE_MAX || size != want || names >= count ||
+        !read_at(r, offset + names * size, raw, want))
+        return false;
+    uint64_t strings = FIELD(r, raw, Shdr, sh_offset);
+    for (uint64_t i = 0; i < count; i++) {
+        if (!read_at(r, offset + i * size, raw, want))
+            return false;
+        uint64_t at = FIELD(r, raw, Shdr, sh_name);
+        if (at < NAMES_MAX && read_at(r, strings + at, text, length) &&
+            memcmp(text, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_sane(const uint8_t *header)
+{
+    return (header[EI_CLASS] == ELFCLASS32 || header[EI_CLASS] == ELFCLASS64) &&
+           (header[EI_DATA] == ELFDATA2LSB || header[EI_DATA] == ELFDATA2MSB) &&
+           header[EI_VERSION] == EV_CURRENT;
+}
+
+static enum elf_status broken(const struct reader *r)
+{
+    if (r->error == 0)
+        return ELF_BROKEN;
+    errno = r->error;
+    return ELF_FAILED;
+}
+
+enum elf_status elf_read(int fd, struct elf *elf, const char **reason)
+{
+    struct reader r = {.fd = fd};
+    uint8_t header[sizeof(Elf64_Ehdr)] = {0};
+
+    memset(elf, 0, sizeof(*elf));
+    if (!read_at(&r, 0, header, SELFMAG) || memcmp(header, ELFMAG, SELFMAG) != 0) {
+        errno = r.error;
+        return r.error ? ELF_FAILED : ELF_NOT;
+    }
+    *reason = "it ends within its header";
+    if (!read_at(&r, 0, header, sizeof(Elf32_Ehdr)))
+        return broken(&r);
+    *reason = "its class, byte order or version is none that exists";
+    if (!is_sane(header))
+        return broken(&r);
+    r.is_64 = header[EI_CLASS] == ELFCLASS64;
+    r.big_endian = header[EI_DATA] == ELFDATA2MSB;
+    *reason = "it ends within its header";
+    if (r.is_64 && !read_at(&r, 0, header, sizeof(Elf64_Ehdr)))
+        return broken(&r);
+    elf->bits = r.is_64 ? 64 : 32;
+    elf->big_endian = r.big_endian;
+    elf->machine = (uint16_t)FIELD(&r, header, Ehdr, e_machine);
+    uint64_t type = FIELD(&r, header, Ehdr, e_type);
+    elf->is_pie = type == ET_DYN;
+    *reason = "it is an object file or a core dump, no program";
+    if (type != ET_EXEC && type != ET_DYN)
+        return broken(&r);
+    if (!read_segments(&r, header, elf, reason))
+        return broken(&r);
+    elf->is_go = elf->is_go || has_section(&r, header, ".go.buildinfo");
+    return ELF_OK;
+}
+
+const char *elf_machine(const struct elf *elf)
+{
+    static const struct {
+        uint16_t machine;
+        const char *name;
+    } names[] = {
+        {EM_X86_64, "x86-64"},   {EM_386, "i386"},
+        {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},
+        {EM_RISCV, "riscv"},     {EM_S390, "s390x"},
+        {EM_PPC64, "ppc64"},     {EM_PPC, "ppc"},
+        {EM_MIPS, "mips"},       {EM_LOONGARCH, "loongarch"},
+    };
+    static char unknown[24];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].machine == elf->machine)
+            return names[i].name;
+    }
+    snprintf(unknown, sizeof(unknown), "machine %u", elf->machine);
+    return unknown;
+}

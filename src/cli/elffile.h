@@ -1,0 +1,37 @@
+/*
+ * What an ELF file says of itself: enough to know whether a preload reaches it. Reads hostile
+ * files: every offset and length in them is checked against the file.
+ */
+#ifndef LINGER_ELFFILE_H
+#define LINGER_ELFFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ELF_TEXT_MAX 256
+
+struct elf {
+    int bits; /* 32 or 64 */
+    bool big_endian;
+    uint16_t machine;               /* EM_X86_64, ... of <elf.h> */
+    bool is_pie;                    /* ET_DYN: position-independent */
+    bool has_dynamic;               /* PT_DYNAMIC: without an interpreter, static-pie */
+    bool is_go;                     /* Go's build information or build id */
+    char interpreter[ELF_TEXT_MAX]; /* PT_INTERP, "" where it has none: statically linked */
+    char version[ELF_TEXT_MAX];     /* the version in liblinger's own note, "" elsewhere */
+};
+
+enum elf_status {
+    ELF_OK,
+    ELF_NOT,    /* no ELF file */
+    ELF_BROKEN, /* begins like one; `reason` says what is wrong */
+    ELF_FAILED, /* could not be read: errno */
+};
+
+/* Reads the file behind `fd`, whose offset stays. Fills `reason` for ELF_BROKEN. */
+enum elf_status elf_read(int fd, struct elf *elf, const char **reason);
+
+/* "x86-64", "aarch64", ... or "machine N" in a static buffer. */
+const char *elf_machine(const struct elf *elf);
+
+#endif

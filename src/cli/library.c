@@ -1,0 +1,120 @@
+/* Where liblinger.so is. Must never find it by a relative name: LD_PRELOAD outlives this directory.
+ */
+#include "library.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reach.h"
+
+#define LIBRARY "liblinger.so"
+
+/* What $LIB stands for, by distribution and class; two that exist side by side are one install. */
+static const char *const directories[] = {
+    "lib/x86_64-linux-gnu",
+    "lib/i386-linux-gnu",
+    "lib/aarch64-linux-gnu",
+    "lib/arm-linux-gnueabihf",
+    "lib64",
+    "lib32",
+    "lib",
+};
+
+#define DIRECTORY_COUNT (sizeof(directories) / sizeof(directories[0]))
+
+static bool is_there(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+bool library_find(char path[LIBRARY_PATH_MAX])
+{
+    char own[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+    own[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(own, '/');
+    if (slash) {
+        *slash = '\0';
+        snprintf(path, LIBRARY_PATH_MAX, "%s/" LIBRARY, own);
+        if (is_there(path))
+            return true;
+    }
+    snprintf(path, LIBRARY_PATH_MAX, LINGER_LIBDIR "/" LIBRARY);
+    if (is_there(path))
+        return true;
+    snprintf(path, LIBRARY_PATH_MAX, "%s nor in " LINGER_LIBDIR,
+             slash ? own : "the launcher's directory");
+    return false;
+}
+
+static bool reads_elf(const char *path, struct elf *elf)
+{
+    const char *reason;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && elf_read(fd, elf, &reason) == ELF_OK;
+
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+bool library_is_for(const char *path, const struct elf *program)
+{
+    struct elf elf;
+
+    return reads_elf(path, &elf) && elf.bits == program->bits && elf.machine == program->machine &&
+           elf.big_endian == program->big_endian;
+}
+
+/* If `path` is PREFIX/DIRECTORY/liblinger.so with a directory of the table: the length of PREFIX/.
+ */
+static size_t prefix_length(const char *path)
+{
+    size_t length = strlen(path) - strlen("/" LIBRARY);
+
+    for (size_t i = 0; i < DIRECTORY_COUNT; i++) {
+        size_t own = strlen(directories[i]);
+        if (length > own && path[length - own - 1] == '/' &&
+            memcmp(path + length - own, directories[i], own) == 0)
+            return length - own;
+    }
+    return 0;
+}
+
+void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
+                 char preload[LIBRARY_PATH_MAX])
+{
+    size_t prefix = prefix_length(path);
+    char fitting[LIBRARY_PATH_MAX];
+    char other[LIBRARY_PATH_MAX];
+    int count = 0;
+
+    snprintf(fitting, sizeof(fitting), "%s", path);
+    for (size_t i = 0; prefix > 0 && i < DIRECTORY_COUNT; i++) {
+        int length =
+            snprintf(other, sizeof(other), "%.*s%s/" LIBRARY, (int)prefix, path, directories[i]);
+        if (length >= (int)sizeof(other) || !is_there(other))
+            continue;
+        count++;
+        if (library_is_for(other, program))
+            memcpy(fitting, other, (size_t)length + 1);
+    }
+    memcpy(path, fitting, sizeof(fitting));
+    if (count > 1 && reach_is_glibc(program))
+        snprintf(preload, LIBRARY_PATH_MAX, "%.*s$LIB/" LIBRARY, (int)prefix, path);
+    else
+        memcpy(preload, path, LIBRARY_PATH_MAX);
+}
+
+bool library_version(const char *path, char version[ELF_TEXT_MAX])
+{
+    struct elf elf;
+
+    if (!reads_elf(path, &elf) || !elf.version[0])
+        return false;
+    memcpy(version, elf.version, ELF_TEXT_MAX);
+    return true;
+}

@@ -1,0 +1,34 @@
+/* Where liblinger.so is, and how LD_PRELOAD names it. */
+#ifndef LINGER_LIBRARY_H
+#define LINGER_LIBRARY_H
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "elffile.h"
+
+#define LIBRARY_PATH_MAX (2 * (size_t)PATH_MAX) /* a directory and a name in it */
+
+/*
+ * Finds the library beside this executable, else in the installed libdir; never in the current
+ * directory by name. Returns false where it is in neither, with both places in `path`, for a
+ * message.
+ */
+bool library_find(char path[LIBRARY_PATH_MAX]);
+
+/*
+ * Finds the library that fits the program: `path` itself or, where several are installed side by
+ * side (lib/x86_64-linux-gnu and lib/i386-linux-gnu, lib64 and lib), the one of its class and
+ * machine. Then `preload` is how LD_PRELOAD names it; if there are several and the program's libc
+ * takes it, with $LIB (ld.so(8)), so that children of either class find theirs.
+ */
+void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
+                 char preload[LIBRARY_PATH_MAX]);
+
+/* Is the library there and of the program's class, byte order and machine? */
+bool library_is_for(const char *path, const struct elf *program);
+
+/* The version in the library's note; false where the file cannot be read or has none. */
+bool library_version(const char *path, char version[ELF_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * The judgement. Follows what execve(2) and ld.so(8) would do with a program, step by step, and
+ * stops at the first step that shuts the library out. Must never run anything.
+ */
+#include "reach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
+
+static void settle(struct reach *reach, enum reach_how how, int status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void settle(struct reach *reach, enum reach_how how, int status, const char *format, ...)
+{
+    va_list arguments;
+
+    reach->how = how;
+    reach->status = status;
+    va_start(arguments, format);
+    vsnprintf(reach->why, sizeof(reach->why), format, arguments);
+    va_end(arguments);
+}
+
+const char *reach_name(enum reach_how how)
+{
+    static const char *const names[] = {[REACH_PRELOAD] = "preload",
+                                        [REACH_SUPERVISE] = "supervisor only",
+                                        [REACH_NONE] = "not at all",
+                                        [REACH_ERROR] = "error"};
+
+    return names[how];
+}
+
+/* Puts "directory/name" into `path`, the directory being `length` bytes; false if too long. */
+static bool join(char path[PATH_MAX], const char *directory, size_t length, const char *name)
+{
+    int written = length == 0 ? snprintf(path, PATH_MAX, "./%s", name)
+                              : snprintf(path, PATH_MAX, "%.*s/%s", (int)length, directory, name);
+
+    return written < PATH_MAX;
+}
+
+/*
+ * Finds `name` as execvp(3) does: with a slash it is a path, else the first directory of PATH that
+ * has a file of that name which may be executed. On failure errno is that of the best candidate.
+ */
+static bool find_program(const char *name, char path[PATH_MAX])
+{
+    const char *directories = getenv("PATH");
+    int error = ENOENT;
+
+    if (strchr(name, '/') || !name[0]) {
+        if (snprintf(path, PATH_MAX, "%s", name) >= PATH_MAX) {
+            errno = ENAMETOOLONG;
+            return false;
+        }
+        return access(path, X_OK) == 0;
+    }
+    for (const char *at = directories ? directories : "/bin:/usr/bin"; at;) {
+        const char *end = strchrnul(at, ':');
+        struct stat status;
+        if (join(path, at, (size_t)(end - at), name) && stat(path, &status) == 0 &&
+            !S_ISDIR(status.st_mode)) {
+            if (access(path, X_OK) == 0)
+                return true;
+            error = errno;
+        }
+        at = *end ? end + 1 : NULL;
+    }
+    errno = error;
+    return false;
+}
+
+/* The next program of the chain; false where the judgement has ended. */
+static bool enter(struct reach *reach, const char *name)
+{
+    if (reach->depth == REACH_CHAIN_MAX) {
+        settle(reach, REACH_ERROR, 126, "#! lines lead on and on from it");
+        return false;
+    }
+    if (find_program(name, reach->file[reach->depth])) {
+        reach->depth++;
+        return true;
+    }
+    if (errno == ENOENT || errno == ENOTDIR)
+        settle(reach, REACH_ERROR, 127, "%s%s", reach->depth ? name : "",
+               reach->depth ? ", which its #! line names, is not there" : "no such program");
+    else
+        settle(reach, REACH_ERROR, 126, "%s%scannot be executed: %s", reach->depth ? name : "",
+               reach->depth ? ", which its #! line names, " : "", strerror(errno));
+    return false;
+}
+
+/*
+ * Does executing the file change privileges, so that ld.so ignores LD_PRELOAD (AT_SECURE)? Not for
+ * root, who gains nothing by it, nor for the owner, nor on a nosuid mount (bprm_fill_uid()).
+ */
+static const char *privilege_gain(int fd, const struct stat *status)
+{
+    struct statvfs mount;
+
+    if (fstatvfs(fd, &mount) == 0 && mount.f_flag & ST_NOSUID)
+        return NULL;
+    if (status->st_mode & S_ISUID && status->st_uid != getuid())
+        return "setuid";
+    if (status->st_mode & S_ISGID && status->st_mode & S_IXGRP && status->st_gid != getgid())
+        return "setgid";
+    if (getuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
+        return "it has file capabilities";
+    return NULL;
+}
+
+static bool is_loader(const char *path, const char *name)
+{
+    return strstr(path, name) != NULL;
+}
+
+bool reach_is_glibc(const struct elf *elf)
+{
+    return is_loader(elf->interpreter, "/ld-linux") || is_loader(elf->interpreter, "/ld64.so") ||
+           is_loader(elf->interpreter, "/ld.so");
+}
+
+/* A program whose loader will take a preload: is there a library for it? */
+static void judge_library(struct reach *reach)
+{
+    const struct elf *elf = &reach->elf;
+    bool is_musl = is_loader(elf->interpreter, "/ld-musl");
+
+    if (!library_find(reach->library)) {
+        settle(reach, REACH_ERROR, 125, "liblinger.so is neither in %s", reach->library);
+        return;
+    }
+    library_fit(elf, reach->library, reach->preload);
+    if (!library_is_for(reach->library, elf))
+        settle(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
+               elf->bits, elf_machine(elf), reach->library);
+    else if (is_musl || reach_is_glibc(elf))
+        settle(reach, REACH_PRELOAD, 0, "dynamically linked, %s", is_musl ? "musl" : "glibc");
+    else
+        settle(reach, REACH_PRELOAD, 0,
+               "dynamically linked, though by a loader that is not known "
+               "here: %s",
+               elf->interpreter);
+}
+
+static void judge_elf(struct reach *reach)
+{
+    const struct elf *elf = &reach->elf;
+
+    if (elf->is_go)
+        settle(reach, REACH_SUPERVISE, 0, "a Go program%s: it makes raw system calls, past libc",
+               elf->interpreter[0] ? ", though dynamically linked" : "");
+    else if (!elf->interpreter[0])
+        settle(reach, REACH_SUPERVISE, 0, "statically linked%s: no loader, so nothing is preloaded",
+               elf->is_pie ? " (static-pie)" : "");
+    else
+        judge_library(reach);
+}
+
+/* Cuts the next word off `*text`; NULL at the end. */
+static char *next_word(char **text)
+{
+    char *word = *text + strspn(*text, " \t");
+    size_t length = strcspn(word, " \t");
+
+    if (length == 0)
+        return NULL;
+    *text = word + length + (word[length] != '\0');
+    word[length] = '\0';
+    return word;
+}
+
+/*
+ * What `env` will run: the first word that is neither an option nor NAME=VALUE. NULL and a
+ * judgement where it runs nothing or empties the environment.
+ */
+static char *behind_env(struct reach *reach, char *arguments)
+{
+    char *word;
+
+    while ((word = next_word(&arguments))) {
+        if (strcmp(word, "-i") == 0 || strcmp(word, "-") == 0 ||
+            strcmp(word, "--ignore-environment") == 0) {
+            settle(reach, REACH_NONE, 0, "its #! line has env -i, which drops LD_PRELOAD");
+            return NULL;
+        }
+        if (strncmp(word, "-S", 2) == 0 && word[2])
+            return word + 2;
+        if (word[0] != '-' && !strchr(word, '='))
+            return word;
+    }
+    settle(reach, REACH_ERROR, 126, "its #! line has env without a program");
+    return NULL;
+}
+
+/* The interpreter of a #! line, or what `env` in it names; false where the judgement has ended. */
+static bool enter_interpreter(struct reach *reach, char *line)
+{
+    char *rest = line;
+    const char *interpreter = next_word(&rest);
+
+    if (!interpreter) {
+        settle(reach, REACH_ERROR, 126, "its #! line names no interpreter");
+        return false;
+    }
+    const char *slash = strrchr(interpreter, '/');
+    if (!slash) { /* the kernel does not search PATH */
+        settle(reach, REACH_ERROR, 127, "its #! line names %s without a path", interpreter);
+        return false;
+    }
+    bool is_env = strcmp(slash, "/env") == 0;
+    if (!enter(reach, interpreter))
+        return false;
+    if (!is_env)
+        return true;
+    const char *program = behind_env(reach, rest);
+    return program && enter(reach, program);
+}
+
+/* A script leads on to its interpreter; anything else that is no ELF file is refused by execve. */
+static bool judge_text(struct reach *reach, int fd)
+{
+    char line[SCRIPT_LINE_MAX];
+    ssize_t length = pread(fd, line, sizeof(line) - 1, 0);
+
+    if (length < 0) {
+        settle(reach, REACH_ERROR, 126, "cannot be read: %s", strerror(errno));
+        return false;
+    }
+    line[length] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    if (length >= 2 && line[0] == '#' && line[1] == '!')
+        return enter_interpreter(reach, line + 2);
+    settle(reach, REACH_ERROR, 126, "%s",
+           length == 0 ? "an empty file" : "neither an ELF file nor a script with a #! line");
+    return false;
+}
+
+/* One file of the chain. True: it led on to another. */
+static bool judge_file(struct reach *reach)
+{
+    const char *path = reach->file[reach->depth - 1];
+    const char *reason = NULL;
+    struct stat status;
+    bool leads_on = false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        settle(reach, REACH_ERROR, 126, "cannot be read, and so not judged: %s", strerror(errno));
+    } else if (!S_ISREG(status.st_mode)) {
+        settle(reach, REACH_ERROR, 126, "%s",
+               S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
+    } else {
+        const char *gain = privilege_gain(fd, &status);
+        enum elf_status elf = elf_read(fd, &reach->elf, &reason);
+        reach->has_elf = elf == ELF_OK;
+        if (elf == ELF_BROKEN)
+            settle(reach, REACH_ERROR, 126, "a broken ELF file: %s", reason);
+        else if (elf == ELF_FAILED)
+            settle(reach, REACH_ERROR, 126, "cannot be read: %s", strerror(errno));
+        else if (elf == ELF_OK && gain)
+            settle(reach, REACH_NONE, 0,
+                   "%s: the loader ignores LD_PRELOAD, and seccomp would "
+                   "take its privileges away",
+                   gain);
+        else if (elf == ELF_OK)
+            judge_elf(reach);
+        else
+            leads_on = judge_text(reach, fd);
+    }
+    if (fd >= 0)
+        close(fd);
+    return leads_on;
+}
+
+void reach_judge(const char *program, struct reach *reach)
+{
+    reach->depth = 0;
+    reach->library[0] = '\0';
+    reach->preload[0] = '\0';
+    reach->has_elf = false;
+    if (!enter(reach, program))
+        return;
+    while (judge_file(reach))
+        ;
+}

@@ -1,0 +1,44 @@
+/*
+ * Can a program be reached, and by which backend? The one judgement that `check` prints and `run`
+ * obeys: PATH, #! lines, the ELF file, setuid and file capabilities, the library's architecture.
+ */
+#ifndef LINGER_REACH_H
+#define LINGER_REACH_H
+
+#include <limits.h>
+
+#include "elffile.h"
+#include "library.h"
+
+enum reach_how {
+    REACH_PRELOAD,   /* the dynamic loader will load the library */
+    REACH_SUPERVISE, /* its system calls are raw: static, Go */
+    REACH_NONE,      /* the kernel or the loader shuts us out, or it is no program */
+    REACH_ERROR,     /* not found, not readable, broken */
+};
+
+#define REACH_CHAIN_MAX 6 /* a program and the interpreters of #! lines, and `env` */
+#define REACH_WHY_MAX 1024
+
+struct reach {
+    enum reach_how how;
+    char why[REACH_WHY_MAX];              /* one sentence; of an error, what is wrong */
+    char file[REACH_CHAIN_MAX][PATH_MAX]; /* the program, then what interprets it */
+    int depth;                            /* how many of them */
+    bool has_elf;                         /* `elf` was filled, from the last of the chain */
+    struct elf elf;
+    char library[LIBRARY_PATH_MAX]; /* REACH_PRELOAD: liblinger.so for this program */
+    char preload[LIBRARY_PATH_MAX]; /* and how LD_PRELOAD names it */
+    int status; /* REACH_ERROR: the exit status of a shell, 125, 126 or 127; else 0 */
+};
+
+/* Judges `program` as execvp() would find it, and finds the library for it. */
+void reach_judge(const char *program, struct reach *reach);
+
+/* Does the program's libc take $LIB in LD_PRELOAD (ld.so(8))? glibc does, musl does not. */
+bool reach_is_glibc(const struct elf *elf);
+
+/* "preload", "supervisor only", "not at all", "error". */
+const char *reach_name(enum reach_how how);
+
+#endif

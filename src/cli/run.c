@@ -1,0 +1,276 @@
+/*
+ * linger run: puts a program under a policy. Judges whether the library reaches it, sets the
+ * variables, and then becomes the program by execve(2): one pid, its own signals and exit status.
+ * Must never start a program that would silently run without its policy.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "library.h"
+#include "reach.h"
+#include "settings.h"
+
+static const char help[] =
+    "usage: linger run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
+    "\n"
+    "Runs PROGRAM with liblinger.so preloaded. linger becomes the program: it keeps\n"
+    "the pid, and signals and exit status are the program's own.\n"
+    "\n"
+    "  -m, --mode=POLICY        how connections end: off, fin, rst, fin-rst, wait:N,\n"
+    "                           or rules; @FILE reads them from a file\n"
+    "  -r, --reuseaddr[=VALUE]  SO_REUSEADDR before bind(): on (default) or off, and\n"
+    "                           conditions\n"
+    "  -p, --reuseport[=VALUE]  the same for SO_REUSEPORT\n"
+    "  -b, --backend=BACKEND    auto (default) or preload\n"
+    "  -n, --dry-run            print what would be run, and the policy as understood\n"
+    "  -h, --help               this text\n"
+    "\n"
+    "exit status: the program's; 125 linger itself failed, 126 the program cannot be\n"
+    "             executed, 127 it was not found\n"
+    "\n"
+    "examples:\n"
+    "  linger run -m rst -- ./someserver\n"
+    "  linger run -m 'off port=22; fin-rst role=server' -r -- nginx -g 'daemon off;'\n";
+
+static const struct option options[] = {
+    {"mode", required_argument, NULL, 'm'},
+    {"reuseaddr", optional_argument, NULL, 'r'},
+    {"reuseport", optional_argument, NULL, 'p'},
+    {"backend", required_argument, NULL, 'b'},
+    {"dry-run", no_argument, NULL, 'n'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct request {
+    const struct cli_command *self;
+    const char *values[SETTING_COUNT]; /* as given by an option, else NULL */
+    bool dry_run;
+    struct settings settings;
+};
+
+static int take_backend(const struct cli_command *self, const char *name)
+{
+    if (strcmp(name, "auto") == 0 || strcmp(name, "preload") == 0)
+        return 0;
+    if (strcmp(name, "supervise") == 0)
+        cli_error(self, "-b supervise: this version has no supervisor; a backend is one of: auto, "
+                        "preload");
+    else
+        cli_error(self, "-b: unknown backend '%s'; a backend is one of: auto, preload", name);
+    return -1;
+}
+
+/* 0 to go on, else *status is what to return. */
+static int take_options(struct request *request, int argc, char **argv, int *status)
+{
+    int option;
+
+    while ((option = cli_option(request->self, argc, argv, "+:m:r::p::b:nh", options, status)) >
+           0) {
+        if (option == 'm')
+            request->values[SETTING_MODE] = optarg;
+        else if (option == 'r')
+            request->values[SETTING_REUSEADDR] = cli_optional(optarg, "on");
+        else if (option == 'p')
+            request->values[SETTING_REUSEPORT] = cli_optional(optarg, "on");
+        else if (option == 'n')
+            request->dry_run = true;
+        else if (take_backend(request->self, optarg) != 0) {
+            *status = CLI_FAILED;
+            return -1;
+        }
+    }
+    return option == 0 ? -1 : 0;
+}
+
+/* Parses what the environment says already and what the options say; options go before it. */
+static int take_settings(struct request *request)
+{
+    static const char *const shown_as[] = {"-m", "-r", "-p"};
+    char buffer[SETTINGS_COMPLAINT_MAX];
+    struct text complaint;
+    int status = 0;
+
+    request->settings.who = "linger run";
+    text_begin(&complaint, buffer, sizeof(buffer));
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (request->values[i])
+            unsetenv(settings_name(i));
+    }
+    status = settings_take_environment(&request->settings, environ, &complaint);
+    for (enum setting i = 0; status == 0 && i < SETTING_COUNT; i++) {
+        if (request->values[i])
+            status =
+                settings_take(&request->settings, i, shown_as[i], request->values[i], &complaint);
+    }
+    fputs(complaint.data, stderr);
+    return status;
+}
+
+static bool has_effect(const struct settings *s)
+{
+    return s->mode.rule_count + s->reuseaddr.rule_count + s->reuseport.rule_count > 0;
+}
+
+/* Appends the library to LD_PRELOAD (ld.so(8)): names are separated by blanks or colons. */
+static int append_preload(const struct request *request, const char *library)
+{
+    const char *before = getenv("LD_PRELOAD");
+    char *joined;
+
+    if (strpbrk(library, " :")) {
+        cli_error(request->self, "%s: LD_PRELOAD cannot name a path with a blank or a colon",
+                  library);
+        return -1;
+    }
+    for (const char *at = before; at && *at; at += strspn(at, " :")) {
+        size_t length = strcspn(at, " :");
+        if (length == strlen(library) && memcmp(at, library, length) == 0)
+            return 0;
+        at += length;
+    }
+    bool extends = before && before[0];
+    if (asprintf(&joined, "%s%s%s", extends ? before : "", extends ? ":" : "", library) < 0) {
+        cli_error(request->self, "out of memory");
+        return -1;
+    }
+    int status = setenv("LD_PRELOAD", joined, 1);
+    free(joined);
+    return status;
+}
+
+static int set_variables(const struct request *request, const char *library)
+{
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (request->values[i] && setenv(settings_name(i), request->values[i], 1) != 0)
+            return -1;
+    }
+    return append_preload(request, library);
+}
+
+static int check_version(const struct request *request, const char *library)
+{
+    char version[ELF_TEXT_MAX];
+
+    if (!library_version(library, version)) {
+        cli_error(request->self, "%s: it names no version, so it is no liblinger", library);
+        return -1;
+    }
+    if (strcmp(version, LINGER_VERSION) != 0) {
+        cli_error(request->self, "%s is version %s, and this is linger " LINGER_VERSION, library,
+                  version);
+        return -1;
+    }
+    return 0;
+}
+
+/* A rule, and the conditions that it leaves open. */
+static void print_rule(const struct policy *policy, const struct policy_rule *rule)
+{
+    static const struct {
+        enum policy_condition bit;
+        const char *name;
+    } conditions[] = {
+        {CONDITION_ROLE, "role"}, {CONDITION_PORT, "port"}, {CONDITION_LOCAL, "local"},
+        {CONDITION_PEER, "peer"}, {CONDITION_WHEN, "when"}, {CONDITION_SHARE, "share"},
+        {CONDITION_PROG, "prog"},
+    };
+    static char buffer[POLICY_TEXT_MAX * 4];
+    const char *separator = "  (any ";
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    policy_print_rule(policy, rule, &out);
+    printf("  rule %-3u  %s", rule->number, out.data);
+    for (size_t i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++) {
+        bool in_switch = conditions[i].bit & (CONDITION_PORT | CONDITION_LOCAL | CONDITION_PROG);
+        if (rule->conditions & conditions[i].bit || (rule->mode >= MODE_CLEAR && !in_switch))
+            continue;
+        printf("%s%s", separator, conditions[i].name);
+        separator = ", ";
+    }
+    printf("%s\n", separator[0] == ',' ? ")" : "");
+}
+
+static void print_policy(const char *name, const struct policy *policy)
+{
+    if (policy->rule_count == 0)
+        return;
+    printf("%s\n", name);
+    for (unsigned i = 0; i < policy->rule_count; i++)
+        print_rule(policy, &policy->rules[i]);
+    printf("  else      left alone\n");
+}
+
+/* -n: nothing is run; what is printed could be pasted into a shell. */
+static int print_plan(const struct request *request, const struct reach *reach, char **argv)
+{
+    printf("backend     preload: %s\ncommand    ", reach->why);
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        const char *value = getenv(settings_name(i));
+        if (value) {
+            printf(" %s=", settings_name(i));
+            cli_print_word(stdout, value);
+        }
+    }
+    fputs(" LD_PRELOAD=", stdout);
+    cli_print_word(stdout, getenv("LD_PRELOAD"));
+    fputc(' ', stdout);
+    cli_print_word(stdout, reach->file[0]);
+    for (int i = 1; argv[i]; i++) {
+        fputc(' ', stdout);
+        cli_print_word(stdout, argv[i]);
+    }
+    fputc('\n', stdout);
+    print_policy("LINGER_MODE", &request->settings.mode);
+    print_policy("LINGER_REUSEADDR", &request->settings.reuseaddr);
+    print_policy("LINGER_REUSEPORT", &request->settings.reuseport);
+    return cli_flush(request->self, CLI_OK);
+}
+
+static int refuse(const struct request *request, const char *program, const struct reach *reach)
+{
+    cli_error(request->self, "%s: %s", program, reach->why);
+    if (reach->how == REACH_ERROR)
+        return reach->status;
+    if (reach->how == REACH_SUPERVISE)
+        cli_error(request->self, "the preload cannot reach it, and would silently do nothing; a "
+                                 "program in front of it that is reachable (a proxy) can carry "
+                                 "the policy instead");
+    return CLI_FAILED;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    static struct request request;
+    static struct reach reach;
+    int status = CLI_FAILED;
+
+    request.self = self;
+    if (take_options(&request, argc, argv, &status) != 0)
+        return status;
+    argv += optind;
+    if (!argv[0])
+        return cli_usage(self, "a program is missing");
+    if (take_settings(&request) != 0)
+        return CLI_FAILED;
+    if (!has_effect(&request.settings))
+        return cli_usage(self, "nothing to do: give a policy with -m, or -r or -p");
+    reach_judge(argv[0], &reach);
+    if (reach.how != REACH_PRELOAD)
+        return refuse(&request, argv[0], &reach);
+    if (check_version(&request, reach.library) != 0 || set_variables(&request, reach.preload) != 0)
+        return CLI_FAILED;
+    if (request.dry_run)
+        return print_plan(&request, &reach, argv);
+    execv(reach.file[0], argv);
+    status = errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
+    cli_error(self, "%s: %s", argv[0], strerror(errno));
+    return status;
+}
+
+const struct cli_command cli_run = {"run", "run a program under a policy", help, run};

@@ -1,0 +1,462 @@
+/*
+ * linger states: which TCP states there are, who waits in TIME_WAIT, how near the port wall is,
+ * and who holds a port. Reads the kernel's own dump (diag.c), counts (summary.c), and prints.
+ */
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "summary.h"
+
+#define HISTORY 30     /* samples in a bar of -w */
+#define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */
+#define WALL_NEAR 80   /* percent of the ephemeral ports */
+#define FIN_WAIT_MANY 1000
+
+static const char help[] =
+    "usage: linger states [OPTION...]\n"
+    "\n"
+    "Shows the TCP sockets of this network namespace: how many in each state, who\n"
+    "has the most TIME_WAIT, how many ephemeral ports are left towards the busiest\n"
+    "destination, and which processes owe a close() (CLOSE_WAIT).\n"
+    "\n"
+    "  -p, --port=PORT         who holds a port, TIME_WAIT and for how long\n"
+    "  -w, --watch[=SECONDS]   again and again, every second or so many; redrawn in\n"
+    "                          place in a terminal, a line each time elsewhere\n"
+    "  -j, --json              as JSON, in one line\n"
+    "  -h, --help              this text\n"
+    "\n"
+    "example:\n"
+    "  linger states -p 8080\n";
+
+static const struct option options[] = {
+    {"port", required_argument, NULL, 'p'},
+    {"watch", optional_argument, NULL, 'w'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct request {
+    const struct cli_command *self;
+    long port;    /* 0: all */
+    long seconds; /* of -w; 0: once */
+    bool json;
+    bool redraw;
+    unsigned history[HISTORY][DIAG_STATES];
+    unsigned samples;
+};
+
+static const char *endpoint(struct policy_ip ip, uint16_t port)
+{
+    static char buffers[2][64];
+    static int turn;
+    struct text out;
+
+    turn = !turn;
+    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    policy_print_endpoint(&out, ip, port);
+    return buffers[turn];
+}
+
+/* The last samples of a state as a bar, an eighth of the largest a step. */
+static void print_bar(FILE *out, const struct request *r, unsigned state)
+{
+    static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    static const char *const letters[] = {" ", ".", ".", ":", ":", "+", "+", "#", "#"};
+    bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    unsigned shown = r->samples < HISTORY ? r->samples : HISTORY;
+    unsigned largest = 1;
+
+    for (unsigned i = 0; i < HISTORY; i++) {
+        if (r->history[i][state] > largest)
+            largest = r->history[i][state];
+    }
+    for (unsigned i = r->samples - shown; i < r->samples; i++) {
+        unsigned long value = r->history[i % HISTORY][state];
+        unsigned step = (unsigned)((value * 8 + largest - 1) / largest);
+        fputs(utf8 ? blocks[step] : letters[step], out);
+    }
+}
+
+static void print_states(FILE *out, const struct request *r, const struct summary *s)
+{
+    fprintf(out, "TCP states\n");
+    for (unsigned i = 1; i < DIAG_STATES; i++) {
+        bool seen = s->states[i] > 0;
+        for (unsigned j = 0; j < HISTORY; j++)
+            seen = seen || r->history[j][i] > 0;
+        if (!seen)
+            continue;
+        fprintf(out, "  %-12s %8u", diag_state_name(i), s->states[i]);
+        if (r->seconds > 0) {
+            fputs("  ", out);
+            print_bar(out, r, i);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void print_time_wait(FILE *out, const struct summary *s)
+{
+    if (s->states[TCP_TIME_WAIT] == 0)
+        return;
+    fprintf(out, "TIME_WAIT by destination\n");
+    for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
+        const struct summary_peer *p = &s->peers[i];
+        if (p->peer_port)
+            fprintf(out, "  %8u  to %s\n", p->time_wait, endpoint(p->peer, p->peer_port));
+        else
+            fprintf(out, "  %8u  from %s, at our port %u\n", p->time_wait, endpoint(p->peer, 0),
+                    p->local_port);
+    }
+}
+
+static unsigned percent(const struct summary *s)
+{
+    return (unsigned)(100ul * s->busiest.used / summary_range(s));
+}
+
+static unsigned left(const struct summary *s)
+{
+    unsigned range = summary_range(s);
+
+    return s->busiest.used < range ? range - s->busiest.used : 0;
+}
+
+static void print_ephemeral(FILE *out, const struct summary *s)
+{
+    const struct summary_peer *b = &s->busiest;
+
+    fprintf(out, "ephemeral ports\n");
+    if (b->used == 0) {
+        fprintf(out, "  none of %u in use\n", summary_range(s));
+        return;
+    }
+    fprintf(out, "  to %s: %u of %u used (%u %%), %u of them by TIME_WAIT\n",
+            endpoint(b->peer, b->peer_port), b->used, summary_range(s), percent(s), b->time_wait);
+    fprintf(out, "  %u left: %u new connections a second, if each leaves %d s of TIME_WAIT\n",
+            left(s), left(s) / TIME_WAIT_SECONDS, TIME_WAIT_SECONDS);
+}
+
+static void print_owing(FILE *out, const struct summary *s)
+{
+    if (s->states[TCP_CLOSE_WAIT] == 0)
+        return;
+    fprintf(out, "CLOSE_WAIT: the peer has closed and the program has not; no socket option cures "
+                 "it\n");
+    for (size_t i = 0, next; i < s->owing_count; i = next) {
+        for (next = i; next < s->owing_count && s->owing[next].pid == s->owing[i].pid; next++)
+            ;
+        fprintf(out, "  %8zu  %s (pid %d)\n", next - i, s->owing[i].program, (int)s->owing[i].pid);
+    }
+    if (s->owing_count == 0)
+        fprintf(out, "  by processes that may not be looked into\n");
+}
+
+/* A setting that cannot be read (no /proc) is left out; advice stands where a figure calls for it.
+ */
+static void print_settings(FILE *out, const struct summary *s)
+{
+    const struct summary_settings *set = &s->settings;
+    bool is_near = percent(s) >= WALL_NEAR;
+
+    fprintf(out, "settings\n  ip_local_port_range %5u-%u%s\n", set->port_low, set->port_high,
+            is_near ? "  near the wall: widen it, keep connections, or use fin-rst" : "");
+    if (set->tw_reuse >= 0)
+        fprintf(out, "  tcp_tw_reuse        %5d%s\n", set->tw_reuse,
+                is_near && set->tw_reuse != 1
+                    ? "  1 lets clients reuse a TIME_WAIT port after a second"
+                    : "");
+    if (set->fin_timeout >= 0)
+        fprintf(out, "  tcp_fin_timeout     %5d%s\n", set->fin_timeout,
+                s->states[TCP_FIN_WAIT2] >= FIN_WAIT_MANY && set->fin_timeout > 10
+                    ? "  many wait for the peer's FIN: a lower value lets orphans go earlier"
+                    : "");
+    if (set->somaxconn >= 0)
+        fprintf(out, "  somaxconn           %5d", set->somaxconn);
+    if (set->somaxconn >= 0 && s->full.state)
+        fprintf(out, "  the queue of %s is full (%u): a larger backlog, or accept faster",
+                endpoint(s->full.local, s->full.local_port), s->full.backlog);
+    fputc('\n', out);
+}
+
+static void print_line(FILE *out, const struct summary *s)
+{
+    char clock[16];
+    time_t now = time(NULL);
+    struct tm local;
+
+    strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &local));
+    fputs(clock, out);
+    for (unsigned i = 1; i < DIAG_STATES; i++) {
+        if (s->states[i] > 0)
+            fprintf(out, " %s=%u", diag_state_name(i), s->states[i]);
+    }
+    if (s->busiest.used > 0)
+        fprintf(out, " ports=%u/%u to=%s", s->busiest.used, summary_range(s),
+                endpoint(s->busiest.peer, s->busiest.peer_port));
+    fputc('\n', out);
+}
+
+static void print_json_peers(FILE *out, const struct summary *s)
+{
+    const char *separator = "";
+
+    fputs("\"time_wait\":[", out);
+    for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
+        const struct summary_peer *p = &s->peers[i];
+        fprintf(out, "%s{\"direction\":\"%s\",\"peer\":\"%s\",", separator,
+                p->peer_port ? "to" : "from", endpoint(p->peer, p->peer_port));
+        if (!p->peer_port)
+            fprintf(out, "\"port\":%u,", p->local_port);
+        fprintf(out, "\"count\":%u}", p->time_wait);
+        separator = ",";
+    }
+    fputs("],", out);
+}
+
+static void print_json_owing(FILE *out, const struct summary *s)
+{
+    const char *separator = "";
+
+    fputs("\"close_wait\":[", out);
+    for (size_t i = 0, next; i < s->owing_count; i = next) {
+        for (next = i; next < s->owing_count && s->owing[next].pid == s->owing[i].pid; next++)
+            ;
+        fprintf(out, "%s{\"pid\":%d,\"program\":", separator, (int)s->owing[i].pid);
+        cli_print_json(out, s->owing[i].program);
+        fprintf(out, ",\"count\":%zu}", next - i);
+        separator = ",";
+    }
+    fputs("],", out);
+}
+
+static void print_json(FILE *out, const struct summary *s)
+{
+    const struct summary_settings *set = &s->settings;
+
+    fputs("{\"states\":{", out);
+    for (unsigned i = 1; i < DIAG_STATES; i++)
+        fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), s->states[i]);
+    fputs("},", out);
+    print_json_peers(out, s);
+    print_json_owing(out, s);
+    fprintf(out, "\"ephemeral\":{\"range\":%u,\"used\":%u,\"left\":%u,\"per_second\":%u",
+            summary_range(s), s->busiest.used, left(s), left(s) / TIME_WAIT_SECONDS);
+    if (s->busiest.used > 0)
+        fprintf(out, ",\"to\":\"%s\"", endpoint(s->busiest.peer, s->busiest.peer_port));
+    fprintf(out,
+            "},\"settings\":{\"ip_local_port_range\":[%u,%u],\"tcp_tw_reuse\":%d,"
+            "\"tcp_fin_timeout\":%d,\"somaxconn\":%d}}\n",
+            set->port_low, set->port_high, set->tw_reuse, set->fin_timeout, set->somaxconn);
+}
+
+/* What of a dump concerns one port. */
+struct port {
+    unsigned states[DIAG_STATES];
+    uint32_t last; /* ms until the last TIME_WAIT is gone */
+    struct holder *holders;
+    ssize_t holder_count;
+};
+
+static int look_at_port(struct port *p, const struct diag *diag, long port)
+{
+    uint32_t *inodes = calloc(diag->count + 1, sizeof(*inodes));
+    size_t count = 0;
+
+    memset(p, 0, sizeof(*p));
+    if (!inodes)
+        return -1;
+    for (size_t i = 0; i < diag->count; i++) {
+        const struct diag_socket *s = &diag->sockets[i];
+        if (s->local_port != port)
+            continue;
+        p->states[s->state < DIAG_STATES ? s->state : 0]++;
+        if (s->state == TCP_TIME_WAIT && s->expires > p->last)
+            p->last = s->expires;
+        if (s->inode != 0)
+            inodes[count++] = s->inode;
+    }
+    p->holder_count = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
+    free(inodes);
+    holders_sort(p->holders, p->holder_count > 0 ? (size_t)p->holder_count : 0);
+    return 0;
+}
+
+static unsigned seconds_left(const struct port *p)
+{
+    return (p->last + 999) / 1000;
+}
+
+/* Calls `print` once for each process that holds the port. */
+static void each_holder(FILE *out, const struct port *p,
+                        void (*print)(FILE *, const struct holder *, bool is_first))
+{
+    for (ssize_t i = 0; i < p->holder_count; i++) {
+        if (i == 0 || p->holders[i].pid != p->holders[i - 1].pid)
+            print(out, &p->holders[i], i == 0);
+    }
+}
+
+static void print_holder(FILE *out, const struct holder *h, bool is_first)
+{
+    (void)is_first;
+    fprintf(out, "  held by %s (pid %d)\n", h->program, (int)h->pid);
+}
+
+static void print_json_holder(FILE *out, const struct holder *h, bool is_first)
+{
+    fprintf(out, "%s{\"pid\":%d,\"program\":", is_first ? "" : ",", (int)h->pid);
+    cli_print_json(out, h->program);
+    fputc('}', out);
+}
+
+static void print_port_json(FILE *out, const struct port *p, long port)
+{
+    fprintf(out, "{\"port\":%ld,\"states\":{", port);
+    for (unsigned i = 1; i < DIAG_STATES; i++)
+        fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), p->states[i]);
+    fprintf(out, "},\"time_wait_seconds\":%u,\"holders\":[", seconds_left(p));
+    each_holder(out, p, print_json_holder);
+    fputs("]}\n", out);
+}
+
+static void print_port(FILE *out, const struct port *p, long port)
+{
+    unsigned total = 0;
+
+    fprintf(out, "port %ld\n", port);
+    for (unsigned i = 1; i < DIAG_STATES; i++) {
+        total += p->states[i];
+        if (p->states[i] > 0)
+            fprintf(out, "  %-12s %8u\n", diag_state_name(i), p->states[i]);
+    }
+    if (total == 0)
+        fprintf(out, "  nobody holds it\n");
+    each_holder(out, p, print_holder);
+    if (p->states[TCP_TIME_WAIT] > 0)
+        fprintf(
+            out, "  the last TIME_WAIT goes in %u s%s\n", seconds_left(p),
+            p->states[TCP_LISTEN] > 0
+                ? ""
+                : "; until then bind() may fail, unless both runs of the server set SO_REUSEADDR");
+}
+
+static void print_all(FILE *out, const struct request *r, const struct summary *s)
+{
+    print_states(out, r, s);
+    print_time_wait(out, s);
+    print_ephemeral(out, s);
+    print_owing(out, s);
+    print_settings(out, s);
+}
+
+static int show(struct request *r, const struct diag *diag, FILE *out)
+{
+    struct summary summary;
+    struct port port;
+
+    if (r->port) {
+        if (look_at_port(&port, diag, r->port) != 0)
+            return -1;
+        if (r->json)
+            print_port_json(out, &port, r->port);
+        else
+            print_port(out, &port, r->port);
+        free(port.holders);
+        return 0;
+    }
+    if (summary_make(&summary, diag) != 0)
+        return -1;
+    memcpy(r->history[r->samples++ % HISTORY], summary.states, sizeof(summary.states));
+    if (r->json)
+        print_json(out, &summary);
+    else if (r->seconds > 0 && !r->redraw)
+        print_line(out, &summary);
+    else
+        print_all(out, r, &summary);
+    summary_free(&summary);
+    return 0;
+}
+
+/* Draws over what stood there: each line is cleared behind its end, and all that is below. */
+static int redraw(struct request *r, const struct diag *diag)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    int status = -1;
+
+    if (!out)
+        return -1;
+    if (show(r, diag, out) == 0 && fflush(out) == 0) {
+        fputs("\033[H", stdout);
+        for (const char *c = text; *c; c++)
+            fputs(*c == '\n' ? "\033[K\n" : (char[]){*c, '\0'}, stdout);
+        fputs("\033[J", stdout);
+        status = 0;
+    }
+    fclose(out);
+    free(text);
+    return status;
+}
+
+static int states(const struct cli_command *self, struct request *r)
+{
+    struct diag diag = {NULL, 0, 0};
+    int status;
+
+    do {
+        if (diag_read(&diag) != 0) {
+            cli_error(self, "the kernel does not list its sockets (NETLINK_SOCK_DIAG): %s",
+                      strerror(errno));
+            free(diag.sockets);
+            return CLI_FAILED;
+        }
+        if ((r->redraw ? redraw(r, &diag) : show(r, &diag, stdout)) != 0) {
+            cli_error(self, "out of memory");
+            free(diag.sockets);
+            return CLI_FAILED;
+        }
+        status = cli_flush(self, CLI_OK);
+        if (r->seconds > 0)
+            nanosleep(&(struct timespec){.tv_sec = r->seconds}, NULL);
+    } while (r->seconds > 0 && status == CLI_OK);
+    free(diag.sockets);
+    return status;
+}
+
+static int main_states(const struct cli_command *self, int argc, char **argv)
+{
+    static struct request request;
+    int option;
+    int status = CLI_OK;
+
+    setlocale(LC_CTYPE, "");
+    request.self = self;
+    while ((option = cli_option(self, argc, argv, ":p:w::jh", options, &status)) > 0) {
+        if (option == 'j')
+            request.json = true;
+        else if (option == 'p' && !cli_number(optarg, 1, 65535, &request.port))
+            return cli_usage(self, "-p: '%s' is no port; a port is 1 to 65535", optarg);
+        else if (option == 'w' &&
+                 !cli_number(cli_optional(optarg, "1"), 1, 86400, &request.seconds))
+            return cli_usage(self, "-w: '%s' is no interval; it is 1 to 86400 seconds",
+                             cli_optional(optarg, ""));
+    }
+    if (option == 0)
+        return status;
+    if (optind < argc)
+        return cli_usage(self, "unexpected argument '%s'", argv[optind]);
+    request.redraw = request.seconds > 0 && !request.json && cli_is_terminal(stdout);
+    return states(self, &request);
+}
+
+const struct cli_command cli_states = {
+    "states", "TCP states, TIME_WAIT, ephemeral ports left, who holds a port", help, main_states};

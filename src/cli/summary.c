@@ -1,0 +1,202 @@
+/* Counting. Knows nothing of how it is printed. */
+#include "summary.h"
+
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PORTS 65536
+
+static int read_setting(const char *name, int values[2])
+{
+    char path[128];
+    int count = 0;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    count = fscanf(file, "%d %d", &values[0], &values[1]);
+    fclose(file);
+    return count;
+}
+
+static int setting(const char *name)
+{
+    int values[2];
+
+    return read_setting(name, values) >= 1 ? values[0] : -1;
+}
+
+static void read_settings(struct summary_settings *s)
+{
+    int range[2] = {32768, 60999}; /* the kernel's default */
+
+    if (read_setting("ipv4/ip_local_port_range", range) != 2 || range[0] < 1 || range[1] >= PORTS) {
+        range[0] = 32768;
+        range[1] = 60999;
+    }
+    s->port_low = (unsigned)range[0];
+    s->port_high = (unsigned)range[1];
+    s->tw_reuse = setting("ipv4/tcp_tw_reuse");
+    s->fin_timeout = setting("ipv4/tcp_fin_timeout");
+    s->somaxconn = setting("core/somaxconn");
+}
+
+unsigned summary_range(const struct summary *summary)
+{
+    return summary->settings.port_high - summary->settings.port_low + 1;
+}
+
+/* Open addressing; `peers` has a power of two of places, of which at most half are taken. */
+struct table {
+    struct summary_peer *peers;
+    size_t places;
+    size_t count;
+};
+
+static bool same(const struct summary_peer *a, const struct summary_peer *b)
+{
+    return a->peer.high == b->peer.high && a->peer.low == b->peer.low &&
+           a->local.high == b->local.high && a->local.low == b->local.low &&
+           a->peer_port == b->peer_port && a->local_port == b->local_port;
+}
+
+static struct summary_peer *place(const struct table *table, const struct summary_peer *key)
+{
+    uint64_t hash = (key->peer.high ^ key->peer.low * 31 ^ key->local.low * 7 ^
+                     (uint64_t)key->peer_port << 20 ^ key->local_port) *
+                    0x9e3779b97f4a7c15u;
+    size_t at = hash >> 20 & (table->places - 1);
+
+    while (table->peers[at].local_port + table->peers[at].peer_port != 0 &&
+           !same(&table->peers[at], key))
+        at = (at + 1) & (table->places - 1);
+    return &table->peers[at];
+}
+
+static void count_peer(struct table *table, struct summary_peer key, bool is_time_wait)
+{
+    struct summary_peer *entry = place(table, &key);
+
+    if (entry->local_port + entry->peer_port == 0) {
+        *entry = key;
+        table->count++;
+    }
+    entry->time_wait += is_time_wait;
+    entry->used += key.peer_port != 0;
+}
+
+/* Where the local port is listened on or lies outside of the ephemeral range, we are the server. */
+static void count_socket(struct table *table, const struct diag_socket *s,
+                         const struct summary_settings *settings, const uint8_t *listening)
+{
+    bool is_server = listening[s->local_port] || s->local_port < settings->port_low ||
+                     s->local_port > settings->port_high;
+    struct summary_peer key = {.peer = s->peer};
+
+    if (s->state == TCP_LISTEN || s->peer_port == 0)
+        return;
+    if (is_server) {
+        key.local_port = s->local_port;
+    } else {
+        key.local = s->local;
+        key.peer_port = s->peer_port;
+    }
+    count_peer(table, key, s->state == TCP_TIME_WAIT);
+}
+
+static int more_time_wait(const void *a, const void *b)
+{
+    const struct summary_peer *x = a;
+    const struct summary_peer *y = b;
+
+    if (x->time_wait != y->time_wait)
+        return x->time_wait < y->time_wait ? 1 : -1;
+    return x->used < y->used ? 1 : x->used > y->used ? -1 : 0;
+}
+
+/* Packs the table's entries to the front, sorts them, and finds the busiest destination. */
+static void finish_peers(struct summary *summary, const struct table *table)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->places; i++) {
+        const struct summary_peer *p = &table->peers[i];
+        if (p->local_port + p->peer_port == 0)
+            continue;
+        if (p->used > summary->busiest.used)
+            summary->busiest = *p;
+        table->peers[count++] = *p;
+    }
+    qsort(table->peers, count, sizeof(*table->peers), more_time_wait);
+    summary->peers = table->peers;
+    summary->peer_count = count;
+}
+
+static int count_peers(struct summary *summary, const struct diag *diag)
+{
+    static uint8_t listening[PORTS];
+    struct table table = {NULL, 16, 0};
+
+    while (table.places < diag->count * 2)
+        table.places *= 2;
+    table.peers = calloc(table.places, sizeof(*table.peers));
+    if (!table.peers)
+        return -1;
+    memset(listening, 0, sizeof(listening));
+    for (size_t i = 0; i < diag->count; i++) {
+        if (diag->sockets[i].state == TCP_LISTEN)
+            listening[diag->sockets[i].local_port] = 1;
+    }
+    for (size_t i = 0; i < diag->count; i++)
+        count_socket(&table, &diag->sockets[i], &summary->settings, listening);
+    finish_peers(summary, &table);
+    return 0;
+}
+
+/* CLOSE_WAIT: the peer has closed, and only the program itself can end it, by close(). */
+static int find_owing(struct summary *summary, const struct diag *diag)
+{
+    uint32_t *inodes = calloc(summary->states[TCP_CLOSE_WAIT] + 1, sizeof(*inodes));
+    size_t count = 0;
+    ssize_t found;
+
+    if (!inodes)
+        return -1;
+    for (size_t i = 0; i < diag->count; i++) {
+        if (diag->sockets[i].state == TCP_CLOSE_WAIT && diag->sockets[i].inode != 0)
+            inodes[count++] = diag->sockets[i].inode;
+    }
+    found = count > 0 ? holders_find(inodes, count, &summary->owing) : 0;
+    free(inodes);
+    summary->owing_count = found > 0 ? (size_t)found : 0; /* without /proc nobody is named */
+    holders_sort(summary->owing, summary->owing_count);
+    return 0;
+}
+
+int summary_make(struct summary *summary, const struct diag *diag)
+{
+    memset(summary, 0, sizeof(*summary));
+    read_settings(&summary->settings);
+    for (size_t i = 0; i < diag->count; i++) {
+        const struct diag_socket *s = &diag->sockets[i];
+        summary->states[s->state < DIAG_STATES ? s->state : 0]++;
+        if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
+            summary->full = *s;
+    }
+    if (count_peers(summary, diag) != 0 || find_owing(summary, diag) != 0) {
+        summary_free(summary);
+        return -1;
+    }
+    return 0;
+}
+
+void summary_free(struct summary *summary)
+{
+    free(summary->peers);
+    free(summary->owing);
+    summary->peers = NULL;
+    summary->owing = NULL;
+}

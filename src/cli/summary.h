@@ -1,0 +1,51 @@
+/* What a dump of TCP sockets adds up to: counted once, printed by states.c in its three forms. */
+#ifndef LINGER_SUMMARY_H
+#define LINGER_SUMMARY_H
+
+#include <sys/types.h>
+
+#include "diag.h"
+#include "holders.h"
+
+#define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
+
+/*
+ * One end as others see it: a destination that this machine connects to (address and port), or a
+ * peer (address alone) of a port that this machine serves.
+ */
+struct summary_peer {
+    struct policy_ip local; /* of a destination: ports are used up for each local address */
+    struct policy_ip peer;
+    uint16_t peer_port;  /* of a destination, else 0 */
+    uint16_t local_port; /* of a served port, else 0 */
+    unsigned time_wait;
+    unsigned used; /* of a destination: ephemeral ports towards it, TIME_WAIT among them */
+};
+
+struct summary_settings {
+    unsigned port_low; /* net.ipv4.ip_local_port_range */
+    unsigned port_high;
+    int tw_reuse;    /* net.ipv4.tcp_tw_reuse; -1 where it cannot be read */
+    int fin_timeout; /* net.ipv4.tcp_fin_timeout, seconds */
+    int somaxconn;   /* net.core.somaxconn */
+};
+
+struct summary {
+    unsigned states[DIAG_STATES];
+    struct summary_peer *peers; /* the most TIME_WAIT first */
+    size_t peer_count;
+    struct summary_peer busiest; /* the destination with the most used ports; none: used is 0 */
+    struct diag_socket full;     /* a listener whose accept queue is full; none: state is 0 */
+    struct holder *owing;        /* who holds sockets in CLOSE_WAIT, one entry a socket, by pid */
+    size_t owing_count;
+    struct summary_settings settings;
+};
+
+/* Sums up. Returns 0, or -1 and errno. summary_free() gives back what it allocated. */
+int summary_make(struct summary *summary, const struct diag *diag);
+void summary_free(struct summary *summary);
+
+/* Ephemeral ports in the range. */
+unsigned summary_range(const struct summary *summary);
+
+#endif

@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# linger check: what reaches which program, and why not.
+load helper
+
+LINGER=$ROOT/linger
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    echo 'int main(void) { return 0; }' >main.c
+    gcc -static -no-pie -o static main.c
+    gcc -static-pie -o static-pie main.c
+    musl-gcc -o musl main.c
+    musl-gcc -static -o musl-static main.c
+    i686-linux-gnu-gcc -o i386 main.c
+    aarch64-linux-gnu-gcc -o aarch64 main.c
+    mkdir go && echo 'package main
+import "net"
+func main() { net.LookupHost("localhost") }' >go/main.go
+    (cd go && export GO111MODULE=off GOCACHE="$PWD/cache" GOFLAGS=-trimpath &&
+        CGO_ENABLED=0 /usr/bin/go build -o ../go-static main.go &&
+        CGO_ENABLED=1 /usr/bin/go build -o ../go-cgo main.go)
+    strip -o go-stripped go-static
+    : >empty && chmod +x empty
+    echo 'echo hello' >text && chmod +x text
+    head -c 100 static >truncated && chmod +x truncated
+    printf '#!/bin/sh -e\n:\n' >shell && chmod +x shell
+    printf '#!/usr/bin/env python3\n' >python && chmod +x python
+    printf '#!/usr/bin/env -S LANG=C python3 -u\n' >python-S && chmod +x python-S
+    printf '#!/usr/bin/env -i python3\n' >python-i && chmod +x python-i
+    printf '#!%s/static\n' "$PWD" >script-of-static && chmod +x script-of-static
+    printf '#!%s/script-of-static\n' "$PWD" >script-of-script && chmod +x script-of-script
+    printf '#!%s/endless\n' "$PWD" >endless && chmod +x endless
+    printf '#!/no/such/interpreter\n' >orphan && chmod +x orphan
+    printf '#!python3\n' >pathless && chmod +x pathless
+    printf '#!\n' >nameless && chmod +x nameless
+    cp /bin/true setuid && chmod 4755 setuid
+    cp /bin/true caps && chmod 755 caps
+    chmod -R a+rX . && chmod a+rx "$BATS_FILE_TMPDIR" "$BATS_RUN_TMPDIR"
+}
+
+# judged NAME STATUS HOW WHY: the two lines, WHY as a pattern.
+judged() {
+    local status=0
+    "$LINGER" check "$1" >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
+    cat "$BATS_TEST_TMPDIR/out"
+    expect "status of $1" "$status" "$2"
+    expect "reached by" "$(sed -n 's/^  reached by *//p' "$BATS_TEST_TMPDIR/out")" "$3"
+    grep -qE "^  why  *$4" "$BATS_TEST_TMPDIR/out"
+}
+
+@test "dynamic programs of glibc and musl: by preload" {
+    judged /bin/ls 0 preload 'dynamically linked, glibc$'
+    judged ls 0 preload 'dynamically linked, glibc$'
+    grep -q '^  file  *\(/usr\)\?/bin/ls$' "$BATS_TEST_TMPDIR/out"
+    judged "$BATS_FILE_TMPDIR/musl" 0 preload 'dynamically linked, musl$'
+}
+
+@test "static and static-pie: by a supervisor only" {
+    judged "$BATS_FILE_TMPDIR/static" 1 "supervisor only" 'statically linked: '
+    judged "$BATS_FILE_TMPDIR/static-pie" 1 "supervisor only" 'statically linked \(static-pie\): '
+    judged "$BATS_FILE_TMPDIR/musl-static" 1 "supervisor only" 'statically linked'
+}
+
+@test "Go, with cgo and without, stripped too: by a supervisor only" {
+    judged "$BATS_FILE_TMPDIR/go-static" 1 "supervisor only" 'a Go program: '
+    judged "$BATS_FILE_TMPDIR/go-stripped" 1 "supervisor only" 'a Go program: '
+    judged "$BATS_FILE_TMPDIR/go-cgo" 1 "supervisor only" 'a Go program, though dynamically linked: '
+}
+
+@test "scripts: their interpreter is judged, through env too" {
+    judged "$BATS_FILE_TMPDIR/shell" 0 preload 'dynamically linked, glibc$'
+    grep -q '^  through  *\(/usr\)\?/bin/sh$' "$BATS_TEST_TMPDIR/out"
+    for name in python python-S; do
+        judged "$BATS_FILE_TMPDIR/$name" 0 preload 'dynamically linked, glibc$'
+        grep -q '^  through  *\(/usr\)\?/bin/python3$' "$BATS_TEST_TMPDIR/out"
+    done
+    judged "$BATS_FILE_TMPDIR/python-i" 2 "not at all" 'its #! line has env -i'
+    judged "$BATS_FILE_TMPDIR/script-of-static" 1 "supervisor only" 'statically linked'
+    judged "$BATS_FILE_TMPDIR/script-of-script" 1 "supervisor only" 'statically linked'
+}
+
+@test "scripts that lead nowhere" {
+    judged "$BATS_FILE_TMPDIR/endless" 2 error '#! lines lead on and on'
+    judged "$BATS_FILE_TMPDIR/orphan" 2 error '/no/such/interpreter, which its #! line names, is not there'
+    judged "$BATS_FILE_TMPDIR/pathless" 2 error 'its #! line names python3 without a path'
+    judged "$BATS_FILE_TMPDIR/nameless" 2 error 'its #! line names no interpreter'
+}
+
+@test "programs of another architecture: not at all, until there is a library of theirs" {
+    judged "$BATS_FILE_TMPDIR/i386" 2 "not at all" 'a 32-bit i386 program: .*liblinger.so is of another architecture'
+    judged "$BATS_FILE_TMPDIR/aarch64" 2 "not at all" 'a 64-bit aarch64 program: .*liblinger.so is of another architecture'
+}
+
+@test "setuid programs and file capabilities: not at all, except for who gains nothing by them" {
+    [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true || skip "needs root"
+    judged "$BATS_FILE_TMPDIR/setuid" 0 preload 'dynamically linked'
+    setcap cap_net_bind_service=ep "$BATS_FILE_TMPDIR/caps"
+    for program in setuid caps "$(command -v su)" "$(command -v sudo)"; do
+        case $program in /*) ;; *) program=$BATS_FILE_TMPDIR/$program ;; esac
+        run setpriv --reuid=65534 --clear-groups "$LINGER" check "$program"
+        echo "$output"
+        expect status "$status" 2
+        [[ $output == *"reached by  not at all"*"the loader ignores LD_PRELOAD"* ]]
+    done
+}
+
+@test "what is no program" {
+    judged "$BATS_FILE_TMPDIR/empty" 2 error 'an empty file$'
+    judged "$BATS_FILE_TMPDIR/text" 2 error 'neither an ELF file nor a script'
+    judged "$BATS_FILE_TMPDIR/truncated" 2 error 'a broken ELF file: it ends within its program headers$'
+    judged "$BATS_FILE_TMPDIR" 2 error 'a directory$'
+    judged /etc/passwd 2 error 'cannot be executed: Permission denied$'
+    judged no-such-program 2 error 'no such program$'
+    judged "" 2 error 'no such program$'
+}
+
+@test "several programs: the worst decides the status" {
+    run "$LINGER" check ls "$BATS_FILE_TMPDIR/static" cat
+    expect status "$status" 1
+    expect programs "$(grep -c '^  reached by' <<<"$output")" 3
+    run "$LINGER" check
+    expect status "$status" 125
+}

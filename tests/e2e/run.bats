@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# linger run: one pid, signals and exit status of the program's own, and clear refusals.
+load helper
+
+LINGER=$ROOT/linger
+
+# refused STATUS FIRST-LINE ARGUMENT...: FIRST-LINE is a pattern; COMPLAINT has all of them.
+refused() {
+    local want=$1 line=$2 status=0
+    shift 2
+    "$LINGER" run "$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
+    COMPLAINT=$(cat "$BATS_TEST_TMPDIR/complaint")
+    echo "$COMPLAINT"
+    expect status "$status" "$want"
+    # shellcheck disable=SC2053  # it is a pattern
+    [[ ${COMPLAINT%%$'\n'*} == $line ]]
+    [ ! -s "$BATS_TEST_TMPDIR/stdout" ]
+}
+
+@test "the mode takes effect, and the pid stays: \$! names the program" {
+    start - "$LINGER" run -m rst -- "$TOOLS/subject" -r close
+    hear_port
+    expect "comm of the pid" "$(cat /proc/$PID/comm)" subject
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    LEFT=$(time_wait "$PORT")
+    expect status "$STATUS" 0
+    sees 5 0 1 0
+    start - "$LINGER" run --mode="fin-rst role=server" "$TOOLS/subject" -r close
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    LEFT=$(time_wait "$PORT")
+    sees 5 1 0 0
+}
+
+@test "nginx keeps the pid, answers SIGTERM, and its exit status is passed on" {
+    PORT=$("$TOOLS/free-port")
+    cat >"$BATS_TEST_TMPDIR/nginx.conf" <<EOF
+daemon off; user root; pid $BATS_TEST_TMPDIR/nginx.pid; error_log stderr;
+events {}
+http { access_log off; server { listen 127.0.0.1:$PORT; return 200 "a page"; } }
+EOF
+    start - "$LINGER" run -m rst -- nginx -e stderr -c "$BATS_TEST_TMPDIR/nginx.conf"
+    until [ -s "$BATS_TEST_TMPDIR/nginx.pid" ] && [ -n "$(ss -Htln "sport = :$PORT")" ]; do kill -0 "$PID"; done
+    expect "pid" "$(cat "$BATS_TEST_TMPDIR/nginx.pid")" "$PID"
+    expect "the page" "$(curl -s "http://127.0.0.1:$PORT/")" "a page"
+    kill -TERM "$PID"
+    finish
+    expect status "$STATUS" 0
+}
+
+@test "exit status and death by signal are the program's" {
+    run "$LINGER" run -m rst -- sh -c 'exit 7'
+    expect status "$status" 7
+    run "$LINGER" run -m rst -- sh -c 'kill -TERM $$'
+    expect status "$status" 143
+}
+
+@test "the program's own options need no --" {
+    run "$LINGER" run -m rst echo -n --help -m
+    expect output "$output" "--help -m"
+}
+
+@test "refusals: 125, 126, 127" {
+    refused 127 "linger run: no-such-program: no such program" -m rst no-such-program
+    refused 126 "linger run: $BATS_TEST_TMPDIR: a directory" -m rst "$BATS_TEST_TMPDIR"
+    refused 126 "linger run: /etc/passwd: cannot be executed: Permission denied" -m rst /etc/passwd
+    refused 125 "linger run: -m: unknown mode 'rts'" -m "off; rts" true
+    diff - <(printf '%s\n' "$COMPLAINT") <<'END'
+linger run: -m: unknown mode 'rts'
+  off; rts
+       ^~~
+  a mode is one of: off, fin, rst, fin-rst, wait:SECONDS
+END
+    refused 125 "linger run: -r: unknown value 'maybe'" -r=maybe true
+    refused 125 "linger run: -p: condition that is not known before bind(): 'peer'" "--reuseport=on peer=1.2.3.4" true
+    refused 125 "linger run: nothing to do: give a policy with -m, or -r or -p" true
+    refused 125 "linger run: nothing to do: *" -m "" true
+    refused 125 "linger run: a program is missing" -m rst
+    refused 125 "linger run: option '-m' needs an argument" -m
+    refused 125 "linger run: unknown option '--mdoe=rst'; did you mean '--mode'?" --mdoe=rst true
+    refused 125 "linger run: unknown option '-x'" -x true
+    refused 125 "linger run: option '--dry-run=yes' takes no argument" --dry-run=yes true
+    refused 125 "linger run: -b: unknown backend 'magic'*" -b magic -m rst true
+    refused 125 "linger run: -m: cannot read '/no/such/policy'" -m @/no/such/policy true
+}
+
+@test "a bad variable that is there already is refused by its name" {
+    LINGER_REUSEADDR=maybe
+    export LINGER_REUSEADDR
+    refused 125 "linger run: LINGER_REUSEADDR: unknown value 'maybe'" -m rst true
+    unset LINGER_REUSEADDR
+    # What an option replaces does not matter any more.
+    LINGER_MODE=rts run "$LINGER" run -m rst true
+    expect status "$status" 0
+}
+
+@test "a static program is refused, with the reason" {
+    echo 'int main(void) { return 0; }' | gcc -static -o "$BATS_TEST_TMPDIR/static" -x c -
+    refused 125 "linger run: $BATS_TEST_TMPDIR/static: statically linked: no loader, so nothing is preloaded" -m rst "$BATS_TEST_TMPDIR/static"
+    [[ $COMPLAINT == *"would silently do nothing"* ]]
+}
+
+@test "LD_PRELOAD is extended, of any length, without duplicates" {
+    show='printf %s "$LD_PRELOAD"'
+    expect "none before" "$("$LINGER" run -m rst sh -c "$show")" "$LIB"
+    other=$(ldconfig -p | awk '/libm\.so\.6/ { print $NF; exit }')
+    export LD_PRELOAD=$other
+    expect "one before" "$("$LINGER" run -m rst sh -c "$show")" "$other:$LIB"
+    export LD_PRELOAD="$LIB $other"
+    expect "there already" "$("$LINGER" run -m rst sh -c "$show")" "$LIB $other"
+    LD_PRELOAD=$(printf "$other:%.0s" $(seq 300))
+    [ ${#LD_PRELOAD} -gt 4096 ]
+    before=$LD_PRELOAD
+    expect "300 before" "$("$LINGER" run -m rst sh -c "$show")" "$before:$LIB"
+    unset LD_PRELOAD
+    expect "within itself" "$("$LINGER" run -m rst "$LINGER" run -m fin sh -c "$show; echo \" \$LINGER_MODE\"")" "$LIB fin"
+}
+
+@test "-r and -p set the variables, -n prints the plan and runs nothing" {
+    expect values "$("$LINGER" run -r -p=off sh -c 'echo $LINGER_REUSEADDR $LINGER_REUSEPORT')" "on off"
+    run "$LINGER" run -n -m 'off port=22; rst share=10%' -r -- touch "$BATS_TEST_TMPDIR/a file"
+    expect status "$status" 0
+    diff - <(printf '%s\n' "$output") <<END
+backend     preload: dynamically linked, glibc
+command     LINGER_MODE='off port=22; rst share=10%' LINGER_REUSEADDR=on LD_PRELOAD=$LIB $(command -v touch) '$BATS_TEST_TMPDIR/a file'
+LINGER_MODE
+  rule 1    off port=22  (any role, local, peer, when, share, prog)
+  rule 2    rst share=10%  (any role, port, local, peer, when, prog)
+  else      left alone
+LINGER_REUSEADDR
+  rule 1    on  (any port, local, prog)
+  else      left alone
+END
+    [ ! -e "$BATS_TEST_TMPDIR/a file" ]
+    # The printed command is one: pasted into a shell it does the thing.
+    eval "$(sed -n 's/^command *//p' <<<"$output")"
+    [ -e "$BATS_TEST_TMPDIR/a file" ]
+}
+
+@test "the library: beside the executable, then in the installed libdir, never in the current directory" {
+    make -s -C "$ROOT" install DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr 3>&-
+    cp "$LINGER" "$BATS_TEST_TMPDIR/linger"
+    cd "$BATS_TEST_TMPDIR"
+    cp "$LIB" liblinger.so
+    mkdir bin
+    cp "$LINGER" bin
+    run bin/linger run -m rst true
+    expect status "$status" 125
+    [[ $output == *"liblinger.so is neither in $BATS_TEST_TMPDIR/bin nor in /usr/local/lib"* ]]
+    cp "$LIB" bin
+    expect library "$(bin/linger run -m rst sh -c 'echo $LD_PRELOAD')" "$BATS_TEST_TMPDIR/bin/liblinger.so"
+    mkdir "with blank"
+    cp "$LINGER" "$LIB" "with blank"
+    run "with blank/linger" run -m rst true
+    expect status "$status" 125
+    [[ $output == *"LD_PRELOAD cannot name a path with a blank or a colon"* ]]
+}
+
+@test "a library of another version, or none of ours, is refused" {
+    mkdir "$BATS_TEST_TMPDIR/other"
+    cp "$LINGER" "$BATS_TEST_TMPDIR/other"
+    version=$("$LINGER" --version | cut -d' ' -f2)
+    sed "s/$version/${version//[0-9]/9}/g" "$LIB" >"$BATS_TEST_TMPDIR/other/liblinger.so"
+    run "$BATS_TEST_TMPDIR/other/linger" run -m rst true
+    expect status "$status" 125
+    [[ $output == *"other/liblinger.so is version ${version//[0-9]/9}, and this is linger $version" ]]
+    cp "$(ldconfig -p | awk '/libm\.so\.6/ { print $NF; exit }')" "$BATS_TEST_TMPDIR/other/liblinger.so"
+    run "$BATS_TEST_TMPDIR/other/linger" run -m rst true
+    expect status "$status" 125
+    [[ $output == *"it names no version, so it is no liblinger" ]]
+}
+
+@test "32-bit and 64-bit programs both find theirs, by \$LIB" {
+    i686-linux-gnu-gcc -o "$BATS_TEST_TMPDIR/i386" -D_GNU_SOURCE "$ROOT/tests/tools/subject.c" -pthread
+    "$BATS_TEST_TMPDIR/i386" nothing || skip "no 32-bit libc here to run it"
+    # Which directory $LIB is, the loaders themselves show.
+    meant_by_lib() {
+        strace -qq -e trace=open,openat -E 'LD_PRELOAD=/x/$LIB/y.so' "$1" nothing 2>&1 | sed -n 's|.*"/x/\(.*\)/y.so".*|\1|p'
+    }
+    lib32=$(meant_by_lib "$BATS_TEST_TMPDIR/i386")
+    lib64=$(meant_by_lib "$TOOLS/subject")
+    [[ $lib32 == lib* && $lib64 == lib* && $lib32 != "$lib64" ]]
+    cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
+    make -s -C "$BATS_TEST_TMPDIR" CC=i686-linux-gnu-gcc liblinger.so 3>&-
+    prefix=$BATS_TEST_TMPDIR/prefix
+    install -D "$BATS_TEST_TMPDIR/liblinger.so" "$prefix/$lib32/liblinger.so"
+    install -D "$LIB" "$prefix/$lib64/liblinger.so"
+    make -s -C "$BATS_TEST_TMPDIR" clean 3>&-
+    make -s -C "$BATS_TEST_TMPDIR" LIBDIR="$prefix/$lib64" BUILD="$BATS_TEST_TMPDIR/build" linger 3>&-
+    install -D "$BATS_TEST_TMPDIR/linger" "$prefix/bin/linger"
+    for program in "$BATS_TEST_TMPDIR/i386" "$TOOLS/subject"; do
+        start - "$prefix/bin/linger" run -m rst -- sh -c 'echo "$LD_PRELOAD"; exec "$0" -r close' "$program"
+        hear
+        expect LD_PRELOAD "$REPLY" "$prefix/\$LIB/liblinger.so"
+        hear_port
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
+        finish
+        expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+    done
+    run "$prefix/bin/linger" check "$BATS_TEST_TMPDIR/i386"
+    expect status "$status" 0
+}
+
+@test "help fits 80 columns and has an example; version; unknown commands get a suggestion" {
+    for command in "" run check states; do
+        run "$LINGER" $command --help
+        expect "status of $command --help" "$status" 0
+        expect "lines over 80 columns" "$(awk 'length > 80' <<<"$output")" ""
+        [[ $output == *example* ]]
+    done
+    run "$LINGER" --version
+    [[ $output =~ ^linger\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+    run "$LINGER" stats-of
+    expect status "$status" 125
+    run "$LINGER" chekc
+    [[ $output == "linger: unknown command 'chekc'; did you mean 'check'?"* ]]
+    run "$LINGER"
+    expect status "$status" 125
+    run "$LINGER" --nonsense
+    expect status "$status" 125
+}
+
+@test "completion: bash completes commands, options and modes; zsh's parses" {
+    complete_with() {
+        bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _linger; echo "${COMPREPLY[*]}"' \
+            _ "$ROOT/src/cli/completion/linger.bash" "$@"
+    }
+    expect commands "$(complete_with linger "")" "run check states --help --version"
+    expect modes "$(complete_with linger run -m f)" "fin fin-rst"
+    expect options "$(complete_with linger states --j)" "--json"
+    # Each long option of each command is offered.
+    for command in run check states; do
+        for option in $("$LINGER" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
+            [[ $(complete_with linger $command --) == *"$option"* ]]
+            grep -q -- "$option" "$ROOT/src/cli/completion/_linger"
+        done
+    done
+    zsh -n "$ROOT/src/cli/completion/_linger"
+}
