@@ -1,5 +1,5 @@
 /*
- * ELF files, elf(5), read with pread(2) field by field, of either class and byte order. Must never
+ * ELF files, elf(5), read a page at a time, of either class and byte order. Must never
  * trust a number in the file: tables are read up to a limit, and all offsets are checked by a read
  * that fails where the file ends.
  */
@@ -12,16 +12,58 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PAGE_SIZE 4096
 #define TABLE_MAX 4096      /* program headers, section headers */
 #define NAMES_MAX (1 << 20) /* bytes of section names */
 #define NOTE_MAX 4096       /* bytes of notes looked at in a segment */
+
+/* Headers and the names they point to are read in turn, so two pages are kept. */
+struct page {
+    uint64_t start;
+    size_t length; /* 0: nothing read yet; under PAGE_SIZE: the file ends here */
+    uint8_t data[PAGE_SIZE];
+};
 
 struct reader {
     int fd;
     bool is_64;
     bool big_endian;
     int error; /* of a read that failed, else 0 */
+    int last;  /* the page used last */
+    struct page pages[2];
 };
+
+static bool load(struct reader *r, struct page *page, uint64_t start)
+{
+    ssize_t got;
+
+    page->start = start;
+    page->length = 0;
+    if (start > INT64_MAX)
+        return false;
+    do
+        got = pread(r->fd, page->data, PAGE_SIZE, (off_t)start);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        r->error = errno;
+    page->length = got > 0 ? (size_t)got : 0;
+    return got > 0;
+}
+
+/* The page that holds `offset`, or NULL where the file ends before. */
+static const struct page *page_of(struct reader *r, uint64_t offset)
+{
+    uint64_t start = offset - offset % PAGE_SIZE;
+
+    for (int i = 0; i < 2; i++) {
+        if (r->pages[i].length > 0 && r->pages[i].start == start) {
+            r->last = i;
+            return &r->pages[i];
+        }
+    }
+    r->last = !r->last;
+    return load(r, &r->pages[r->last], start) ? &r->pages[r->last] : NULL;
+}
 
 /* All of `size` bytes at `offset`; false where the file ends before. */
 static bool read_at(struct reader *r, uint64_t offset, void *data, size_t size)
@@ -29,16 +71,14 @@ static bool read_at(struct reader *r, uint64_t offset, void *data, size_t size)
     size_t done = 0;
 
     while (done < size) {
-        if (offset + done < offset || offset + done > INT64_MAX)
+        uint64_t at = offset + done;
+        const struct page *page = at < offset ? NULL : page_of(r, at);
+        if (!page || at - page->start >= page->length)
             return false;
-        ssize_t got = pread(r->fd, (char *)data + done, size - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            r->error = errno;
-        if (got <= 0)
-            return false;
-        done += (size_t)got;
+        size_t part = page->length - (size_t)(at - page->start);
+        part = part < size - done ? part : size - done;
+        memcpy((char *)data + done, page->data + (at - page->start), part);
+        done += part;
     }
     return true;
 }

@@ -50,23 +50,21 @@ bool library_find(char path[LIBRARY_PATH_MAX])
     return false;
 }
 
-static bool reads_elf(const char *path, struct elf *elf)
+bool library_read(const char *path, struct elf *library)
 {
     const char *reason;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && elf_read(fd, elf, &reason) == ELF_OK;
+    bool good = fd >= 0 && elf_read(fd, library, &reason) == ELF_OK;
 
     if (fd >= 0)
         close(fd);
     return good;
 }
 
-bool library_is_for(const char *path, const struct elf *program)
+bool library_is_for(const struct elf *library, const struct elf *program)
 {
-    struct elf elf;
-
-    return reads_elf(path, &elf) && elf.bits == program->bits && elf.machine == program->machine &&
-           elf.big_endian == program->big_endian;
+    return library->bits == program->bits && library->machine == program->machine &&
+           library->big_endian == program->big_endian;
 }
 
 /* If `path` is PREFIX/DIRECTORY/liblinger.so with a directory of the table: the length of PREFIX/.
@@ -90,6 +88,7 @@ void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
     size_t prefix = prefix_length(path);
     char fitting[LIBRARY_PATH_MAX];
     char other[LIBRARY_PATH_MAX];
+    struct elf elf;
     int count = 0;
 
     snprintf(fitting, sizeof(fitting), "%s", path);
@@ -99,7 +98,7 @@ void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
         if (length >= (int)sizeof(other) || !is_there(other))
             continue;
         count++;
-        if (library_is_for(other, program))
+        if (library_read(other, &elf) && library_is_for(&elf, program))
             memcpy(fitting, other, (size_t)length + 1);
     }
     memcpy(path, fitting, sizeof(fitting));
@@ -107,14 +106,4 @@ void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
         snprintf(preload, LIBRARY_PATH_MAX, "%.*s$LIB/" LIBRARY, (int)prefix, path);
     else
         memcpy(preload, path, LIBRARY_PATH_MAX);
-}
-
-bool library_version(const char *path, char version[ELF_TEXT_MAX])
-{
-    struct elf elf;
-
-    if (!reads_elf(path, &elf) || !elf.version[0])
-        return false;
-    memcpy(version, elf.version, ELF_TEXT_MAX);
-    return true;
 }

@@ -25,10 +25,10 @@ bool library_find(char path[LIBRARY_PATH_MAX]);
 void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
                  char preload[LIBRARY_PATH_MAX]);
 
-/* Is the library there and of the program's class, byte order and machine? */
-bool library_is_for(const char *path, const struct elf *program);
+/* Reads the library's own ELF header and note; false where it cannot be read or is no ELF file. */
+bool library_read(const char *path, struct elf *library);
 
-/* The version in the library's note; false where the file cannot be read or has none. */
-bool library_version(const char *path, char version[ELF_TEXT_MAX]);
+/* Are both of one class, byte order and machine? */
+bool library_is_for(const struct elf *library, const struct elf *program);
 
 #endif

@@ -142,7 +142,8 @@ static void judge_library(struct reach *reach)
         return;
     }
     library_fit(elf, reach->library, reach->preload);
-    if (!library_is_for(reach->library, elf))
+    if (!library_read(reach->library, &reach->library_elf) ||
+        !library_is_for(&reach->library_elf, elf))
         settle(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
                elf->bits, elf_machine(elf), reach->library);
     else if (is_musl || reach_is_glibc(elf))

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "library.h"
 #include "reach.h"
 #include "settings.h"
 
@@ -152,17 +151,17 @@ static int set_variables(const struct request *request, const char *library)
     return append_preload(request, library);
 }
 
-static int check_version(const struct request *request, const char *library)
+static int check_version(const struct request *request, const struct reach *reach)
 {
-    char version[ELF_TEXT_MAX];
+    const char *version = reach->library_elf.version;
 
-    if (!library_version(library, version)) {
-        cli_error(request->self, "%s: it names no version, so it is no liblinger", library);
+    if (!version[0]) {
+        cli_error(request->self, "%s: it names no version, so it is no liblinger", reach->library);
         return -1;
     }
     if (strcmp(version, LINGER_VERSION) != 0) {
-        cli_error(request->self, "%s is version %s, and this is linger " LINGER_VERSION, library,
-                  version);
+        cli_error(request->self, "%s is version %s, and this is linger " LINGER_VERSION,
+                  reach->library, version);
         return -1;
     }
     return 0;
@@ -263,7 +262,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     reach_judge(argv[0], &reach);
     if (reach.how != REACH_PRELOAD)
         return refuse(&request, argv[0], &reach);
-    if (check_version(&request, reach.library) != 0 || set_variables(&request, reach.preload) != 0)
+    if (check_version(&request, &reach) != 0 || set_variables(&request, reach.preload) != 0)
         return CLI_FAILED;
     if (request.dry_run)
         return print_plan(&request, &reach, argv);
