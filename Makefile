@@ -59,7 +59,7 @@ STUBS = $(BUILD)/stub/libc.so.6 $(BUILD)/stub/libdl.so.2
 liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
-		-Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
+		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete -Wl,--no-as-needed $(STUBS) -lgcc \
 		$(LDFLAGS)
 
@@ -90,7 +90,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h sr
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka
+		-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka
 
 $(BUILD)/tests/%: tests/tools/%.c
 	@mkdir -p $(@D)

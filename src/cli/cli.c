@@ -11,6 +11,9 @@
 #define NAME_MAX_LENGTH 40
 
 static void complain(const struct cli_command *command, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void complain(const struct cli_command *command, const char *format, va_list arguments)
 {
     fprintf(stderr, "linger%s%s: ", command ? " " : "", command ? command->name : "");
     vfprintf(stderr, format, arguments);

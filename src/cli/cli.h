@@ -21,7 +21,12 @@ struct cli_command {
     int (*run)(const struct cli_command *self, int argc, char **argv);
 };
 
-extern const struct cli_command cli_run, cli_check, cli_states;
+extern const struct cli_command cli_run, cli_check, cli_states, cli_stats;
+
+struct stats;
+
+/* The table of `linger stats`, for the summary of `linger run -s`. */
+void stats_print_summary(FILE *out, const struct stats *stats);
 
 /* "linger run: ..." on standard error, with a newline. */
 void cli_error(const struct cli_command *command, const char *format, ...)

@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-static const struct cli_command *const commands[] = {&cli_run, &cli_check, &cli_states};
+static const struct cli_command *const commands[] = {&cli_run, &cli_check, &cli_states, &cli_stats};
 
 #define COMMAND_COUNT ((int)(sizeof(commands) / sizeof(commands[0])))
 

@@ -1,6 +1,7 @@
 /*
  * linger run: puts a program under a policy. Judges whether the library reaches it, sets the
  * variables, and then becomes the program by execve(2): one pid, its own signals and exit status.
+ * With -s alone it stays in front of the program (parent.c), to print a summary at the end.
  * Must never start a program that would silently run without its policy.
  */
 #include <errno.h>
@@ -9,20 +10,26 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "parent.h"
 #include "reach.h"
 #include "settings.h"
+#include "stats.h"
 
 static const char help[] =
     "usage: linger run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
     "\n"
     "Runs PROGRAM with liblinger.so preloaded. linger becomes the program: it keeps\n"
-    "the pid, and signals and exit status are the program's own.\n"
+    "the pid, and signals and exit status are the program's own. (With -s alone it\n"
+    "stays in front as the parent, and passes signals and exit status on.)\n"
     "\n"
     "  -m, --mode=POLICY        how connections end: off, fin, rst, fin-rst, wait:N,\n"
     "                           or rules; @FILE reads them from a file\n"
     "  -r, --reuseaddr[=VALUE]  SO_REUSEADDR before bind(): on (default) or off, and\n"
     "                           conditions\n"
     "  -p, --reuseport[=VALUE]  the same for SO_REUSEPORT\n"
+    "  -l, --log[=FILE]         a line for each event, to standard error or a file\n"
+    "                           (%p is the pid)\n"
+    "  -s, --stats[=FILE]       count in a file; without one, a summary at the end\n"
     "  -b, --backend=BACKEND    auto (default) or preload\n"
     "  -n, --dry-run            print what would be run, and the policy as understood\n"
     "  -h, --help               this text\n"
@@ -38,11 +45,15 @@ static const struct option options[] = {
     {"mode", required_argument, NULL, 'm'},
     {"reuseaddr", optional_argument, NULL, 'r'},
     {"reuseport", optional_argument, NULL, 'p'},
+    {"log", optional_argument, NULL, 'l'},
+    {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
     {"dry-run", no_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
+
+#define SUMMARY "" /* the value of -s without a file, until one is made */
 
 struct request {
     const struct cli_command *self;
@@ -68,14 +79,18 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
 {
     int option;
 
-    while ((option = cli_option(request->self, argc, argv, "+:m:r::p::b:nh", options, status)) >
-           0) {
+    while ((option = cli_option(request->self, argc, argv, "+:m:r::p::l::s::b:nh", options,
+                                status)) > 0) {
         if (option == 'm')
             request->values[SETTING_MODE] = optarg;
         else if (option == 'r')
             request->values[SETTING_REUSEADDR] = cli_optional(optarg, "on");
         else if (option == 'p')
             request->values[SETTING_REUSEPORT] = cli_optional(optarg, "on");
+        else if (option == 'l')
+            request->values[SETTING_LOG] = cli_optional(optarg, SETTINGS_STDERR);
+        else if (option == 's')
+            request->values[SETTING_STATS] = cli_optional(optarg, SUMMARY);
         else if (option == 'n')
             request->dry_run = true;
         else if (take_backend(request->self, optarg) != 0) {
@@ -89,7 +104,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
 /* Parses what the environment says already and what the options say; options go before it. */
 static int take_settings(struct request *request)
 {
-    static const char *const shown_as[] = {"-m", "-r", "-p"};
+    static const char *const shown_as[] = {"-m", "-r", "-p", "-l", "-s"};
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
     int status = 0;
@@ -112,7 +127,8 @@ static int take_settings(struct request *request)
 
 static bool has_effect(const struct settings *s)
 {
-    return s->mode.rule_count + s->reuseaddr.rule_count + s->reuseport.rule_count > 0;
+    return s->mode.rule_count + s->reuseaddr.rule_count + s->reuseport.rule_count > 0 ||
+           s->log[0] || s->stats[0];
 }
 
 /* Appends the library to LD_PRELOAD (ld.so(8)): names are separated by blanks or colons. */
@@ -243,6 +259,74 @@ static int refuse(const struct request *request, const char *program, const stru
     return CLI_FAILED;
 }
 
+static char stats_directory[PATH_MAX];
+static char stats_file[PATH_MAX];
+
+/* Nothing where none was made. */
+static void remove_stats_file(void)
+{
+    if (!stats_file[0])
+        return;
+    unlink(stats_file);
+    rmdir(stats_directory);
+}
+
+/* For -s without a file: one in a directory of its own, that goes with the run. */
+static int make_stats_file(struct request *request)
+{
+    const char *parent = getenv("TMPDIR");
+    struct stats *stats;
+
+    snprintf(stats_directory, sizeof(stats_directory) - sizeof("/stats"), "%s/linger.XXXXXX",
+             parent && parent[0] ? parent : "/tmp");
+    if (!mkdtemp(stats_directory)) {
+        cli_error(request->self, "-s: cannot make %s: %s", stats_directory, strerror(errno));
+        return -1;
+    }
+    memcpy(stats_file, stats_directory, sizeof(stats_file));
+    memcpy(stats_file + strlen(stats_file), "/stats", sizeof("/stats"));
+    if (stats_open(stats_file, true, &stats) != STATS_OK) {
+        cli_error(request->self, "-s: cannot make %s: %s", stats_file, strerror(errno));
+        remove_stats_file();
+        return -1;
+    }
+    stats_close(stats);
+    request->values[SETTING_STATS] = stats_file;
+    return 0;
+}
+
+/* Becomes the program; returns only where that failed. */
+static int execute(const struct request *request, const char *file, char **argv)
+{
+    execv(file, argv);
+    cli_error(request->self, "%s: %s", argv[0], strerror(errno));
+    return errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
+}
+
+/* Runs the program as a child, and prints what was counted when it has ended. */
+static int run_with_summary(const struct request *request, const char *file, char **argv)
+{
+    struct stats *stats = NULL;
+    struct parent parent;
+    int status;
+
+    if (parent_begin(&parent) != 0) {
+        cli_error(request->self, "cannot start a process: %s", strerror(errno));
+        remove_stats_file();
+        return CLI_FAILED;
+    }
+    if (parent.child == 0)
+        _exit(execute(request, file, argv));
+    status = parent_wait(&parent);
+    if (stats_open(stats_file, false, &stats) == STATS_OK) {
+        fprintf(stderr, "linger run: what %s did to its connections\n", argv[0]);
+        stats_print_summary(stderr, stats);
+    }
+    stats_close(stats);
+    remove_stats_file();
+    return parent_exit(status);
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     static struct request request;
@@ -255,21 +339,26 @@ static int run(const struct cli_command *self, int argc, char **argv)
     argv += optind;
     if (!argv[0])
         return cli_usage(self, "a program is missing");
+    bool summary = request.values[SETTING_STATS] && !request.values[SETTING_STATS][0];
     if (take_settings(&request) != 0)
         return CLI_FAILED;
-    if (!has_effect(&request.settings))
-        return cli_usage(self, "nothing to do: give a policy with -m, or -r or -p");
+    if (!summary && !has_effect(&request.settings))
+        return cli_usage(self, "nothing to do: give a policy with -m, or -r, -p, -l or -s");
     reach_judge(argv[0], &reach);
     if (reach.how != REACH_PRELOAD)
         return refuse(&request, argv[0], &reach);
-    if (check_version(&request, &reach) != 0 || set_variables(&request, reach.preload) != 0)
+    if (check_version(&request, &reach) != 0)
         return CLI_FAILED;
+    if (summary && !request.dry_run && make_stats_file(&request) != 0)
+        return CLI_FAILED;
+    if (set_variables(&request, reach.preload) != 0) {
+        remove_stats_file();
+        return CLI_FAILED;
+    }
     if (request.dry_run)
         return print_plan(&request, &reach, argv);
-    execv(reach.file[0], argv);
-    status = errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
-    cli_error(self, "%s: %s", argv[0], strerror(errno));
-    return status;
+    return summary ? run_with_summary(&request, reach.file[0], argv)
+                   : execute(&request, reach.file[0], argv);
 }
 
 const struct cli_command cli_run = {"run", "run a program under a policy", help, run};

@@ -265,16 +265,16 @@ struct port {
     ssize_t holder_count;
 };
 
-static int look_at_port(struct port *p, const struct diag *diag, long port)
+static int look_at_port(struct port *p, const struct sockets *sockets, long port)
 {
-    uint32_t *inodes = calloc(diag->count + 1, sizeof(*inodes));
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
     size_t count = 0;
 
     memset(p, 0, sizeof(*p));
     if (!inodes)
         return -1;
-    for (size_t i = 0; i < diag->count; i++) {
-        const struct diag_socket *s = &diag->sockets[i];
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
         if (s->local_port != port)
             continue;
         p->states[s->state < DIAG_STATES ? s->state : 0]++;
@@ -357,13 +357,13 @@ static void print_all(FILE *out, const struct request *r, const struct summary *
     print_settings(out, s);
 }
 
-static int show(struct request *r, const struct diag *diag, FILE *out)
+static int show(struct request *r, const struct sockets *sockets, FILE *out)
 {
     struct summary summary;
     struct port port;
 
     if (r->port) {
-        if (look_at_port(&port, diag, r->port) != 0)
+        if (look_at_port(&port, sockets, r->port) != 0)
             return -1;
         if (r->json)
             print_port_json(out, &port, r->port);
@@ -372,7 +372,7 @@ static int show(struct request *r, const struct diag *diag, FILE *out)
         free(port.holders);
         return 0;
     }
-    if (summary_make(&summary, diag) != 0)
+    if (summary_make(&summary, sockets) != 0)
         return -1;
     memcpy(r->history[r->samples++ % HISTORY], summary.states, sizeof(summary.states));
     if (r->json)
@@ -386,7 +386,7 @@ static int show(struct request *r, const struct diag *diag, FILE *out)
 }
 
 /* Draws over what stood there: each line is cleared behind its end, and all that is below. */
-static int redraw(struct request *r, const struct diag *diag)
+static int redraw(struct request *r, const struct sockets *sockets)
 {
     char *text = NULL;
     size_t size = 0;
@@ -395,7 +395,7 @@ static int redraw(struct request *r, const struct diag *diag)
 
     if (!out)
         return -1;
-    if (show(r, diag, out) == 0 && fflush(out) == 0) {
+    if (show(r, sockets, out) == 0 && fflush(out) == 0) {
         fputs("\033[H", stdout);
         for (const char *c = text; *c; c++)
             fputs(*c == '\n' ? "\033[K\n" : (char[]){*c, '\0'}, stdout);
@@ -409,26 +409,26 @@ static int redraw(struct request *r, const struct diag *diag)
 
 static int states(const struct cli_command *self, struct request *r)
 {
-    struct diag diag = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0, 0};
     int status;
 
     do {
-        if (diag_read(&diag) != 0) {
+        if (sockets_read(&sockets) != 0) {
             cli_error(self, "the kernel does not list its sockets (NETLINK_SOCK_DIAG): %s",
                       strerror(errno));
-            free(diag.sockets);
+            free(sockets.items);
             return CLI_FAILED;
         }
-        if ((r->redraw ? redraw(r, &diag) : show(r, &diag, stdout)) != 0) {
+        if ((r->redraw ? redraw(r, &sockets) : show(r, &sockets, stdout)) != 0) {
             cli_error(self, "out of memory");
-            free(diag.sockets);
+            free(sockets.items);
             return CLI_FAILED;
         }
         status = cli_flush(self, CLI_OK);
         if (r->seconds > 0)
             nanosleep(&(struct timespec){.tv_sec = r->seconds}, NULL);
     } while (r->seconds > 0 && status == CLI_OK);
-    free(diag.sockets);
+    free(sockets.items);
     return status;
 }
 

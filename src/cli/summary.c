@@ -135,29 +135,29 @@ static void finish_peers(struct summary *summary, const struct table *table)
     summary->peer_count = count;
 }
 
-static int count_peers(struct summary *summary, const struct diag *diag)
+static int count_peers(struct summary *summary, const struct sockets *sockets)
 {
     static uint8_t listening[PORTS];
     struct table table = {NULL, 16, 0};
 
-    while (table.places < diag->count * 2)
+    while (table.places < sockets->count * 2)
         table.places *= 2;
     table.peers = calloc(table.places, sizeof(*table.peers));
     if (!table.peers)
         return -1;
     memset(listening, 0, sizeof(listening));
-    for (size_t i = 0; i < diag->count; i++) {
-        if (diag->sockets[i].state == TCP_LISTEN)
-            listening[diag->sockets[i].local_port] = 1;
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->items[i].state == TCP_LISTEN)
+            listening[sockets->items[i].local_port] = 1;
     }
-    for (size_t i = 0; i < diag->count; i++)
-        count_socket(&table, &diag->sockets[i], &summary->settings, listening);
+    for (size_t i = 0; i < sockets->count; i++)
+        count_socket(&table, &sockets->items[i], &summary->settings, listening);
     finish_peers(summary, &table);
     return 0;
 }
 
 /* CLOSE_WAIT: the peer has closed, and only the program itself can end it, by close(). */
-static int find_owing(struct summary *summary, const struct diag *diag)
+static int find_owing(struct summary *summary, const struct sockets *sockets)
 {
     uint32_t *inodes = calloc(summary->states[TCP_CLOSE_WAIT] + 1, sizeof(*inodes));
     size_t count = 0;
@@ -165,9 +165,9 @@ static int find_owing(struct summary *summary, const struct diag *diag)
 
     if (!inodes)
         return -1;
-    for (size_t i = 0; i < diag->count; i++) {
-        if (diag->sockets[i].state == TCP_CLOSE_WAIT && diag->sockets[i].inode != 0)
-            inodes[count++] = diag->sockets[i].inode;
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->items[i].state == TCP_CLOSE_WAIT && sockets->items[i].inode != 0)
+            inodes[count++] = sockets->items[i].inode;
     }
     found = count > 0 ? holders_find(inodes, count, &summary->owing) : 0;
     free(inodes);
@@ -176,17 +176,17 @@ static int find_owing(struct summary *summary, const struct diag *diag)
     return 0;
 }
 
-int summary_make(struct summary *summary, const struct diag *diag)
+int summary_make(struct summary *summary, const struct sockets *sockets)
 {
     memset(summary, 0, sizeof(*summary));
     read_settings(&summary->settings);
-    for (size_t i = 0; i < diag->count; i++) {
-        const struct diag_socket *s = &diag->sockets[i];
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
         summary->states[s->state < DIAG_STATES ? s->state : 0]++;
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             summary->full = *s;
     }
-    if (count_peers(summary, diag) != 0 || find_owing(summary, diag) != 0) {
+    if (count_peers(summary, sockets) != 0 || find_owing(summary, sockets) != 0) {
         summary_free(summary);
         return -1;
     }

@@ -4,8 +4,8 @@
 
 #include <sys/types.h>
 
-#include "diag.h"
 #include "holders.h"
+#include "sockets.h"
 
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
 
@@ -42,7 +42,7 @@ struct summary {
 };
 
 /* Sums up. Returns 0, or -1 and errno. summary_free() gives back what it allocated. */
-int summary_make(struct summary *summary, const struct diag *diag);
+int summary_make(struct summary *summary, const struct sockets *sockets);
 void summary_free(struct summary *summary);
 
 /* Ephemeral ports in the range. */

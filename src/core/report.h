@@ -1,13 +1,44 @@
-/* What the library says. Nothing here may block the program, change it or end it. */
+/*
+ * What the library says: log lines (LINGER_LOG) and counters (LINGER_STATS). Nothing here may
+ * block the program, change it or end it; a line reaches the log or nothing.
+ */
 #ifndef LINGER_REPORT_H
 #define LINGER_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "decide.h"
+#include "settings.h"
 
 /*
  * Writes to descriptor 2, unless that is a TCP socket (inetd hands the connection over as 0, 1
  * and 2: not a byte of ours may go there). A broken pipe raises no SIGPIPE.
  */
 void report_stderr(const char *message, size_t length);
+
+/* Opens the log and the counters that `s` names; one line on standard error for what fails. */
+void report_open(const struct settings *s);
+
+/* Is there a log or a file of counters? */
+bool report_is_on(void);
+
+/* The events. errno may change. */
+void report_load(const struct settings *s, const char *program);
+void report_armed(int fd, const char *moment, const struct facts *facts,
+                  const struct verdict *verdict);
+void report_failed(int fd, const char *option, int error, const struct verdict *verdict);
+void report_overridden(int fd, const struct verdict *verdict);
+void report_aborted(int fd, const struct facts *facts, const struct verdict *verdict);
+
+/* `verdict` is NULL where no rule matched; `policy` has the text of the rule that did. */
+void report_closed(int fd, const struct facts *facts, const struct policy *policy,
+                   const struct verdict *verdict);
+
+/* `option` was set or cleared before bind(). */
+void report_bind(int fd, const struct facts *facts, int option, bool on);
+
+/* bind() failed with EADDRINUSE: says who holds the port. */
+void report_bind_failed(int fd, const struct facts *facts);
 
 #endif

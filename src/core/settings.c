@@ -16,11 +16,13 @@
 
 static const struct {
     const char *name;
-    enum policy_dialect dialect;
+    enum policy_dialect dialect; /* of those that are policies */
 } variables[] = {
     [SETTING_MODE] = {"LINGER_MODE", POLICY_TEARDOWN},
     [SETTING_REUSEADDR] = {"LINGER_REUSEADDR", POLICY_SWITCH},
     [SETTING_REUSEPORT] = {"LINGER_REUSEPORT", POLICY_SWITCH},
+    [SETTING_LOG] = {"LINGER_LOG", 0},
+    [SETTING_STATS] = {"LINGER_STATS", 0},
 };
 static_assert(sizeof(variables) / sizeof(variables[0]) == SETTING_COUNT, "a row for each setting");
 
@@ -29,9 +31,14 @@ const char *settings_name(enum setting setting)
     return variables[setting].name;
 }
 
+static bool is_path(enum setting setting)
+{
+    return setting == SETTING_LOG || setting == SETTING_STATS;
+}
+
 static struct policy *policy_of(struct settings *s, enum setting setting)
 {
-    struct policy *const policies[] = {&s->mode, &s->reuseaddr, &s->reuseport};
+    struct policy *const policies[SETTING_COUNT] = {&s->mode, &s->reuseaddr, &s->reuseport};
 
     return policies[setting];
 }
@@ -184,12 +191,42 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
     return -1;
 }
 
+/* A file name; in that of the log %p stands for the pid, and %% for one '%'. */
+static int take_path(struct settings *s, enum setting setting, const struct source *from,
+                     struct text *complaint)
+{
+    struct policy_error error = {0};
+    char *path = setting == SETTING_LOG ? s->log : s->stats;
+
+    if (from->length >= SETTINGS_PATH_MAX) {
+        error = (struct policy_error){SETTINGS_PATH_MAX - 1, 0, "the name is too long",
+                                      "a file name has up to 4095 bytes"};
+        complain(s->who, from, &error, complaint);
+        return -1;
+    }
+    for (size_t i = 0; setting == SETTING_LOG && i < from->length; i++) {
+        if (from->text[i] != '%')
+            continue;
+        i++;
+        if (from->text[i] == 'p' || from->text[i] == '%')
+            continue;
+        error = (struct policy_error){i - 1, i < from->length ? 2 : 1, "unknown",
+                                      "in a log's name %p is the pid, and %% a percent sign"};
+        complain(s->who, from, &error, complaint);
+        return -1;
+    }
+    memcpy(path, from->text, from->length + 1);
+    return 0;
+}
+
 int settings_take(struct settings *s, enum setting setting, const char *shown_as, const char *value,
                   struct text *complaint)
 {
     const struct source from = {shown_as, NULL, value, strlen(value)};
     struct policy_error error = {0};
 
+    if (is_path(setting))
+        return take_path(s, setting, &from, complaint);
     if (value[0] == '@')
         return take_file(s, setting, shown_as, value + 1, complaint);
     if (policy_parse(policy_of(s, setting), variables[setting].dialect, value, from.length, false,
@@ -246,6 +283,8 @@ int settings_take_environment(struct settings *s, char *const *environment, stru
 
 void settings_keep_program(struct settings *s, const char *program)
 {
-    for (enum setting i = 0; i < SETTING_COUNT; i++)
-        policy_keep_program(policy_of(s, i), program);
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (!is_path(i))
+            policy_keep_program(policy_of(s, i), program);
+    }
 }

@@ -12,15 +12,22 @@ enum setting {
     SETTING_MODE,      /* LINGER_MODE */
     SETTING_REUSEADDR, /* LINGER_REUSEADDR */
     SETTING_REUSEPORT, /* LINGER_REUSEPORT */
+    SETTING_LOG,       /* LINGER_LOG */
+    SETTING_STATS,     /* LINGER_STATS */
     SETTING_COUNT
 };
 
-/* A setting that was not given is a policy without rules. */
+#define SETTINGS_PATH_MAX 4096   /* PATH_MAX, the NUL included */
+#define SETTINGS_STDERR "stderr" /* the value of LINGER_LOG that is no file */
+
+/* A setting that was not given is a policy without rules, or an empty name. */
 struct settings {
     const char *who; /* who complains: "liblinger", "linger run"; the caller sets it */
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;
+    char log[SETTINGS_PATH_MAX]; /* SETTINGS_STDERR, or a file, in which %p is the pid */
+    char stats[SETTINGS_PATH_MAX];
 };
 
 /* A complaint of five lines fits. */

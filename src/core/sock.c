@@ -6,9 +6,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h> /* SIOCOUTQ, SIOCINQ */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -158,6 +160,17 @@ int sock_abort(int fd)
     /* Answers ENOTCONN, and yet marks both directions as shut (inet_shutdown()). */
     (void)syscall(SYS_shutdown, fd, SHUT_RDWR);
     return 0;
+}
+
+void sock_queues(int fd, uint32_t *unsent, uint32_t *unread)
+{
+    int out = 0;
+    int in = 0;
+
+    (void)syscall(SYS_ioctl, fd, SIOCOUTQ, &out);
+    (void)syscall(SYS_ioctl, fd, SIOCINQ, &in);
+    *unsent = out > 0 ? (uint32_t)out : 0;
+    *unread = in > 0 ? (uint32_t)in : 0;
 }
 
 bool sock_is_open(int fd)

@@ -47,6 +47,10 @@ int sock_reuse(int fd, int option, bool on);
  */
 int sock_abort(int fd);
 
+/* Bytes in the send queue (SIOCOUTQ: sent and not acknowledged, or not sent) and unread (SIOCINQ).
+ */
+void sock_queues(int fd, uint32_t *unsent, uint32_t *unread);
+
 /* Is `fd` open? Tells dup2(2) that will close its target from one that will fail. */
 bool sock_is_open(int fd);
 

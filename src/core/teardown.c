@@ -35,6 +35,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "report.h"
 #include "sock.h"
 
 #define PORTS 65536
@@ -45,6 +46,7 @@ unsigned teardown_moments = MOMENT_LOAD;
 static const struct settings *settings;
 static unsigned needs;       /* enum fact: those that LINGER_MODE asks for */
 static struct verdict whole; /* of a policy that needs no fact */
+static unsigned reported;    /* enum fact: those that the log and the counters ask for */
 static struct {
     uint16_t low;
     uint16_t high;
@@ -69,8 +71,21 @@ static void ask_at_accept(void)
     __atomic_fetch_or(&teardown_moments, MOMENT_ACCEPT, __ATOMIC_RELAXED);
 }
 
+/* apply -> report. False where the kernel refused. `moment` is what the log calls it. */
+static bool apply(int fd, const char *moment, const struct facts *facts,
+                  const struct verdict *verdict, bool at_birth)
+{
+    const char *refused = sock_apply(fd, verdict, at_birth);
+
+    if (refused)
+        report_failed(fd, refused, errno, verdict);
+    else if (verdict->mode != MODE_OFF)
+        report_armed(fd, moment, facts, verdict);
+    return !refused;
+}
+
 /* decide -> apply. False where the verdict is open or was refused, so that a later moment asks. */
-static bool settle(int fd, const struct facts *facts)
+static bool settle(int fd, const char *moment, const struct facts *facts)
 {
     struct verdict verdict;
 
@@ -80,7 +95,7 @@ static bool settle(int fd, const struct facts *facts)
     case DECIDE_NO_RULE:
         break;
     case DECIDE_VERDICT:
-        return sock_apply(fd, &verdict, false) == NULL;
+        return apply(fd, moment, facts, &verdict, false);
     }
     return true;
 }
@@ -107,25 +122,30 @@ static bool facts_of(int fd, unsigned wanted, struct facts *facts)
     return true;
 }
 
-/* A socket that was born elsewhere: inherited over exec, or passed by another process. */
-static void settle_stranger(int fd)
-{
-    struct facts facts = {0};
-
-    if (!facts_of(fd, needs & ~FACT_WHEN, &facts))
-        return;
-    if (facts.state == TCP_LISTEN && facts.known & FACT_LOCAL_PORT)
-        note_served(facts.local_port);
-    if (!settle(fd, &facts) && facts.state == TCP_LISTEN)
-        ask_at_accept();
-}
-
 static void note_listener(int fd)
 {
     struct facts facts = {0};
 
-    if (sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_LISTEN)
+    if ((needs | reported) & FACT_ROLE && sock_facts(fd, FACT_LOCAL_PORT, &facts) &&
+        facts.state == TCP_LISTEN)
         note_served(facts.local_port);
+}
+
+/* A socket that was born elsewhere: inherited over exec, or passed by another process. */
+static void settle_stranger(int fd, const char *moment)
+{
+    struct facts facts = {0};
+
+    note_listener(fd);
+    if (!facts_of(fd, needs & ~FACT_WHEN, &facts))
+        return;
+    if (!settle(fd, moment, &facts) && facts.state == TCP_LISTEN)
+        ask_at_accept();
+}
+
+static void settle_inherited(int fd)
+{
+    settle_stranger(fd, "load");
 }
 
 /* The entries of /proc/self/fd, from descriptor `dir`, as getdents64(2) lays them out. */
@@ -224,21 +244,28 @@ static unsigned moments_of(const struct policy *policy)
     return moments | MOMENT_CONNECT | MOMENT_LISTEN;
 }
 
-void teardown_start(const struct settings *s)
+void teardown_start(const struct settings *s, const char *program)
 {
     int saved = errno;
     unsigned moments;
 
     settings = s;
     needs = decide_needs(&s->mode);
+    report_open(s);
+    report_load(s, program);
     moments = moments_of(&s->mode);
-    if (moments != 0) {
-        if (needs & FACT_ROLE) {
-            read_ephemeral_range();
-            each_descriptor(note_listener);
-        }
-        each_descriptor(settle_stranger);
+    bool has_policy = moments != 0;
+    if (report_is_on()) {
+        reported =
+            FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
+        moments |= MOMENT_CLOSE | MOMENT_BIND | MOMENT_LISTEN;
     }
+    if ((needs | reported) & FACT_ROLE) {
+        read_ephemeral_range();
+        each_descriptor(note_listener);
+    }
+    if (has_policy)
+        each_descriptor(settle_inherited);
     if (s->reuseaddr.rule_count > 0 || s->reuseport.rule_count > 0)
         moments |= MOMENT_BIND;
     __atomic_fetch_or(&teardown_moments, moments, __ATOMIC_RELEASE);
@@ -247,9 +274,10 @@ void teardown_start(const struct settings *s)
 
 void teardown_socket(int fd, int domain, int type, int protocol)
 {
+    static const struct facts nothing;
     int saved = errno;
 
-    if (sock_is_tcp_request(domain, type, protocol) && sock_apply(fd, &whole, true) != NULL)
+    if (sock_is_tcp_request(domain, type, protocol) && !apply(fd, "socket", &nothing, &whole, true))
         ask_at_accept();
     errno = saved;
 }
@@ -259,7 +287,7 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
     struct facts facts = {.known = FACT_ROLE | FACT_PEER, .role = ROLE_CLIENT};
     int saved = errno;
     bool open = sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port) &&
-                sock_facts(fd, needs & ~FACT_WHEN, &facts) && !settle(fd, &facts);
+                sock_facts(fd, needs & ~FACT_WHEN, &facts) && !settle(fd, "connect", &facts);
 
     errno = saved;
     return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
@@ -271,26 +299,29 @@ void teardown_connected(int fd)
     int saved = errno;
 
     if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
-        settle(fd, &facts);
+        settle(fd, "connect", &facts);
     errno = saved;
 }
 
-void teardown_listen(int fd)
+bool teardown_listen(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     int saved = errno;
+    bool settled = !needs || (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
+                              facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts));
 
-    if (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) && facts.known & FACT_LOCAL_PORT &&
-        !settle(fd, &facts))
-        ask_at_accept();
     errno = saved;
+    return settled;
 }
 
-void teardown_listening(int fd)
+void teardown_listening(int fd, bool settled)
 {
     int saved = errno;
 
-    settle_stranger(fd);
+    if (settled)
+        note_listener(fd);
+    else
+        settle_stranger(fd, "listen");
     errno = saved;
 }
 
@@ -300,7 +331,7 @@ void teardown_accept(int fd)
     int saved = errno;
 
     if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
-        settle(fd, &facts);
+        settle(fd, "accept", &facts);
     errno = saved;
 }
 
@@ -321,7 +352,7 @@ void teardown_receive(const struct msghdr *message)
              i += sizeof(int)) {
             int fd;
             memcpy(&fd, at + i, sizeof(fd));
-            settle_stranger(fd);
+            settle_stranger(fd, "receive");
         }
         size_t step = CMSG_ALIGN(header.cmsg_len);
         left -= step < left ? step : left;
@@ -333,34 +364,66 @@ void teardown_receive(const struct msghdr *message)
 static void switch_reuse(int fd, const struct policy *policy, int option, const struct facts *facts)
 {
     struct verdict verdict;
+    bool on;
 
-    if (decide(policy, facts, &verdict) == DECIDE_VERDICT)
-        (void)sock_reuse(fd, option, verdict.mode == MODE_SET);
+    if (decide(policy, facts, &verdict) != DECIDE_VERDICT)
+        return;
+    on = verdict.mode == MODE_SET;
+    if (sock_reuse(fd, option, on) == 0)
+        report_bind(fd, facts, option, on);
+    else
+        report_failed(fd, option == SO_REUSEADDR ? "SO_REUSEADDR" : "SO_REUSEPORT", errno,
+                      &verdict);
+}
+
+/* What is known of a TCP socket that is about to be bound to a port; false for any other. */
+static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, struct facts *facts)
+{
+    facts->known = FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT;
+    facts->role = ROLE_SERVER;
+    return sock_endpoint(local, length, &facts->local_ip, &facts->local_port) &&
+           facts->local_port != 0 && sock_facts(fd, 0, facts);
 }
 
 void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
 {
-    struct facts facts = {.known = FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT,
-                          .role = ROLE_SERVER};
+    struct facts facts = {0};
     int saved = errno;
 
-    if (sock_endpoint(local, length, &facts.local_ip, &facts.local_port) && facts.local_port != 0 &&
-        sock_facts(fd, 0, &facts)) {
+    if (bind_facts(fd, local, length, &facts)) {
         switch_reuse(fd, &settings->reuseaddr, SO_REUSEADDR, &facts);
         switch_reuse(fd, &settings->reuseport, SO_REUSEPORT, &facts);
     }
     errno = saved;
 }
 
-void teardown_setsockopt(int fd, int level, int option)
+void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length)
 {
     struct facts facts = {0};
     int saved = errno;
 
-    if (((level == SOL_SOCKET && option == SO_LINGER) ||
-         (level == IPPROTO_TCP && option == TCP_LINGER2)) &&
-        facts_of(fd, needs & ~FACT_WHEN, &facts))
-        settle(fd, &facts);
+    if (saved == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts))
+        report_bind_failed(fd, &facts);
+    errno = saved;
+}
+
+void teardown_setsockopt(int fd, int level, int option)
+{
+    struct facts facts = {0};
+    struct verdict verdict;
+    int saved = errno;
+
+    bool is_ours = (level == SOL_SOCKET && option == SO_LINGER) ||
+                   (level == IPPROTO_TCP && option == TCP_LINGER2);
+
+    if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
+        decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF) {
+        const char *refused = sock_apply(fd, &verdict, false);
+        if (refused)
+            report_failed(fd, refused, errno, &verdict);
+        else
+            report_overridden(fd, &verdict);
+    }
     errno = saved;
 }
 
@@ -369,23 +432,35 @@ bool teardown_shutdown(int fd, int how)
     struct facts facts = {0};
     struct verdict verdict;
     int saved = errno;
-    bool aborted = how == SHUT_RDWR && facts_of(fd, needs, &facts) &&
+    bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
                    sock_is_connected(facts.state) &&
                    decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT &&
                    verdict.mode == MODE_RST && sock_abort(fd) == 0;
 
+    if (aborted)
+        report_aborted(fd, &facts, &verdict);
     errno = saved;
     return aborted;
 }
 
-/* A listener is left alone: what it carries is inherited by all that others accept from it. */
+/*
+ * A listener is left alone: what it carries is inherited by all that others accept from it. What
+ * was decided at birth is not applied again: the program may have locked itself in since.
+ */
 void teardown_close(int fd)
 {
     struct facts facts = {0};
+    struct verdict verdict;
     int saved = errno;
 
-    if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
-        settle(fd, &facts);
+    if (facts_of(fd, needs | reported, &facts) && facts.state != TCP_LISTEN) {
+        bool decided = decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT;
+        const char *refused = decided && needs & FACT_WHEN ? sock_apply(fd, &verdict, false) : NULL;
+        if (refused)
+            report_failed(fd, refused, errno, &verdict);
+        if (reported)
+            report_closed(fd, &facts, &settings->mode, decided ? &verdict : NULL);
+    }
     errno = saved;
 }
 

@@ -26,8 +26,11 @@ enum moment {
 /* The moments at which these settings have something to do, enum moment or-ed. */
 extern unsigned teardown_moments;
 
-/* Puts `s` in force: finds out which moments matter and treats inherited sockets as at birth. */
-void teardown_start(const struct settings *s);
+/*
+ * Puts `s` in force for the program of that name: opens the log and the counters, finds out which
+ * moments matter, and treats inherited sockets as at birth.
+ */
+void teardown_start(const struct settings *s, const char *program);
 
 /* After socket() gave `fd`. */
 void teardown_socket(int fd, int domain, int type, int protocol);
@@ -38,11 +41,14 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length);
 /* After connect(), where teardown_connect() said true. */
 void teardown_connected(int fd);
 
-/* Before listen(): connections are accepted under the policy from the first on. */
-void teardown_listen(int fd);
+/*
+ * Before listen(): connections are accepted under the policy from the first on. False where it is
+ * not settled yet: the port may be chosen by listen() itself.
+ */
+bool teardown_listen(int fd);
 
-/* After listen() succeeded: now the port is known even if the program chose none. */
-void teardown_listening(int fd);
+/* After listen() succeeded, with what teardown_listen() said. */
+void teardown_listening(int fd, bool settled);
 
 /* After accept() gave `fd`. */
 void teardown_accept(int fd);
@@ -52,6 +58,9 @@ void teardown_receive(const struct msghdr *message);
 
 /* Before bind(). */
 void teardown_bind(int fd, const struct sockaddr *local, socklen_t length);
+
+/* After bind() failed, with its errno. */
+void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length);
 
 /* After setsockopt() succeeded. */
 void teardown_setsockopt(int fd, int level, int option);

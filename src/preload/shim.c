@@ -60,7 +60,7 @@ static void load(void)
     if (status != 0)
         _exit(STATUS_BAD_SETTING);
     settings_keep_program(&settings, program_name());
-    teardown_start(&settings);
+    teardown_start(&settings, program_name());
 }
 
 static void __attribute__((constructor)) construct(void)
@@ -103,12 +103,11 @@ EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
 EXPORT int listen(int fd, int backlog)
 {
     bool ask = wanted(MOMENT_LISTEN);
-
-    if (ask)
-        teardown_listen(fd);
+    bool settled = ask && teardown_listen(fd);
     int status = real.listen(fd, backlog);
+
     if (ask && status == 0)
-        teardown_listening(fd);
+        teardown_listening(fd, settled);
     return status;
 }
 
@@ -155,9 +154,14 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 
 EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
 {
-    if (wanted(MOMENT_BIND))
+    bool ask = wanted(MOMENT_BIND);
+
+    if (ask)
         teardown_bind(fd, local, length);
-    return real.bind(fd, local, length);
+    int status = real.bind(fd, local, length);
+    if (ask && status != 0)
+        teardown_bind_failed(fd, local, length);
+    return status;
 }
 
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)

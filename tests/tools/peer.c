@@ -79,11 +79,12 @@ int main(int argc, char **argv)
         int fd = listens ? accept(listener, NULL, NULL) : socket(family, SOCK_STREAM, 0);
         check(fd >= 0, "socket");
         check(listens || connect(fd, (struct sockaddr *)&address, length) == 0, "connect");
+        int with_knock = knocks && !waits ? bytes : 0;
         if (knocks)
-            check(send(fd, "k", 1, MSG_NOSIGNAL) == 1, "send");
+            check(send(fd, "kyyyyyyy", 1 + with_knock, MSG_NOSIGNAL) == 1 + with_knock, "send");
         if (waits)
             check(getchar() != EOF, "standard input");
-        for (int sent = 0; sent < bytes; sent++)
+        for (int sent = with_knock; sent < bytes; sent++)
             check(send(fd, "y", 1, MSG_NOSIGNAL) == 1, "send");
         if (closes_first)
             check(shutdown(fd, SHUT_WR) == 0, "shutdown");

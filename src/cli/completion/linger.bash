@@ -5,7 +5,7 @@ _linger() {
     local command=${COMP_WORDS[1]-} words=
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check states --help --version" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "run check states stats --help --version" -- "$current")
         return
     fi
     case $command:$previous in
@@ -15,9 +15,10 @@ _linger() {
     esac
     if [ -z "$words" ]; then
         case $command:$current in
-        run:-*) words="-m --mode= -r --reuseaddr -p --reuseport -b --backend= -n --dry-run -h --help --" ;;
+        run:-*) words="-m --mode= -r --reuseaddr -p --reuseport -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
         check:-*) words="-h --help" ;;
         states:*) words="-p --port= -w --watch -j --json -h --help" ;;
+        stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;
         esac
     fi
     if [ -n "$words" ]; then

@@ -9,6 +9,9 @@
 
 #define DIAG_STATES 13 /* TCP_ESTABLISHED (1) to TCP_NEW_SYN_RECV (12), and 0 for none */
 
+/* A part of a dump that fits in any page size; the kernel fills no more of it than is there. */
+#define DIAG_BUFFER_SIZE 32768
+
 struct diag_socket {
     struct policy_ip local;
     struct policy_ip peer;
@@ -21,14 +24,12 @@ struct diag_socket {
     uint32_t backlog; /* and how many may wait */
 };
 
-struct diag {
-    struct diag_socket *sockets;
-    size_t count;
-    size_t room;
-};
-
-/* Fills `diag`, which may hold an earlier answer and is used again. Returns 0, or -1 and errno. */
-int diag_read(struct diag *diag);
+/*
+ * Calls `visit` for each socket, with `context`. `buffer` holds DIAG_BUFFER_SIZE bytes, aligned as
+ * malloc(3) or mmap(2) align. Returns 0, or -1 and errno; ENOMEM where `visit` returned false.
+ */
+int diag_each(void *buffer, bool (*visit)(const struct diag_socket *socket, void *context),
+              void *context);
 
 /* "time-wait", as ss(8) says it. */
 const char *diag_state_name(unsigned state);

@@ -1,0 +1,17 @@
+/* All TCP sockets of this network namespace in an array. */
+#ifndef LINGER_SOCKETS_H
+#define LINGER_SOCKETS_H
+
+#include "diag.h"
+
+struct sockets {
+    struct diag_socket *items;
+    size_t count;
+    size_t room;
+};
+
+/* Fills `sockets`, which may hold an earlier answer and is used again. Returns 0, or -1 and errno.
+ */
+int sockets_read(struct sockets *sockets);
+
+#endif

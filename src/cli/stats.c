@@ -1,0 +1,231 @@
+/* linger stats: the counters of a LINGER_STATS file, as a table, as JSON, or for Prometheus. */
+#include "stats.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+
+static const char help[] =
+    "usage: linger stats [OPTION...] FILE\n"
+    "\n"
+    "Shows the counters that the programs which name FILE in LINGER_STATS have added\n"
+    "up. What is seen are calls: connections that end by exit() or SIGKILL are not\n"
+    "counted, and a close() of one of several copies is.\n"
+    "\n"
+    "  -j, --json             as JSON, in one line\n"
+    "  -P, --prometheus       in the text format of Prometheus\n"
+    "  -w, --watch[=SECONDS]  again and again, every second or so many, with what\n"
+    "                         each counter gained\n"
+    "  -h, --help             this text\n"
+    "\n"
+    "example:\n"
+    "  linger run -m rst -s=/run/nginx.stats -- nginx\n"
+    "  linger stats /run/nginx.stats\n";
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"prometheus", no_argument, NULL, 'P'},
+    {"watch", optional_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* A counter: its place in a family, and what it says in the table. */
+static const struct counter {
+    const char *family; /* of Prometheus, without "linger_" and "_total" */
+    const char *labels;
+    const char *key;  /* in JSON */
+    const char *text; /* in the table */
+} counters[] = {
+    [STAT_ARMED_FIN] = {"armed", "mode=\"fin\"", "armed_fin", "sockets armed with fin"},
+    [STAT_ARMED_RST] = {"armed", "mode=\"rst\"", "armed_rst", "sockets armed with rst"},
+    [STAT_ARMED_FIN_RST] = {"armed", "mode=\"fin-rst\"", "armed_fin_rst",
+                            "sockets armed with fin-rst"},
+    [STAT_ARMED_WAIT] = {"armed", "mode=\"wait\"", "armed_wait", "sockets armed with wait"},
+    [STAT_CLOSED_ACTIVE_NONE] = {"closed", "when=\"active\",verdict=\"none\"", "closed_active_none",
+                                 "closed first, no rule"},
+    [STAT_CLOSED_ACTIVE_OFF] = {"closed", "when=\"active\",verdict=\"off\"", "closed_active_off",
+                                "closed first, off"},
+    [STAT_CLOSED_ACTIVE_FIN] = {"closed", "when=\"active\",verdict=\"fin\"", "closed_active_fin",
+                                "closed first, fin"},
+    [STAT_CLOSED_ACTIVE_RST] = {"closed", "when=\"active\",verdict=\"rst\"", "closed_active_rst",
+                                "closed first, rst"},
+    [STAT_CLOSED_ACTIVE_FIN_RST] = {"closed", "when=\"active\",verdict=\"fin-rst\"",
+                                    "closed_active_fin_rst", "closed first, fin-rst"},
+    [STAT_CLOSED_ACTIVE_WAIT] = {"closed", "when=\"active\",verdict=\"wait\"", "closed_active_wait",
+                                 "closed first, wait"},
+    [STAT_CLOSED_PASSIVE_NONE] = {"closed", "when=\"passive\",verdict=\"none\"",
+                                  "closed_passive_none", "closed after the peer, no rule"},
+    [STAT_CLOSED_PASSIVE_OFF] = {"closed", "when=\"passive\",verdict=\"off\"", "closed_passive_off",
+                                 "closed after the peer, off"},
+    [STAT_CLOSED_PASSIVE_FIN] = {"closed", "when=\"passive\",verdict=\"fin\"", "closed_passive_fin",
+                                 "closed after the peer, fin"},
+    [STAT_CLOSED_PASSIVE_RST] = {"closed", "when=\"passive\",verdict=\"rst\"", "closed_passive_rst",
+                                 "closed after the peer, rst"},
+    [STAT_CLOSED_PASSIVE_FIN_RST] = {"closed", "when=\"passive\",verdict=\"fin-rst\"",
+                                     "closed_passive_fin_rst", "closed after the peer, fin-rst"},
+    [STAT_CLOSED_PASSIVE_WAIT] = {"closed", "when=\"passive\",verdict=\"wait\"",
+                                  "closed_passive_wait", "closed after the peer, wait"},
+    [STAT_CLOSED_UNCONNECTED] = {"closed_unconnected", "", "closed_unconnected",
+                                 "closed without a connection"},
+    [STAT_UNSENT_BYTES] = {"unsent_bytes", "", "unsent_bytes", "bytes unsent at close under rst"},
+    [STAT_UNREAD] = {"unread", "", "unread", "closed with unread data"},
+    [STAT_ABORTS] = {"aborts", "", "aborts", "shutdown() made an abort"},
+    [STAT_REUSEADDR_SET] = {"reuse", "option=\"SO_REUSEADDR\",value=\"1\"", "reuseaddr_set",
+                            "SO_REUSEADDR set"},
+    [STAT_REUSEADDR_CLEARED] = {"reuse", "option=\"SO_REUSEADDR\",value=\"0\"", "reuseaddr_cleared",
+                                "SO_REUSEADDR cleared"},
+    [STAT_REUSEPORT_SET] = {"reuse", "option=\"SO_REUSEPORT\",value=\"1\"", "reuseport_set",
+                            "SO_REUSEPORT set"},
+    [STAT_REUSEPORT_CLEARED] = {"reuse", "option=\"SO_REUSEPORT\",value=\"0\"", "reuseport_cleared",
+                                "SO_REUSEPORT cleared"},
+    [STAT_BIND_FAILED] = {"bind_failed", "", "bind_failed", "bind() failed: address in use"},
+    [STAT_OVERRIDDEN] = {"overridden", "", "overridden", "program's own option overruled"},
+    [STAT_FAILED] = {"failed", "", "failed", "option that could not be applied"},
+    [STAT_LOG_LOST] = {"log_lost", "", "log_lost", "log line lost"},
+};
+static_assert(sizeof(counters) / sizeof(counters[0]) == STAT_COUNT, "a row for each counter");
+
+static const struct {
+    const char *family;
+    const char *help;
+} families[] = {
+    {"armed", "Sockets that options were set on, at birth or later."},
+    {"closed", "Connections closed by close() and its kin."},
+    {"closed_unconnected", "Sockets closed that were not connected."},
+    {"unsent_bytes", "Bytes in the send queue when a connection was closed under rst."},
+    {"unread", "Connections closed with unread data, which the kernel resets in any mode."},
+    {"aborts", "Connections aborted at shutdown(SHUT_RDWR)."},
+    {"reuse", "Options set or cleared before bind()."},
+    {"bind_failed", "Calls of bind() that failed because the address is in use."},
+    {"overridden", "Settings of SO_LINGER or TCP_LINGER2 by the program that were overruled."},
+    {"failed", "Options that the kernel refused."},
+    {"log_lost", "Log lines that could not be written."},
+};
+
+static void print_table(FILE *out, const struct stats *stats, const uint64_t *before)
+{
+    bool is_empty = true;
+
+    for (int i = 0; i < STAT_COUNT; i++) {
+        uint64_t value = stats_get(stats, i);
+        if (value == 0)
+            continue;
+        is_empty = false;
+        fprintf(out, "%12llu  %s", (unsigned long long)value, counters[i].text);
+        if (before && value > before[i])
+            fprintf(out, ", +%llu", (unsigned long long)(value - before[i]));
+        fputc('\n', out);
+    }
+    if (is_empty)
+        fputs("           0  of anything\n", out);
+}
+
+void stats_print_summary(FILE *out, const struct stats *stats)
+{
+    print_table(out, stats, NULL);
+}
+
+static void print_json(const struct stats *stats)
+{
+    for (int i = 0; i < STAT_COUNT; i++)
+        printf("%s\"%s\":%llu", i == 0 ? "{" : ",", counters[i].key,
+               (unsigned long long)stats_get(stats, i));
+    puts("}");
+}
+
+static void print_prometheus(const struct stats *stats)
+{
+    for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+        const char *name = families[f].family;
+        printf("# HELP linger_%s_total %s\n# TYPE linger_%s_total counter\n", name,
+               families[f].help, name);
+        for (int i = 0; i < STAT_COUNT; i++) {
+            const struct counter *c = &counters[i];
+            if (strcmp(c->family, name) == 0)
+                printf("linger_%s_total%s%s%s %llu\n", name, c->labels[0] ? "{" : "", c->labels,
+                       c->labels[0] ? "}" : "", (unsigned long long)stats_get(stats, i));
+        }
+    }
+}
+
+/* In place in a terminal; elsewhere a table each time, with a blank line behind it. */
+static int watch(const struct cli_command *self, const struct stats *stats, long seconds, bool json)
+{
+    uint64_t before[STAT_COUNT];
+    bool in_place = !json && cli_is_terminal(stdout);
+    int status = CLI_OK;
+
+    for (int i = 0; i < STAT_COUNT; i++)
+        before[i] = stats_get(stats, i);
+    while (status == CLI_OK) {
+        fputs(in_place ? "\033[H\033[J" : "", stdout);
+        if (json)
+            print_json(stats);
+        else
+            print_table(stdout, stats, before);
+        fputs(in_place || json ? "" : "\n", stdout);
+        status = cli_flush(self, CLI_OK);
+        for (int i = 0; i < STAT_COUNT; i++)
+            before[i] = stats_get(stats, i);
+        nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
+    }
+    return status;
+}
+
+static int show(const struct cli_command *self, const char *path, int format, long seconds)
+{
+    struct stats *stats;
+
+    switch (stats_open(path, false, &stats)) {
+    case STATS_OK:
+        break;
+    case STATS_FAILED:
+        cli_error(self, "%s: %s", path, strerror(errno));
+        return CLI_FAILED;
+    case STATS_FOREIGN:
+        cli_error(self, "%s: no file of counters of linger " LINGER_VERSION, path);
+        return CLI_FAILED;
+    }
+    if (seconds > 0)
+        return watch(self, stats, seconds, format == 'j');
+    if (format == 'j')
+        print_json(stats);
+    else if (format == 'P')
+        print_prometheus(stats);
+    else
+        print_table(stdout, stats, NULL);
+    stats_close(stats);
+    return cli_flush(self, CLI_OK);
+}
+
+static int main_stats(const struct cli_command *self, int argc, char **argv)
+{
+    long seconds = 0;
+    int format = 0;
+    int option;
+    int status = CLI_OK;
+
+    while ((option = cli_option(self, argc, argv, ":jPw::h", options, &status)) > 0) {
+        if (option == 'w' && !cli_number(cli_optional(optarg, "1"), 1, 86400, &seconds))
+            return cli_usage(self, "-w: '%s' is no interval; it is 1 to 86400 seconds",
+                             cli_optional(optarg, ""));
+        if (option != 'w' && format != 0 && format != option)
+            return cli_usage(self, "--json and --prometheus exclude each other");
+        if (option != 'w')
+            format = option;
+    }
+    if (option == 0)
+        return status;
+    if (format == 'P' && seconds > 0)
+        return cli_usage(self, "--prometheus and --watch exclude each other");
+    if (argc - optind != 1)
+        return cli_usage(self, argc == optind ? "a file is missing" : "one file at a time");
+    return show(self, argv[optind], format, seconds);
+}
+
+const struct cli_command cli_stats = {"stats", "the counters of a LINGER_STATS file", help,
+                                      main_stats};

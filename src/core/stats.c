@@ -1,0 +1,138 @@
+/*
+ * The counters. A file is made whole under another name and then linked to its own, so that nobody
+ * ever maps half of one, and its blocks exist before it is mapped: a full disk is seen here, as an
+ * error, and not later as SIGBUS.
+ */
+#include "stats.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "quiet.h"
+#include "text.h"
+
+#define BYTE_ORDER_MARK 0x01020304u
+#define LAYOUT 1
+#define NAME_MAX_LENGTH 4200 /* a path, ".new." and a pid */
+
+static const char magic[8] = {'l', 'i', 'n', 'g', 'e', 'r', '\0', LAYOUT};
+
+static_assert(sizeof(struct stats) < 4096, "the counters fit in one page");
+static_assert(STAT_ARMED_WAIT - STAT_ARMED_FIN == MODE_WAIT - MODE_FIN,
+              "in the order of the modes");
+static_assert(STAT_CLOSED_ACTIVE_WAIT - STAT_CLOSED_ACTIVE_OFF == MODE_WAIT - MODE_OFF,
+              "in the order of the modes");
+
+static int write_new(int fd)
+{
+    struct stats fresh = {.byte_order = BYTE_ORDER_MARK, .count = STAT_COUNT};
+
+    memcpy(fresh.magic, magic, sizeof(magic));
+    return quiet_write(fd, &fresh, sizeof(fresh)) ? 0 : -1;
+}
+
+/* 0 also where another process was faster. */
+static int create(const char *path)
+{
+    char name[NAME_MAX_LENGTH];
+    struct text out;
+    int status;
+    int saved;
+
+    text_begin(&out, name, sizeof(name));
+    text_put(&out, path);
+    text_put(&out, ".new.");
+    text_put_number(&out, (uint64_t)getpid());
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -1;
+    status = write_new(fd);
+    if (status == 0 && link(name, path) != 0 && errno != EEXIST)
+        status = -1;
+    saved = errno;
+    close(fd);
+    unlink(name);
+    errno = saved;
+    return status;
+}
+
+static bool is_ours(const struct stats *s)
+{
+    return memcmp(s->magic, magic, sizeof(magic)) == 0 && s->byte_order == BYTE_ORDER_MARK &&
+           s->count == STAT_COUNT;
+}
+
+/* Reads before it maps: a shorter file would raise SIGBUS, a longer one is not ours. */
+static enum stats_status map(int fd, bool to_count, struct stats **stats)
+{
+    struct {
+        struct stats stats;
+        char more;
+    } file;
+    ssize_t length = pread(fd, &file, sizeof(file), 0);
+
+    if (length < 0)
+        return errno == ESPIPE ? STATS_FOREIGN : STATS_FAILED;
+    if (length != (ssize_t)sizeof(struct stats) || !is_ours(&file.stats))
+        return STATS_FOREIGN;
+    void *at = mmap(NULL, sizeof(struct stats), to_count ? PROT_READ | PROT_WRITE : PROT_READ,
+                    MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        return STATS_FAILED;
+    *stats = at;
+    return STATS_OK;
+}
+
+enum stats_status stats_open(const char *path, bool to_count, struct stats **stats)
+{
+    int flags = (to_count ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = open(path, flags);
+    enum stats_status status;
+    int saved;
+
+    *stats = NULL;
+    if (fd < 0 && errno == ENOENT && to_count && create(path) == 0)
+        fd = open(path, flags);
+    if (fd < 0)
+        return STATS_FAILED;
+    status = map(fd, to_count, stats);
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return status;
+}
+
+void stats_close(struct stats *stats)
+{
+    if (stats)
+        munmap(stats, sizeof(*stats));
+}
+
+void stats_add(struct stats *stats, enum stats_counter counter, uint64_t amount)
+{
+    if (stats && amount > 0)
+        __atomic_fetch_add(&stats->values[counter], amount, __ATOMIC_RELAXED);
+}
+
+uint64_t stats_get(const struct stats *stats, enum stats_counter counter)
+{
+    return __atomic_load_n(&stats->values[counter], __ATOMIC_RELAXED);
+}
+
+enum stats_counter stats_closed(bool passive, bool has_verdict, enum policy_mode mode)
+{
+    enum stats_counter first = passive ? STAT_CLOSED_PASSIVE_NONE : STAT_CLOSED_ACTIVE_NONE;
+
+    return has_verdict ? first + 1 + (mode - MODE_OFF) : first;
+}
+
+enum stats_counter stats_armed(enum policy_mode mode)
+{
+    return STAT_ARMED_FIN + (mode - MODE_FIN);
+}

@@ -1,0 +1,276 @@
+#!/usr/bin/env bats
+# LINGER_LOG: one whole line an event, into the log or nowhere.
+load helper
+
+LOG=
+
+# logged MODE COMMAND...: meet under the log $LOG (a file).
+logged() {
+    LOG=$BATS_TEST_TMPDIR/log
+    LINGER_LOG=$LOG meet "$@"
+    cat "$LOG"
+    EVENTS=$(python3 "$ROOT/tests/tools/parse-log.py" <"$LOG")
+}
+
+# field EVENT KEY: the values, one a line, of all events of that name.
+field() {
+    awk -v event=" event=$1 " -v key=" $2=" 'index($0, event) && (at = index($0, key)) {
+        value = substr($0, at + length(key))
+        if (value ~ /^"/) match(value, /^"[^"]*"/); else match(value, /^[^ ]+/)
+        print substr(value, 1, RLENGTH)
+    }' "$LOG"
+}
+
+@test "the life of a connection: load, arm, override, close" {
+    logged "off port=1; rst role=server" -o 0,0 close
+    sees 5 0 1 0
+    expect events "$EVENTS" "arm=1 close=1 load=1 override=1"
+    expect version "$(field load version)" "$("$ROOT/linger" --version | cut -d' ' -f2)"
+    expect program "$(field load program)" subject
+    expect mode "$(field load mode)" '"off port=1; rst role=server"'
+    expect at "$(field arm at)" listen
+    expect "arm local" "$(field arm local)" "127.0.0.1:$PORT"
+    for pair in role=server local=127.0.0.1:$PORT state=established when=active unsent=0 unread=0 \
+        verdict=rst rule=2 'why="rst role=server"'; do
+        expect "${pair%%=*}" "$(field close "${pair%%=*}")" "${pair#*=}"
+    done
+    [[ $(field close peer) == 127.0.0.1:* ]]
+    [ "$(field close cookie)" -gt 0 ]
+}
+
+@test "a client, a passive close, a policy that does not match, no policy at all" {
+    LOG=$BATS_TEST_TMPDIR/log
+    LINGER_LOG=$LOG meet_as_client rst close
+    expect role "$(field close role)" client
+    rm "$LOG"
+    PEER=-f logged "rst port=1" -w close
+    expect when "$(field close when)" passive
+    expect state "$(field close state)" close-wait
+    expect verdict "$(field close verdict)" none
+    expect why "$(field close why)" '"no rule matches"'
+    rm "$LOG"
+    logged "" close
+    expect events "$EVENTS" "close=1 load=1"
+    expect role "$(field close role)" server
+}
+
+@test "unread data: the line says that the kernel resets whatever the mode" {
+    PEER="-s 3" logged fin-rst close
+    expect unread "$(field close unread)" 3
+    expect why "$(field close why)" '"unread data: the kernel sends RST whatever the mode"'
+    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+}
+
+@test "unsent data, and a shutdown that became an abort" {
+    needs_namespace
+    sysctl -qw net.ipv4.tcp_wmem="4096 8388608 16777216"
+    LOG=$BATS_TEST_TMPDIR/log
+    LINGER_LOG=$LOG start rst "$TOOLS/subject" -r -b 4194304 close
+    hear_port
+    exec {GO}> >(exec "$TOOLS/peer" -k -g connect "$PORT" >/dev/null 3>&-)
+    hear
+    hear
+    echo go >&"$GO"
+    finish
+    exec {GO}>&-
+    [ "$(field close unsent)" -gt 1000000 ]
+    rm "$LOG"
+    logged rst -s rdwr close
+    expect events "$EVENTS" "arm=1 close=1 load=1 reset=1"
+    expect "state after the abort" "$(field close state)" closed
+}
+
+@test "bind: the options set, and who holds the port when it fails" {
+    LOG=$BATS_TEST_TMPDIR/log
+    PORT=$("$TOOLS/free-port")
+    LINGER_LOG=$LOG LINGER_REUSEADDR=1 start "" "$TOOLS/subject" -p "$PORT" -r close
+    hear
+    expect SO_REUSEADDR "$(field bind SO_REUSEADDR)" 1
+    rm "$LOG"
+    (LINGER_LOG=$LOG under "" "$TOOLS/subject" -p "$PORT" close) || true
+    cat "$LOG"
+    expect errno "$(field bind errno)" 98
+    expect why "$(field bind why)" '"a listener holds the port"'
+    "$TOOLS/peer" -k connect "$PORT"
+    finish
+    time_wait "$PORT" >/dev/null
+    rm "$LOG"
+    # A run that asked for SO_REUSEADDR binds over its TIME_WAIT; one that does not is refused.
+    (LINGER_LOG=$LOG under "" "$TOOLS/subject" -p "$PORT" close) || true
+    cat "$LOG"
+    expect time_wait "$(field bind time_wait)" 1
+    [ "$(field bind seconds)" -gt 50 ] && [ "$(field bind seconds)" -le 60 ]
+    expect why "$(field bind why)" '"TIME_WAIT sockets of a run without SO_REUSEADDR hold the port"'
+}
+
+@test "an option that the kernel refuses is a line: MPTCP has no TCP_LINGER2" {
+    [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
+    LOG=$BATS_TEST_TMPDIR/log
+    (LINGER_LOG=$LOG under fin-rst python3 -c "import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)")
+    cat "$LOG"
+    expect option "$(field fail option)" TCP_LINGER2
+    expect errno "$(field fail errno)" 92
+}
+
+@test "%p is the pid, a relative name is kept over chdir, values are quoted and cut at 512 bytes" {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir elsewhere
+    (LINGER_LOG='log.%p.%%' under rst python3 -c "
+import os, socket
+os.chdir('elsewhere')
+socket.socket()
+if os.fork() == 0:
+    socket.socket()
+    os._exit(0)
+os.wait()")
+    expect files "$(find . -name 'log.*.%' | wc -l)" 2
+    for log in log.*.%; do
+        expect "pid in $log" "$(grep -o 'pid=[0-9]*' "$log" | sort -u)" "pid=$(cut -d. -f2 <<<"$log")"
+    done
+    LOG=$BATS_TEST_TMPDIR/long
+    long="rst peer=$(printf '10.0.0.%d,' $(seq 100))10.0.0.0/8"
+    cp "$TOOLS/subject" "a \"program\" \\ "$'\e'
+    (LINGER_LOG=$LOG under "$long" "./a \"program\" \\ "$'\e' nothing)
+    cat "$LOG"
+    python3 "$ROOT/tests/tools/parse-log.py" <"$LOG"
+    expect program "$(grep -o 'program=.* mode=' "$LOG")" 'program="a \"program\" \\ \x1b" mode='
+    grep -q '\.\.\."$' "$LOG"
+}
+
+@test "LINGER_LOG=stderr, and a value that is none" {
+    LINGER_LOG=stderr meet rst close
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/stderr")" "arm=1 close=1 load=1"
+    run env LD_PRELOAD="$LIB" LINGER_LOG="/tmp/x.%d" "$TOOLS/subject" nothing
+    expect status "$status" 125
+    expect complaint "${lines[0]}" "liblinger: LINGER_LOG: unknown '%d'"
+}
+
+@test "never into somebody else's descriptor: a client's socket takes descriptor 2" {
+    for trick in "os.close(2)" "os.closerange(0, 1024)" "os.dup2(1, 2); os.close(2)"; do
+        start - "$TOOLS/peer" listen
+        hear_port
+        LINGER_LOG=stderr TRICK=$trick
+        export LINGER_LOG PORT TRICK
+        (under "rst when=passive; fin" python3 -c "
+import os, socket
+if os.fork():
+    os.wait()
+    os._exit(0)
+exec(os.environ['TRICK'])
+for fd in range(3):
+    try:
+        os.fstat(fd)
+    except OSError:
+        if fd < 2:
+            os.open('/dev/null', os.O_RDWR)
+client = socket.create_connection(('127.0.0.1', int(os.environ['PORT'])))
+assert client.fileno() == 2, client.fileno()
+for _ in range(10):
+    other = socket.create_server(('127.0.0.1', 0))
+    own = socket.create_connection(other.getsockname())
+    own.close()
+client.send(b'mine')
+client.close()" 2>"$BATS_TEST_TMPDIR/log")
+        unset LINGER_LOG
+        grep -q event=load "$BATS_TEST_TMPDIR/log"
+        hear
+        expect "after $trick the peer saw" "$REPLY" "bytes=4 eof=1 reset=0"
+        finish
+    done
+}
+
+# The program goes on undisturbed: subject meets its peer under rst and the log $1.
+undisturbed() {
+    LINGER_LOG=$1 meet rst close
+    expect status "$STATUS" 0
+    sees 5 0 1 0
+}
+
+@test "an unwritable file, a directory, a missing directory: one warning, and the program goes on" {
+    undisturbed "$BATS_TEST_TMPDIR"
+    expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR' is a directory, so nothing goes there"
+    undisturbed "$BATS_TEST_TMPDIR/no/log"
+    expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR/no/log' cannot be written, so nothing goes there"
+}
+
+@test "a file that disappears is made again" {
+    LOG=$BATS_TEST_TMPDIR/log
+    LINGER_LOG=$LOG start rst "$TOOLS/subject" -n 2 -r close
+    hear_port
+    "$TOOLS/peer" -k connect "$PORT"
+    until grep -q event=close "$LOG"; do :; done
+    rm "$LOG"
+    "$TOOLS/peer" -k connect "$PORT"
+    finish
+    expect status "$STATUS" 0
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$LOG")" "close=1"
+}
+
+@test "a FIFO without a reader, one that is full, a closed pipe and a full one: never blocks" {
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    undisturbed "$BATS_TEST_TMPDIR/fifo"
+    exec {READER}<>"$BATS_TEST_TMPDIR/fifo"
+    python3 -c "
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
+try:
+    while True:
+        os.write(fd, b'x' * 4096)
+except BlockingIOError:
+    pass" "$BATS_TEST_TMPDIR/fifo"
+    undisturbed "$BATS_TEST_TMPDIR/fifo"
+    exec {READER}<&-
+    cat >"$BATS_TEST_TMPDIR/pipes.py" <<'END'
+import fcntl, os, socket, subprocess, sys
+for full in False, True:
+    reader, writer = os.pipe()
+    if full:
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b"x" * 4096)
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+    else:
+        os.close(reader)
+    status = subprocess.run(
+        ["python3", "-c", "import socket; [socket.socket().close() for _ in range(100)]"],
+        stderr=writer, env=dict(os.environ, LD_PRELOAD=sys.argv[1], LINGER_MODE="rst", LINGER_LOG="stderr"),
+        timeout=20).returncode
+    print(status, flush=True)
+END
+    expect "statuses" "$(python3 "$BATS_TEST_TMPDIR/pipes.py" "$LIB" | tr '\n' ' ')" "0 0 "
+}
+
+@test "a full disk, a file size limit and a read-only root: the program goes on" {
+    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+    undisturbed /dev/full
+    mkdir "$BATS_TEST_TMPDIR/small"
+    cat >"$BATS_TEST_TMPDIR/run.sh" <<'END'
+mount -t tmpfs -o size=4k tmpfs "$1/small"
+head -c 4096 /dev/zero >"$1/small/fill"
+export LINGER_MODE=rst LD_PRELOAD=$2
+close="import socket; [socket.socket().close() for _ in range(10)]"
+LINGER_LOG=$1/small/log LINGER_STATS=$1/small/stats python3 -c "$close"; echo full $?
+(ulimit -f 0; LINGER_LOG=$1/limited LINGER_STATS=$1/limited.stats python3 -c "$close"); echo limited $?
+mount -o remount,ro "$1/small"
+LINGER_LOG=$1/small/log2 LINGER_STATS=$1/small/stats2 python3 -c "$close"; echo read-only $?
+END
+    run --separate-stderr unshare -m sh "$BATS_TEST_TMPDIR/run.sh" "$BATS_TEST_TMPDIR" "$LIB"
+    echo "$output $stderr"
+    expect statuses "$(tr '\n' ' ' <<<"$output")" "full 0 limited 0 read-only 0 "
+}
+
+@test "no /proc, and a seccomp filter that forbids open: as without us" {
+    LOG=$BATS_TEST_TMPDIR/log
+    for policy in rst "rst when=active"; do
+        LINGER_LOG=$LOG LINGER_STATS=$BATS_TEST_TMPDIR/stats start "$policy" "$TOOLS/sandboxed" refuse
+        hear_port
+        SEEN=$("$TOOLS/peer" -k -n 10 connect "$PORT")
+        finish
+        expect status "$STATUS" 0
+    done
+    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+    run unshare -m sh -c 'umount -l /proc && LD_PRELOAD=$1 LINGER_MODE="rst role=server" LINGER_LOG=$2 "$3" nothing' _ "$LIB" "$LOG" "$TOOLS/subject"
+    expect status "$status" 0
+}
