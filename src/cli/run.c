@@ -253,7 +253,8 @@ static int refuse(const struct request *request, const char *program, const stru
     if (reach->how == REACH_ERROR)
         return reach->status;
     if (reach->how == REACH_SUPERVISE)
-        cli_error(request->self, "the preload cannot reach it, and would silently do nothing; a "
+        cli_error(request->self, "the preload would silently do nothing; start it plainly, and "
+                                 "change it then with `linger attach`"); a "
                                  "program in front of it that is reachable (a proxy) can carry "
                                  "the policy instead");
     return CLI_FAILED;

@@ -126,6 +126,7 @@ enum decision decide(const struct policy *policy, const struct facts *facts,
         case NO:
             break;
         case UNKNOWN:
+            verdict->rule = rule->number;
             return DECIDE_NOT_YET;
         case YES:
             *verdict = (struct verdict){rule->mode, rule->seconds, rule->number};

@@ -32,7 +32,7 @@ struct facts {
 struct verdict {
     uint8_t mode;     /* enum policy_mode */
     uint16_t seconds; /* of MODE_WAIT */
-    uint16_t rule;    /* number of the rule that decided */
+    uint16_t rule;    /* number of the rule that decided, or that it hangs on */
 };
 
 enum decision {
@@ -41,7 +41,7 @@ enum decision {
     DECIDE_NOT_YET, /* it hangs on a fact that is not known yet */
 };
 
-/* Decides by the first rule that matches. `verdict` is filled for DECIDE_VERDICT alone. */
+/* By the first rule that matches. `verdict` is filled for DECIDE_VERDICT; its rule for NOT_YET. */
 enum decision decide(const struct policy *policy, const struct facts *facts,
                      struct verdict *verdict);
 

@@ -105,6 +105,14 @@ bool sock_facts(int fd, unsigned wanted, struct facts *f)
     return true;
 }
 
+bool sock_has_waiting(int fd)
+{
+    struct tcp_info info = {0};
+
+    /* Of a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
+    return get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 && info.tcpi_unacked > 0;
+}
+
 bool sock_is_connected(uint8_t state)
 {
     return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1 ||
@@ -139,6 +147,24 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
         return NULL;
     /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
     return s->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
+}
+
+bool sock_applied(int fd, struct verdict *verdict)
+{
+    struct linger linger = {0, 0};
+    int linger2 = 0;
+
+    if (get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        return false;
+    (void)get_option(fd, IPPROTO_TCP, TCP_LINGER2, &linger2, sizeof(linger2));
+    verdict->seconds = 0;
+    if (linger.l_onoff)
+        verdict->mode = linger.l_linger == 0 ? MODE_RST : MODE_WAIT;
+    else
+        verdict->mode = linger2 < 0 ? MODE_FIN_RST : MODE_FIN;
+    if (verdict->mode == MODE_WAIT)
+        verdict->seconds = (uint16_t)(linger.l_linger < UINT16_MAX ? linger.l_linger : UINT16_MAX);
+    return true;
 }
 
 int sock_reuse(int fd, int option, bool on)

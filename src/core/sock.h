@@ -27,6 +27,9 @@ bool sock_facts(int fd, unsigned wanted, struct facts *facts);
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                    uint16_t *port);
 
+/* Do connections wait in the listener's queue? They inherited what it had when they came. */
+bool sock_has_waiting(int fd);
+
 /* Is the socket of that state connected, so that an abort would send RST? (tcp_need_reset()) */
 bool sock_is_connected(uint8_t state);
 
@@ -36,6 +39,9 @@ bool sock_is_connected(uint8_t state);
  * Returns NULL, or the name of the first option that the kernel refused, and errno.
  */
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
+
+/* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
+bool sock_applied(int fd, struct verdict *verdict);
 
 /* Sets or clears SO_REUSEADDR or SO_REUSEPORT (`option`). Returns 0, or -1 and errno. */
 int sock_reuse(int fd, int option, bool on);

@@ -36,9 +36,9 @@
 #include <unistd.h>
 
 #include "report.h"
+#include "role.h"
 #include "sock.h"
 
-#define PORTS 65536
 #define SCAN_WITHOUT_PROC 1024 /* descriptors tried where /proc/self/fd is not to be had */
 
 unsigned teardown_moments = MOMENT_LOAD;
@@ -47,23 +47,6 @@ static const struct settings *settings;
 static unsigned needs;       /* enum fact: those that LINGER_MODE asks for */
 static struct verdict whole; /* of a policy that needs no fact */
 static unsigned reported;    /* enum fact: those that the log and the counters ask for */
-static struct {
-    uint16_t low;
-    uint16_t high;
-} ephemeral = {32768, 60999}; /* ip_local_port_range, ip(7); the kernel's own default */
-static uint32_t served[PORTS / 32];
-
-static void note_served(uint16_t port)
-{
-    __atomic_fetch_or(&served[port / 32], 1u << port % 32, __ATOMIC_RELAXED);
-}
-
-static bool is_served(uint16_t port)
-{
-    bool noted = __atomic_load_n(&served[port / 32], __ATOMIC_RELAXED) >> port % 32 & 1;
-
-    return noted || port < ephemeral.low || port > ephemeral.high;
-}
 
 /* From now on accept() asks: some listener could not be armed. Never taken back. */
 static void ask_at_accept(void)
@@ -110,15 +93,7 @@ static bool facts_of(int fd, unsigned wanted, struct facts *facts)
         wanted |= FACT_LOCAL_PORT;
     if (!sock_facts(fd, wanted, facts))
         return false;
-    /* The share is drawn for a connection, never for a listener or what may become one. */
-    if (facts->state == TCP_LISTEN || facts->state == TCP_CLOSE)
-        facts->known &= ~FACT_COOKIE;
-    if (facts->state == TCP_CLOSE)
-        return true;
-    bool server = facts->state == TCP_LISTEN ||
-                  (facts->state != TCP_SYN_SENT && is_served(facts->local_port));
-    facts->role = server ? ROLE_SERVER : ROLE_CLIENT;
-    facts->known |= wanted & FACT_ROLE;
+    role_complete(facts, wanted);
     return true;
 }
 
@@ -128,7 +103,7 @@ static void note_listener(int fd)
 
     if ((needs | reported) & FACT_ROLE && sock_facts(fd, FACT_LOCAL_PORT, &facts) &&
         facts.state == TCP_LISTEN)
-        note_served(facts.local_port);
+        role_note_served(facts.local_port);
 }
 
 /* A socket that was born elsewhere: inherited over exec, or passed by another process. */
@@ -139,7 +114,8 @@ static void settle_stranger(int fd, const char *moment)
     note_listener(fd);
     if (!facts_of(fd, needs & ~FACT_WHEN, &facts))
         return;
-    if (!settle(fd, moment, &facts) && facts.state == TCP_LISTEN)
+    bool settled = settle(fd, moment, &facts);
+    if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
         ask_at_accept();
 }
 
@@ -185,30 +161,6 @@ static void each_descriptor(void (*visit)(int fd))
     }
     each_entry(dir, visit);
     close(dir);
-}
-
-/* Two numbers separated by blanks; where they are not to be had the default stays. */
-static void read_ephemeral_range(void)
-{
-    int fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC);
-    unsigned numbers[2] = {0, 0};
-    char text[32];
-    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
-    int at = 0;
-
-    if (fd >= 0)
-        close(fd);
-    for (ssize_t i = 0; i < length && at < 2; i++) {
-        bool is_digit = text[i] >= '0' && text[i] <= '9';
-        if (is_digit)
-            numbers[at] = numbers[at] * 10 + (unsigned)(text[i] - '0');
-        else if (numbers[at] != 0)
-            at++;
-    }
-    if (numbers[0] != 0 && numbers[1] >= numbers[0] && numbers[1] < PORTS) {
-        ephemeral.low = (uint16_t)numbers[0];
-        ephemeral.high = (uint16_t)numbers[1];
-    }
 }
 
 static bool has_mode(const struct policy *policy, enum policy_mode mode)
@@ -261,7 +213,7 @@ void teardown_start(const struct settings *s, const char *program)
         moments |= MOMENT_CLOSE | MOMENT_BIND | MOMENT_LISTEN;
     }
     if ((needs | reported) & FACT_ROLE) {
-        read_ephemeral_range();
+        role_read_range();
         each_descriptor(note_listener);
     }
     if (has_policy)

@@ -2,36 +2,52 @@
 # Sockets that come into a process another way than by socket() and accept().
 load helper
 
-# A program without the library makes a listener and hands it over to one with it, by exec.
+# A program without the library makes a listener and hands it over to one with it, by exec; with
+# WAITS, as a socket activator does it: when the first connection waits in the queue already.
 activated_under() { # MODE
     start - python3 -c "
-import os, socket, sys
+import os, select, socket, sys
 listener = socket.create_server(('127.0.0.1', 0))
 listener.set_inheritable(True)
 print('port', listener.getsockname()[1], flush=True)
+if os.environ.get('WAITS'):
+    select.select([listener], [], [])
 if sys.argv[1]:
     os.environ.update(LD_PRELOAD=sys.argv[1], LINGER_MODE=sys.argv[2])
 os.execvp('python3', ['python3', '-c', '''
 import socket, sys
-connection, _ = socket.socket(fileno=int(sys.argv[1])).accept()
-connection.recv(1)
-connection.send(b\"hello\")
-connection.close()''', str(listener.fileno())])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
+listener = socket.socket(fileno=int(sys.argv[1]))
+print(\"loaded\", flush=True)
+for _ in range(2):
+    connection, _ = listener.accept()
+    connection.recv(1)
+    connection.send(b\"hello\")
+    connection.close()''', str(listener.fileno())])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
     hear_port
-    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    [ -n "${WAITS:-}" ] || hear # loaded
+    SEEN=$("$TOOLS/peer" -k -n 2 connect "$PORT")
     finish
     LEFT=$(time_wait "$PORT")
 }
 
-@test "socket activation: an inherited listener is armed at load" {
+activated_under_each_mode() {
     activated_under rst
-    sees 5 0 1 0
+    sees 10 0 2 0
     activated_under "fin-rst role=server"
-    sees 5 1 0 0
+    sees 10 2 0 0
     activated_under "rst peer=127.0.0.1"
-    sees 5 0 1 0
+    sees 10 0 2 0
     activated_under "rst role=client"
-    sees 5 1 0 1
+    sees 10 2 0 2
+}
+
+@test "socket activation: an inherited listener is armed at load" {
+    activated_under_each_mode
+}
+
+@test "socket activation: a connection that waited in the queue before the load, too" {
+    export WAITS=1
+    activated_under_each_mode
 }
 
 @test "inetd: a connection on descriptors 0, 1 and 2 is a server's by its port" {
@@ -61,21 +77,11 @@ os.execvp('head', ['head', '-c1'])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
 
 @test "MPTCP: a listener that refuses TCP_LINGER2 is made up for at accept()" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
-    for mode in fin-rst "fin-rst role=server" rst; do
-        start "$mode" python3 -c "
-import socket
-listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    LISTENER="listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
 listener.bind(('127.0.0.1', 0))
-listener.listen()
-print('port', listener.getsockname()[1], flush=True)
-connection, _ = listener.accept()
-connection.recv(1)
-connection.send(b'hello')
-connection.close()"
-        hear_port
-        SEEN=$("$TOOLS/peer" -k connect "$PORT")
-        finish
-        LEFT=$(time_wait "$PORT")
+listener.listen()"
+    for mode in fin-rst "fin-rst role=server" rst; do
+        serve_python "$mode"
         if [ "$mode" = rst ]; then
             sees 5 0 1 0
         else
@@ -85,19 +91,10 @@ connection.close()"
 }
 
 @test "a listener made by socket() and listen() without bind()" {
-    start "rst port=1024-65535" python3 -c "
-import socket
-listener = socket.socket()
-listener.listen()
-print('port', listener.getsockname()[1], flush=True)
-connection, _ = listener.accept()
-connection.recv(1)
-connection.send(b'hello')
-connection.close()"
-    hear_port
-    SEEN=$("$TOOLS/peer" -k connect "$PORT")
-    finish
-    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+    LISTENER="listener = socket.socket()
+listener.listen()"
+    serve_python "rst port=1024-65535"
+    sees 5 0 1 0
 }
 
 @test "vfork and posix_spawn: a child's close tears nothing down" {

@@ -91,17 +91,8 @@ server_policy() {
 }
 
 @test "an IPv4-mapped address is its IPv4 address" {
-    start "rst peer=127.0.0.0/8 local=127.0.0.1" python3 -c "
-import socket
-listener = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)
-print('port', listener.getsockname()[1], flush=True)
-connection, _ = listener.accept()
-connection.recv(1)
-connection.send(b'hello')
-connection.close()"
-    hear_port
-    SEEN=$("$TOOLS/peer" -k connect "$PORT")
-    finish
+    LISTENER="listener = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)"
+    serve_python "rst peer=127.0.0.0/8 local=127.0.0.1"
     expect "the peer saw" "$SEEN" "$RESET"
 }
 

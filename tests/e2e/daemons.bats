@@ -5,48 +5,17 @@ load helper
 
 COUNT=200
 
-# Waits until somebody listens on $PORT; fails when the program is gone.
-await_listener() {
-    local tries=0
-    while [ -z "$(ss -Htln "sport = :$PORT")" ]; do
-        tries=$((tries + 1))
-        if ! kill -0 "$PID" || [ $tries -gt 5000 ]; then
-            cat "$BATS_TEST_TMPDIR/stderr"
-            return 1
-        fi
-    done
-}
-
-# Waits until the server has closed all its connections.
-await_closed() {
-    while ss -Htnp "sport = :$PORT" | grep -q users:; do :; done
-}
-
-# TIME_WAIT sockets of the server itself, when all is settled.
-server_time_wait() {
-    time_wait "$PORT" >/dev/null
-    ss -Htan state time-wait "sport = :$PORT" | wc -l
-}
-
 # serves "COMMAND...", then talk.py's request and reply. COMMAND names the port as $PORT, which is
 # known when it runs; the daemon stays in the foreground.
 serves() { # COMMAND REQUEST [REPLY]
     local mode command=$1 daemon daemon_out
     shift
-    mkfifo "$BATS_TEST_TMPDIR/go"
-    exec {GO}<>"$BATS_TEST_TMPDIR/go"
     for mode in - "" rst fin-rst; do
         PORT=$("$TOOLS/free-port")
         start "$mode" bash -c "$command" daemon "$PORT" "$BATS_TEST_TMPDIR"
         await_listener
         daemon=$PID daemon_out=$OUT
-        start - python3 "$ROOT/tests/tools/talk.py" "$PORT" $COUNT "$@" <&"$GO"
-        hear
-        SEEN=$REPLY
-        await_closed
-        echo go >&"$GO"
-        finish
-        LEFT=$(server_time_wait)
+        talk $COUNT "$@"
         kill "$daemon"
         PID=$daemon OUT=$daemon_out
         finish

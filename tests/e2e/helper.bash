@@ -146,3 +146,58 @@ wire() {
     nft list table inet wire | awk '/counter/ { for (i = 1; i < NF; i++) if ($i == "packets") n[$NF] = $(i + 1) }
         END { printf "fin=%d rst=%d\n", n["\"fin\""], n["\"rst\""] }'
 }
+
+# Waits until somebody listens on $PORT; fails when the program is gone.
+await_listener() {
+    local tries=0
+    while [ -z "$(ss -Htln "sport = :$PORT")" ]; do
+        tries=$((tries + 1))
+        if ! kill -0 "$PID" || [ $tries -gt 5000 ]; then
+            cat "$BATS_TEST_TMPDIR/stderr"
+            return 1
+        fi
+    done
+}
+
+# Waits until the server has closed all its connections.
+await_closed() {
+    while ss -Htnp "sport = :$PORT" | grep -q users:; do :; done
+}
+
+# TIME_WAIT sockets of the server itself, when all is settled.
+server_time_wait() {
+    time_wait "$PORT" >/dev/null
+    ss -Htan state time-wait "sport = :$PORT" | wc -l
+}
+
+# talk COUNT REQUEST [REPLY]: COUNT conversations with the server at $PORT, see talk.py. SEEN is
+# what it says, LEFT the server's TIME_WAIT sockets afterwards.
+talk() {
+    [ -e "$BATS_TEST_TMPDIR/go" ] || mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - python3 "$ROOT/tests/tools/talk.py" "$PORT" "$@" <&"$GO"
+    hear
+    SEEN=$REPLY
+    await_closed
+    echo go >&"$GO"
+    finish
+    exec {GO}>&-
+    LEFT=$(server_time_wait)
+}
+
+# serve_python MODE: a server of one connection, which waits for the knock, says hello and closes;
+# LISTENER is how Python makes its listener.
+serve_python() {
+    start "$1" python3 -c "
+import socket
+$LISTENER
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.recv(1)
+connection.send(b'hello')
+connection.close()"
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    LEFT=$(time_wait "$PORT")
+}

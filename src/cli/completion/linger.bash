@@ -5,19 +5,21 @@ _linger() {
     local command=${COMP_WORDS[1]-} words=
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check states stats --help --version" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "run check states stats attach --help --version" -- "$current")
         return
     fi
     case $command:$previous in
-    run:-m | run:--mode) words="off fin rst fin-rst wait:" ;;
+    run:-m | run:--mode | attach:-m | attach:--mode) words="off fin rst fin-rst wait:" ;;
     run:-b | run:--backend) words="auto preload" ;;
-    *:-p | *:--port) [ "$command" = states ] && return ;;
+    *:-p | *:--port) [ "$command" != run ] && return ;;
     esac
     if [ -z "$words" ]; then
         case $command:$current in
         run:-*) words="-m --mode= -r --reuseaddr -p --reuseport -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
         check:-*) words="-h --help" ;;
         states:*) words="-p --port= -w --watch -j --json -h --help" ;;
+        attach:-*) words="-m --mode= -p --port= -n --dry-run -j --json -q --quiet -h --help" ;;
+        attach:*) mapfile -t COMPREPLY < <(compgen -W "$(ps -A -o pid=)" -- "$current") && return ;;
         stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;
         esac
     fi

@@ -1,0 +1,510 @@
+/*
+ * linger attach: changes a daemon that is running. The options live in the kernel's socket, so a
+ * duplicate of the descriptor is enough to set them, and a listener hands them to all it accepts
+ * from then on: no preload, no restart, no code in the process.
+ *
+ * Two passes over the sockets. The first only decides, and refuses the whole where a listener
+ * could not carry the policy; the second decides again, by what each socket is then, and applies.
+ * Must never touch a socket by its number alone: numbers are reused, so each duplicate is asked.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "holders.h"
+#include "role.h"
+#include "settings.h"
+#include "sock.h"
+#include "sockets.h"
+#include "target.h"
+
+#define TARGETS_MAX 1024
+
+static const char help[] =
+    "usage: linger attach -m POLICY [OPTION...] PID...\n"
+    "       linger attach -m POLICY [OPTION...] --port PORT\n"
+    "\n"
+    "Sets how the TCP connections of running processes end: of those they have, and of\n"
+    "those their listeners will accept. Nothing is injected or restarted.\n"
+    "\n"
+    "  -m, --mode=POLICY  fin, rst, fin-rst, wait:N, off, or rules; fin takes it back\n"
+    "  -p, --port=PORT    whoever listens there; only that port's sockets are changed\n"
+    "  -n, --dry-run      show what would be done\n"
+    "  -j, --json         as JSON, in one line\n"
+    "  -q, --quiet        only errors\n"
+    "  -h, --help         this text\n"
+    "\n"
+    "exit status: 0 all done; 125 refused, or something was not done\n"
+    "\n"
+    "example:\n"
+    "  linger attach -m fin-rst --port 8080\n";
+
+static const struct option options[] = {
+    {"mode", required_argument, NULL, 'm'},
+    {"port", required_argument, NULL, 'p'},
+    {"dry-run", no_argument, NULL, 'n'},
+    {"json", no_argument, NULL, 'j'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Cookies of sockets seen; workers that share a listener are one. Half of the places are free. */
+struct seen {
+    uint64_t *cookies;
+    size_t places;
+    size_t count;
+};
+
+struct attach {
+    const struct cli_command *self;
+    const char *mode;
+    long port;
+    bool dry_run;
+    bool json;
+    bool quiet;
+    struct settings settings;
+    struct target targets[TARGETS_MAX];
+    int target_count;
+
+    /* Of the pass that is on. */
+    const struct target *target;
+    struct policy policy; /* the target's: prog= is decided */
+    struct seen seen;
+    bool applies;
+    char why[TARGET_WHY_MAX];
+    unsigned listeners;
+    unsigned connections;
+    unsigned failed;
+};
+
+/* False where memory ran out. */
+static bool grow(struct seen *seen)
+{
+    struct seen bigger = {NULL, seen->places ? seen->places * 2 : 256, 0};
+
+    bigger.cookies = calloc(bigger.places, sizeof(*bigger.cookies));
+    if (!bigger.cookies)
+        return false;
+    for (size_t i = 0; i < seen->places; i++) {
+        size_t at = seen->cookies[i] & (bigger.places - 1);
+        while (seen->cookies[i] != 0 && bigger.cookies[at] != 0)
+            at = (at + 1) & (bigger.places - 1);
+        if (seen->cookies[i] != 0)
+            bigger.cookies[at] = seen->cookies[i];
+    }
+    bigger.count = seen->count;
+    free(seen->cookies);
+    *seen = bigger;
+    return true;
+}
+
+/* 1: new, 0: seen before, -1: out of memory. A cookie is never 0. */
+static int note_cookie(struct seen *seen, uint64_t cookie)
+{
+    if (seen->count * 2 >= seen->places && !grow(seen))
+        return -1;
+    size_t at = cookie & (seen->places - 1);
+    while (seen->cookies[at] != 0) {
+        if (seen->cookies[at] == cookie)
+            return 0;
+        at = (at + 1) & (seen->places - 1);
+    }
+    seen->cookies[at] = cookie;
+    seen->count++;
+    return 1;
+}
+
+/* The rule of that number, in the language. */
+static const char *rule_text(const struct policy *policy, unsigned number)
+{
+    static char buffer[512];
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (policy->rules[i].number == number)
+            policy_print_rule(policy, &policy->rules[i], &out);
+    }
+    return buffer;
+}
+
+static const char *endpoint(bool known, struct policy_ip ip, uint16_t port)
+{
+    static char buffers[2][64];
+    static int turn;
+    struct text out;
+
+    turn = !turn;
+    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    if (known)
+        policy_print_endpoint(&out, ip, port);
+    return buffers[turn];
+}
+
+static const char *mode_text(const struct verdict *verdict)
+{
+    static char buffers[2][16];
+    static int turn;
+
+    turn = !turn;
+    if (verdict->mode == MODE_WAIT)
+        snprintf(buffers[turn], sizeof(buffers[turn]), "wait:%u", verdict->seconds);
+    else
+        snprintf(buffers[turn], sizeof(buffers[turn]), "%s", policy_mode_name(verdict->mode));
+    return buffers[turn];
+}
+
+/* What came of one socket. */
+struct outcome {
+    struct verdict before;
+    enum decision decision;
+    struct verdict verdict;
+    const char *refused; /* an option, or NULL */
+    int error;
+};
+
+static const char *result_text(const struct attach *a, const struct outcome *o)
+{
+    static char buffer[128];
+
+    if (o->decision == DECIDE_NO_RULE)
+        return "left alone: no rule matches";
+    if (o->decision == DECIDE_NOT_YET)
+        return "left alone: a rule cannot be decided here";
+    if (o->refused) {
+        snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
+        return buffer;
+    }
+    if (o->verdict.mode == MODE_OFF)
+        return "left alone: off";
+    return a->dry_run ? "would be applied" : "applied";
+}
+
+static void print_json(const struct attach *a, const struct facts *f, const struct outcome *o)
+{
+    bool is_listener = f->state == TCP_LISTEN;
+
+    printf("%s{\"pid\":%d,\"kind\":\"%s\",\"local\":\"%s\",", a->seen.count > 1 ? "," : "",
+           (int)a->target->pid, is_listener ? "listener" : "connection",
+           endpoint(true, f->local_ip, f->local_port));
+    printf("\"peer\":\"%s\",\"before\":\"%s\",\"verdict\":\"%s\",\"result\":",
+           endpoint(f->known & FACT_PEER, f->peer_ip, f->peer_port), mode_text(&o->before),
+           o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none");
+    cli_print_json(stdout, result_text(a, o));
+    putchar('}');
+}
+
+static void print(const struct attach *a, const struct facts *f, const struct outcome *o)
+{
+    if (a->quiet)
+        return;
+    if (a->json) {
+        print_json(a, f, o);
+        return;
+    }
+    printf("%-10s  %s%s%s  before %s  verdict %s  %s\n",
+           f->state == TCP_LISTEN ? "listener" : "connection",
+           endpoint(true, f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
+           endpoint(f->known & FACT_PEER, f->peer_ip, f->peer_port), mode_text(&o->before),
+           o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none", result_text(a, o));
+}
+
+/*
+ * The facts of a duplicate; false where it is not one to be changed: no TCP socket, not connected,
+ * or of another port than the one asked for.
+ */
+static bool look(const struct attach *a, int fd, struct facts *f)
+{
+    unsigned all = FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE;
+
+    return sock_facts(fd, all, f) && f->state != TCP_CLOSE &&
+           (!a->port || f->local_port == a->port);
+}
+
+static bool note_listener(int fd, void *context)
+{
+    struct facts facts = {0};
+
+    (void)context;
+    if (sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_LISTEN)
+        role_note_served(facts.local_port);
+    return true;
+}
+
+/* The first pass: a listener has to be able to carry the policy. */
+static bool plan(struct attach *a, const struct facts *f)
+{
+    struct verdict verdict;
+
+    if (decide(&a->policy, f, &verdict) != DECIDE_NOT_YET)
+        return true;
+    snprintf(a->why, sizeof(a->why),
+             "rule %u (%.60s) cannot be carried by the listener %s: it hangs on what only a later "
+             "connection knows; `linger run` decides it for each",
+             verdict.rule, rule_text(&a->policy, verdict.rule),
+             endpoint(true, f->local_ip, f->local_port));
+    return false;
+}
+
+/* The second pass. */
+static void change(struct attach *a, int fd, const struct facts *f)
+{
+    struct outcome o = {.decision = DECIDE_NO_RULE};
+
+    (void)sock_applied(fd, &o.before);
+    o.decision = decide(&a->policy, f, &o.verdict);
+    if (o.decision == DECIDE_VERDICT && !a->dry_run) {
+        o.refused = sock_apply(fd, &o.verdict, false);
+        o.error = errno;
+    }
+    if (f->state == TCP_LISTEN)
+        a->listeners++;
+    else
+        a->connections++;
+    a->failed += o.refused != NULL || o.decision == DECIDE_NOT_YET;
+    print(a, f, &o);
+}
+
+static bool visit(int fd, void *context)
+{
+    struct attach *a = context;
+    struct facts facts = {0};
+    int is_new;
+
+    if (!look(a, fd, &facts))
+        return true;
+    is_new = note_cookie(&a->seen, facts.cookie);
+    if (is_new < 0)
+        snprintf(a->why, sizeof(a->why), "out of memory");
+    if (is_new <= 0)
+        return is_new == 0;
+    role_complete(&facts, FACT_ROLE);
+    if (a->applies)
+        change(a, fd, &facts);
+    else if (facts.state == TCP_LISTEN)
+        return plan(a, &facts);
+    return true;
+}
+
+/* prog= has to match the target's name: a rule for another program is a slip. */
+static int take_policy(struct attach *a, const struct target *target)
+{
+    unsigned number = a->settings.mode.rule_count;
+
+    a->policy = a->settings.mode;
+    policy_keep_program(&a->policy, target->name);
+    for (unsigned i = 0; i < number; i++) {
+        const struct policy_rule *rule = &a->settings.mode.rules[i];
+        bool kept = false;
+        for (unsigned j = 0; j < a->policy.rule_count; j++)
+            kept = kept || a->policy.rules[j].number == rule->number;
+        if (kept)
+            continue;
+        cli_error(a->self, "rule %u (%.60s) is not for %s (pid %d)", rule->number,
+                  rule_text(&a->settings.mode, rule->number), target->name, (int)target->pid);
+        return -1;
+    }
+    return 0;
+}
+
+/* One pass over all targets. */
+static int pass(struct attach *a, bool applies)
+{
+    a->applies = applies;
+    free(a->seen.cookies);
+    a->seen = (struct seen){NULL, 0, 0};
+    for (int i = 0; i < a->target_count; i++) {
+        a->target = &a->targets[i];
+        a->why[0] = '\0';
+        if (take_policy(a, a->target) != 0)
+            return -1;
+        if (target_each_socket(a->target, visit, a, a->why) != 0) {
+            cli_error(a->self, "pid %d: %s", (int)a->target->pid, a->why);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What no running process can be given, whatever its sockets are. */
+static int check_policy(const struct attach *a)
+{
+    for (unsigned i = 0; i < a->settings.mode.rule_count; i++) {
+        const struct policy_rule *rule = &a->settings.mode.rules[i];
+        const char *what = NULL;
+        if (rule->conditions & CONDITION_WHEN)
+            what = "when= is known only as a connection closes";
+        else if (rule->conditions & CONDITION_ROLE && rule->role == ROLE_CLIENT)
+            what = "connections that the process will make are not born yet";
+        if (!what)
+            continue;
+        cli_error(a->self,
+                  "rule %u (%.60s) cannot be carried: %s; `linger run` decides it for each",
+                  rule->number, rule_text(&a->settings.mode, rule->number), what);
+        return -1;
+    }
+    return 0;
+}
+
+static int add_target(struct attach *a, pid_t pid)
+{
+    for (int i = 0; i < a->target_count; i++) {
+        if (a->targets[i].pid == pid)
+            return 0;
+    }
+    if (a->target_count == TARGETS_MAX) {
+        cli_error(a->self, "more than %d processes", TARGETS_MAX);
+        return -1;
+    }
+    if (target_open(&a->targets[a->target_count], pid, a->why) != 0) {
+        cli_error(a->self, "pid %d: %s", (int)pid, a->why);
+        return -1;
+    }
+    a->target_count++;
+    return 0;
+}
+
+/* Everybody who holds a listener of the port. */
+static int add_holders(struct attach *a)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    struct holder *holders = NULL;
+    uint32_t *inodes;
+    size_t count = 0;
+    ssize_t found = 0;
+    int status = -1;
+
+    if (sockets_read(&sockets) != 0 || !(inodes = calloc(sockets.count + 1, sizeof(*inodes)))) {
+        cli_error(a->self, "the kernel does not list its sockets: %s", strerror(errno));
+        free(sockets.items);
+        return -1;
+    }
+    for (size_t i = 0; i < sockets.count; i++) {
+        if (sockets.items[i].state == TCP_LISTEN && sockets.items[i].local_port == a->port)
+            inodes[count++] = sockets.items[i].inode;
+    }
+    found = count > 0 ? holders_find(inodes, count, &holders) : 0;
+    if (count == 0)
+        cli_error(a->self, "nobody listens on port %ld (in this network namespace)", a->port);
+    else if (found <= 0)
+        cli_error(a->self,
+                  "port %ld is listened on by a process that may not be looked into: root or "
+                  "CAP_SYS_PTRACE is needed",
+                  a->port);
+    else
+        status = 0;
+    for (ssize_t i = 0; i < found && status == 0; i++)
+        status = add_target(a, holders[i].pid);
+    free(inodes);
+    free(holders);
+    free(sockets.items);
+    return status;
+}
+
+static int add_pids(struct attach *a, char **names)
+{
+    long pid;
+
+    for (; *names; names++) {
+        if (!cli_number(*names, 1, INT32_MAX, &pid)) {
+            (void)cli_usage(a->self, "'%s' is no pid", *names);
+            return -1;
+        }
+        if (add_target(a, (pid_t)pid) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int take_mode(struct attach *a)
+{
+    char buffer[SETTINGS_COMPLAINT_MAX];
+    struct text complaint;
+
+    a->settings.who = "linger attach";
+    text_begin(&complaint, buffer, sizeof(buffer));
+    if (settings_take(&a->settings, SETTING_MODE, "-m", a->mode, &complaint) != 0) {
+        fputs(complaint.data, stderr);
+        return -1;
+    }
+    if (a->settings.mode.rule_count == 0) {
+        (void)cli_usage(a->self, "-m: the policy has no rules");
+        return -1;
+    }
+    return check_policy(a);
+}
+
+static void print_summary(const struct attach *a)
+{
+    if (a->quiet)
+        return;
+    if (a->json)
+        printf("],\"listeners\":%u,\"connections\":%u,\"failed\":%u}\n", a->listeners,
+               a->connections, a->failed);
+    else
+        printf("%s%u listeners, %u connections in %d processes, %u failed\n",
+               a->dry_run ? "nothing was changed: " : "", a->listeners, a->connections,
+               a->target_count, a->failed);
+}
+
+/* Decides all, then does all. */
+static int attach(struct attach *a)
+{
+    role_read_range();
+    for (int i = 0; i < a->target_count; i++) {
+        if (target_each_socket(&a->targets[i], note_listener, NULL, a->why) != 0) {
+            cli_error(a->self, "pid %d: %s", (int)a->targets[i].pid, a->why);
+            return CLI_FAILED;
+        }
+    }
+    if (pass(a, false) != 0)
+        return CLI_FAILED;
+    if (a->seen.count == 0) {
+        cli_error(a->self, "%s no TCP listener and no connection%s",
+                  a->target_count == 1 ? "the process has" : "the processes have",
+                  a->port ? " at that port" : "");
+        return CLI_FAILED;
+    }
+    if (a->json && !a->quiet)
+        fputs("{\"sockets\":[", stdout);
+    int status = pass(a, true);
+    print_summary(a);
+    return cli_flush(a->self, status == 0 && a->failed == 0 ? CLI_OK : CLI_FAILED);
+}
+
+static int main_attach(const struct cli_command *self, int argc, char **argv)
+{
+    static struct attach a;
+    int option;
+    int status = CLI_FAILED;
+
+    a.self = self;
+    while ((option = cli_option(self, argc, argv, ":m:p:njqh", options, &status)) > 0) {
+        if (option == 'm')
+            a.mode = optarg;
+        else if (option == 'p' && !cli_number(optarg, 1, 65535, &a.port))
+            return cli_usage(self, "-p: '%s' is no port; a port is 1 to 65535", optarg);
+        a.dry_run = a.dry_run || option == 'n';
+        a.json = a.json || option == 'j';
+        a.quiet = a.quiet || option == 'q';
+    }
+    if (option == 0)
+        return status;
+    if (!a.mode)
+        return cli_usage(self, "a policy is missing: -m");
+    if (!a.port == !argv[optind])
+        return cli_usage(self, a.port ? "either pids or --port" : "a pid is missing, or --port");
+    if (take_mode(&a) != 0 || (a.port ? add_holders(&a) : add_pids(&a, argv + optind)) != 0)
+        return CLI_FAILED;
+    status = attach(&a);
+    for (int i = 0; i < a.target_count; i++)
+        target_close(&a.targets[i]);
+    free(a.seen.cookies);
+    return status;
+}
+
+const struct cli_command cli_attach = {"attach", "change a daemon that is running already", help,
+                                       main_attach};

@@ -1,0 +1,248 @@
+/*
+ * Another process. Everything is done through a pidfd that is opened first; numbers in /proc are
+ * hints only, and what a duplicate refers to is asked of the duplicate itself. Must leave the
+ * process as it is, and no duplicate open: one would keep its connection alive.
+ */
+#include "target.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
+#endif
+
+static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
+{
+    char path[64];
+    int fd;
+    ssize_t length;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    length = fd < 0 ? -1 : read(fd, buffer, size - 1);
+    if (fd >= 0)
+        close(fd);
+    buffer[length > 0 ? length : 0] = '\0';
+    return length;
+}
+
+/* A line of /proc/PID/status, proc(5): "Uid" -> the number behind it, or -1. */
+static long status_field(pid_t pid, const char *name)
+{
+    char buffer[4096];
+    char key[32];
+    const char *at;
+
+    snprintf(key, sizeof(key), "\n%s:", name);
+    if (read_proc(pid, "status", buffer, sizeof(buffer)) <= 0 || !(at = strstr(buffer, key)))
+        return -1;
+    return strtol(at + strlen(key), NULL, 10);
+}
+
+static int yama_scope(void)
+{
+    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+    int scope = 0;
+
+    if (file) {
+        if (fscanf(file, "%d", &scope) != 1)
+            scope = 0;
+        fclose(file);
+    }
+    return scope;
+}
+
+/* Why ptrace access was refused (ptrace(2), "Ptrace access mode checking"), and what would help. */
+static void explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
+{
+    char path[64];
+    struct stat status;
+    long owner = status_field(pid, "Uid");
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    if (owner >= 0 && (uid_t)owner != geteuid())
+        snprintf(why, TARGET_WHY_MAX, "it belongs to user %ld: root or CAP_SYS_PTRACE is needed",
+                 owner);
+    else if (stat(path, &status) == 0 && status.st_uid != geteuid())
+        snprintf(why, TARGET_WHY_MAX,
+                 "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
+                 "privileges than its user's): root or CAP_SYS_PTRACE is needed");
+    else if (yama_scope() >= 3)
+        snprintf(why, TARGET_WHY_MAX, "kernel.yama.ptrace_scope is 3: nobody may, until a reboot");
+    else if (yama_scope() >= 1)
+        snprintf(why, TARGET_WHY_MAX,
+                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", yama_scope());
+    else
+        snprintf(why, TARGET_WHY_MAX,
+                 "the kernel does not permit it (another user namespace, or a "
+                 "security module): CAP_SYS_PTRACE in its namespace is needed");
+}
+
+static void base_name(const char *path, char name[TARGET_NAME_MAX])
+{
+    const char *slash = strrchr(path, '/');
+
+    snprintf(name, TARGET_NAME_MAX, "%.255s", slash ? slash + 1 : path);
+}
+
+/* AT_EXECFN of the process, the path it was started by; false where it cannot be read. */
+static bool read_execfn(pid_t pid, char path[PATH_MAX])
+{
+    union {
+        char bytes[4096];
+        unsigned long
+            words[4096 / sizeof(unsigned long)]; /* pairs of type and value, getauxval(3) */
+    } auxv;
+    ssize_t length = read_proc(pid, "auxv", auxv.bytes, sizeof(auxv.bytes));
+
+    for (size_t i = 0; length > 0 && (i + 2) * sizeof(unsigned long) <= (size_t)length; i += 2) {
+        if (auxv.words[i] != AT_EXECFN)
+            continue;
+        /* The string stands at the top of the stack; a whole PATH_MAX may reach past its end. */
+        for (size_t size = PATH_MAX - 1; size > 0; size /= 2) {
+            struct iovec local = {path, size};
+            struct iovec remote = {(void *)auxv.words[i + 1], size};
+            ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+            path[got > 0 ? got : 0] = '\0';
+            if (got > 0 && memchr(path, '\0', (size_t)got))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void find_name(struct target *target)
+{
+    char link[64];
+    char path[PATH_MAX];
+
+    if (!read_execfn(target->pid, path)) {
+        snprintf(link, sizeof(link), "/proc/%d/exe", (int)target->pid);
+        ssize_t length = readlink(link, path, sizeof(path) - 1);
+        path[length > 0 ? length : 0] = '\0';
+    }
+    base_name(path, target->name);
+}
+
+/* What kind of process has no descriptors to look at; NULL for one that may have some. */
+static const char *what_has_none(pid_t pid)
+{
+    char stat[1024];
+    const char *end;
+
+    if (read_proc(pid, "stat", stat, sizeof(stat)) <= 0 || !(end = strrchr(stat, ')')))
+        return NULL;
+    if (end[1] == ' ' && end[2] == 'Z')
+        return "a zombie: it has ended already, and holds no sockets";
+    /* Field 9 is the flags; PF_KTHREAD, include/linux/sched.h. */
+    for (int field = 2; field < 9 && end; field++)
+        end = strchr(end + 1, ' ');
+    if (end && strtoul(end, NULL, 10) & 0x00200000)
+        return "a kernel thread: it has no descriptors";
+    return NULL;
+}
+
+int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
+{
+    const char *none;
+
+    target->pid = pid;
+    target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (target->pidfd < 0 && errno == ESRCH)
+        snprintf(why, TARGET_WHY_MAX, "no such process");
+    else if (target->pidfd < 0 && errno == ENOSYS)
+        snprintf(why, TARGET_WHY_MAX,
+                 "this kernel has no pidfd_open (Linux 5.3), or a seccomp profile "
+                 "hides it; `linger run` works without");
+    else if (target->pidfd < 0 && status_field(pid, "Tgid") != (long)pid)
+        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: name that",
+                 status_field(pid, "Tgid"));
+    else if (target->pidfd < 0)
+        snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(errno));
+    else if ((none = what_has_none(pid)))
+        snprintf(why, TARGET_WHY_MAX, "%s", none);
+    else {
+        find_name(target);
+        return 0;
+    }
+    target_close(target);
+    return -1;
+}
+
+void target_close(struct target *target)
+{
+    if (target->pidfd >= 0)
+        close(target->pidfd);
+    target->pidfd = -1;
+}
+
+/* 1: go on, 0: `visit` said stop, -1: `why`. */
+static int look_at(const struct target *target, int number, bool (*visit)(int fd, void *context),
+                   void *context, char why[TARGET_WHY_MAX])
+{
+    int fd = (int)syscall(SYS_pidfd_getfd, target->pidfd, number, 0);
+    bool go_on;
+
+    if (fd < 0 && errno == EBADF)
+        return 1; /* closed meanwhile */
+    if (fd < 0 && errno == ESRCH) {
+        snprintf(why, TARGET_WHY_MAX, "it has ended meanwhile");
+        return -1;
+    }
+    if (fd < 0 && errno == EPERM) {
+        explain_refusal(target->pid, why);
+        return -1;
+    }
+    if (fd < 0) {
+        snprintf(why, TARGET_WHY_MAX, "%s",
+                 errno == ENOSYS ? "this kernel has no pidfd_getfd (Linux 5.6), "
+                                   "or a seccomp profile hides it; `linger run` works without"
+                                 : strerror(errno));
+        return -1;
+    }
+    go_on = visit(fd, context);
+    close(fd);
+    return go_on;
+}
+
+int target_each_socket(const struct target *target, bool (*visit)(int fd, void *context),
+                       void *context, char why[TARGET_WHY_MAX])
+{
+    char path[64];
+    char link[32];
+    const struct dirent *entry;
+    int status = 1;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)target->pid);
+    DIR *directory = opendir(path);
+    if (!directory) {
+        if (errno == EACCES || errno == EPERM)
+            explain_refusal(target->pid, why);
+        else
+            snprintf(why, TARGET_WHY_MAX, "%s: %s", path, strerror(errno));
+        return -1;
+    }
+    while (status == 1 && (entry = readdir(directory))) {
+        ssize_t length = isdigit((unsigned char)entry->d_name[0])
+                             ? readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1)
+                             : 0;
+        link[length > 0 ? length : 0] = '\0';
+        if (strncmp(link, "socket:", 7) == 0)
+            status = look_at(target, atoi(entry->d_name), visit, context, why);
+    }
+    closedir(directory);
+    return status == 1 ? 0 : -1;
+}

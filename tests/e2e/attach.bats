@@ -1,0 +1,246 @@
+#!/usr/bin/env bats
+# linger attach: daemons that run already, started plainly.
+load helper
+
+LINGER=$ROOT/linger
+COUNT=100
+
+# What of a process must be as before: its descriptors, and these lines of its status.
+fingerprint() { # PID...
+    local pid
+    for pid in "$@"; do
+        find "/proc/$pid/fd" -printf '%f %l\n' | sort
+        grep -E '^(State|Tgid|TracerPid|Uid|FDSize|Threads|Sig|Cap|NoNewPrivs|Seccomp)' "/proc/$pid/status" | grep -v State
+    done
+}
+
+# switched COMMAND REQUEST [REPLY]: fin -> fin-rst -> rst -> fin, with the new TIME_WAIT of each
+# phase. UNDER_RST is what the peer sees under rst.
+switched() {
+    local command=$1 mode before
+    shift
+    PORT=$("$TOOLS/free-port")
+    start - bash -c "$command" daemon "$PORT" "$BATS_TEST_TMPDIR"
+    await_listener
+    daemon=$PID daemon_out=$OUT
+    pids=("$daemon" $(pgrep -P "$daemon" || true))
+    LEFT=0
+    for mode in "" fin-rst rst fin; do
+        before=$LEFT
+        if [ -n "$mode" ]; then
+            "$LINGER" attach -m "$mode" --port "$PORT" >"$BATS_TEST_TMPDIR/attach"
+            cat "$BATS_TEST_TMPDIR/attach"
+            grep -q "^listener .* verdict $mode  applied$" "$BATS_TEST_TMPDIR/attach"
+            expect listeners "$(grep -c ^listener "$BATS_TEST_TMPDIR/attach")" 1
+        fi
+        talk $COUNT "$@"
+        # After the first phase: a daemon's first threads and handlers are its own doing.
+        [ -n "$mode" ] || fingerprint "${pids[@]}" >"$BATS_TEST_TMPDIR/before"
+        echo "${mode:-plain}: $SEEN, new TIME_WAIT $((LEFT - before))"
+        case $mode in
+        rst) expect rst "$SEEN, $((LEFT - before))" "whole=$COUNT ${UNDER_RST:-eof=0 reset=$COUNT}, 0" ;;
+        fin-rst) expect fin-rst "$SEEN, $((LEFT - before))" "whole=$COUNT eof=$COUNT reset=0, 0" ;;
+        *) expect fin "$SEEN, $((LEFT - before))" "whole=$COUNT eof=$COUNT reset=0, $COUNT" ;;
+        esac
+    done
+    fingerprint "${pids[@]}" >"$BATS_TEST_TMPDIR/after"
+    diff "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
+    kill "$daemon"
+    PID=$daemon OUT=$daemon_out
+    finish
+}
+
+nginx_with_4_workers='cat >"$2/nginx.conf" <<EOF
+daemon off; user root; worker_processes 4; pid $2/nginx.pid; error_log stderr;
+events {}
+http { access_log off; server { listen 127.0.0.1:$1; return 200 "a page of nginx"; } }
+EOF
+exec nginx -e stderr -c "$2/nginx.conf"'
+
+@test "nginx with 4 workers, which are one listener" {
+    switched "$nginx_with_4_workers" http
+}
+
+@test "redis-server" {
+    switched 'exec redis-server --port "$1" --bind 127.0.0.1 --save "" --dir "$2"' 'PING\r\nQUIT\r\n' '+PONG\r\n+OK\r\n'
+}
+
+@test "python3 http.server" {
+    UNDER_RST="eof=$COUNT reset=0" switched 'mkdir -p "$2/www" && echo "a page" >"$2/www/index.html" &&
+        exec python3 -m http.server --bind 127.0.0.1 --directory "$2/www" "$1"' http
+}
+
+@test "a static Go server" {
+    (cd "$BATS_TEST_TMPDIR" && GO111MODULE=off CGO_ENABLED=0 GOCACHE=$PWD/cache go build -o echo "$ROOT/tests/tools/echo.go")
+    switched 'exec "$2/echo" "$1"' 'hello' 'hello'
+}
+
+@test "under load: modes change, no request fails" {
+    PORT=$("$TOOLS/free-port")
+    start - bash -c "$nginx_with_4_workers" daemon "$PORT" "$BATS_TEST_TMPDIR"
+    await_listener
+    daemon=$PID
+    exec {SWITCHING}< <(exec 3>&-; while echo .; do "$LINGER" attach -q -m fin-rst --port "$PORT"; "$LINGER" attach -q -m fin --port "$PORT"; done)
+    switcher=$!
+    STARTED+=("$switcher")
+    talk 3000 http
+    kill "$switcher"
+    wait "$switcher" || true
+    expect requests "$SEEN" "whole=3000 eof=3000 reset=0"
+    [ "$(grep -c . <&"$SWITCHING")" -gt 5 ]
+    [ "$LEFT" -gt 0 ] && [ "$LEFT" -lt 3000 ]
+    kill "$daemon"
+}
+
+@test "established connections get it too, each by its own facts" {
+    start - python3 -c "
+import socket, sys
+listener = socket.create_server(('127.0.0.1', 0))
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+print('accepted', flush=True)
+connection.recv(1)
+connection.close()"
+    hear_port
+    daemon=$PID
+    exec {GO}> >(exec "$TOOLS/peer" -g -s 1 connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
+    peer=$!
+    hear
+    "$LINGER" attach -m "off port=1; rst peer=127.0.0.0/8 port=$PORT" -n "$daemon" >"$BATS_TEST_TMPDIR/out" 2>&1 || true
+    grep -q "rule 2 .* cannot be carried by the listener 127.0.0.1:$PORT" "$BATS_TEST_TMPDIR/out"
+    "$LINGER" attach -m "rst role=server" --json "$daemon" | python3 -c '
+import json, sys
+found = {s["kind"]: s for s in json.load(sys.stdin)["sockets"]}
+assert sorted(found) == ["connection", "listener"], found
+assert all(s["before"] == "fin" and s["verdict"] == "rst" and s["result"] == "applied" for s in found.values())'
+    echo go >&"$GO"
+    wait "$peer"
+    finish
+    expect "the peer saw" "$(cat "$BATS_TEST_TMPDIR/peer")" "bytes=0 eof=0 reset=1"
+}
+
+@test "descriptors that are reused at full speed: no wrong socket is touched" {
+    start - python3 "$ROOT/tests/tools/racer.py"
+    hear
+    read -r _ spared changed <<<"$REPLY"
+    racer=$PID
+    (exec "$TOOLS/peer" -k -n 1500 connect "$changed" >"$BATS_TEST_TMPDIR/changed" 3>&-) &
+    changed_peer=$!
+    (exec "$TOOLS/peer" -k -n 1500 connect "$spared" >"$BATS_TEST_TMPDIR/spared" 3>&-) &
+    spared_peer=$!
+    rounds=0
+    while kill -0 "$spared_peer" 2>/dev/null; do
+        "$LINGER" attach -q -m "off port=$spared; rst" "$racer"
+        rounds=$((rounds + 1))
+    done
+    wait "$changed_peer"
+    cat "$BATS_TEST_TMPDIR/spared" "$BATS_TEST_TMPDIR/changed"
+    [ $rounds -gt 5 ]
+    expect "the spared port" "$(cat "$BATS_TEST_TMPDIR/spared")" "bytes=7500 eof=1500 reset=0"
+    [[ $(cat "$BATS_TEST_TMPDIR/changed") =~ reset=([0-9]+) ]]
+    [ "${BASH_REMATCH[1]}" -gt 500 ]
+    kill "$racer"
+}
+
+@test "attach keeps no descriptor of the process" {
+    start - "$TOOLS/subject" -h
+    hear_port
+    strace -f -qq -e trace=pidfd_getfd,close -o "$BATS_TEST_TMPDIR/strace" "$LINGER" attach -q -m rst "$PID"
+    # Those that were taken and not closed again, and how many were taken.
+    expect "left open" "$(awk '
+        /pidfd_getfd\(/ && match($0, /= [0-9]+$/) { open[substr($0, RSTART + 2)] = 1; taken++ }
+        match($0, /close\([0-9]+\)/) { delete open[substr($0, RSTART + 6, RLENGTH - 7)] }
+        END { for (fd in open) print fd; print (taken >= 3) }' "$BATS_TEST_TMPDIR/strace")" 1
+    kill "$PID"
+}
+
+@test "another network namespace" {
+    unshare -n true 2>/dev/null || skip "needs a network namespace"
+    start - unshare -n sh -c 'ip link set lo up; exec "$0" -r close' "$TOOLS/subject"
+    hear_port
+    "$LINGER" attach -m rst "$PID" | grep -q "^listener  *127.0.0.1:$PORT .* applied$"
+    expect "the peer saw" "$(nsenter -t "$PID" -n "$TOOLS/peer" -k connect "$PORT")" "bytes=5 eof=0 reset=1"
+    finish
+}
+
+# refused MESSAGE ARGUMENT...
+refused() {
+    local message=$1
+    shift
+    run "$LINGER" attach "$@"
+    echo "$output"
+    expect status "$status" 125
+    [[ $output == *"$message"* ]]
+}
+
+@test "refusals name the cause, before anything is changed" {
+    start - "$TOOLS/subject" -h
+    hear_port
+    refused "rule 1 (rst when=active) cannot be carried: when= is known only as a connection closes" -m "rst when=active" "$PID"
+    refused "rule 2 (rst role=client) cannot be carried: connections that the process will make are not born yet" -m "off port=1; rst role=client" "$PID"
+    refused "rule 1 (rst share=50%) cannot be carried by the listener 127.0.0.1:$PORT" -m "rst share=50%" "$PID"
+    refused "rule 1 (rst prog=nginx) is not for subject (pid $PID)" -m "rst prog=nginx" "$PID"
+    refused "unknown mode 'rts'" -m rts "$PID"
+    refused "the policy has no rules" -m "" "$PID"
+    refused "a policy is missing" "$PID"
+    refused "a pid is missing, or --port" -m rst
+    refused "'12x' is no pid" -m rst 12x
+    "$LINGER" attach -m fin -n "$PID" | grep -q 'before fin '
+    expect "-n changes nothing" "$("$LINGER" attach -m rst -n "$PID" | tail -1)" "nothing was changed: 1 listeners, 0 connections in 1 processes, 0 failed"
+    "$LINGER" attach -m "rst prog=subject" "$PID" | grep -q 'before fin .* applied$'
+    kill "$PID"
+}
+
+@test "processes that cannot be: a clear error" {
+    free=$("$TOOLS/free-port")
+    refused "nobody listens on port $free" -m rst --port "$free"
+    refused "no such process" -m rst 4194303
+    kernel_thread=$(ps -e -o pid,ppid | awk '$2 == 2 { print $1; exit }')
+    [ -z "$kernel_thread" ] || refused "a kernel thread: it has no descriptors" -m rst "$kernel_thread"
+    start - python3 -c "
+import os, sys, time
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+print(pid, flush=True)
+sys.stdin.readline()" < <(sleep 20 3>&-)
+    hear
+    refused "a zombie: it has ended already" -m rst "$REPLY"
+    kill "$PID"
+    start - python3 -c "
+import threading, time
+thread = threading.Thread(target=time.sleep, args=(20,), daemon=True)
+thread.start()
+print(thread.native_id, flush=True)
+thread.join()"
+    hear
+    refused "a thread of process $PID: name that" -m rst "$REPLY"
+    refused "no TCP listener and no connection" -m rst "$PID"
+    kill "$PID"
+}
+
+@test "without privilege: other users, pid 1, an undumpable process" {
+    [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true || skip "needs root"
+    start - "$TOOLS/subject" -h
+    hear
+    as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" attach -m rst)
+    run "${as_nobody[@]}" "$PID"
+    expect status "$status" 125
+    [[ $output == *"it belongs to user 0: root or CAP_SYS_PTRACE is needed" ]]
+    run "${as_nobody[@]}" 1
+    expect "status for pid 1" "$status" 125
+    [[ $output == *"it belongs to user 0"* ]]
+    kill "$PID"
+    start - setpriv --reuid=65534 --regid=65534 --clear-groups python3 -c "
+import ctypes, time
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+print('ready', flush=True)
+time.sleep(20)"
+    hear
+    run "${as_nobody[@]}" "$PID"
+    echo "$output"
+    expect "status for an undumpable one" "$status" 125
+    [[ $output == *"it has made itself undumpable"* ]]
+    kill "$PID"
+}
