@@ -254,9 +254,7 @@ static int refuse(const struct request *request, const char *program, const stru
         return reach->status;
     if (reach->how == REACH_SUPERVISE)
         cli_error(request->self, "the preload would silently do nothing; start it plainly, and "
-                                 "change it then with `linger attach`"); a "
-                                 "program in front of it that is reachable (a proxy) can carry "
-                                 "the policy instead");
+                                 "change it then with `linger attach`");
     return CLI_FAILED;
 }
 

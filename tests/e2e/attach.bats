@@ -23,7 +23,7 @@ switched() {
     start - bash -c "$command" daemon "$PORT" "$BATS_TEST_TMPDIR"
     await_listener
     daemon=$PID daemon_out=$OUT
-    pids=("$daemon" $(pgrep -P "$daemon" || true))
+    mapfile -t pids < <(echo "$daemon"; pgrep -P "$daemon")
     LEFT=0
     for mode in "" fin-rst rst fin; do
         before=$LEFT
