@@ -57,6 +57,14 @@ in_mode() { # HOW MODE BYTES EOF RESET TIME_WAIT
     sees 5 1 0 0
 }
 
+@test "fin-rst: a peer that reads late still reads all and EOF; poll() says POLLERR, send() EPIPE" {
+    start fin-rst "$TOOLS/subject" -r -b 100000 close
+    hear_port
+    SEEN=$(python3 "$ROOT/tests/tools/late-reader.py" "$PORT")
+    finish
+    expect "the late reader saw" "$SEEN" "POLLIN POLLERR POLLHUP POLLRDHUP 100000 EOF EPIPE"
+}
+
 @test "wait:5: EOF and one TIME_WAIT, over a program that asked for an abort" {
     meet wait:5 -o 1,0 close
     sees 5 1 0 1
