@@ -124,36 +124,25 @@ static const char *rule_text(const struct policy *policy, unsigned number)
     struct text out;
 
     text_begin(&out, buffer, sizeof(buffer));
-    for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (policy->rules[i].number == number)
-            policy_print_rule(policy, &policy->rules[i], &out);
-    }
+    policy_print_rule(policy, policy_rule(policy, number), &out);
     return buffer;
 }
 
-static const char *endpoint(bool known, struct policy_ip ip, uint16_t port)
+/* The other end of a connection; a listener has none. */
+static const char *peer_text(const struct facts *f)
 {
-    static char buffers[2][64];
-    static int turn;
-    struct text out;
-
-    turn = !turn;
-    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
-    if (known)
-        policy_print_endpoint(&out, ip, port);
-    return buffers[turn];
+    return f->known & FACT_PEER ? cli_endpoint(f->peer_ip, f->peer_port) : "";
 }
 
 static const char *mode_text(const struct verdict *verdict)
 {
     static char buffers[2][16];
     static int turn;
+    struct text out;
 
     turn = !turn;
-    if (verdict->mode == MODE_WAIT)
-        snprintf(buffers[turn], sizeof(buffers[turn]), "wait:%u", verdict->seconds);
-    else
-        snprintf(buffers[turn], sizeof(buffers[turn]), "%s", policy_mode_name(verdict->mode));
+    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    policy_print_mode(&out, verdict->mode, verdict->seconds);
     return buffers[turn];
 }
 
@@ -189,10 +178,9 @@ static void print_json(const struct attach *a, const struct facts *f, const stru
 
     printf("%s{\"pid\":%d,\"kind\":\"%s\",\"local\":\"%s\",", a->seen.count > 1 ? "," : "",
            (int)a->target->pid, is_listener ? "listener" : "connection",
-           endpoint(true, f->local_ip, f->local_port));
-    printf("\"peer\":\"%s\",\"before\":\"%s\",\"verdict\":\"%s\",\"result\":",
-           endpoint(f->known & FACT_PEER, f->peer_ip, f->peer_port), mode_text(&o->before),
-           o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none");
+           cli_endpoint(f->local_ip, f->local_port));
+    printf("\"peer\":\"%s\",\"before\":\"%s\",\"verdict\":\"%s\",\"result\":", peer_text(f),
+           mode_text(&o->before), o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none");
     cli_print_json(stdout, result_text(a, o));
     putchar('}');
 }
@@ -207,9 +195,9 @@ static void print(const struct attach *a, const struct facts *f, const struct ou
     }
     printf("%-10s  %s%s%s  before %s  verdict %s  %s\n",
            f->state == TCP_LISTEN ? "listener" : "connection",
-           endpoint(true, f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
-           endpoint(f->known & FACT_PEER, f->peer_ip, f->peer_port), mode_text(&o->before),
-           o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none", result_text(a, o));
+           cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "", peer_text(f),
+           mode_text(&o->before), o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none",
+           result_text(a, o));
 }
 
 /*
@@ -245,7 +233,7 @@ static bool plan(struct attach *a, const struct facts *f)
              "rule %u (%.60s) cannot be carried by the listener %s: it hangs on what only a later "
              "connection knows; `linger run` decides it for each",
              verdict.rule, rule_text(&a->policy, verdict.rule),
-             endpoint(true, f->local_ip, f->local_port));
+             cli_endpoint(f->local_ip, f->local_port));
     return false;
 }
 
@@ -292,16 +280,11 @@ static bool visit(int fd, void *context)
 /* prog= has to match the target's name: a rule for another program is a slip. */
 static int take_policy(struct attach *a, const struct target *target)
 {
-    unsigned number = a->settings.mode.rule_count;
-
     a->policy = a->settings.mode;
     policy_keep_program(&a->policy, target->name);
-    for (unsigned i = 0; i < number; i++) {
+    for (unsigned i = 0; i < a->settings.mode.rule_count; i++) {
         const struct policy_rule *rule = &a->settings.mode.rules[i];
-        bool kept = false;
-        for (unsigned j = 0; j < a->policy.rule_count; j++)
-            kept = kept || a->policy.rules[j].number == rule->number;
-        if (kept)
+        if (policy_rule(&a->policy, rule->number))
             continue;
         cli_error(a->self, "rule %u (%.60s) is not for %s (pid %d)", rule->number,
                   rule_text(&a->settings.mode, rule->number), target->name, (int)target->pid);

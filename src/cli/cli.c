@@ -147,6 +147,18 @@ bool cli_is_terminal(FILE *stream)
            strcmp(terminal, "dumb") != 0;
 }
 
+const char *cli_endpoint(struct policy_ip ip, uint16_t port)
+{
+    static char buffers[2][64];
+    static int turn;
+    struct text out;
+
+    turn = !turn;
+    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    policy_print_endpoint(&out, ip, port);
+    return buffers[turn];
+}
+
 void cli_print_word(FILE *stream, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "policy.h"
+
 /* Exit status, as env(1) and nohup(1) have it. */
 enum cli_status {
     CLI_OK = 0,
@@ -57,6 +59,9 @@ int cli_flush(const struct cli_command *command, int status);
 
 /* May `stream` be coloured and redrawn? Not a file, not with NO_COLOR, not on a dumb terminal. */
 bool cli_is_terminal(FILE *stream);
+
+/* "192.0.2.1:80" in one of two static buffers, used in turn; no port where it is 0. */
+const char *cli_endpoint(struct policy_ip ip, uint16_t port);
 
 /* A word as a shell takes it back: in quotes where it needs them. */
 void cli_print_word(FILE *stream, const char *word);

@@ -52,18 +52,6 @@ struct request {
     unsigned samples;
 };
 
-static const char *endpoint(struct policy_ip ip, uint16_t port)
-{
-    static char buffers[2][64];
-    static int turn;
-    struct text out;
-
-    turn = !turn;
-    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
-    policy_print_endpoint(&out, ip, port);
-    return buffers[turn];
-}
-
 /* The last samples of a state as a bar, an eighth of the largest a step. */
 static void print_bar(FILE *out, const struct request *r, unsigned state)
 {
@@ -110,9 +98,9 @@ static void print_time_wait(FILE *out, const struct summary *s)
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
         const struct summary_peer *p = &s->peers[i];
         if (p->peer_port)
-            fprintf(out, "  %8u  to %s\n", p->time_wait, endpoint(p->peer, p->peer_port));
+            fprintf(out, "  %8u  to %s\n", p->time_wait, cli_endpoint(p->peer, p->peer_port));
         else
-            fprintf(out, "  %8u  from %s, at our port %u\n", p->time_wait, endpoint(p->peer, 0),
+            fprintf(out, "  %8u  from %s, at our port %u\n", p->time_wait, cli_endpoint(p->peer, 0),
                     p->local_port);
     }
 }
@@ -139,7 +127,8 @@ static void print_ephemeral(FILE *out, const struct summary *s)
         return;
     }
     fprintf(out, "  to %s: %u of %u used (%u %%), %u of them by TIME_WAIT\n",
-            endpoint(b->peer, b->peer_port), b->used, summary_range(s), percent(s), b->time_wait);
+            cli_endpoint(b->peer, b->peer_port), b->used, summary_range(s), percent(s),
+            b->time_wait);
     fprintf(out, "  %u left: %u new connections a second, if each leaves %d s of TIME_WAIT\n",
             left(s), left(s) / TIME_WAIT_SECONDS, TIME_WAIT_SECONDS);
 }
@@ -182,7 +171,7 @@ static void print_settings(FILE *out, const struct summary *s)
         fprintf(out, "  somaxconn           %5d", set->somaxconn);
     if (set->somaxconn >= 0 && s->full.state)
         fprintf(out, "  the queue of %s is full (%u): a larger backlog, or accept faster",
-                endpoint(s->full.local, s->full.local_port), s->full.backlog);
+                cli_endpoint(s->full.local, s->full.local_port), s->full.backlog);
     fputc('\n', out);
 }
 
@@ -200,7 +189,7 @@ static void print_line(FILE *out, const struct summary *s)
     }
     if (s->busiest.used > 0)
         fprintf(out, " ports=%u/%u to=%s", s->busiest.used, summary_range(s),
-                endpoint(s->busiest.peer, s->busiest.peer_port));
+                cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     fputc('\n', out);
 }
 
@@ -212,7 +201,7 @@ static void print_json_peers(FILE *out, const struct summary *s)
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
         const struct summary_peer *p = &s->peers[i];
         fprintf(out, "%s{\"direction\":\"%s\",\"peer\":\"%s\",", separator,
-                p->peer_port ? "to" : "from", endpoint(p->peer, p->peer_port));
+                p->peer_port ? "to" : "from", cli_endpoint(p->peer, p->peer_port));
         if (!p->peer_port)
             fprintf(out, "\"port\":%u,", p->local_port);
         fprintf(out, "\"count\":%u}", p->time_wait);
@@ -250,7 +239,7 @@ static void print_json(FILE *out, const struct summary *s)
     fprintf(out, "\"ephemeral\":{\"range\":%u,\"used\":%u,\"left\":%u,\"per_second\":%u",
             summary_range(s), s->busiest.used, left(s), left(s) / TIME_WAIT_SECONDS);
     if (s->busiest.used > 0)
-        fprintf(out, ",\"to\":\"%s\"", endpoint(s->busiest.peer, s->busiest.peer_port));
+        fprintf(out, ",\"to\":\"%s\"", cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     fprintf(out,
             "},\"settings\":{\"ip_local_port_range\":[%u,%u],\"tcp_tw_reuse\":%d,"
             "\"tcp_fin_timeout\":%d,\"somaxconn\":%d}}\n",

@@ -521,9 +521,22 @@ void policy_keep_program(struct policy *policy, const char *program)
     policy->rule_count = kept;
 }
 
-const char *policy_mode_name(enum policy_mode mode)
+const struct policy_rule *policy_rule(const struct policy *policy, unsigned number)
 {
-    return mode_names[mode];
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (policy->rules[i].number == number)
+            return &policy->rules[i];
+    }
+    return NULL;
+}
+
+void policy_print_mode(struct text *out, enum policy_mode mode, unsigned seconds)
+{
+    text_put(out, mode_names[mode]);
+    if (mode == MODE_WAIT) {
+        text_put_char(out, ':');
+        text_put_number(out, seconds);
+    }
 }
 
 static void print_hex(struct text *out, unsigned group)
@@ -647,11 +660,7 @@ static void print_share(struct text *out, uint32_t share)
 void policy_print_rule(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out)
 {
-    text_put(out, mode_names[rule->mode]);
-    if (rule->mode == MODE_WAIT) {
-        text_put_char(out, ':');
-        text_put_number(out, rule->seconds);
-    }
+    policy_print_mode(out, rule->mode, rule->seconds);
     if (rule->conditions & CONDITION_ROLE) {
         text_put(out, " role=");
         text_put(out, role_names[rule->role]);

@@ -139,8 +139,11 @@ void policy_keep_program(struct policy *policy, const char *program);
 void policy_print_rule(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out);
 
-/* "fin-rst"; the name of a mode without its argument. */
-const char *policy_mode_name(enum policy_mode mode);
+/* The rule of that number, or NULL where prog= took it out. */
+const struct policy_rule *policy_rule(const struct policy *policy, unsigned number);
+
+/* Writes a mode with its argument: "fin-rst", "wait:5". */
+void policy_print_mode(struct text *out, enum policy_mode mode, unsigned seconds);
 
 /* An address of 16 bytes in network order (IPv4 as ::ffff:a.b.c.d) as policies compare it. */
 struct policy_ip policy_ip(const uint8_t bytes[16]);

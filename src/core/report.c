@@ -236,11 +236,9 @@ static void put_facts(struct line *line, const struct facts *f)
 
 static void put_verdict(struct line *line, const struct verdict *verdict)
 {
-    put_word(line, "verdict", verdict ? policy_mode_name(verdict->mode) : "none");
-    if (verdict && verdict->mode == MODE_WAIT) {
-        text_put_char(&line->text, ':');
-        text_put_number(&line->text, verdict->seconds);
-    }
+    put_word(line, "verdict", verdict ? "" : "none");
+    if (verdict)
+        policy_print_mode(&line->text, verdict->mode, verdict->seconds);
     if (verdict)
         put_number(line, "rule", verdict->rule);
 }
@@ -433,10 +431,7 @@ static void put_why(struct line *line, uint32_t unread, const struct policy *pol
     } else if (!verdict) {
         text_put(&out, "no rule matches");
     } else {
-        for (unsigned i = 0; i < policy->rule_count; i++) {
-            if (policy->rules[i].number == verdict->rule)
-                policy_print_rule(policy, &policy->rules[i], &out);
-        }
+        policy_print_rule(policy, policy_rule(policy, verdict->rule), &out);
     }
     put_value(line, "why", buffer);
 }
