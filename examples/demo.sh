@@ -75,10 +75,11 @@ show_packets() { # FIN-AND-RST: how many of them to wait for
         return
     fi
     : >"$work/capturing"
-    # To standard output: as root tcpdump becomes another user before it opens a file.
-    tcpdump -i lo -n -U --immediate-mode -w - "tcp port $port" >"$work/packets" 2>"$work/capturing" &
+    # It writes to standard output and stays root (of this namespace): becoming another user, as it
+    # likes to, fails in a user namespace.
+    tcpdump -i lo -Z root -n -U --immediate-mode -w - "tcp port $port" >"$work/packets" 2>"$work/capturing" &
     capture=$!
-    await "$work/capturing" "listening on"
+    await "$work/capturing" "listening on\|tcpdump: "
     "$programs/echo-client" "$port" >"$work/client"
     # The connection has ended; wait until the packets that ended it have reached the file.
     tries=0

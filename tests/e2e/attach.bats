@@ -50,12 +50,7 @@ switched() {
     finish
 }
 
-nginx_with_4_workers='cat >"$2/nginx.conf" <<EOF
-daemon off; user root; worker_processes 4; pid $2/nginx.pid; error_log stderr;
-events {}
-http { access_log off; server { listen 127.0.0.1:$1; return 200 "a page of nginx"; } }
-EOF
-exec nginx -e stderr -c "$2/nginx.conf"'
+nginx_with_4_workers="set -- \"\$1\" \"\$2\" 4; $NGINX"
 
 @test "nginx with 4 workers, which are one listener" {
     switched "$nginx_with_4_workers" http

@@ -67,15 +67,7 @@ calls() { # CONNECTIONS COMMAND
 }
 
 @test "nginx" {
-    serves 'cat >"$2/nginx.conf" <<EOF
-daemon off; master_process on; worker_processes 2; user root; pid $2/nginx.pid; error_log stderr;
-events {}
-http {
-    access_log off;
-    server { listen 127.0.0.1:$1; location / { return 200 "a page of nginx"; } }
-}
-EOF
-exec nginx -e stderr -c "$2/nginx.conf"' http
+    serves "set -- \"\$1\" \"\$2\" 2; $NGINX" http
 }
 
 @test "redis-server" {

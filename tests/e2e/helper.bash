@@ -201,3 +201,17 @@ connection.close()"
     finish
     LEFT=$(time_wait "$PORT")
 }
+
+NGINX_CONF='daemon off; user root; pid $2/nginx.pid; error_log stderr; worker_processes $3;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $2/body; proxy_temp_path $2/proxy; fastcgi_temp_path $2/fastcgi;
+    uwsgi_temp_path $2/uwsgi; scgi_temp_path $2/scgi;
+    server { listen 127.0.0.1:$1; location /status { stub_status; } location / { return 200 "a page of nginx"; } }
+}'
+# For bash -c: the daemon with port $1, directory $2 and $3 workers.
+NGINX="cat >\"\$2/nginx.conf\" <<EOF
+$NGINX_CONF
+EOF
+exec nginx -e stderr -c \"\$2/nginx.conf\""

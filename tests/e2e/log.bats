@@ -271,6 +271,6 @@ END
         expect status "$STATUS" 0
     done
     unshare -m true 2>/dev/null || skip "needs a mount namespace"
-    run unshare -m sh -c 'umount -l /proc && LD_PRELOAD=$1 LINGER_MODE="rst role=server" LINGER_LOG=$2 "$3" nothing' _ "$LIB" "$LOG" "$TOOLS/subject"
+    run unshare -m sh -c 'mount -t tmpfs none /proc && LD_PRELOAD=$1 LINGER_MODE="rst role=server" LINGER_LOG=$2 "$3" nothing' _ "$LIB" "$LOG" "$TOOLS/subject"
     expect status "$status" 0
 }

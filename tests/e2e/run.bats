@@ -36,15 +36,10 @@ refused() {
 
 @test "nginx keeps the pid, answers SIGTERM, and its exit status is passed on" {
     PORT=$("$TOOLS/free-port")
-    cat >"$BATS_TEST_TMPDIR/nginx.conf" <<EOF
-daemon off; user root; pid $BATS_TEST_TMPDIR/nginx.pid; error_log stderr;
-events {}
-http { access_log off; server { listen 127.0.0.1:$PORT; return 200 "a page"; } }
-EOF
-    start - "$LINGER" run -m rst -- nginx -e stderr -c "$BATS_TEST_TMPDIR/nginx.conf"
+    start - bash -c "set -- \"\$1\" \"\$2\" 1; ${NGINX/exec nginx/exec \"$LINGER\" run -m rst -- nginx}" daemon "$PORT" "$BATS_TEST_TMPDIR"
     until [ -s "$BATS_TEST_TMPDIR/nginx.pid" ] && [ -n "$(ss -Htln "sport = :$PORT")" ]; do kill -0 "$PID"; done
     expect "pid" "$(cat "$BATS_TEST_TMPDIR/nginx.pid")" "$PID"
-    expect "the page" "$(curl -s "http://127.0.0.1:$PORT/")" "a page"
+    expect "the page" "$(curl -s "http://127.0.0.1:$PORT/")" "a page of nginx"
     kill -TERM "$PID"
     finish
     expect status "$STATUS" 0

@@ -104,16 +104,8 @@ counting() { # COMMAND...
 
 @test "nginx with 4 workers under wrk: the counters are the connections that stub_status reports" {
     PORT=$("$TOOLS/free-port")
-    cat >"$BATS_TEST_TMPDIR/nginx.conf" <<EOF
-daemon off; user root; worker_processes 4; pid $BATS_TEST_TMPDIR/nginx.pid; error_log stderr;
-events {}
-http {
-    access_log off;
-    server { listen 127.0.0.1:$PORT; location /status { stub_status; } location / { return 200 "a page"; } }
-}
-EOF
-    counting start fin-rst nginx -e stderr -c "$BATS_TEST_TMPDIR/nginx.conf"
-    until [ -n "$(ss -Htln "sport = :$PORT")" ]; do kill -0 "$PID"; done
+    counting start fin-rst bash -c "set -- \"\$1\" \"\$2\" 4; $NGINX" daemon "$PORT" "$BATS_TEST_TMPDIR"
+    await_listener
     wrk -t1 -c16 -d2s -H "Connection: close" "http://127.0.0.1:$PORT/" >"$BATS_TEST_TMPDIR/wrk"
     cat "$BATS_TEST_TMPDIR/wrk"
     accepted=$(curl -s "http://127.0.0.1:$PORT/status" | awk 'NR == 3 { print $1 }')
