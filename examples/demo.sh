@@ -11,7 +11,7 @@ count=20
 
 # In a namespace of its own nothing else is in the picture, and it may be captured.
 if [ -z "${DEMO_INSIDE:-}" ]; then
-    for unshare in "unshare -n" "unshare -rn"; do
+    for unshare in "unshare -n" "unshare -cn --keep-caps" "unshare -rn"; do
         if $unshare ip link set lo up 2>/dev/null; then
             DEMO_INSIDE=namespace exec $unshare "$0"
         fi
@@ -67,19 +67,29 @@ stop_server() {
     server=
 }
 
+# False where tcpdump is not to be had, or may not capture here.
+start_capture() {
+    [ "$DEMO_INSIDE" = namespace ] && command -v tcpdump >/dev/null || return 1
+    : >"$work/capturing"
+    # To standard output, and still root: where it becomes another user, as it likes to, it can
+    # write no file of ours.
+    tcpdump -i lo -Z root -n -U --immediate-mode -w - "tcp port $port" >"$work/packets" 2>"$work/capturing" &
+    capture=$!
+    until grep -q "listening on" "$work/capturing"; do
+        if ! kill -0 "$capture" 2>/dev/null; then
+            capture=
+            return 1
+        fi
+    done
+}
+
 # The packets of one connection from the server's close on, as arrows.
 show_packets() { # FIN-AND-RST: how many of them to wait for
-    if [ "$DEMO_INSIDE" != namespace ] || ! command -v tcpdump >/dev/null; then
-        echo "  packets      (not shown: needs tcpdump and a network namespace)"
+    if ! start_capture; then
+        echo "  packets      (not shown: needs tcpdump, and a network namespace where it may capture)"
         "$programs/echo-client" "$port" >"$work/client"
         return
     fi
-    : >"$work/capturing"
-    # It writes to standard output and stays root (of this namespace): becoming another user, as it
-    # likes to, fails in a user namespace.
-    tcpdump -i lo -Z root -n -U --immediate-mode -w - "tcp port $port" >"$work/packets" 2>"$work/capturing" &
-    capture=$!
-    await "$work/capturing" "listening on\|tcpdump: "
     "$programs/echo-client" "$port" >"$work/client"
     # The connection has ended; wait until the packets that ended it have reached the file.
     tries=0
