@@ -552,7 +552,9 @@ static void print_hex(struct text *out, unsigned group)
 
 static unsigned ip_group(struct policy_ip ip, int group)
 {
-    return (group < 4 ? ip.high >> (48 - 16 * group) : ip.low >> (112 - 16 * group)) & 0xffff;
+    uint64_t shifted = group < 4 ? ip.high >> (48 - 16 * group) : ip.low >> (112 - 16 * group);
+
+    return (unsigned)(shifted & 0xffff);
 }
 
 /* The longest run of two or more zero groups, which "::" stands for (RFC 5952, 4.2). */
