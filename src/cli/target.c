@@ -5,7 +5,6 @@
  */
 #include "target.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
@@ -236,11 +235,8 @@ int target_each_socket(const struct target *target, bool (*visit)(int fd, void *
         return -1;
     }
     while (status == 1 && (entry = readdir(directory))) {
-        ssize_t length = isdigit((unsigned char)entry->d_name[0])
-                             ? readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1)
-                             : 0;
-        link[length > 0 ? length : 0] = '\0';
-        if (strncmp(link, "socket:", 7) == 0)
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof(link));
+        if (length > 7 && memcmp(link, "socket:", 7) == 0)
             status = look_at(target, atoi(entry->d_name), visit, context, why);
     }
     closedir(directory);
