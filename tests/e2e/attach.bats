@@ -5,12 +5,13 @@ load helper
 LINGER=$ROOT/linger
 COUNT=100
 
-# What of a process must be as before: its descriptors, and these lines of its status.
+# What of a process must be as before: its descriptors, and these lines of its status. (How many
+# threads it has is its own doing: Go's runtime makes them as it likes.)
 fingerprint() { # PID...
     local pid
     for pid in "$@"; do
         find "/proc/$pid/fd" -printf '%f %l\n' | sort
-        grep -E '^(Tgid|TracerPid|Uid|FDSize|Threads|Sig|Cap|NoNewPrivs|Seccomp)' "/proc/$pid/status" | grep -v SigQ
+        grep -E '^(Tgid|TracerPid|Uid|Sig|Cap|NoNewPrivs|Seccomp)' "/proc/$pid/status" | grep -v SigQ
     done
 }
 

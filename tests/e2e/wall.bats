@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The wall: how many connections a client makes to one address and port in a minute.
+BATS_TEST_TIMEOUT=600
 load helper
 
 flood_under() { # MODE COUNT

@@ -43,7 +43,8 @@ teardowns_under() { # MODE
     expect wire "$WIRE" "fin=$COUNT rst=0"
     expect peer "$SEEN" "bytes=$((5 * COUNT)) eof=$COUNT reset=0"
     expect TcpOutRsts "$RESETS" 0
-    [ "$LEFT" -ge $COUNT ]
+    # A port that the peer happens to use again ends the TIME_WAIT of its last use.
+    [ "$LEFT" -ge $((COUNT * 95 / 100)) ]
 }
 
 # An ACK of the peer's that crosses the RST meets no socket any more, and is answered by another RST.

@@ -9,7 +9,7 @@
 
 #include "common.h"
 
-#define TIME_LIMIT 120 /* seconds */
+#define TIME_LIMIT 300 /* seconds */
 
 int main(int argc, char **argv)
 {

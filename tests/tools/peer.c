@@ -12,7 +12,7 @@
  */
 #include "common.h"
 
-#define TIME_LIMIT 60 /* seconds */
+#define TIME_LIMIT 300 /* seconds */
 
 struct seen {
     long bytes;
