@@ -18,11 +18,13 @@ flood_under() { # MODE COUNT
 
 @test "100,000 connections to one destination: 28,232 without a policy, all under rst and fin-rst" {
     needs_namespace
+    started=$SECONDS
     flood_under - 100000
+    minutes=$(((SECONDS - started) / 60)) # a slow machine sees the first TIME_WAIT go meanwhile
     # 28,232 ports, give or take a connection of which both ends closed at once.
     [[ $SEEN == "Cannot assign requested address"* ]]
     made=${SEEN##* }
-    [ "$made" -ge 28200 ] && [ "$made" -le 28260 ]
+    [ "$made" -ge 28200 ] && [ "$made" -le $((28260 * (minutes + 1))) ]
     flood_under rst 100000
     expect "under rst" "$SEEN" "connected 100000"
     flood_under fin-rst 100000
