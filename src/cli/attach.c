@@ -212,10 +212,11 @@ static bool look(const struct attach *a, int fd, struct facts *f)
            (!a->port || f->local_port == a->port);
 }
 
-static bool note_listener(int fd, void *context)
+static bool note_listener(int fd, int number, void *context)
 {
     struct facts facts = {0};
 
+    (void)number;
     (void)context;
     if (sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_LISTEN)
         role_note_served(facts.local_port);
@@ -256,12 +257,13 @@ static void change(struct attach *a, int fd, const struct facts *f)
     print(a, f, &o);
 }
 
-static bool visit(int fd, void *context)
+static bool visit(int fd, int number, void *context)
 {
     struct attach *a = context;
     struct facts facts = {0};
     int is_new;
 
+    (void)number;
     if (!look(a, fd, &facts))
         return true;
     is_new = note_cookie(&a->seen, facts.cookie);

@@ -5,14 +5,13 @@
 static const char help[] =
     "usage: linger check PROGRAM...\n"
     "\n"
-    "Says of each program whether liblinger.so reaches it: by preload, by a\n"
-    "supervisor of its system calls only (which this version does not have; once it\n"
-    "runs, linger attach reaches it), or not at all.\n"
+    "Says of each program how linger run reaches it: by preload of liblinger.so, by a\n"
+    "supervisor of its system calls (static and Go programs), or not at all.\n"
     "\n"
     "  -h, --help    this text\n"
     "\n"
-    "exit status: 0 all by preload; 1 some by a supervisor only; 2 some not at all,\n"
-    "             or not there; 125 wrong arguments\n"
+    "exit status: 0 all by preload; 1 some by a supervisor; 2 some not at all, or not\n"
+    "             there; 125 wrong arguments\n"
     "\n"
     "example:\n"
     "  linger check nginx /usr/local/bin/caddy\n";
@@ -64,7 +63,7 @@ static int check(const struct cli_command *self, int argc, char **argv)
     if (optind == argc)
         return cli_usage(self, "a program is missing");
     for (int i = optind; i < argc; i++) {
-        reach_judge(argv[i], &reach);
+        reach_judge(argv[i], false, &reach);
         print(argv[i], &reach);
         if (weight(reach.how) > worst)
             worst = weight(reach.how);

@@ -6,10 +6,13 @@
 #include "parent.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "sock.h"
 
 int parent_begin(struct parent *parent)
 {
@@ -23,32 +26,70 @@ int parent_begin(struct parent *parent)
     return parent->child < 0 ? -1 : 0;
 }
 
-/* True: the child has ended. If it was stopped, so are we; going on we wake it. */
-static bool look_at(pid_t child, int *status)
+bool parent_look_at_child(pid_t child, int *status)
 {
-    if (waitpid(child, status, WNOHANG | WUNTRACED) != child)
-        return false;
-    if (!WIFSTOPPED(*status))
-        return true;
-    raise(SIGSTOP);
-    kill(child, SIGCONT);
-    return false;
+    return waitpid(child, status, WNOHANG | WUNTRACED) == child;
 }
 
-int parent_wait(const struct parent *parent)
+void parent_forward(pid_t child, int number, int code)
+{
+    bool is_from_terminal = code == SI_KERNEL;
+
+    if (number > 0 && number != SIGCHLD && !is_from_terminal)
+        kill(child, number);
+}
+
+int parent_wait(const struct parent *parent, parent_look *look)
 {
     sigset_t all;
     siginfo_t info;
     int status = 0;
 
     sigfillset(&all);
-    while (!look_at(parent->child, &status)) {
+    for (;;) {
+        if (look(parent->child, &status)) {
+            if (!WIFSTOPPED(status))
+                return status;
+            raise(SIGSTOP);
+            kill(parent->child, SIGCONT);
+            continue;
+        }
         int number = sigwaitinfo(&all, &info);
-        bool from_terminal = info.si_code == SI_KERNEL;
-        if (number > 0 && number != SIGCHLD && !from_terminal)
-            kill(parent->child, number);
+        parent_forward(parent->child, number, info.si_code);
     }
-    return status;
+}
+
+static void close_range_by_hand(unsigned first, unsigned last)
+{
+    long limit = sysconf(_SC_OPEN_MAX);
+
+    for (unsigned fd = first; fd <= last && fd < (unsigned)limit; fd++)
+        close((int)fd);
+}
+
+/* close_range(2) is of Linux 5.9. */
+static void close_all(unsigned first, unsigned last)
+{
+    if (first <= last && syscall(SYS_close_range, first, last, 0) != 0)
+        close_range_by_hand(first, last);
+}
+
+void parent_release(int kept)
+{
+    struct facts facts = {0};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool drops_stderr = fcntl(STDERR_FILENO, F_GETFD) < 0 || sock_facts(STDERR_FILENO, 0, &facts);
+
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (drops_stderr)
+        dup2(null, STDERR_FILENO);
+    if (kept > STDERR_FILENO) {
+        close_all(STDERR_FILENO + 1, (unsigned)kept - 1);
+        close_all((unsigned)kept + 1, ~0u);
+    } else {
+        close_all(STDERR_FILENO + 1, ~0u);
+    }
 }
 
 int parent_exit(int status)

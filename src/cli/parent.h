@@ -3,6 +3,7 @@
 #define LINGER_PARENT_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct parent {
@@ -13,10 +14,27 @@ struct parent {
 /* fork(2). In the child signals are as they were; returns 0, or -1 and errno. */
 int parent_begin(struct parent *parent);
 
-/* Waits for the child's end, forwarding signals meanwhile; returns its wait status, wait(2). */
-int parent_wait(const struct parent *parent);
+/* Has the child ended or stopped? Then its wait status, wait(2). */
+typedef bool parent_look(pid_t child, int *status);
+parent_look parent_look_at_child;
+
+/*
+ * Waits for the end, forwarding signals and stopping with the child meanwhile; returns its wait
+ * status. `look` is asked at first and at each SIGCHLD.
+ */
+int parent_wait(const struct parent *parent, parent_look *look);
+
+/* Passes on a signal that came with that si_code, if the child does not have it already. */
+void parent_forward(pid_t child, int number, int code);
 
 /* The exit status that says the same; where a signal ended the child, the same one ends us. */
 int parent_exit(int status);
+
+/*
+ * Closes every descriptor but standard error and `kept` (-1 for none): a connection that a parent
+ * holds open does not end when its child closes it. Standard input and output become /dev/null,
+ * and so does standard error where it is a TCP socket.
+ */
+void parent_release(int kept);
 
 #endif

@@ -15,6 +15,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "filter.h"
+
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
 
 static void settle(struct reach *reach, enum reach_how how, int status, const char *format, ...)
@@ -34,7 +36,7 @@ static void settle(struct reach *reach, enum reach_how how, int status, const ch
 const char *reach_name(enum reach_how how)
 {
     static const char *const names[] = {[REACH_PRELOAD] = "preload",
-                                        [REACH_SUPERVISE] = "supervisor only",
+                                        [REACH_SUPERVISE] = "supervisor",
                                         [REACH_NONE] = "not at all",
                                         [REACH_ERROR] = "error"};
 
@@ -155,16 +157,40 @@ static void judge_library(struct reach *reach)
                elf->interpreter);
 }
 
+/* A program that is to be supervised, for that reason. */
+static void judge_supervised(struct reach *reach, const char *why, const char *more)
+{
+    struct elf ours = {.bits = 64, .machine = filter_machine()};
+    char serves[32];
+
+    snprintf(serves, sizeof(serves), "%s", elf_machine(&ours));
+    if (ours.machine == 0)
+        settle(reach, REACH_NONE, 0, "%s; this linger is for an architecture without a supervisor",
+               why);
+    else if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
+        settle(reach, REACH_NONE, 0,
+               "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
+               reach->elf.bits, elf_machine(&reach->elf), why, serves);
+    else
+        settle(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
+}
+
 static void judge_elf(struct reach *reach)
 {
     const struct elf *elf = &reach->elf;
 
     if (elf->is_go)
-        settle(reach, REACH_SUPERVISE, 0, "a Go program%s: it makes raw system calls, past libc",
-               elf->interpreter[0] ? ", though dynamically linked" : "");
+        judge_supervised(
+            reach, elf->interpreter[0] ? "a Go program, though dynamically linked" : "a Go program",
+            ": it makes raw system calls, past libc");
     else if (!elf->interpreter[0])
-        settle(reach, REACH_SUPERVISE, 0, "statically linked%s: no loader, so nothing is preloaded",
-               elf->is_pie ? " (static-pie)" : "");
+        judge_supervised(reach,
+                         elf->is_pie ? "statically linked (static-pie)" : "statically linked",
+                         ": no loader, so nothing is preloaded");
+    else if (reach->by_supervisor)
+        judge_supervised(reach, "dynamically linked", ", and the supervisor was asked for");
+    else if (reach->drops_preload)
+        judge_supervised(reach, "its #! line has env -i", ", which drops LD_PRELOAD");
     else
         judge_library(reach);
 }
@@ -184,7 +210,7 @@ static char *next_word(char **text)
 
 /*
  * What `env` will run: the first word that is neither an option nor NAME=VALUE. NULL and a
- * judgement where it runs nothing or empties the environment.
+ * judgement where it runs nothing.
  */
 static char *behind_env(struct reach *reach, char *arguments)
 {
@@ -192,10 +218,8 @@ static char *behind_env(struct reach *reach, char *arguments)
 
     while ((word = next_word(&arguments))) {
         if (strcmp(word, "-i") == 0 || strcmp(word, "-") == 0 ||
-            strcmp(word, "--ignore-environment") == 0) {
-            settle(reach, REACH_NONE, 0, "its #! line has env -i, which drops LD_PRELOAD");
-            return NULL;
-        }
+            strcmp(word, "--ignore-environment") == 0)
+            reach->drops_preload = true;
         if (strncmp(word, "-S", 2) == 0 && word[2])
             return word + 2;
         if (word[0] != '-' && !strchr(word, '='))
@@ -285,8 +309,10 @@ static bool judge_file(struct reach *reach)
     return leads_on;
 }
 
-void reach_judge(const char *program, struct reach *reach)
+void reach_judge(const char *program, bool by_supervisor, struct reach *reach)
 {
+    reach->by_supervisor = by_supervisor;
+    reach->drops_preload = false;
     reach->depth = 0;
     reach->library[0] = '\0';
     reach->preload[0] = '\0';

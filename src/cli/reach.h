@@ -12,7 +12,7 @@
 
 enum reach_how {
     REACH_PRELOAD,   /* the dynamic loader will load the library */
-    REACH_SUPERVISE, /* its system calls are raw: static, Go */
+    REACH_SUPERVISE, /* its system calls are raw (static, Go), or LD_PRELOAD is lost on its way */
     REACH_NONE,      /* the kernel or the loader shuts us out, or it is no program */
     REACH_ERROR,     /* not found, not readable, broken */
 };
@@ -25,6 +25,8 @@ struct reach {
     char why[REACH_WHY_MAX];              /* one sentence; of an error, what is wrong */
     char file[REACH_CHAIN_MAX][PATH_MAX]; /* the program, then what interprets it */
     int depth;                            /* how many of them */
+    bool by_supervisor;                   /* as asked for */
+    bool drops_preload;                   /* `env -i` stands in a #! line */
     bool has_elf;                         /* `elf` was filled, from the last of the chain */
     struct elf elf;
     char library[LIBRARY_PATH_MAX]; /* REACH_PRELOAD: liblinger.so for this program */
@@ -34,12 +36,13 @@ struct reach {
 };
 
 /* Judges `program` as execvp() would find it, and finds the library for it. */
-void reach_judge(const char *program, struct reach *reach);
+/* By preload if that reaches it, unless it has to be `by_supervisor`. */
+void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 
 /* Does the program's libc take $LIB in LD_PRELOAD (ld.so(8))? glibc does, musl does not. */
 bool reach_is_glibc(const struct elf *elf);
 
-/* "preload", "supervisor only", "not at all", "error". */
+/* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
 
 #endif

@@ -2,6 +2,7 @@
  * linger run: puts a program under a policy. Judges whether the library reaches it, sets the
  * variables, and then becomes the program by execve(2): one pid, its own signals and exit status.
  * With -s alone it stays in front of the program (parent.c), to print a summary at the end.
+ * A program that the library cannot reach is started by the supervisor (supervise.c).
  * Must never start a program that would silently run without its policy.
  */
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include "reach.h"
 #include "settings.h"
 #include "stats.h"
+#include "supervise.h"
 
 static const char help[] =
     "usage: linger run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
@@ -21,6 +23,8 @@ static const char help[] =
     "Runs PROGRAM with liblinger.so preloaded. linger becomes the program: it keeps\n"
     "the pid, and signals and exit status are the program's own. (With -s alone it\n"
     "stays in front as the parent, and passes signals and exit status on.)\n"
+    "A static or Go program is run by a supervisor of its system calls; linger stays\n"
+    "in front of it in the same way.\n"
     "\n"
     "  -m, --mode=POLICY        how connections end: off, fin, rst, fin-rst, wait:N,\n"
     "                           or rules; @FILE reads them from a file\n"
@@ -30,7 +34,7 @@ static const char help[] =
     "  -l, --log[=FILE]         a line for each event, to standard error or a file\n"
     "                           (%p is the pid)\n"
     "  -s, --stats[=FILE]       count in a file; without one, a summary at the end\n"
-    "  -b, --backend=BACKEND    auto (default) or preload\n"
+    "  -b, --backend=BACKEND    auto (default), preload or supervise\n"
     "  -n, --dry-run            print what would be run, and the policy as understood\n"
     "  -h, --help               this text\n"
     "\n"
@@ -59,18 +63,22 @@ struct request {
     const struct cli_command *self;
     const char *values[SETTING_COUNT]; /* as given by an option, else NULL */
     bool dry_run;
+    enum { AUTO, PRELOAD, SUPERVISE, BACKENDS } backend;
     struct settings settings;
 };
 
-static int take_backend(const struct cli_command *self, const char *name)
+static int take_backend(struct request *request, const char *name)
 {
-    if (strcmp(name, "auto") == 0 || strcmp(name, "preload") == 0)
-        return 0;
-    if (strcmp(name, "supervise") == 0)
-        cli_error(self, "-b supervise: this version has no supervisor; a backend is one of: auto, "
-                        "preload");
-    else
-        cli_error(self, "-b: unknown backend '%s'; a backend is one of: auto, preload", name);
+    static const char *const names[BACKENDS] = {"auto", "preload", "supervise"};
+
+    for (int i = 0; i < BACKENDS; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            request->backend = i;
+            return 0;
+        }
+    }
+    cli_error(request->self,
+              "-b: unknown backend '%s'; a backend is one of: auto, preload, supervise", name);
     return -1;
 }
 
@@ -93,7 +101,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
             request->values[SETTING_STATS] = cli_optional(optarg, SUMMARY);
         else if (option == 'n')
             request->dry_run = true;
-        else if (take_backend(request->self, optarg) != 0) {
+        else if (take_backend(request, optarg) != 0) {
             *status = CLI_FAILED;
             return -1;
         }
@@ -221,10 +229,8 @@ static void print_policy(const char *name, const struct policy *policy)
     printf("  else      left alone\n");
 }
 
-/* -n: nothing is run; what is printed could be pasted into a shell. */
-static int print_plan(const struct request *request, const struct reach *reach, char **argv)
+static void print_variables(void)
 {
-    printf("backend     preload: %s\ncommand    ", reach->why);
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         const char *value = getenv(settings_name(i));
         if (value) {
@@ -234,6 +240,16 @@ static int print_plan(const struct request *request, const struct reach *reach, 
     }
     fputs(" LD_PRELOAD=", stdout);
     cli_print_word(stdout, getenv("LD_PRELOAD"));
+}
+
+/* -n: nothing is run; what is printed could be pasted into a shell. */
+static int print_plan(const struct request *request, const struct reach *reach, char **argv)
+{
+    bool by_preload = reach->how == REACH_PRELOAD;
+
+    printf("backend     %s: %s\ncommand    ", by_preload ? "preload" : "supervise", reach->why);
+    if (by_preload)
+        print_variables();
     fputc(' ', stdout);
     cli_print_word(stdout, reach->file[0]);
     for (int i = 1; argv[i]; i++) {
@@ -253,9 +269,16 @@ static int refuse(const struct request *request, const char *program, const stru
     if (reach->how == REACH_ERROR)
         return reach->status;
     if (reach->how == REACH_SUPERVISE)
-        cli_error(request->self, "the preload would silently do nothing; start it plainly, and "
-                                 "change it then with `linger attach`");
+        cli_error(request->self, "the preload would silently do nothing; leave -b away, and a "
+                                 "supervisor runs it");
     return CLI_FAILED;
+}
+
+/* Can the program be run by the backend that was asked for? */
+static bool is_reached(const struct request *request, const struct reach *reach)
+{
+    return reach->how == REACH_PRELOAD ||
+           (reach->how == REACH_SUPERVISE && request->backend != PRELOAD);
 }
 
 static char stats_directory[PATH_MAX];
@@ -291,6 +314,7 @@ static int make_stats_file(struct request *request)
     }
     stats_close(stats);
     request->values[SETTING_STATS] = stats_file;
+    memcpy(request->settings.stats, stats_file, sizeof(request->settings.stats));
     return 0;
 }
 
@@ -302,27 +326,57 @@ static int execute(const struct request *request, const char *file, char **argv)
     return errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
 }
 
-/* Runs the program as a child, and prints what was counted when it has ended. */
-static int run_with_summary(const struct request *request, const char *file, char **argv)
+/* Runs the program as a child; returns its wait status. */
+static int run_as_child(const struct request *request, const char *file, char **argv)
 {
-    struct stats *stats = NULL;
     struct parent parent;
-    int status;
 
     if (parent_begin(&parent) != 0) {
         cli_error(request->self, "cannot start a process: %s", strerror(errno));
-        remove_stats_file();
-        return CLI_FAILED;
+        return CLI_FAILED << 8;
     }
     if (parent.child == 0)
         _exit(execute(request, file, argv));
-    status = parent_wait(&parent);
+    parent_release(-1);
+    return parent_wait(&parent, parent_look_at_child);
+}
+
+/* The program has ended; prints what was counted. */
+static void print_summary(const char *program)
+{
+    struct stats *stats = NULL;
+
     if (stats_open(stats_file, false, &stats) == STATS_OK) {
-        fprintf(stderr, "linger run: what %s did to its connections\n", argv[0]);
+        fprintf(stderr, "linger run: what %s did to its connections\n", program);
         stats_print_summary(stderr, stats);
     }
     stats_close(stats);
     remove_stats_file();
+}
+
+static int start(struct request *request, const struct reach *reach, char **argv)
+{
+    bool has_summary = request->values[SETTING_STATS] && !request->values[SETTING_STATS][0];
+    int status;
+
+    if (reach->how == REACH_PRELOAD && check_version(request, reach) != 0)
+        return CLI_FAILED;
+    if (has_summary && !request->dry_run && make_stats_file(request) != 0)
+        return CLI_FAILED;
+    if (reach->how == REACH_PRELOAD && set_variables(request, reach->preload) != 0) {
+        remove_stats_file();
+        return CLI_FAILED;
+    }
+    if (request->dry_run)
+        return print_plan(request, reach, argv);
+    if (reach->how == REACH_SUPERVISE)
+        status = supervise(request->self, &request->settings, reach->file[0], argv);
+    else if (has_summary)
+        status = run_as_child(request, reach->file[0], argv);
+    else
+        return execute(request, reach->file[0], argv);
+    if (has_summary)
+        print_summary(argv[0]);
     return parent_exit(status);
 }
 
@@ -343,21 +397,10 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return CLI_FAILED;
     if (!summary && !has_effect(&request.settings))
         return cli_usage(self, "nothing to do: give a policy with -m, or -r, -p, -l or -s");
-    reach_judge(argv[0], &reach);
-    if (reach.how != REACH_PRELOAD)
+    reach_judge(argv[0], request.backend == SUPERVISE, &reach);
+    if (!is_reached(&request, &reach))
         return refuse(&request, argv[0], &reach);
-    if (check_version(&request, &reach) != 0)
-        return CLI_FAILED;
-    if (summary && !request.dry_run && make_stats_file(&request) != 0)
-        return CLI_FAILED;
-    if (set_variables(&request, reach.preload) != 0) {
-        remove_stats_file();
-        return CLI_FAILED;
-    }
-    if (request.dry_run)
-        return print_plan(&request, &reach, argv);
-    return summary ? run_with_summary(&request, reach.file[0], argv)
-                   : execute(&request, reach.file[0], argv);
+    return start(&request, &reach, argv);
 }
 
 const struct cli_command cli_run = {"run", "run a program under a policy", help, run};

@@ -23,6 +23,12 @@
 #define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
 #endif
 
+#define PIDFDS_KEPT 64
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
+
 static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
 {
     char path[64];
@@ -38,8 +44,7 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
     return length;
 }
 
-/* A line of /proc/PID/status, proc(5): "Uid" -> the number behind it, or -1. */
-static long status_field(pid_t pid, const char *name)
+long target_status(pid_t pid, const char *name)
 {
     char buffer[4096];
     char key[32];
@@ -51,7 +56,7 @@ static long status_field(pid_t pid, const char *name)
     return strtol(at + strlen(key), NULL, 10);
 }
 
-static int yama_scope(void)
+int target_yama_scope(void)
 {
     FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
     int scope = 0;
@@ -64,12 +69,12 @@ static int yama_scope(void)
     return scope;
 }
 
-/* Why ptrace access was refused (ptrace(2), "Ptrace access mode checking"), and what would help. */
-static void explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
+/* ptrace(2), "Ptrace access mode checking". */
+void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
 {
     char path[64];
     struct stat status;
-    long owner = status_field(pid, "Uid");
+    long owner = target_status(pid, "Uid");
 
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     if (owner >= 0 && (uid_t)owner != geteuid())
@@ -79,11 +84,12 @@ static void explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
         snprintf(why, TARGET_WHY_MAX,
                  "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
                  "privileges than its user's): root or CAP_SYS_PTRACE is needed");
-    else if (yama_scope() >= 3)
+    else if (target_yama_scope() >= 3)
         snprintf(why, TARGET_WHY_MAX, "kernel.yama.ptrace_scope is 3: nobody may, until a reboot");
-    else if (yama_scope() >= 1)
+    else if (target_yama_scope() >= 1)
         snprintf(why, TARGET_WHY_MAX,
-                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", yama_scope());
+                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed",
+                 target_yama_scope());
     else
         snprintf(why, TARGET_WHY_MAX,
                  "the kernel does not permit it (another user namespace, or a "
@@ -123,17 +129,17 @@ static bool read_execfn(pid_t pid, char path[PATH_MAX])
     return false;
 }
 
-static void find_name(struct target *target)
+void target_name(pid_t pid, char name[TARGET_NAME_MAX])
 {
     char link[64];
     char path[PATH_MAX];
 
-    if (!read_execfn(target->pid, path)) {
-        snprintf(link, sizeof(link), "/proc/%d/exe", (int)target->pid);
+    if (!read_execfn(pid, path)) {
+        snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
         ssize_t length = readlink(link, path, sizeof(path) - 1);
         path[length > 0 ? length : 0] = '\0';
     }
-    base_name(path, target->name);
+    base_name(path, name);
 }
 
 /* What kind of process has no descriptors to look at; NULL for one that may have some. */
@@ -166,19 +172,52 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
         snprintf(why, TARGET_WHY_MAX,
                  "this kernel has no pidfd_open (Linux 5.3), or a seccomp profile "
                  "hides it; `linger run` works without");
-    else if (target->pidfd < 0 && status_field(pid, "Tgid") != (long)pid)
+    else if (target->pidfd < 0 && target_status(pid, "Tgid") != (long)pid)
         snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: name that",
-                 status_field(pid, "Tgid"));
+                 target_status(pid, "Tgid"));
     else if (target->pidfd < 0)
         snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(errno));
     else if ((none = what_has_none(pid)))
         snprintf(why, TARGET_WHY_MAX, "%s", none);
     else {
-        find_name(target);
+        target_name(pid, target->name);
         return 0;
     }
     target_close(target);
     return -1;
+}
+
+/*
+ * Opening and closing a pidfd costs as much as all else that a duplicate costs, so some stay open.
+ * One whose thread has ended answers ESRCH, even if another thread has the number now.
+ */
+static int remembered(pid_t thread, bool anew)
+{
+    static struct {
+        pid_t thread;
+        int pidfd;
+    } places[PIDFDS_KEPT];
+    size_t at = (size_t)thread % PIDFDS_KEPT;
+
+    if (places[at].thread == thread && !anew)
+        return places[at].pidfd;
+    if (places[at].thread != 0)
+        close(places[at].pidfd);
+    places[at].pidfd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
+    if (places[at].pidfd < 0 && errno == EINVAL) /* before Linux 6.9: processes only */
+        places[at].pidfd = (int)syscall(SYS_pidfd_open, target_status(thread, "Tgid"), 0);
+    places[at].thread = places[at].pidfd < 0 ? 0 : thread;
+    return places[at].pidfd;
+}
+
+int target_take(pid_t thread, int number)
+{
+    int pidfd = remembered(thread, false);
+    int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+
+    if (pidfd >= 0 && fd < 0 && errno == ESRCH)
+        fd = (int)syscall(SYS_pidfd_getfd, remembered(thread, true), number, 0);
+    return fd;
 }
 
 void target_close(struct target *target)
@@ -189,8 +228,8 @@ void target_close(struct target *target)
 }
 
 /* 1: go on, 0: `visit` said stop, -1: `why`. */
-static int look_at(const struct target *target, int number, bool (*visit)(int fd, void *context),
-                   void *context, char why[TARGET_WHY_MAX])
+static int look_at(const struct target *target, int number, target_visit *visit, void *context,
+                   char why[TARGET_WHY_MAX])
 {
     int fd = (int)syscall(SYS_pidfd_getfd, target->pidfd, number, 0);
     bool go_on;
@@ -202,7 +241,7 @@ static int look_at(const struct target *target, int number, bool (*visit)(int fd
         return -1;
     }
     if (fd < 0 && errno == EPERM) {
-        explain_refusal(target->pid, why);
+        target_explain_refusal(target->pid, why);
         return -1;
     }
     if (fd < 0) {
@@ -212,13 +251,13 @@ static int look_at(const struct target *target, int number, bool (*visit)(int fd
                                  : strerror(errno));
         return -1;
     }
-    go_on = visit(fd, context);
+    go_on = visit(fd, number, context);
     close(fd);
     return go_on;
 }
 
-int target_each_socket(const struct target *target, bool (*visit)(int fd, void *context),
-                       void *context, char why[TARGET_WHY_MAX])
+int target_each_socket(const struct target *target, target_visit *visit, void *context,
+                       char why[TARGET_WHY_MAX])
 {
     char path[64];
     char link[32];
@@ -229,7 +268,7 @@ int target_each_socket(const struct target *target, bool (*visit)(int fd, void *
     DIR *directory = opendir(path);
     if (!directory) {
         if (errno == EACCES || errno == EPERM)
-            explain_refusal(target->pid, why);
+            target_explain_refusal(target->pid, why);
         else
             snprintf(why, TARGET_WHY_MAX, "%s: %s", path, strerror(errno));
         return -1;

@@ -18,12 +18,34 @@ struct target {
 int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX]);
 void target_close(struct target *target);
 
+/* Looks at a duplicate of the socket that the process calls `number`. False: stop. */
+typedef bool target_visit(int fd, int number, void *context);
+
 /*
- * Calls `visit` with a duplicate of each socket of the process; it is closed behind the call. A
+ * Calls `visit` for each socket of the process; the duplicate is closed behind the call. A
  * descriptor that vanished meanwhile is passed over. Returns 0, or -1 and `why`; stops at once,
  * with -1 and `why` as it is, where `visit` returns false.
  */
-int target_each_socket(const struct target *target, bool (*visit)(int fd, void *context),
-                       void *context, char why[TARGET_WHY_MAX]);
+int target_each_socket(const struct target *target, target_visit *visit, void *context,
+                       char why[TARGET_WHY_MAX]);
+
+/*
+ * A duplicate of descriptor `number` of a thread, close-on-exec; -1 and errno. `thread` may be any
+ * thread of a process: those that unshare(CLONE_FILES) have descriptors of their own.
+ */
+int target_take(pid_t thread, int number);
+
+/* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
+void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
+
+/* The scope of the Yama security module, 0 to 3; 0 where there is none. */
+int target_yama_scope(void);
+
+/* The file name that a process was started by, as prog= compares it; "" where it is not to be had.
+ */
+void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
+
+/* A number out of /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 where it is not there. */
+long target_status(pid_t pid, const char *name);
 
 #endif

@@ -96,10 +96,10 @@ static enum truth condition_holds(const struct policy *policy, const struct poli
         return truth(f->known & FACT_WHEN, f->when == rule->when);
     case CONDITION_SHARE:
         return truth(f->known & FACT_COOKIE, in_share(rule, f->cookie));
-    case CONDITION_PROG: /* policy_keep_program() took it out */
+    case CONDITION_PROG: /* unless policy_keep_program() took it out */
         break;
     }
-    return YES;
+    return UNKNOWN;
 }
 
 static enum truth rule_holds(const struct policy *policy, const struct policy_rule *rule,
@@ -148,15 +148,18 @@ static unsigned address_needs(const struct policy *policy, struct policy_run run
     return needs;
 }
 
-static unsigned rule_needs(const struct policy *policy, const struct policy_rule *rule)
+static unsigned rule_needs(const struct policy *policy, const struct policy_rule *rule,
+                           enum policy_role role)
 {
     unsigned needs = address_needs(policy, rule->local, FACT_LOCAL_IP, FACT_LOCAL_PORT) |
                      address_needs(policy, rule->peer, FACT_PEER, FACT_PEER);
 
+    if (rule->conditions & CONDITION_ROLE && rule->role != role)
+        return FACT_ROLE;
     if (rule->conditions & CONDITION_ROLE)
         needs |= FACT_ROLE;
     if (rule->conditions & CONDITION_PORT)
-        needs |= FACT_ROLE | FACT_LOCAL_PORT | FACT_PEER;
+        needs |= FACT_ROLE | (role == ROLE_SERVER ? FACT_LOCAL_PORT : FACT_PEER);
     if (rule->conditions & CONDITION_WHEN)
         needs |= FACT_WHEN;
     if (rule->conditions & CONDITION_SHARE)
@@ -164,11 +167,16 @@ static unsigned rule_needs(const struct policy *policy, const struct policy_rule
     return needs;
 }
 
-unsigned decide_needs(const struct policy *policy)
+unsigned decide_needs_of(const struct policy *policy, enum policy_role role)
 {
     unsigned needs = 0;
 
     for (unsigned i = 0; i < policy->rule_count; i++)
-        needs |= rule_needs(policy, &policy->rules[i]);
+        needs |= rule_needs(policy, &policy->rules[i], role);
     return needs;
+}
+
+unsigned decide_needs(const struct policy *policy)
+{
+    return decide_needs_of(policy, ROLE_CLIENT) | decide_needs_of(policy, ROLE_SERVER);
 }

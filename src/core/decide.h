@@ -48,4 +48,7 @@ enum decision decide(const struct policy *policy, const struct facts *facts,
 /* The facts that some rule of the policy asks for, enum fact or-ed. */
 unsigned decide_needs(const struct policy *policy);
 
+/* Those that some rule asks for of a connection of that role. */
+unsigned decide_needs_of(const struct policy *policy, enum policy_role role);
+
 #endif

@@ -34,6 +34,10 @@ static struct identity {
     uint64_t device;
     uint64_t inode;
 } log_identity; /* of descriptor 2 at load */
+static struct {
+    pid_t pid;
+    int fd;
+} subject; /* of the events, where it is not this process */
 
 /* fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx does not. */
 static bool identify(int fd, struct identity *id)
@@ -45,6 +49,17 @@ static bool identify(int fd, struct identity *id)
     id->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
     id->inode = status.stx_ino;
     return true;
+}
+
+void report_subject(pid_t pid, int fd)
+{
+    subject.pid = pid;
+    subject.fd = fd;
+}
+
+static uint64_t subject_pid(void)
+{
+    return (uint64_t)(subject.pid ? subject.pid : getpid());
 }
 
 void report_stderr(const char *message, size_t length)
@@ -65,7 +80,7 @@ static void expand(char path[SETTINGS_PATH_MAX])
     text_begin(&out, path, SETTINGS_PATH_MAX);
     for (const char *c = log_path; *c; c++) {
         if (c[0] == '%' && c[1] == 'p')
-            text_put_number(&out, (uint64_t)getpid());
+            text_put_number(&out, subject_pid());
         else
             text_put_char(&out, *c);
         c += c[0] == '%';
@@ -172,6 +187,11 @@ static void put_number(struct line *line, const char *key, uint64_t number)
     text_put_number(&line->text, number);
 }
 
+static void put_descriptor(struct line *line, int fd)
+{
+    put_number(line, "fd", (unsigned)(subject.pid ? subject.fd : fd));
+}
+
 static bool is_plain(const char *value)
 {
     for (const char *c = value; *c; c++) {
@@ -250,7 +270,7 @@ static bool begin(struct line *line, const char *event)
         return false;
     text_begin(&line->text, line->data, LINE_MAX_LENGTH); /* one byte is the newline's */
     put_times(&line->text);
-    put_number(line, "pid", (uint64_t)getpid());
+    put_number(line, "pid", subject_pid());
     put_word(line, "event", event);
     return true;
 }
@@ -358,6 +378,7 @@ void report_load(const struct settings *s, const char *program)
     if (!begin(&line, "load"))
         return;
     put_word(&line, "version", LINGER_VERSION);
+    put_word(&line, "backend", s->backend == BACKEND_SUPERVISE ? "supervise" : "preload");
     put_value(&line, "program", program);
     put_policy(&line, "reuseaddr", &s->reuseaddr);
     put_policy(&line, "reuseport", &s->reuseport);
@@ -374,7 +395,7 @@ void report_armed(int fd, const char *moment, const struct facts *facts,
     if (!begin(&line, "arm"))
         return;
     put_word(&line, "at", moment);
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_facts(&line, facts);
     put_verdict(&line, verdict);
     end(&line);
@@ -387,7 +408,7 @@ void report_failed(int fd, const char *option, int error, const struct verdict *
     stats_add(stats, STAT_FAILED, 1);
     if (!begin(&line, "fail"))
         return;
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_word(&line, "option", option);
     put_number(&line, "errno", (unsigned)error);
     put_verdict(&line, verdict);
@@ -401,7 +422,7 @@ void report_overridden(int fd, const struct verdict *verdict)
     stats_add(stats, STAT_OVERRIDDEN, 1);
     if (!begin(&line, "override"))
         return;
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_verdict(&line, verdict);
     end(&line);
 }
@@ -413,7 +434,7 @@ void report_aborted(int fd, const struct facts *facts, const struct verdict *ver
     stats_add(stats, STAT_ABORTS, 1);
     if (!begin(&line, "reset"))
         return;
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_facts(&line, facts);
     put_verdict(&line, verdict);
     end(&line);
@@ -455,7 +476,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
     }
     if (!begin(&line, "close"))
         return;
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_facts(&line, facts);
     put_word(&line, "state", diag_state_name(facts->state));
     if (facts->state != TCP_CLOSE)
@@ -478,7 +499,7 @@ void report_bind(int fd, const struct facts *facts, int option, bool on)
         stats_add(stats, on ? STAT_REUSEPORT_SET : STAT_REUSEPORT_CLEARED, 1);
     if (!begin(&line, "bind"))
         return;
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_endpoint(&line, "local", facts->local_ip, facts->local_port);
     put_word(&line, is_address ? "SO_REUSEADDR" : "SO_REUSEPORT", on ? "1" : "0");
     end(&line);
@@ -542,7 +563,7 @@ void report_bind_failed(int fd, const struct facts *facts)
     stats_add(stats, STAT_BIND_FAILED, 1);
     if (!begin(&line, "bind"))
         return;
-    put_number(&line, "fd", (unsigned)fd);
+    put_descriptor(&line, fd);
     put_endpoint(&line, "local", facts->local_ip, facts->local_port);
     put_number(&line, "errno", EADDRINUSE);
     if (find_holders(&holders)) {

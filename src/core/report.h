@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "decide.h"
 #include "settings.h"
@@ -23,10 +24,17 @@ void report_open(const struct settings *s);
 /* Is there a log or a file of counters? */
 bool report_is_on(void);
 
+/*
+ * The next events are of another process: its pid, and what it calls the descriptor of which the
+ * caller holds a duplicate. Without it they are our own.
+ */
+void report_subject(pid_t pid, int fd);
+
 /* The events. errno may change. */
 void report_load(const struct settings *s, const char *program);
 void report_armed(int fd, const char *moment, const struct facts *facts,
                   const struct verdict *verdict);
+/* `option` could not be applied; `verdict` is NULL where it did not come to one. */
 void report_failed(int fd, const char *option, int error, const struct verdict *verdict);
 void report_overridden(int fd, const struct verdict *verdict);
 void report_aborted(int fd, const struct facts *facts, const struct verdict *verdict);

@@ -20,9 +20,16 @@ enum setting {
 #define SETTINGS_PATH_MAX 4096   /* PATH_MAX, the NUL included */
 #define SETTINGS_STDERR "stderr" /* the value of LINGER_LOG that is no file */
 
+/* Who sees the program's calls. */
+enum backend {
+    BACKEND_PRELOAD,   /* the library's hooks, inside the program */
+    BACKEND_SUPERVISE, /* linger, from outside, before each call: seccomp user notification */
+};
+
 /* A setting that was not given is a policy without rules, or an empty name. */
 struct settings {
-    const char *who; /* who complains: "liblinger", "linger run"; the caller sets it */
+    const char *who;      /* who complains: "liblinger", "linger run"; the caller sets it */
+    enum backend backend; /* the caller sets it */
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;

@@ -17,6 +17,10 @@
  *     accept()   what listen() could not decide or could not apply
  *     close()    when=, which nobody can know earlier
  *
+ * The supervisor (cli/supervise.c) sees a program from outside, before its calls and not behind
+ * them: neither socket() nor accept() has a descriptor then. It arms at connect() and listen(),
+ * and what accept() would have decided is decided at close() and exit_group().
+ *
  * teardown_start() works out once which of these moments matter, so that a hook whose moment does
  * not costs one branch. There is no table of sockets: descriptors are duplicated, passed and
  * reused behind our back, so each moment asks the kernel anew. What is kept is the policy, and
@@ -47,6 +51,7 @@ static const struct settings *settings;
 static unsigned needs;       /* enum fact: those that LINGER_MODE asks for */
 static struct verdict whole; /* of a policy that needs no fact */
 static unsigned reported;    /* enum fact: those that the log and the counters ask for */
+static bool closing_decides; /* some rule cannot be decided earlier */
 
 /* From now on accept() asks: some listener could not be armed. Never taken back. */
 static void ask_at_accept(void)
@@ -68,7 +73,7 @@ static bool apply(int fd, const char *moment, const struct facts *facts,
 }
 
 /* decide -> apply. False where the verdict is open or was refused, so that a later moment asks. */
-static bool settle(int fd, const char *moment, const struct facts *facts)
+static bool settle(int fd, const char *moment, const struct facts *facts, bool at_birth)
 {
     struct verdict verdict;
 
@@ -78,7 +83,7 @@ static bool settle(int fd, const char *moment, const struct facts *facts)
     case DECIDE_NO_RULE:
         break;
     case DECIDE_VERDICT:
-        return apply(fd, moment, facts, &verdict, false);
+        return apply(fd, moment, facts, &verdict, at_birth);
     }
     return true;
 }
@@ -114,7 +119,7 @@ static void settle_stranger(int fd, const char *moment)
     note_listener(fd);
     if (!facts_of(fd, needs & ~FACT_WHEN, &facts))
         return;
-    bool settled = settle(fd, moment, &facts);
+    bool settled = settle(fd, moment, &facts, false);
     if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
         ask_at_accept();
 }
@@ -163,6 +168,14 @@ static void each_descriptor(void (*visit)(int fd))
     close(dir);
 }
 
+void teardown_inherit(void)
+{
+    int saved = errno;
+
+    each_descriptor(settle_inherited);
+    errno = saved;
+}
+
 static bool has_mode(const struct policy *policy, enum policy_mode mode)
 {
     for (unsigned i = 0; i < policy->rule_count; i++) {
@@ -196,6 +209,20 @@ static unsigned moments_of(const struct policy *policy)
     return moments | MOMENT_CONNECT | MOMENT_LISTEN;
 }
 
+/* The same as the supervisor sees it. */
+static unsigned moments_outside(const struct policy *policy, unsigned moments)
+{
+    unsigned late = decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE);
+
+    late |= decide_needs_of(policy, ROLE_CLIENT) & FACT_LOCAL_PORT;
+    late |= decide_needs(policy) & (FACT_LOCAL_IP | FACT_WHEN);
+    if (needs && late && moments)
+        moments |= MOMENT_CLOSE | MOMENT_EXIT;
+    if (moments & MOMENT_SOCKET)
+        moments |= MOMENT_CONNECT | MOMENT_LISTEN;
+    return moments & ~(MOMENT_SOCKET | MOMENT_RECEIVE);
+}
+
 void teardown_start(const struct settings *s, const char *program)
 {
     int saved = errno;
@@ -206,6 +233,9 @@ void teardown_start(const struct settings *s, const char *program)
     report_open(s);
     report_load(s, program);
     moments = moments_of(&s->mode);
+    if (s->backend == BACKEND_SUPERVISE)
+        moments = moments_outside(&s->mode, moments);
+    closing_decides = moments & MOMENT_CLOSE;
     bool has_policy = moments != 0;
     if (report_is_on()) {
         reported =
@@ -217,11 +247,16 @@ void teardown_start(const struct settings *s, const char *program)
         each_descriptor(note_listener);
     }
     if (has_policy)
-        each_descriptor(settle_inherited);
+        teardown_inherit();
     if (s->reuseaddr.rule_count > 0 || s->reuseport.rule_count > 0)
         moments |= MOMENT_BIND;
     __atomic_fetch_or(&teardown_moments, moments, __ATOMIC_RELEASE);
     errno = saved;
+}
+
+void teardown_switch(const struct settings *s)
+{
+    settings = s;
 }
 
 void teardown_socket(int fd, int domain, int type, int protocol)
@@ -234,12 +269,22 @@ void teardown_socket(int fd, int domain, int type, int protocol)
     errno = saved;
 }
 
+bool teardown_asks_peer(void)
+{
+    return (needs | reported) & FACT_PEER;
+}
+
+/* A policy that needs no fact has been applied to all that the program set since birth. */
 bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
-    struct facts facts = {.known = FACT_ROLE | FACT_PEER, .role = ROLE_CLIENT};
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
     int saved = errno;
-    bool open = sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port) &&
-                sock_facts(fd, needs & ~FACT_WHEN, &facts) && !settle(fd, "connect", &facts);
+
+    if (peer && sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
+        facts.known |= FACT_PEER;
+    bool is_wanted = !peer || facts.known & FACT_PEER;
+    bool open = is_wanted && sock_facts(fd, needs & ~FACT_WHEN, &facts) &&
+                !settle(fd, "connect", &facts, !needs);
 
     errno = saved;
     return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
@@ -251,7 +296,7 @@ void teardown_connected(int fd)
     int saved = errno;
 
     if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
-        settle(fd, "connect", &facts);
+        settle(fd, "connect", &facts, false);
     errno = saved;
 }
 
@@ -259,8 +304,9 @@ bool teardown_listen(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     int saved = errno;
-    bool settled = !needs || (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
-                              facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts));
+    bool armed = !needs && settings->backend == BACKEND_PRELOAD; /* by teardown_socket() */
+    bool settled = armed || (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
+                             facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
 
     errno = saved;
     return settled;
@@ -283,7 +329,7 @@ void teardown_accept(int fd)
     int saved = errno;
 
     if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
-        settle(fd, "accept", &facts);
+        settle(fd, "accept", &facts, false);
     errno = saved;
 }
 
@@ -407,12 +453,22 @@ void teardown_close(int fd)
 
     if (facts_of(fd, needs | reported, &facts) && facts.state != TCP_LISTEN) {
         bool decided = decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT;
-        const char *refused = decided && needs & FACT_WHEN ? sock_apply(fd, &verdict, false) : NULL;
+        const char *refused = decided && closing_decides ? sock_apply(fd, &verdict, false) : NULL;
         if (refused)
             report_failed(fd, refused, errno, &verdict);
         if (reported)
             report_closed(fd, &facts, &settings->mode, decided ? &verdict : NULL);
     }
+    errno = saved;
+}
+
+void teardown_exit(int fd)
+{
+    struct facts facts = {0};
+    int saved = errno;
+
+    if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
+        settle(fd, "exit", &facts, false);
     errno = saved;
 }
 

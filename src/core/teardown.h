@@ -21,6 +21,7 @@ enum moment {
     MOMENT_SETSOCKOPT = 1 << 7,
     MOMENT_SHUTDOWN = 1 << 8,
     MOMENT_CLOSE = 1 << 9,
+    MOMENT_EXIT = 1 << 10, /* seen by the supervisor alone, which sees no accept() */
 };
 
 /* The moments at which these settings have something to do, enum moment or-ed. */
@@ -28,14 +29,25 @@ extern unsigned teardown_moments;
 
 /*
  * Puts `s` in force for the program of that name: opens the log and the counters, finds out which
- * moments matter, and treats inherited sockets as at birth.
+ * moments matter, and treats inherited sockets as at birth. Where prog= is not decided yet, every
+ * moment that may matter to some program does.
  */
 void teardown_start(const struct settings *s, const char *program);
+
+/* Treats every open socket as at birth. */
+void teardown_inherit(void);
+
+/* From now on `s`, which differs from the settings in force by prog= alone. */
+void teardown_switch(const struct settings *s);
 
 /* After socket() gave `fd`. */
 void teardown_socket(int fd, int domain, int type, int protocol);
 
-/* Before connect(). True where the local end, known only afterwards, may still decide. */
+/* Does connect() have to be told of the peer's address? */
+bool teardown_asks_peer(void);
+
+/* Before connect(); `peer` may be NULL where nobody asks for it. True where the local end, known
+ * only afterwards, may still decide. */
 bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length);
 
 /* After connect(), where teardown_connect() said true. */
@@ -70,6 +82,9 @@ bool teardown_shutdown(int fd, int how);
 
 /* Before close(). */
 void teardown_close(int fd);
+
+/* Before exit_group(), for each socket that is open then. */
+void teardown_exit(int fd);
 
 /* Before dup2() or dup3() puts `from` in the place of `target`, which closes `target`. */
 void teardown_replace(int from, int target);

@@ -55,16 +55,16 @@ judged() {
     judged "$BATS_FILE_TMPDIR/musl" 0 preload 'dynamically linked, musl$'
 }
 
-@test "static and static-pie: by a supervisor only" {
-    judged "$BATS_FILE_TMPDIR/static" 1 "supervisor only" 'statically linked: '
-    judged "$BATS_FILE_TMPDIR/static-pie" 1 "supervisor only" 'statically linked \(static-pie\): '
-    judged "$BATS_FILE_TMPDIR/musl-static" 1 "supervisor only" 'statically linked'
+@test "static and static-pie: by a supervisor" {
+    judged "$BATS_FILE_TMPDIR/static" 1 "supervisor" 'statically linked: '
+    judged "$BATS_FILE_TMPDIR/static-pie" 1 "supervisor" 'statically linked \(static-pie\): '
+    judged "$BATS_FILE_TMPDIR/musl-static" 1 "supervisor" 'statically linked'
 }
 
-@test "Go, with cgo and without, stripped too: by a supervisor only" {
-    judged "$BATS_FILE_TMPDIR/go-static" 1 "supervisor only" 'a Go program: '
-    judged "$BATS_FILE_TMPDIR/go-stripped" 1 "supervisor only" 'a Go program: '
-    judged "$BATS_FILE_TMPDIR/go-cgo" 1 "supervisor only" 'a Go program, though dynamically linked: '
+@test "Go, with cgo and without, stripped too: by a supervisor" {
+    judged "$BATS_FILE_TMPDIR/go-static" 1 "supervisor" 'a Go program: '
+    judged "$BATS_FILE_TMPDIR/go-stripped" 1 "supervisor" 'a Go program: '
+    judged "$BATS_FILE_TMPDIR/go-cgo" 1 "supervisor" 'a Go program, though dynamically linked: '
 }
 
 @test "scripts: their interpreter is judged, through env too" {
@@ -75,8 +75,8 @@ judged() {
         grep -q '^  through  *\(/usr\)\?/bin/python3$' "$BATS_TEST_TMPDIR/out"
     done
     judged "$BATS_FILE_TMPDIR/python-i" 2 "not at all" 'its #! line has env -i'
-    judged "$BATS_FILE_TMPDIR/script-of-static" 1 "supervisor only" 'statically linked'
-    judged "$BATS_FILE_TMPDIR/script-of-script" 1 "supervisor only" 'statically linked'
+    judged "$BATS_FILE_TMPDIR/script-of-static" 1 "supervisor" 'statically linked'
+    judged "$BATS_FILE_TMPDIR/script-of-script" 1 "supervisor" 'statically linked'
 }
 
 @test "scripts that lead nowhere" {

@@ -19,11 +19,15 @@ setup() {
 
 # under MODE COMMAND...: runs it under the policy; "-" is a program that is left alone.
 # With WITHOUT_LIBRARY=1 nothing is preloaded: then every test of a mode has to fail.
+# With BACKEND=supervise it is run by the supervisor instead.
 under() {
     local mode=$1
     shift
     if [ "$mode" = - ] || [ -n "${WITHOUT_LIBRARY:-}" ]; then
         exec "$@"
+    fi
+    if [ "${BACKEND:-}" = supervise ]; then
+        exec "$ROOT/linger" run -b supervise -m "$mode" -- "$@"
     fi
     LD_PRELOAD=$LIB LINGER_MODE=$mode exec "$@"
 }

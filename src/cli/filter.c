@@ -1,0 +1,149 @@
+/*
+ * The filter's program, for the kernel's classic BPF (seccomp(2)). It is a row of blocks, each of
+ * which loads the call's number, compares it and at most two arguments, and returns; what matches
+ * none is allowed. A call that no block names never loads an argument, so the kernel finds once
+ * and for all that it is always allowed (seccomp_cache_prepare()) and runs no filter for it.
+ * Must tell of no call that the policy has no use for: each costs the program a detour.
+ */
+#include "filter.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sock.h"
+#include "teardown.h"
+
+#if defined(__x86_64__) && defined(__LP64__)
+#define OUR_ARCH AUDIT_ARCH_X86_64
+#define OUR_MACHINE EM_X86_64
+#elif defined(__aarch64__)
+#define OUR_ARCH AUDIT_ARCH_AARCH64
+#define OUR_MACHINE EM_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define OUR_ARCH AUDIT_ARCH_RISCV64
+#define OUR_MACHINE EM_RISCV
+#else
+#define OUR_ARCH 0
+#define OUR_MACHINE EM_NONE
+#endif
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
+#endif
+
+/* An argument and the value that it must have. Both are ints to the kernel: the lower half. */
+struct comparison {
+    int argument;
+    uint32_t value;
+};
+
+struct call {
+    unsigned moment;
+    uint32_t number;
+    unsigned count;
+    struct comparison comparisons[2];
+};
+
+static const struct call calls[] = {
+    {.moment = MOMENT_CONNECT, .number = SYS_connect},
+    {.moment = MOMENT_LISTEN, .number = SYS_listen},
+    {.moment = MOMENT_BIND, .number = SYS_bind},
+    {MOMENT_SETSOCKOPT, SYS_setsockopt, 2, {{1, SOL_SOCKET}, {2, SO_LINGER}}},
+    {MOMENT_SETSOCKOPT, SYS_setsockopt, 2, {{1, IPPROTO_TCP}, {2, TCP_LINGER2}}},
+    {MOMENT_SHUTDOWN, SYS_shutdown, 1, {{1, SHUT_RDWR}}},
+    {.moment = MOMENT_CLOSE, .number = SYS_close},
+#ifdef SYS_dup2
+    {.moment = MOMENT_CLOSE, .number = SYS_dup2},
+#endif
+    {.moment = MOMENT_CLOSE, .number = SYS_dup3},
+    {.moment = MOMENT_EXIT, .number = SYS_exit_group},
+};
+
+/* Each with one address family: the number is some other protocol's in another. */
+static const struct call mptcp[] = {
+    {0, SYS_socket, 2, {{0, AF_INET}, {2, SOCK_IPPROTO_MPTCP}}},
+    {0, SYS_socket, 2, {{0, AF_INET6}, {2, SOCK_IPPROTO_MPTCP}}},
+};
+
+uint16_t filter_machine(void)
+{
+    return OUR_MACHINE;
+}
+
+static void put(struct filter *f, struct sock_filter instruction)
+{
+    f->code[f->length++] = instruction;
+}
+
+static void put_load(struct filter *f, size_t offset)
+{
+    put(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+/* Goes on with the next instruction where the value is equal, else passes over `otherwise`. */
+static void put_equal(struct filter *f, uint32_t value, unsigned otherwise)
+{
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, (uint8_t)otherwise));
+}
+
+static void put_return(struct filter *f, uint32_t action)
+{
+    put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
+}
+
+static void put_block(struct filter *f, const struct call *call, uint32_t action)
+{
+    put_load(f, offsetof(struct seccomp_data, nr));
+    put_equal(f, call->number, 2 * call->count + 1);
+    for (unsigned i = 0; i < call->count; i++) {
+        /* The lower half comes first: all three architectures are little-endian. */
+        put_load(f, offsetof(struct seccomp_data, args) +
+                        sizeof(uint64_t) * (size_t)call->comparisons[i].argument);
+        put_equal(f, call->comparisons[i].value, 2 * (call->count - i) - 1);
+    }
+    put_return(f, action);
+}
+
+void filter_build(struct filter *f, unsigned moments, bool refuses_mptcp)
+{
+    f->length = 0;
+    put_load(f, offsetof(struct seccomp_data, arch));
+    put_equal(f, OUR_ARCH, 1);
+    put(f, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1));
+    put_return(f, SECCOMP_RET_ALLOW);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (calls[i].moment & moments)
+            put_block(f, &calls[i], SECCOMP_RET_USER_NOTIF);
+    }
+    for (size_t i = 0; refuses_mptcp && i < sizeof(mptcp) / sizeof(mptcp[0]); i++)
+        put_block(f, &mptcp[i], SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+    put_return(f, SECCOMP_RET_ALLOW);
+}
+
+int filter_install(const struct filter *filter)
+{
+    /* The kernel only reads what this points to. */
+    struct sock_fprog program = {filter->length, (struct sock_filter *)filter->code};
+    unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    int listener = -1;
+
+    for (int tries = 0; tries < 3; tries++) {
+        listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+        if (listener < 0 && errno == EACCES)
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        else if (listener < 0 && errno == EINVAL)
+            flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* before Linux 5.19 */
+        else
+            break;
+    }
+    return listener;
+}

@@ -1,0 +1,32 @@
+/* The seccomp filter of the supervisor: which system calls it is told of. */
+#ifndef LINGER_FILTER_H
+#define LINGER_FILTER_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FILTER_LENGTH_MAX 128
+
+struct filter {
+    struct sock_filter code[FILTER_LENGTH_MAX];
+    unsigned short length;
+};
+
+/* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 where none can. */
+uint16_t filter_machine(void);
+
+/*
+ * Tells of the calls at these moments (enum moment or-ed, teardown.h) and allows all else;
+ * `refuses_mptcp` answers socket(IPPROTO_MPTCP) with EPROTONOSUPPORT.
+ */
+void filter_build(struct filter *filter, unsigned moments, bool refuses_mptcp);
+
+/*
+ * Puts this process and what it will start under the filter, for good. Returns the descriptor
+ * from which notifications are read (seccomp_unotify(2)), close-on-exec, or -1 and errno. Sets
+ * no_new_privs where the kernel asks for it (without CAP_SYS_ADMIN).
+ */
+int filter_install(const struct filter *filter);
+
+#endif
