@@ -79,9 +79,12 @@ $(BUILD)/examples/%: examples/%.c
 # Programs of the tests: what they drive knows nothing of the project, and is not built with it.
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
+# The subject once more, as no preload reaches it.
+STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm musl/subject)
+GO_TOOLS = $(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,$(wildcard tests/tools/*.go))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
-test-programs: $(TEST_TOOLS) $(UNIT_TESTS) $(EXAMPLES)
+test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES)
 
 # Unit tests are built from the sources, with the sanitizers in them.
 UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/elffile.c
@@ -96,6 +99,24 @@ $(BUILD)/tests/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(TEST_CFLAGS) -o $@ $< -pthread
+
+$(BUILD)/tests/static/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(TEST_CFLAGS) -static -o $@ $< -pthread
+
+# The kernel's headers come from the other libc's directories.
+$(BUILD)/tests/musl/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)musl-gcc $(TEST_CFLAGS) -static -o $@ $< -idirafter /usr/include \
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch)
+
+$(BUILD)/tests/go/%: tests/tools/%.go
+	@mkdir -p $(@D)
+	$(call say,GO,$@)
+	$(Q)GO111MODULE=off CGO_ENABLED=0 GOFLAGS=-trimpath GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
+		/usr/bin/go build -o $@ $<
 
 check: all
 	$(Q)tests/check
@@ -122,4 +143,4 @@ lint:
 format:
 	clang-format -i $(SOURCES)
 
--include $(CORE:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(UNIT_TESTS:=.d)
+-include $(CORE:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_TESTS:=.d)

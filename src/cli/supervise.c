@@ -499,7 +499,7 @@ static bool meet_program(int channel)
     uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 
     if (read(channel, &hello, sizeof(hello)) != (ssize_t)sizeof(hello))
-        return false;
+        return false; /* somebody has ended it: nothing to explain */
     if (hello.listener < 0) {
         explain_filter(hello.error);
         return false;
@@ -569,8 +569,8 @@ static bool order_filter(int channel, const char *file)
     return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);
 }
 
-/* In the supervisor: starts the program under the filter. False after an error message. */
-static bool start_program(const char *file, char **argv)
+/* In the supervisor: starts the program under the filter. False, and its wait status, if not. */
+static bool start_program(const char *file, char **argv, int *status)
 {
     pid_t self = getpid();
     struct parent parent;
@@ -578,6 +578,7 @@ static bool start_program(const char *file, char **argv)
 
     if (make_channel(channel) != 0 || parent_begin(&parent) != 0) {
         cli_error(supervisor.self, "cannot start a process: %s", strerror(errno));
+        *status = EXITED(CLI_FAILED);
         return false;
     }
     if (parent.child == 0) {
@@ -594,16 +595,19 @@ static bool start_program(const char *file, char **argv)
         close(channel[0]);
         return true;
     }
-    kill(supervisor.program, SIGKILL);
+    close(channel[0]); /* the program takes that for a no */
+    waitpid(supervisor.program, status, 0);
     return false;
 }
 
 static _Noreturn void be_supervisor(const char *file, char **argv)
 {
+    int status;
+
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_PDEATHSIG, SIGCHLD); /* reap() notices */
-    if (!start_program(file, argv)) {
-        tell(EXITED(CLI_FAILED));
+    if (!start_program(file, argv, &status)) {
+        tell(status);
         _exit(CLI_FAILED);
     }
     if (chdir("/") != 0) {

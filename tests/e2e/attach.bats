@@ -70,8 +70,7 @@ nginx_with_4_workers="set -- \"\$1\" \"\$2\" 4; $NGINX"
 }
 
 @test "a static Go server" {
-    (cd "$BATS_TEST_TMPDIR" && GO111MODULE=off CGO_ENABLED=0 GOCACHE=$PWD/cache go build -o echo "$ROOT/tests/tools/echo.go")
-    switched 'exec "$2/echo" "$1"' 'hello' 'hello'
+    switched "exec '$TOOLS/go/echo' \"\$1\"" 'hello' 'hello'
 }
 
 @test "under load: modes change, no request fails" {

@@ -75,6 +75,7 @@ os.execvp('head', ['head', '-c1'])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
     expect "the peer saw" "$SEEN" "bytes=1 eof=1 reset=0"
 }
 
+# bats test_tags=preload
 @test "MPTCP: a listener that refuses TCP_LINGER2 is made up for at accept()" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
     LISTENER="listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)

@@ -12,6 +12,7 @@ setup_file() {
     musl-gcc -o musl main.c
     musl-gcc -static -o musl-static main.c
     i686-linux-gnu-gcc -o i386 main.c
+    i686-linux-gnu-gcc -static -o i386-static main.c
     aarch64-linux-gnu-gcc -o aarch64 main.c
     mkdir go && echo 'package main
 import "net"
@@ -56,15 +57,15 @@ judged() {
 }
 
 @test "static and static-pie: by a supervisor" {
-    judged "$BATS_FILE_TMPDIR/static" 1 "supervisor" 'statically linked: '
-    judged "$BATS_FILE_TMPDIR/static-pie" 1 "supervisor" 'statically linked \(static-pie\): '
-    judged "$BATS_FILE_TMPDIR/musl-static" 1 "supervisor" 'statically linked'
+    judged "$BATS_FILE_TMPDIR/static" 1 supervisor 'statically linked: '
+    judged "$BATS_FILE_TMPDIR/static-pie" 1 supervisor 'statically linked \(static-pie\): '
+    judged "$BATS_FILE_TMPDIR/musl-static" 1 supervisor 'statically linked'
 }
 
 @test "Go, with cgo and without, stripped too: by a supervisor" {
-    judged "$BATS_FILE_TMPDIR/go-static" 1 "supervisor" 'a Go program: '
-    judged "$BATS_FILE_TMPDIR/go-stripped" 1 "supervisor" 'a Go program: '
-    judged "$BATS_FILE_TMPDIR/go-cgo" 1 "supervisor" 'a Go program, though dynamically linked: '
+    judged "$BATS_FILE_TMPDIR/go-static" 1 supervisor 'a Go program: '
+    judged "$BATS_FILE_TMPDIR/go-stripped" 1 supervisor 'a Go program: '
+    judged "$BATS_FILE_TMPDIR/go-cgo" 1 supervisor 'a Go program, though dynamically linked: '
 }
 
 @test "scripts: their interpreter is judged, through env too" {
@@ -74,9 +75,9 @@ judged() {
         judged "$BATS_FILE_TMPDIR/$name" 0 preload 'dynamically linked, glibc$'
         grep -q '^  through  *\(/usr\)\?/bin/python3$' "$BATS_TEST_TMPDIR/out"
     done
-    judged "$BATS_FILE_TMPDIR/python-i" 2 "not at all" 'its #! line has env -i'
-    judged "$BATS_FILE_TMPDIR/script-of-static" 1 "supervisor" 'statically linked'
-    judged "$BATS_FILE_TMPDIR/script-of-script" 1 "supervisor" 'statically linked'
+    judged "$BATS_FILE_TMPDIR/python-i" 1 supervisor 'its #! line has env -i, which drops LD_PRELOAD$'
+    judged "$BATS_FILE_TMPDIR/script-of-static" 1 supervisor 'statically linked'
+    judged "$BATS_FILE_TMPDIR/script-of-script" 1 supervisor 'statically linked'
 }
 
 @test "scripts that lead nowhere" {
@@ -87,6 +88,7 @@ judged() {
 }
 
 @test "programs of another architecture: not at all, until there is a library of theirs" {
+    judged "$BATS_FILE_TMPDIR/i386-static" 2 "not at all" 'a 32-bit i386 program, statically linked: the supervisor serves 64-bit '"$(uname -m | tr _ -)"' programs only$'
     judged "$BATS_FILE_TMPDIR/i386" 2 "not at all" 'a 32-bit i386 program: .*liblinger.so is of another architecture'
     judged "$BATS_FILE_TMPDIR/aarch64" 2 "not at all" 'a 64-bit aarch64 program: .*liblinger.so is of another architecture'
 }

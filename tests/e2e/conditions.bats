@@ -25,7 +25,7 @@ client_policy() {
     shift
     start - "$TOOLS/peer" ${FAMILY:-} listen
     hear_port
-    (under "${policy//@/$PORT}" "$TOOLS/subject" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
+    (under "${policy//@/$PORT}" "$SUBJECT" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
     hear
     SEEN=$REPLY
     finish

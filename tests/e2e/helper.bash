@@ -4,6 +4,7 @@
 ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 LIB=$ROOT/liblinger.so
 TOOLS=$ROOT/build/tests
+SUBJECT=${SUBJECT:-$TOOLS/subject}
 # Debian's programs, whatever else is on this machine.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 bats_require_minimum_version 1.5.0
@@ -19,7 +20,8 @@ setup() {
 
 # under MODE COMMAND...: runs it under the policy; "-" is a program that is left alone.
 # With WITHOUT_LIBRARY=1 nothing is preloaded: then every test of a mode has to fail.
-# With BACKEND=supervise it is run by the supervisor instead.
+# With BACKEND=supervise it is run by the supervisor instead; a test with the tag "preload" is of
+# something that only the library does.
 under() {
     local mode=$1
     shift
@@ -86,7 +88,7 @@ time_wait() {
 meet() {
     local mode=$1
     shift
-    start "$mode" "$TOOLS/subject" ${FAMILY:-} -r "$@"
+    start "$mode" "$SUBJECT" ${FAMILY:-} -r "$@"
     hear_port
     SEEN=$("$TOOLS/peer" ${FAMILY:-} -k ${PEER:-} connect "$PORT")
     finish
@@ -99,7 +101,7 @@ meet_as_client() {
     shift
     start - "$TOOLS/peer" ${FAMILY:-} ${PEER:-} listen
     hear_port
-    (under "$mode" "$TOOLS/subject" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
+    (under "$mode" "$SUBJECT" ${FAMILY:-} -c "$PORT" "$@" >"$BATS_TEST_TMPDIR/subject" 3>&-) || true
     hear
     SEEN=$REPLY
     finish

@@ -65,7 +65,7 @@ field() {
     needs_namespace
     sysctl -qw net.ipv4.tcp_wmem="4096 8388608 16777216"
     LOG=$BATS_TEST_TMPDIR/log
-    LINGER_LOG=$LOG start rst "$TOOLS/subject" -r -b 4194304 close
+    LINGER_LOG=$LOG start rst "$SUBJECT" -r -b 4194304 close
     hear_port
     exec {GO}> >(exec "$TOOLS/peer" -k -g connect "$PORT" >/dev/null 3>&-)
     hear
@@ -83,11 +83,11 @@ field() {
 @test "bind: the options set, and who holds the port when it fails" {
     LOG=$BATS_TEST_TMPDIR/log
     PORT=$("$TOOLS/free-port")
-    LINGER_LOG=$LOG LINGER_REUSEADDR=1 start "" "$TOOLS/subject" -p "$PORT" -r close
+    LINGER_LOG=$LOG LINGER_REUSEADDR=1 start "" "$SUBJECT" -p "$PORT" -r close
     hear
     expect SO_REUSEADDR "$(field bind SO_REUSEADDR)" 1
     rm "$LOG"
-    (LINGER_LOG=$LOG under "" "$TOOLS/subject" -p "$PORT" close) || true
+    (LINGER_LOG=$LOG under "" "$SUBJECT" -p "$PORT" close) || true
     cat "$LOG"
     expect errno "$(field bind errno)" 98
     expect why "$(field bind why)" '"a listener holds the port"'
@@ -96,13 +96,14 @@ field() {
     time_wait "$PORT" >/dev/null
     rm "$LOG"
     # A run that asked for SO_REUSEADDR binds over its TIME_WAIT; one that does not is refused.
-    (LINGER_LOG=$LOG under "" "$TOOLS/subject" -p "$PORT" close) || true
+    (LINGER_LOG=$LOG under "" "$SUBJECT" -p "$PORT" close) || true
     cat "$LOG"
     expect time_wait "$(field bind time_wait)" 1
     [ "$(field bind seconds)" -gt 50 ] && [ "$(field bind seconds)" -le 60 ]
     expect why "$(field bind why)" '"TIME_WAIT sockets of a run without SO_REUSEADDR hold the port"'
 }
 
+# bats test_tags=preload
 @test "an option that the kernel refuses is a line: MPTCP has no TCP_LINGER2" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
     LOG=$BATS_TEST_TMPDIR/log
@@ -129,7 +130,7 @@ os.wait()")
     done
     LOG=$BATS_TEST_TMPDIR/long
     long="rst peer=$(printf '10.0.0.%d,' $(seq 100))10.0.0.0/8"
-    cp "$TOOLS/subject" "a \"program\" \\ "$'\e'
+    cp "$SUBJECT" "a \"program\" \\ "$'\e'
     (LINGER_LOG=$LOG under "$long" "./a \"program\" \\ "$'\e' nothing)
     cat "$LOG"
     python3 "$ROOT/tests/tools/parse-log.py" <"$LOG"
@@ -137,10 +138,11 @@ os.wait()")
     grep -q '\.\.\."$' "$LOG"
 }
 
+# bats test_tags=preload
 @test "LINGER_LOG=stderr, and a value that is none" {
     LINGER_LOG=stderr meet rst close
     expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/stderr")" "arm=1 close=1 load=1"
-    run env LD_PRELOAD="$LIB" LINGER_LOG="/tmp/x.%d" "$TOOLS/subject" nothing
+    run env LD_PRELOAD="$LIB" LINGER_LOG="/tmp/x.%d" "$SUBJECT" nothing
     expect status "$status" 125
     expect complaint "${lines[0]}" "liblinger: LINGER_LOG: unknown '%d'"
 }
@@ -195,7 +197,7 @@ undisturbed() {
 
 @test "a file that disappears is made again" {
     LOG=$BATS_TEST_TMPDIR/log
-    LINGER_LOG=$LOG start rst "$TOOLS/subject" -n 2 -r close
+    LINGER_LOG=$LOG start rst "$SUBJECT" -n 2 -r close
     hear_port
     "$TOOLS/peer" -k connect "$PORT"
     until grep -q event=close "$LOG"; do :; done
@@ -271,6 +273,6 @@ END
         expect status "$STATUS" 0
     done
     unshare -m true 2>/dev/null || skip "needs a mount namespace"
-    run unshare -m sh -c 'mount -t tmpfs none /proc && LD_PRELOAD=$1 LINGER_MODE="rst role=server" LINGER_LOG=$2 "$3" nothing' _ "$LIB" "$LOG" "$TOOLS/subject"
+    run unshare -m sh -c 'mount -t tmpfs none /proc && LD_PRELOAD=$1 LINGER_MODE="rst role=server" LINGER_LOG=$2 "$3" nothing' _ "$LIB" "$LOG" "$SUBJECT"
     expect status "$status" 0
 }

@@ -8,7 +8,7 @@ row() { # MODE HOW "bytes=.. eof=.. reset=.. fin=.. rst=.. tw=.."
     local linger go waits=-g
     [ "$2" != wr-wait ] || waits=
     for linger in $LINGERS; do
-        start "$1" "$TOOLS/subject" -r -o "$linger" -s "$2" close
+        start "$1" "$SUBJECT" -r -o "$linger" -s "$2" close
         hear_port
         watch_wire "$PORT"
         exec {go}> >(exec "$TOOLS/peer" -k $waits connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)

@@ -58,7 +58,7 @@ in_mode() { # HOW MODE BYTES EOF RESET TIME_WAIT
 }
 
 @test "fin-rst: a peer that reads late still reads all and EOF; poll() says POLLERR, send() EPIPE" {
-    start fin-rst "$TOOLS/subject" -r -b 100000 close
+    start fin-rst "$SUBJECT" -r -b 100000 close
     hear_port
     SEEN=$(python3 "$ROOT/tests/tools/late-reader.py" "$PORT")
     finish
@@ -104,26 +104,26 @@ queued_under() { # MODE COMMAND...
 
 @test "4 MB queued at close arrive whole under fin" {
     needs_namespace
-    queued_under fin "$TOOLS/subject" -o 1,0
+    queued_under fin "$SUBJECT" -o 1,0
     expect "the peer saw" "$SEEN" "bytes=4194304 eof=1 reset=0"
 }
 
 @test "4 MB queued at close arrive whole under fin-rst, and no TIME_WAIT stays" {
     needs_namespace
-    queued_under fin-rst "$TOOLS/subject"
+    queued_under fin-rst "$SUBJECT"
     expect "the peer saw" "$SEEN" "bytes=4194304 eof=1 reset=0"
     expect "TIME_WAIT left" "$(time_wait "$PORT")" 0
 }
 
 @test "4 MB queued at close arrive whole under wait:5" {
     needs_namespace
-    queued_under wait:5 "$TOOLS/subject" -o 1,0
+    queued_under wait:5 "$SUBJECT" -o 1,0
     expect "the peer saw" "$SEEN" "bytes=4194304 eof=1 reset=0"
 }
 
 @test "4 MB queued at close are cut off under rst" {
     needs_namespace
-    queued_under rst "$TOOLS/subject"
+    queued_under rst "$SUBJECT"
     [[ $SEEN == *"eof=0 reset=1" ]]
     bytes=${SEEN#bytes=}
     [ "${bytes%% *}" -lt 4194304 ]

@@ -137,6 +137,7 @@ killed_with() { # MODE COUNT
     exec {GO}>&-
 }
 
+# bats test_tags=preload
 @test "SIGKILL with 5,000 connections open: restarts at once under rst, not without a policy" {
     killed_with - 100
     expect "restarted without a policy" "$RESTARTED" no

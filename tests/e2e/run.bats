@@ -91,12 +91,6 @@ END
     expect status "$status" 0
 }
 
-@test "a static program is refused, with the reason" {
-    echo 'int main(void) { return 0; }' | gcc -static -o "$BATS_TEST_TMPDIR/static" -x c -
-    refused 125 "linger run: $BATS_TEST_TMPDIR/static: statically linked: no loader, so nothing is preloaded" -m rst "$BATS_TEST_TMPDIR/static"
-    [[ $COMPLAINT == *"would silently do nothing"* ]]
-}
-
 @test "LD_PRELOAD is extended, of any length, without duplicates" {
     show='printf %s "$LD_PRELOAD"'
     expect "none before" "$("$LINGER" run -m rst sh -c "$show")" "$LIB"

@@ -37,11 +37,11 @@ counting() { # COMMAND...
     expect aborts "$(counted aborts)" 1
     expect closed_unconnected "$(counted closed_unconnected)" 1
     PORT=$("$TOOLS/free-port")
-    LINGER_REUSEADDR=1 LINGER_REUSEPORT=0 counting start "" "$TOOLS/subject" -p "$PORT" -h
+    LINGER_REUSEADDR=1 LINGER_REUSEPORT=0 counting start "" "$SUBJECT" -p "$PORT" -h
     hear
     expect reuseaddr_set "$(counted reuseaddr_set)" 1
     expect reuseport_cleared "$(counted reuseport_cleared)" 1
-    (counting under "" "$TOOLS/subject" -p "$PORT" close) || true
+    (counting under "" "$SUBJECT" -p "$PORT" close) || true
     expect bind_failed "$(counted bind_failed)" 1
     kill "$PID"
     finish

@@ -3,30 +3,53 @@
 BATS_TEST_TIMEOUT=600
 load helper
 
-flood_under() { # MODE COUNT
+# flood_under MODE COUNT FLOOD: FLOOD is flood, or a Go program under the supervisor.
+flood_under() {
     sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="32768 60999" net.ipv4.tcp_max_tw_buckets=262144
     # A destination that earlier floods in this namespace did not use.
     OCTET=$((${OCTET:-1} + 1))
     export TEST_ADDRESS=127.0.0.$OCTET
     start - "$TOOLS/peer" -s 1 -n "$2" listen 80 # outside of the range
     hear_port
-    SEEN=$(under "$1" "$TOOLS/flood" "$PORT" "$2")
+    SEEN=$("$3" "$1" "$2")
     kill -KILL "$PID" 2>/dev/null || true
     finish
     echo "$1: $SEEN"
 }
 
-@test "100,000 connections to one destination: 28,232 without a policy, all under rst and fin-rst" {
+flood() { # MODE COUNT
+    under "$1" "$TOOLS/flood" "$PORT" "$2"
+}
+
+go_flood() { # MODE COUNT
+    if [ "$1" = - ] || [ -n "${WITHOUT_LIBRARY:-}" ]; then
+        "$TOOLS/go/client" "$TEST_ADDRESS:$PORT" "$2"
+    else
+        "$ROOT/linger" run -m "$1" -- "$TOOLS/go/client" "$TEST_ADDRESS:$PORT" "$2"
+    fi
+}
+
+# 28,232 connections without a policy, all 100,000 under rst and fin-rst.
+hits_the_wall() { # FLOOD
     needs_namespace
     started=$SECONDS
-    flood_under - 100000
+    flood_under - 100000 "$1"
     minutes=$(((SECONDS - started) / 60)) # a slow machine sees the first TIME_WAIT go meanwhile
     # 28,232 ports, give or take a connection of which both ends closed at once.
-    [[ $SEEN == "Cannot assign requested address"* ]]
-    made=${SEEN##* }
+    shopt -s nocasematch
+    [[ $SEEN == *"Cannot assign requested address"* ]]
+    made=$(grep -o "connected [0-9]*" <<<"$SEEN" | cut -d" " -f2)
     [ "$made" -ge 28200 ] && [ "$made" -le $((28260 * (minutes + 1))) ]
-    flood_under rst 100000
-    expect "under rst" "$SEEN" "connected 100000"
-    flood_under fin-rst 100000
-    expect "under fin-rst" "$SEEN" "connected 100000"
+    flood_under rst 100000 "$1"
+    grep -qx "connected 100000" <<<"$SEEN"
+    flood_under fin-rst 100000 "$1"
+    grep -qx "connected 100000" <<<"$SEEN"
+}
+
+@test "100,000 connections to one destination: 28,232 without a policy, all under rst and fin-rst" {
+    hits_the_wall flood
+}
+
+@test "a static Go client, under the supervisor: the same" {
+    hits_the_wall go_flood
 }

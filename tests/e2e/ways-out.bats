@@ -73,7 +73,7 @@ every_mode() { # WAY
 }
 
 @test "an io_uring close" {
-    start - "$TOOLS/subject" -r io_uring
+    start - "$SUBJECT" -r io_uring
     hear_port
     "$TOOLS/peer" -k connect "$PORT"
     finish
@@ -90,7 +90,7 @@ every_mode() { # WAY
 
 # The reader holds the last reference: it ends when the peer has sent it a byte.
 closed_while_read() { # MODE
-    start "$1" "$TOOLS/subject" -r thread
+    start "$1" "$SUBJECT" -r thread
     hear_port
     exec {GO}> >("$TOOLS/peer" -k -g -s 1 connect "$PORT" >"$BATS_TEST_TMPDIR/peer" 3>&-)
     PEER_PID=$!
@@ -116,7 +116,7 @@ inherited_under() { # MODE
     hear_port
     (
         exec 8<>"/dev/tcp/127.0.0.1/$PORT"
-        under "$1" "$TOOLS/subject" nothing
+        under "$1" "$SUBJECT" nothing
     )
     hear
     SEEN=$REPLY

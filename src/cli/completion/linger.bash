@@ -10,7 +10,7 @@ _linger() {
     fi
     case $command:$previous in
     run:-m | run:--mode | attach:-m | attach:--mode) words="off fin rst fin-rst wait:" ;;
-    run:-b | run:--backend) words="auto preload" ;;
+    run:-b | run:--backend) words="auto preload supervise" ;;
     *:-p | *:--port) [ "$command" != run ] && return ;;
     esac
     if [ -z "$words" ]; then

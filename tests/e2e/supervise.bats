@@ -1,0 +1,486 @@
+#!/usr/bin/env bats
+# The supervisor: static and Go programs under a policy, and how the processes behave.
+BATS_TEST_TIMEOUT=120
+load helper
+
+LINGER=$ROOT/linger
+STATIC=$TOOLS/static
+GO_TOOLS=$TOOLS/go
+
+# supervised MODE COMMAND...: for start(). WITHOUT_LIBRARY=1 leaves the program alone.
+supervised() {
+    [ -n "${WITHOUT_LIBRARY:-}" ] || set -- "$1" "$LINGER" run -m "$@"
+    shift
+    start - "$@"
+}
+
+children() { # PID
+    cat "/proc/$1/task/$1/children" 2>/dev/null
+}
+
+# Sets SUPERVISOR and PROGRAM to what the front $PID has started; PROGRAM runs already.
+find_processes() {
+    local until=$((SECONDS + 20))
+    SUPERVISOR=
+    PROGRAM=
+    until [ -n "$PROGRAM" ] && [ "$(cat "/proc/$PROGRAM/comm" 2>/dev/null)" = "$1" ]; do
+        kill -0 "$PID" && [ $SECONDS -lt $until ] || return 1
+        read -r SUPERVISOR <<<"$(children "$PID")"
+        read -r PROGRAM <<<"$(children "$SUPERVISOR")"
+    done
+}
+
+# A zombie has ended: an orphan's may wait long for the machine's init.
+await_end() { # PID...
+    local pid
+    for pid in "$@"; do
+        while grep -qs '^State:.[^Z]' "/proc/$pid/status"; do :; done
+    done
+}
+
+go_echo() { # MODE
+    PORT=$("$TOOLS/free-port")
+    supervised "$1" "$GO_TOOLS/echo" "$PORT"
+    await_listener
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    LEFT=$(time_wait "$PORT")
+    kill -TERM "$PID"
+    finish
+    expect "status of SIGTERM" "$STATUS" 143
+}
+
+@test "a static Go server: fin, rst, fin-rst" {
+    go_echo fin
+    sees 1 1 0 1
+    go_echo rst
+    sees 1 0 1 0
+    go_echo fin-rst
+    sees 1 1 0 0
+}
+
+@test "a Go net/http server under wrk, Connection: close: every response whole, no TIME_WAIT" {
+    needs_namespace
+    for mode in fin fin-rst; do
+        PORT=$("$TOOLS/free-port")
+        supervised "$mode" "$GO_TOOLS/pages" "$PORT"
+        await_listener
+        before=$(counter TcpPassiveOpens)
+        wrk -t1 -c16 -d3s -H "Connection: close" "http://127.0.0.1:$PORT/" | tee "$BATS_TEST_TMPDIR/wrk"
+        run ! grep -E "Socket errors|Non-2xx" "$BATS_TEST_TMPDIR/wrk"
+        made=$(($(counter TcpPassiveOpens) - before))
+        LEFT=$(server_time_wait)
+        echo "$mode: $made connections, $LEFT TIME_WAIT"
+        [ "$made" -gt 300 ]
+        if [ "$mode" = fin ]; then
+            [ "$LEFT" -ge $((made / 10)) ] # wrk closes too, and often first
+        else
+            [ "$LEFT" -le $((made / 50 + 1)) ]
+        fi
+        server=$PID
+        talk 20 http
+        expect "of 20 pages" "$SEEN" "whole=20 eof=20 reset=0"
+        kill -TERM "$server"
+    done
+}
+
+@test "busybox-static: httpd, wget, nc" {
+    mkdir "$BATS_TEST_TMPDIR/www"
+    head -c 100000 /dev/zero >"$BATS_TEST_TMPDIR/www/index.html"
+    for mode in fin fin-rst rst; do
+        # httpd sends its FIN by shutdown() and then closes.
+        PORT=$("$TOOLS/free-port")
+        supervised "$mode" busybox httpd -f -p "127.0.0.1:$PORT" -h "$BATS_TEST_TMPDIR/www"
+        await_listener
+        server=$PID
+        talk 20 http
+        expect "pages under $mode" "$SEEN" "whole=20 eof=20 reset=0"
+        expect "TIME_WAIT under $mode" "$LEFT" "$([ $mode = fin ] && echo 20 || echo 0)"
+        kill -TERM "$server"
+        # wget closes second.
+        PORT=$("$TOOLS/free-port")
+        start - python3 -m http.server --bind 127.0.0.1 --directory "$BATS_TEST_TMPDIR/www" "$PORT"
+        await_listener
+        expect "wget under $mode" "$("$LINGER" run -m "$mode" busybox wget -q -O - "http://127.0.0.1:$PORT/" | wc -c)" 100000
+        kill -TERM "$PID"
+        finish
+        # nc hands the connection to a program as its standard descriptors.
+        PORT=$("$TOOLS/free-port")
+        supervised "$mode" busybox nc -l -p "$PORT" -s 127.0.0.1 -e busybox echo hello
+        await_listener
+        SEEN=$("$TOOLS/peer" connect "$PORT")
+        finish
+        LEFT=$(time_wait "$PORT")
+        case $mode in
+        fin) sees 6 1 0 1 ;;
+        fin-rst) sees 6 1 0 0 ;;
+        rst) sees 6 0 1 0 ;;
+        esac
+    done
+}
+
+@test "a dynamic program under -b supervise; -b preload refuses a static one" {
+    start - "$LINGER" run -b supervise -m rst -- "$TOOLS/subject" -r close
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    LEFT=$(time_wait "$PORT")
+    expect status "$STATUS" 0
+    sees 5 0 1 0
+    run "$LINGER" run -b preload -m rst -- "$STATIC/subject" nothing
+    echo "$output"
+    expect status "$status" 125
+    expect refusal "${lines[0]}" "linger run: $STATIC/subject: statically linked: no loader, so nothing is preloaded"
+    [[ ${lines[1]} == *"would silently do nothing"* ]]
+    expect "-n" "$("$LINGER" run -n -m rst "$STATIC/subject" nothing | head -2)" \
+        "backend     supervise: statically linked: no loader, so nothing is preloaded
+command     $STATIC/subject nothing"
+}
+
+@test "MPTCP: refused under fin-rst, so that programs fall back; left alone under rst" {
+    [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
+    try='import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)'
+    run "$LINGER" run -b supervise -m "fin-rst role=server" -- python3 -c "$try"
+    [[ $output == *"[Errno 93] Protocol not supported"* ]]
+    "$LINGER" run -b supervise -m rst -- python3 -c "$try"
+    LISTENER="listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+listener.bind(('127.0.0.1', 0))
+listener.listen()"
+    BACKEND=supervise serve_python rst
+    sees 5 0 1 0
+}
+
+@test "only the calls that matter are told: none of 1,000 accepted connections, none of a file" {
+    switches() { awk '/^voluntary/ { print $2 }' "/proc/$SUPERVISOR/status"; }
+    supervised rst "$STATIC/subject" -n 1001 -r close
+    hear_port
+    find_processes subject
+    before=$(switches)
+    SEEN=$("$TOOLS/peer" -n 1000 -k connect "$PORT" | tail -1)
+    after=$(switches)
+    expect "the peer saw" "$SEEN" "bytes=5000 eof=0 reset=1000"
+    expect "what woke the supervisor" "$after" "$before"
+    kill -KILL "$PROGRAM" "$PID"
+    finish
+}
+
+@test "exit status, death by signal, programs that cannot be run" {
+    for status in 0 3 255; do
+        run "$LINGER" run -m rst busybox sh -c "exit $status"
+        expect "status" "$status" "${status}"
+    done
+    run "$LINGER" run -m rst busybox sh -c 'exit 3'
+    expect status "$status" 3
+    run "$LINGER" run -m rst busybox sh -c 'kill -SEGV $$'
+    expect "status of SIGSEGV" "$status" 139
+    run "$LINGER" run -m rst busybox sh -c 'kill -KILL $$'
+    expect "status of SIGKILL" "$status" 137
+    cp "$STATIC/subject" "$BATS_TEST_TMPDIR/text" && printf 'XXXX' | dd of="$BATS_TEST_TMPDIR/text" conv=notrunc status=none
+    run "$LINGER" run -b supervise -m rst "$BATS_TEST_TMPDIR/text"
+    expect "status of no program" "$status" 126
+    run -127 "$LINGER" run -b supervise -m rst no-such-program
+    expect "status of a missing one" "$status" 127
+}
+
+@test "signals are passed on" {
+    supervised rst busybox sh -c 'trap "echo got; exit 5" USR1; echo ready; while :; do sleep 0.01; done'
+    hear
+    kill -USR1 "$PID"
+    hear
+    expect "the program" "$REPLY" got
+    finish
+    expect status "$STATUS" 5
+    for signal in TERM INT HUP; do
+        supervised rst busybox sleep 100
+        find_processes busybox
+        kill -$signal "$PID"
+        finish
+        expect "status of $signal" "$STATUS" $((128 + $(kill -l $signal)))
+        await_end "$PROGRAM" "$SUPERVISOR"
+    done
+}
+
+@test "in a terminal: Ctrl-Z, fg, Ctrl-C, with both backends" {
+    for command in "busybox sh" "sh"; do
+        python3 "$ROOT/tests/tools/terminal.py" "$LINGER run -m rst -s -- $command -c 'echo ready; while :; do echo tick; sleep 0.02; done'" \
+            >"$BATS_TEST_TMPDIR/said"
+        cat "$BATS_TEST_TMPDIR/said"
+        expect "$command" "$(paste -sd, "$BATS_TEST_TMPDIR/said")" "stopped,went on,status 130"
+    done
+}
+
+@test "descriptors: none of the program's is held; closed standard descriptors stay closed" {
+    # Both the front and the supervisor have given up the pipe that the program closes.
+    mkfifo "$BATS_TEST_TMPDIR/pipe"
+    "$LINGER" run -m rst -- busybox sh -c 'exec 1>&- 5>&-; sleep 100' >"$BATS_TEST_TMPDIR/pipe" 5>&1 3>&- &
+    PID=$!
+    STARTED+=("$PID")
+    timeout 20 cat "$BATS_TEST_TMPDIR/pipe"
+    kill -TERM "$PID"
+    wait "$PID" || true
+    # What the program has open, of what the shell left it.
+    show='exec busybox ls /proc/self/fd >"$0"'
+    busybox sh -c "$show" "$BATS_TEST_TMPDIR/without" <&- 2>&-
+    "$LINGER" run -m rst -- busybox sh -c "$show" "$BATS_TEST_TMPDIR/with" <&- 2>&-
+    expect "open files" "$(cat "$BATS_TEST_TMPDIR/with")" "$(cat "$BATS_TEST_TMPDIR/without")"
+}
+
+@test "inetd: the connection is 0, 1 and 2; the policy holds, and nobody keeps it open" {
+    for mode in fin rst fin-rst; do
+        start - python3 -c '
+import socket, subprocess, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print("port", listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+program = subprocess.Popen(sys.argv[1:], stdin=connection, stdout=connection, stderr=connection)
+connection.close()
+program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; printf hello'
+        hear_port
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
+        finish
+        LEFT=$(time_wait "$PORT")
+        case $mode in
+        fin) sees 5 1 0 1 ;;
+        rst) sees 5 0 1 0 ;;
+        fin-rst) sees 5 1 0 0 ;;
+        esac
+    done
+}
+
+@test "children and grandchildren are served; the supervisor ends with the last of them" {
+    start - "$TOOLS/peer" -n 2 listen
+    hear_port
+    peer=$PID
+    peer_out=$OUT
+    # The grandchild outlives the program: an orphan, which waits until it is told to go on.
+    mkfifo "$BATS_TEST_TMPDIR/go" "$BATS_TEST_TMPDIR/end"
+    supervised rst busybox sh -c 'read -r line <"$2"
+        ((read -r line <"$3"; "$0" -c "$1" close) >/dev/null &
+        "$0" -c "$1" close) >/dev/null; exit 7' "$STATIC/subject" "$PORT" "$BATS_TEST_TMPDIR/go" "$BATS_TEST_TMPDIR/end"
+    find_processes busybox
+    echo >"$BATS_TEST_TMPDIR/go"
+    finish
+    expect status "$STATUS" 7
+    [ -e "/proc/$SUPERVISOR" ]
+    echo >"$BATS_TEST_TMPDIR/end"
+    await_end "$SUPERVISOR"
+    PID=$peer
+    OUT=$peer_out
+    hear
+    expect "the peer saw" "$REPLY" "bytes=10 eof=0 reset=2"
+    finish
+}
+
+@test "a daemon that goes into the background gives the prompt back, and is served" {
+    mkdir "$BATS_TEST_TMPDIR/www"
+    echo "a page" >"$BATS_TEST_TMPDIR/www/index.html"
+    PORT=$("$TOOLS/free-port")
+    # Its output is a pipe, whose end shows that nobody holds it open.
+    said=$(timeout 60 "$LINGER" run -m rst -- busybox httpd -p "127.0.0.1:$PORT" -h "$BATS_TEST_TMPDIR/www" 2>&1 3>&-)
+    expect said "$said" ""
+    PID=$$ await_listener
+    curl -s "http://127.0.0.1:$PORT/" | grep -q "a page"
+    daemon=$(ss -Htlnp "sport = :$PORT" | sed 's/.*pid=\([0-9]*\).*/\1/')
+    SUPERVISOR=$(awk '/^PPid/ { print $2 }' "/proc/$daemon/status")
+    expect "its parent" "$(cat "/proc/$SUPERVISOR/comm")" linger
+    expect "the supervisor's stdout" "$(readlink "/proc/$SUPERVISOR/fd/1")" /dev/null
+    expect "the supervisor's stderr" "$(readlink "/proc/$SUPERVISOR/fd/2")" /dev/null
+    kill -TERM "$daemon"
+    await_end "$daemon" "$SUPERVISOR"
+}
+
+@test "the supervisor dies: all that it served is ended, 125, and a word why" {
+    supervised rst busybox sh -c 'busybox sleep 1000 & busybox sleep 1000; true'
+    find_processes busybox
+    until [ "$(wc -w <"/proc/$PROGRAM/task/$PROGRAM/children")" = 2 ]; do :; done
+    sleeps=$(cat "/proc/$PROGRAM/task/$PROGRAM/children")
+    kill -KILL "$SUPERVISOR"
+    finish
+    expect status "$STATUS" 125
+    expect said "$(cat "$BATS_TEST_TMPDIR/stderr")" "linger run: the supervisor died, so the program has been ended"
+    # shellcheck disable=SC2086  # a list
+    await_end "$PROGRAM" $sleeps
+}
+
+@test "the front dies: the program is ended by the same signal, SIGKILL, and nobody is left" {
+    supervised rst busybox sleep 1000
+    find_processes busybox
+    kill -KILL "$PID"
+    await_end "$PROGRAM" "$SUPERVISOR"
+    finish
+    expect status "$STATUS" 137
+}
+
+refused() { # PATTERN COMMAND...
+    local pattern=$1
+    shift
+    run timeout 20 "$@"
+    echo "$output"
+    expect status "$status" 125
+    # shellcheck disable=SC2053  # it is a pattern
+    [[ $output == $pattern ]]
+}
+
+@test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
+    run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
+    refused "*: this kernel has no seccomp user notification (Linux 5.0)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
+    refused "*: seccomp(2) is refused, by a container's profile perhaps: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
+    refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
+    refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
+    refused "*: pidfd_getfd(2) is refused, by a container's profile perhaps: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
+    refused "*: a supervisor serves it already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
+    [ ! -e "$BATS_TEST_TMPDIR/ran" ]
+}
+
+@test "Yama's scopes 2 and 3 are named" {
+    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+    for scope in 2 3; do
+        mkdir -p "$BATS_TEST_TMPDIR/kernel/yama"
+        echo $scope >"$BATS_TEST_TMPDIR/kernel/yama/ptrace_scope"
+        # The kernel here may have no Yama: what it would do is pidfd_getfd()'s EPERM.
+        refused "*kernel.yama.ptrace_scope is $scope: *" unshare -m sh -c 'mount --bind "$0" /proc/sys/kernel && exec "$@"' \
+            "$BATS_TEST_TMPDIR/kernel" "$TOOLS/refuse" 1 pidfd_getfd "$LINGER" run -m rst -- busybox true
+    done
+}
+
+@test "without privileges; and setuid programs are refused for what they would lose" {
+    [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
+    PORT=$("$TOOLS/free-port")
+    start - setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -m rst -- "$GO_TOOLS/echo" "$PORT"
+    await_listener
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    LEFT=$(time_wait "$PORT")
+    sees 1 0 1 0
+    kill -TERM "$PID"
+    finish
+    cp "$(command -v busybox)" "$BATS_TEST_TMPDIR/setuid"
+    chmod 4755 "$BATS_TEST_TMPDIR/setuid"
+    chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+    refused "*setuid: the loader ignores LD_PRELOAD, and seccomp would take its privileges away" \
+        setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/setuid" true
+}
+
+@test "a process out of reach is named once, and its calls go on" {
+    [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
+    start - "$TOOLS/peer" -n 2 listen
+    hear_port
+    # An unprivileged supervisor, and a program that makes itself undumpable (PR_SET_DUMPABLE 4).
+    LINGER_LOG=$BATS_TEST_TMPDIR/log
+    export LINGER_LOG
+    : >"$LINGER_LOG" && chmod a+w "$LINGER_LOG" && chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -b supervise -m rst -- python3 -c '
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+for _ in range(2):
+    socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()' "$PORT" 2>"$BATS_TEST_TMPDIR/said"
+    cat "$BATS_TEST_TMPDIR/said" "$LINGER_LOG"
+    hear
+    expect "the peer saw" "$REPLY" "bytes=0 eof=2 reset=0"
+    expect lines "$(wc -l <"$BATS_TEST_TMPDIR/said")" 1
+    grep -q "is not under the policy: it has made itself undumpable" "$BATS_TEST_TMPDIR/said"
+    grep -q "event=fail fd=[0-9]* option=pidfd_getfd errno=1 verdict=none" "$LINGER_LOG"
+    finish
+}
+
+@test "the log and the counters: the program's pid and descriptors, backend=supervise" {
+    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats supervised "rst role=server" "$STATIC/subject" -n 4 -r close
+    hear_port
+    find_processes subject
+    "$TOOLS/peer" -n 3 -k connect "$PORT"
+    kill -TERM "$PID"
+    finish
+    cat "$BATS_TEST_TMPDIR/log"
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/log")" "arm=1 close=3 load=1"
+    expect pids "$(grep -o ' pid=[0-9]*' "$BATS_TEST_TMPDIR/log" | sort -u)" " pid=$PROGRAM"
+    grep -q "event=load .* backend=supervise program=subject mode=\"rst role=server\"" "$BATS_TEST_TMPDIR/log"
+    "$LINGER" stats --json "$BATS_TEST_TMPDIR/stats" | grep -q '"closed_active_rst":3'
+    run --separate-stderr "$LINGER" run -m rst -s -- "$STATIC/subject" -c 1 nothing
+    [[ $stderr == *"did to its connections"* ]]
+}
+
+@test "prog= is of each process: children of other names have their own rules" {
+    for name in wanted other; do cp "$STATIC/subject" "$BATS_TEST_TMPDIR/$name"; done
+    for name in wanted other; do
+        start - "$TOOLS/peer" listen
+        hear_port
+        (supervised "rst prog=wanted; off" busybox sh -c '"$0" -c "$1" close >/dev/null; true' "$BATS_TEST_TMPDIR/$name" "$PORT"; finish)
+        hear
+        [ $name = wanted ] && expect wanted "$REPLY" "bytes=5 eof=0 reset=1"
+        [ $name = other ] && expect other "$REPLY" "bytes=5 eof=1 reset=0"
+        finish
+    done
+}
+
+# storm HOW COUNT MODE: afterwards the supervisor has no descriptor but the listener, its signals and
+# the pidfds that it remembers (64 at most).
+storm() {
+    start - "$TOOLS/peer" -n "$2" listen
+    hear_port
+    peer=$PID
+    peer_out=$OUT
+    supervised "$3" "$STATIC/storm" "$1" "$PORT" "$2"
+    hear
+    expect "the storm" "$REPLY" "connected $2"
+    find_processes storm
+    ls -l "/proc/$SUPERVISOR/fd"
+    expect "descriptors of the supervisor" "$(find "/proc/$SUPERVISOR/fd" -type l ! -lname '*pidfd*' | wc -l)" 5
+    [ "$(find "/proc/$SUPERVISOR/fd" -lname '*pidfd*' | wc -l)" -le 64 ]
+    expect "its children" "$(children "$SUPERVISOR")" "$PROGRAM "
+    kill -TERM "$PID"
+    finish
+    expect status "$STATUS" 143
+    await_end "$SUPERVISOR"
+    kill -KILL "$peer" 2>/dev/null || true
+    PID=$peer
+    OUT=$peer_out
+    finish
+}
+
+@test "stress: 200 threads connect while SIGURG and SIGCHLD rain" {
+    storm threads 20000 rst
+    storm threads 5000 "rst peer=127.0.0.0/8 when=active"
+}
+
+@test "stress: 2,000 short-lived children that leave orphans" {
+    storm children 2000 rst
+    storm children 1000 "rst when=active"
+}
+
+@test "stress: SIGKILL at 200 random moments: no hang, nobody left" {
+    start - "$TOOLS/peer" -n 10000000 listen
+    hear_port
+    timeout 200 python3 - "$LINGER" "$STATIC/storm" "$PORT" 200 <<'EOF'
+import os, random, subprocess, sys, time
+
+linger, storm, port, rounds = *sys.argv[1:4], int(sys.argv[4])
+
+
+def children(pid):
+    try:
+        return [int(word) for word in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+    except OSError:
+        return []
+
+
+def is_there(pid):  # a zombie of init's is not
+    try:
+        return ") Z " not in open(f"/proc/{pid}/stat").read()
+    except OSError:
+        return False
+
+
+for round in range(rounds):
+    mode = "rst when=active" if round % 2 else "rst"
+    front = subprocess.Popen([linger, "run", "-m", mode, "--", storm, "threads", port, "1000000"])
+    while not (supervisor := children(front.pid)) or not (program := children(supervisor[0])):
+        assert front.poll() is None, front.returncode
+    end = time.monotonic() + random.random() * 0.03
+    while time.monotonic() < end:
+        pass
+    os.kill(program[0], 9)
+    status = front.wait(timeout=20)
+    assert status == -9, status
+    while is_there(supervisor[0]) or is_there(program[0]):
+        pass
+EOF
+    kill -KILL "$PID"
+}
