@@ -239,7 +239,7 @@ static void serve_setsockopt(struct call *call)
     size = size < (int)sizeof(value) ? size : (int)sizeof(value);
     if (size < 0 || !read_memory(call, arguments[3], &value, (size_t)size) || !take_tcp(call))
         return;
-    int status = setsockopt(call->fd, level, option, &value, (socklen_t)size);
+    int status = sock_set(call->fd, level, option, &value, (socklen_t)size);
     answer(call, status);
     if (status == 0)
         teardown_setsockopt(call->fd, level, option);

@@ -18,9 +18,9 @@
 #define SO_COOKIE 57 /* Linux 4.12 */
 #endif
 
-static int set_option(int fd, int level, int name, const void *value, socklen_t size)
+int sock_set(int fd, int level, int option, const void *value, socklen_t length)
 {
-    return (int)syscall(SYS_setsockopt, fd, level, name, value, size);
+    return (int)syscall(SYS_setsockopt, fd, level, option, value, length);
 }
 
 static int get_option(int fd, int level, int name, void *value, socklen_t size)
@@ -139,11 +139,11 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
     struct linger linger = {s->linger_on, verdict->seconds};
 
     if ((!at_birth || s->linger_on) &&
-        set_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return "SO_LINGER";
     if (at_birth && s->linger2 == 0)
         return NULL;
-    if (set_option(fd, IPPROTO_TCP, TCP_LINGER2, &s->linger2, sizeof(s->linger2)) == 0)
+    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &s->linger2, sizeof(s->linger2)) == 0)
         return NULL;
     /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
     return s->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
@@ -171,7 +171,7 @@ int sock_reuse(int fd, int option, bool on)
 {
     int value = on;
 
-    return set_option(fd, SOL_SOCKET, option, &value, sizeof(value));
+    return sock_set(fd, SOL_SOCKET, option, &value, sizeof(value));
 }
 
 int sock_abort(int fd)

@@ -43,6 +43,9 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
 /* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
 bool sock_applied(int fd, struct verdict *verdict);
 
+/* What a program asked for, set in its stead: setsockopt(2). */
+int sock_set(int fd, int level, int option, const void *value, socklen_t length);
+
 /* Sets or clears SO_REUSEADDR or SO_REUSEPORT (`option`). Returns 0, or -1 and errno. */
 int sock_reuse(int fd, int option, bool on);
 

@@ -127,6 +127,17 @@ counter() {
     nstat -asz "$1" | awk -v name="$1" '$1 == name { print $2 }'
 }
 
+# What start() started, the front of a shell, passes USR1 on and ends as the shell does.
+passes_signals_on() { # COMMAND... without the script
+    "$@" -c 'trap "echo got; exit 5" USR1; echo ready; while :; do sleep 0.01; done'
+    hear
+    kill -USR1 "$PID"
+    hear
+    expect "the program" "$REPLY" got
+    finish
+    expect status "$STATUS" 5
+}
+
 needs_namespace() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
 }

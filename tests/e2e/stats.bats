@@ -174,13 +174,7 @@ sys.exit(3)'
 }
 
 @test "linger run -s passes signals on, and ends as its program does" {
-    start - "$LINGER" run -s -- sh -c 'trap "echo got; exit 5" USR1; echo ready; while :; do sleep 0.01; done'
-    hear
-    kill -USR1 "$PID"
-    hear
-    expect "the program" "$REPLY" got
-    finish
-    expect status "$STATUS" 5
+    passes_signals_on start - "$LINGER" run -s -- sh
     start - "$LINGER" run -s -- sleep 100
     until pgrep -P "$PID" -x sleep >/dev/null; do :; done
     kill -TERM "$PID"

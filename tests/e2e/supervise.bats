@@ -105,7 +105,7 @@ go_echo() { # MODE
         finish
         # nc hands the connection to a program as its standard descriptors.
         PORT=$("$TOOLS/free-port")
-        supervised "$mode" busybox nc -l -p "$PORT" -s 127.0.0.1 -e busybox echo hello
+        supervised "$mode" busybox nc -l -p "$PORT" -e busybox echo hello
         await_listener
         SEEN=$("$TOOLS/peer" connect "$PORT")
         finish
@@ -182,13 +182,7 @@ listener.listen()"
 }
 
 @test "signals are passed on" {
-    supervised rst busybox sh -c 'trap "echo got; exit 5" USR1; echo ready; while :; do sleep 0.01; done'
-    hear
-    kill -USR1 "$PID"
-    hear
-    expect "the program" "$REPLY" got
-    finish
-    expect status "$STATUS" 5
+    passes_signals_on supervised rst busybox sh
     for signal in TERM INT HUP; do
         supervised rst busybox sleep 100
         find_processes busybox
