@@ -194,11 +194,11 @@ listener.listen()"
 }
 
 @test "in a terminal: Ctrl-Z, fg, Ctrl-C, with both backends" {
-    for command in "busybox sh" "sh"; do
-        python3 "$ROOT/tests/tools/terminal.py" "$LINGER run -m rst -s -- $command -c 'echo ready; while :; do echo tick; sleep 0.02; done'" \
-            >"$BATS_TEST_TMPDIR/said"
-        cat "$BATS_TEST_TMPDIR/said"
-        expect "$command" "$(paste -sd, "$BATS_TEST_TMPDIR/said")" "stopped,went on,status 130"
+    # Without children: a shell whose vfork()ed child is stopped before its exec cannot stop.
+    ticks='print "ready"; fflush(); while (1) { print "tick"; fflush(); for (i = 0; i < 50000; i++); }'
+    for awk in "busybox awk" mawk; do
+        python3 "$ROOT/tests/tools/terminal.py" "$LINGER run -m rst -s -- $awk 'BEGIN { $ticks }'" >"$BATS_TEST_TMPDIR/said"
+        expect "$awk" "$(paste -sd, "$BATS_TEST_TMPDIR/said")" "stopped,went on,status 130"
     done
 }
 
