@@ -4,8 +4,8 @@
 
 #include "cli.h"
 
-static const struct cli_command *const commands[] = {&cli_run, &cli_check, &cli_states, &cli_stats,
-                                                     &cli_attach};
+static const struct cli_command *const commands[] = {&cli_run,   &cli_check,  &cli_states,
+                                                     &cli_stats, &cli_attach, &cli_ab};
 
 #define COMMAND_COUNT ((int)(sizeof(commands) / sizeof(commands[0])))
 

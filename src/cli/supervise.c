@@ -29,7 +29,6 @@
  */
 #include "supervise.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -51,6 +50,7 @@
 
 #include "filter.h"
 #include "parent.h"
+#include "processes.h"
 #include "report.h"
 #include "sock.h"
 #include "target.h"
@@ -619,23 +619,6 @@ static _Noreturn void be_supervisor(const char *file, char **argv)
 
 /* -------- the front -------- */
 
-/* Ends all that the dead supervisor has left: they are our children now. */
-static void end_orphans(void)
-{
-    const struct dirent *entry;
-    DIR *processes;
-
-    while (waitpid(-1, NULL, WNOHANG) >= 0 && (processes = opendir("/proc"))) {
-        while ((entry = readdir(processes))) {
-            pid_t pid = (pid_t)atoi(entry->d_name);
-            if (pid > 0 && target_status(pid, "PPid") == getpid())
-                kill(pid, SIGKILL);
-        }
-        closedir(processes);
-        waitpid(-1, NULL, 0);
-    }
-}
-
 static bool look_at_supervisor(pid_t child, int *status)
 {
     bool is_dead = waitpid(child, status, WNOHANG) == child;
@@ -645,7 +628,7 @@ static bool look_at_supervisor(pid_t child, int *status)
         return false;
     if (told == NO_NEWS) {
         cli_error(supervisor.self, "the supervisor died, so the program has been ended");
-        end_orphans();
+        processes_end_children(); /* all that it has left are ours now */
         told = EXITED(CLI_FAILED);
     }
     *status = told;

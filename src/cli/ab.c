@@ -1,0 +1,474 @@
+/*
+ * linger ab: measures a daemon under each of several modes, in turns (A B C, A B C, ...), so that
+ * what changes over time changes for all of them alike. One run is abrun.c, the sum abreport.c.
+ * Must leave no process, and a daemon that it was attached to as it was found.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "abreport.h"
+#include "parent.h"
+#include "reach.h"
+#include "settings.h"
+#include "sock.h"
+#include "target.h"
+
+#define DEFAULT_ROUNDS 3
+#define DEFAULT_TIMEOUT 600
+#define DEFAULT_GRACE 5
+#define SOCKETS_MAX 4096
+
+static const char help[] =
+    "usage: linger ab --mode=POLICY --mode=POLICY... --port=PORT --load=COMMAND\n"
+    "                 [OPTION...] [--] SERVER [ARGUMENT...]\n"
+    "       linger ab ... --attach=PID\n"
+    "\n"
+    "Runs a load against a server under each mode in turns, and shows what differs:\n"
+    "what the load says, TIME_WAIT, resets, connections, CPU time, and how long until\n"
+    "the port can be bound again (without SO_REUSEADDR).\n"
+    "\n"
+    "  -m, --mode=POLICY        a mode or rules; at least twice\n"
+    "  -p, --port=PORT          where the server listens\n"
+    "  -l, --load=COMMAND       for sh -c; it ends by itself\n"
+    "  -r, --rounds=N           how often each mode (default 3)\n"
+    "  -a, --attach=PID         a running daemon in place of SERVER\n"
+    "  -c, --client             the modes are the load's, not the server's\n"
+    "  -b, --both               of both\n"
+    "  -M, --metric=NAME=REGEX  a figure from the load's output: the regular\n"
+    "                           expression's group; wrk's, ab's, hey's and\n"
+    "                           redis-benchmark's are known\n"
+    "  -t, --timeout=SECONDS    for the load (default 600)\n"
+    "  -g, --grace=SECONDS      between SIGTERM and SIGKILL (default 5)\n"
+    "  -o, --output=DIRECTORY   for what server and load print (default: a new one)\n"
+    "  -N, --no-namespace       not in a network namespace of each run's own\n"
+    "  -j, --json               as JSON, in one line\n"
+    "  -h, --help               this text\n"
+    "\n"
+    "exit status: 0 all runs done; 125 one failed; 130 stopped by Ctrl-C\n"
+    "\n"
+    "example:\n"
+    "  linger ab -m fin -m fin-rst -m rst -p 8080 \\\n"
+    "    -l 'wrk -d5s -H \"Connection: close\" http://127.0.0.1:8080/' -- ./server\n";
+
+static const struct option options[] = {
+    {"mode", required_argument, NULL, 'm'},
+    {"port", required_argument, NULL, 'p'},
+    {"load", required_argument, NULL, 'l'},
+    {"rounds", required_argument, NULL, 'r'},
+    {"attach", required_argument, NULL, 'a'},
+    {"client", no_argument, NULL, 'c'},
+    {"both", no_argument, NULL, 'b'},
+    {"metric", required_argument, NULL, 'M'},
+    {"timeout", required_argument, NULL, 't'},
+    {"grace", required_argument, NULL, 'g'},
+    {"output", required_argument, NULL, 'o'},
+    {"no-namespace", no_argument, NULL, 'N'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* A socket of the daemon, as it was found. */
+struct found {
+    uint64_t cookie;
+    bool is_listener;
+    uint16_t port;
+    struct verdict verdict;
+};
+
+struct ab {
+    struct ab_plan plan;
+    struct ab_report report;
+    bool json;
+    struct target target; /* of --attach */
+    struct found found[SOCKETS_MAX];
+    size_t found_count;
+};
+
+static bool take_number(const struct cli_command *self, const char *name, const char *text,
+                        long low, long high, long *number)
+{
+    if (cli_number(text, low, high, number))
+        return true;
+    cli_error(self, "%s: '%s' is no number from %ld to %ld", name, text, low, high);
+    return false;
+}
+
+static bool take_mode(struct ab *ab, const char *text)
+{
+    static struct settings settings;
+    char buffer[SETTINGS_COMPLAINT_MAX];
+    struct text complaint;
+
+    text_begin(&complaint, buffer, sizeof(buffer));
+    settings.who = "linger ab";
+    if (settings_take(&settings, SETTING_MODE, "-m", text, &complaint) != 0) {
+        fputs(complaint.data, stderr);
+        return false;
+    }
+    if (ab->report.mode_count == AB_MODES_MAX) {
+        cli_error(ab->plan.self, "more than %d modes", AB_MODES_MAX);
+        return false;
+    }
+    ab->report.modes[ab->report.mode_count++] = text;
+    return true;
+}
+
+/* NAME=REGEX */
+static bool take_metric(struct ab *ab, char *text)
+{
+    char *equals = strchr(text, '=');
+    char message[128];
+    regex_t regex;
+
+    if (!equals || equals == text || !equals[1]) {
+        cli_error(ab->plan.self, "--metric: '%s' is not NAME=REGEX", text);
+        return false;
+    }
+    if (ab->plan.metric_count == AB_METRICS_MAX) {
+        cli_error(ab->plan.self, "more than %d metrics", AB_METRICS_MAX);
+        return false;
+    }
+    int error = regcomp(&regex, equals + 1, REG_EXTENDED);
+    if (error != 0) {
+        regerror(error, &regex, message, sizeof(message));
+        cli_error(ab->plan.self, "--metric: '%s': %s", equals + 1, message);
+        return false;
+    }
+    regfree(&regex);
+    *equals = '\0';
+    ab->plan.metrics[ab->plan.metric_count++] = (struct ab_metric){text, equals + 1};
+    return true;
+}
+
+static bool take_option(struct ab *ab, int option)
+{
+    const struct cli_command *self = ab->plan.self;
+    long number = 0;
+    bool good = true;
+
+    switch (option) {
+    case 'm':
+        return take_mode(ab, optarg);
+    case 'M':
+        return take_metric(ab, optarg);
+    case 'p':
+        return take_number(self, "--port", optarg, 1, 65535, &ab->plan.port);
+    case 'l':
+        ab->plan.load = optarg;
+        break;
+    case 'r':
+        good = take_number(self, "--rounds", optarg, 1, AB_ROUNDS_MAX, &number);
+        ab->report.rounds = (int)number;
+        break;
+    case 'a':
+        good = take_number(self, "--attach", optarg, 1, INT_MAX, &number);
+        ab->plan.attach = (pid_t)number;
+        break;
+    case 't':
+        return take_number(self, "--timeout", optarg, 1, 1000000, &ab->plan.timeout);
+    case 'g':
+        return take_number(self, "--grace", optarg, 0, 3600, &ab->plan.grace);
+    case 'o':
+        snprintf(ab->plan.directory, sizeof(ab->plan.directory), "%s", optarg);
+        break;
+    case 'c':
+        ab->plan.on_server = false;
+        ab->plan.on_client = true;
+        break;
+    case 'b':
+        ab->plan.on_client = true;
+        break;
+    case 'N':
+        ab->plan.in_namespace = false;
+        break;
+    default:
+        ab->json = true;
+    }
+    return good;
+}
+
+/* What is missing or contradicts itself, in words; NULL if nothing. */
+static const char *find_mistake(const struct ab *ab)
+{
+    const struct ab_plan *plan = &ab->plan;
+
+    if (ab->report.mode_count < 2)
+        return "give at least two modes: --mode fin --mode rst";
+    if (plan->port == 0)
+        return "give the server's port: --port PORT";
+    if (!plan->load)
+        return "give the load: --load COMMAND";
+    if (plan->attach && plan->server)
+        return "either a server to start, or --attach to a running one";
+    if (!plan->attach && !plan->server)
+        return "a server is missing: -- SERVER [ARGUMENT...], or --attach PID";
+    if (plan->attach && plan->on_client)
+        return "--attach changes the daemon; it does not go with --client or --both";
+    return NULL;
+}
+
+/* A server that cannot be put under a policy is refused before anything is run. */
+static int check_server(const struct ab_plan *plan)
+{
+    static struct reach reach;
+
+    if (!plan->server || !plan->on_server)
+        return CLI_OK;
+    reach_judge(plan->server[0], false, &reach);
+    if (reach.how == REACH_PRELOAD || reach.how == REACH_SUPERVISE)
+        return CLI_OK;
+    cli_error(plan->self, "%s: %s", plan->server[0], reach.why);
+    return CLI_FAILED;
+}
+
+static int make_directory(struct ab_plan *plan)
+{
+    const char *parent = getenv("TMPDIR");
+
+    if (plan->directory[0])
+        return 0; /* the first file that cannot be made says so */
+    snprintf(plan->directory, sizeof(plan->directory), "%.3000s/linger-ab.XXXXXX",
+             parent && parent[0] ? parent : "/tmp");
+    if (mkdtemp(plan->directory))
+        return 0;
+    cli_error(plan->self, "cannot make %s: %s", plan->directory, strerror(errno));
+    return -1;
+}
+
+/* -------- a running daemon -------- */
+
+static bool note_socket(int fd, int number, void *context)
+{
+    struct ab *ab = context;
+    struct found *f = &ab->found[ab->found_count];
+    struct facts facts = {0};
+
+    (void)number;
+    if (ab->found_count == SOCKETS_MAX || !sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts) ||
+        !sock_applied(fd, &f->verdict))
+        return true;
+    f->cookie = facts.cookie;
+    f->port = facts.local_port;
+    f->is_listener = facts.state == TCP_LISTEN;
+    ab->found_count++;
+    return true;
+}
+
+/* As it was found; a connection that was born since is as its listener was. */
+static bool restore_socket(int fd, int number, void *context)
+{
+    struct ab *ab = context;
+    struct facts facts = {0};
+    const struct found *as = NULL;
+
+    (void)number;
+    if (!sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts))
+        return true;
+    for (size_t i = 0; i < ab->found_count; i++) {
+        const struct found *f = &ab->found[i];
+        if (f->cookie == facts.cookie)
+            as = f;
+        else if (!as && f->is_listener && f->port == facts.local_port)
+            as = f;
+        if (as && as->cookie == facts.cookie)
+            break;
+    }
+    if (as)
+        (void)sock_apply(fd, &as->verdict, false);
+    return true;
+}
+
+static int open_target(struct ab *ab)
+{
+    char why[TARGET_WHY_MAX];
+
+    if (target_open(&ab->target, ab->plan.attach, why) != 0 ||
+        target_each_socket(&ab->target, note_socket, ab, why) != 0) {
+        cli_error(ab->plan.self, "pid %d: %s", (int)ab->plan.attach, why);
+        return -1;
+    }
+    for (size_t i = 0; i < ab->found_count; i++) {
+        if (ab->found[i].is_listener && ab->found[i].port == ab->plan.port)
+            return 0;
+    }
+    cli_error(ab->plan.self, "pid %d does not listen on port %ld", (int)ab->plan.attach,
+              ab->plan.port);
+    return -1;
+}
+
+static void restore_target(struct ab *ab)
+{
+    char why[TARGET_WHY_MAX];
+
+    if (target_each_socket(&ab->target, restore_socket, ab, why) != 0)
+        cli_error(ab->plan.self, "pid %d is left under the last mode: %s", (int)ab->plan.attach,
+                  why);
+    target_close(&ab->target);
+}
+
+/* By `linger attach`, which says itself what a running daemon cannot be given. */
+static bool switch_target(const struct ab *ab, const char *mode)
+{
+    char pid[16];
+    int status = 0;
+    pid_t child = fork();
+
+    snprintf(pid, sizeof(pid), "%d", (int)ab->plan.attach);
+    if (child == 0) {
+        execl("/proc/self/exe", "linger", "attach", "-q", "-m", mode, pid, (char *)NULL);
+        _exit(CLI_FAILED);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* -------- the runs -------- */
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void show_progress(const struct ab_report *r, double begin)
+{
+    int all = r->rounds * r->mode_count;
+
+    if (!cli_is_terminal(stderr))
+        return;
+    fprintf(stderr, "\r\033[Kround %d of %d, %s", r->done / r->mode_count + 1, r->rounds,
+            r->modes[r->done % r->mode_count]);
+    if (r->done > 0)
+        fprintf(stderr, ", about %.0f s left", (now() - begin) / r->done * (all - r->done));
+    fflush(stderr);
+}
+
+static void clear_progress(void)
+{
+    if (cli_is_terminal(stderr))
+        fputs("\r\033[K", stderr);
+}
+
+/* One run; without a namespace from then on where none is permitted. */
+static enum ab_outcome run_one(struct ab *ab)
+{
+    struct ab_report *r = &ab->report;
+    const char *mode = r->modes[r->done % r->mode_count];
+    struct ab_result *result = &r->results[r->done];
+    char label[64];
+
+    snprintf(label, sizeof(label), "round%d-mode%d", r->done / r->mode_count + 1,
+             r->done % r->mode_count + 1);
+    if (ab->plan.attach && !switch_target(ab, mode)) {
+        snprintf(result->why, sizeof(result->why), "pid %d was not switched to %s",
+                 (int)ab->plan.attach, mode);
+        return AB_FAILED;
+    }
+    ab_run(&ab->plan, mode, label, result);
+    if (result->outcome != AB_NO_NAMESPACE)
+        return result->outcome;
+    clear_progress();
+    cli_error(ab->plan.self, "network namespaces are not permitted here, so the runs share this "
+                             "one: TIME_WAIT of a run may slow the next");
+    ab->plan.in_namespace = false;
+    ab_run(&ab->plan, mode, label, result);
+    return result->outcome;
+}
+
+static int run_all(struct ab *ab)
+{
+    struct ab_report *r = &ab->report;
+    enum ab_outcome outcome = AB_DONE;
+    double begin = now();
+
+    while (r->done < r->rounds * r->mode_count) {
+        show_progress(r, begin);
+        outcome = run_one(ab);
+        if (outcome != AB_DONE)
+            break;
+        r->done++;
+    }
+    clear_progress();
+    if (outcome == AB_FAILED)
+        cli_error(ab->plan.self, "round %d, %s: %s", r->done / r->mode_count + 1,
+                  r->modes[r->done % r->mode_count], r->results[r->done].why);
+    return outcome == AB_DONE ? CLI_OK : outcome == AB_INTERRUPTED ? 130 : CLI_FAILED;
+}
+
+/* The runner is told by the terminal itself, and ends; then we print what there is. */
+static void ignore(int number)
+{
+    (void)number;
+}
+
+static int measure(struct ab *ab)
+{
+    const struct sigaction action = {.sa_handler = ignore}; /* no SA_RESTART: waitpid() returns */
+    struct ab_report *r = &ab->report;
+    size_t size = (size_t)(r->rounds * r->mode_count) * sizeof(*r->results);
+
+    r->results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (r->results == MAP_FAILED) {
+        cli_error(ab->plan.self, "out of memory");
+        return CLI_FAILED;
+    }
+    if (ab->plan.attach && open_target(ab) != 0)
+        return CLI_FAILED;
+    if (make_directory(&ab->plan) != 0)
+        return CLI_FAILED;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    int status = run_all(ab);
+    if (ab->plan.attach)
+        restore_target(ab);
+    if (r->done > 0 && ab->json)
+        ab_print_json(r);
+    else if (r->done > 0)
+        ab_print_table(r);
+    return cli_flush(ab->plan.self, status);
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    static struct ab ab;
+    int status = CLI_FAILED;
+    int option;
+
+    ab.plan.self = self;
+    ab.plan.on_server = true;
+    ab.plan.in_namespace = true;
+    ab.plan.timeout = DEFAULT_TIMEOUT;
+    ab.plan.grace = DEFAULT_GRACE;
+    ab.report.plan = &ab.plan;
+    ab.report.rounds = DEFAULT_ROUNDS;
+    while ((option = cli_option(self, argc, argv, "+:m:p:l:r:a:cbM:t:g:o:Njh", options, &status)) >
+           0) {
+        if (!take_option(&ab, option))
+            return CLI_FAILED;
+    }
+    if (option == 0)
+        return status;
+    ab.plan.server = argv[optind] ? argv + optind : NULL;
+    if (ab.plan.attach)
+        ab.plan.in_namespace = false; /* the daemon is where it is */
+    const char *mistake = find_mistake(&ab);
+    if (mistake)
+        return cli_usage(self, "%s", mistake);
+    status = check_server(&ab.plan);
+    return status != CLI_OK ? status : measure(&ab);
+}
+
+const struct cli_command cli_ab = {"ab", "measure a daemon under each of several modes", help, run};

@@ -1,0 +1,252 @@
+/* Medians, spreads and ratios. A figure that no run has is left out. */
+#include "abreport.h"
+
+#include <assert.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BAR_CELLS 16
+
+static const struct {
+    const char *name; /* in JSON */
+    const char *text;
+    int decimals;
+} figures[] = {
+    [FIGURE_SECONDS] = {"load_seconds", "load, seconds", 2},
+    [FIGURE_RATE] = {"rate", "requests per second", 1},
+    [FIGURE_ERRORS] = {"load_errors", "load errors", 0},
+    [FIGURE_CONNECTIONS] = {"connections", "connections accepted", 0},
+    [FIGURE_TIME_WAIT] = {"time_wait", "TIME_WAIT left at the port", 0},
+    [FIGURE_RST_SENT] = {"rst_sent", "RST sent, by both ends (TcpOutRsts)", 0},
+    [FIGURE_RESETS] = {"resets", "connections reset (TcpEstabResets)", 0},
+    [FIGURE_ABORT_DATA] = {"abort_on_data", "TCPAbortOnData", 0},
+    [FIGURE_ABORT_CLOSE] = {"abort_on_close", "TCPAbortOnClose (unread data)", 0},
+    [FIGURE_ABORT_LINGER] = {"abort_on_linger", "TCPAbortOnLinger", 0},
+    [FIGURE_UNSENT] = {"unsent_bytes", "unsent bytes discarded", 0},
+    [FIGURE_CPU] = {"server_cpu_seconds", "server, CPU seconds", 2},
+    [FIGURE_RESTART] = {"restart_seconds", "port free again, seconds", 3},
+};
+static_assert(sizeof(figures) / sizeof(figures[0]) == FIGURE_METRIC, "a row for each figure");
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+struct sum {
+    int count; /* of values that there are */
+    double median;
+    double low;
+    double high;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const double *x = a;
+    const double *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static double value_of(const struct ab_report *r, int round, int mode, int figure)
+{
+    int at = round * r->mode_count + mode;
+
+    return at < r->done && r->results[at].outcome == AB_DONE ? r->results[at].values[figure] : NAN;
+}
+
+static struct sum sum_up(const struct ab_report *r, int mode, int figure)
+{
+    double values[AB_ROUNDS_MAX];
+    struct sum sum = {0, NAN, NAN, NAN};
+
+    for (int i = 0; i < r->rounds; i++) {
+        double value = value_of(r, i, mode, figure);
+        if (!isnan(value))
+            values[sum.count++] = value;
+    }
+    if (sum.count == 0)
+        return sum;
+    qsort(values, (size_t)sum.count, sizeof(values[0]), compare);
+    sum.low = values[0];
+    sum.high = values[sum.count - 1];
+    sum.median = (values[(sum.count - 1) / 2] + values[sum.count / 2]) / 2;
+    return sum;
+}
+
+static int figure_count(const struct ab_report *r)
+{
+    return FIGURE_METRIC + r->plan->metric_count;
+}
+
+static const char *text_of(const struct ab_report *r, int figure)
+{
+    return figure < FIGURE_METRIC ? figures[figure].text
+                                  : r->plan->metrics[figure - FIGURE_METRIC].name;
+}
+
+static const char *name_of(const struct ab_report *r, int figure)
+{
+    return figure < FIGURE_METRIC ? figures[figure].name
+                                  : r->plan->metrics[figure - FIGURE_METRIC].name;
+}
+
+static int decimals_of(int figure)
+{
+    return figure < FIGURE_METRIC ? figures[figure].decimals : 2;
+}
+
+/* The largest of all values; -1 where no run has one. */
+static double largest(const struct ab_report *r, int figure)
+{
+    double most = -1;
+
+    for (int i = 0; i < r->mode_count; i++) {
+        struct sum sum = sum_up(r, i, figure);
+        if (sum.count > 0)
+            most = larger(most, sum.high);
+    }
+    return most;
+}
+
+static void print_bar(double value, double most)
+{
+    bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    int cells = most > 0 ? (int)(value / most * BAR_CELLS + 0.5) : 0;
+
+    fputs("  ", stdout);
+    for (int i = 0; i < cells; i++)
+        fputs(utf8 ? "█" : "#", stdout);
+}
+
+/* Is the distance from the first mode no larger than the runs of either differ among themselves? */
+static bool is_within_spread(const struct sum *first, const struct sum *sum)
+{
+    double spread = larger(first->high - first->low, sum->high - sum->low);
+
+    return sum->median != first->median && fabs(sum->median - first->median) <= spread;
+}
+
+static bool print_mode(const struct ab_report *r, int mode, int figure, double most)
+{
+    struct sum first = sum_up(r, 0, figure);
+    struct sum sum = sum_up(r, mode, figure);
+    int decimals = decimals_of(figure);
+    bool doubtful = false;
+
+    printf("  %-20s ", r->modes[mode]);
+    if (sum.count == 0) {
+        puts("           -");
+        return false;
+    }
+    printf("%12.*f", decimals, sum.median);
+    if (sum.count > 1 && sum.high > sum.low)
+        printf("  ±%-9.*f", decimals, (sum.high - sum.low) / 2);
+    else
+        printf("  %10s", "");
+    if (mode > 0 && first.count > 0 && first.median > 0) {
+        doubtful = first.count > 1 && is_within_spread(&first, &sum);
+        printf("  x %-6.3g%s", sum.median / first.median, doubtful ? " ~" : "  ");
+    } else {
+        printf("  %10s", "");
+    }
+    if (cli_is_terminal(stdout))
+        print_bar(sum.median, most);
+    putchar('\n');
+    return doubtful;
+}
+
+static bool print_figure(const struct ab_report *r, int figure, double most)
+{
+    bool doubtful = false;
+
+    printf("%s\n", text_of(r, figure));
+    for (int i = 0; i < r->mode_count; i++)
+        doubtful |= print_mode(r, i, figure, most);
+    return doubtful;
+}
+
+static const char *target_of(const struct ab_plan *plan)
+{
+    if (plan->attach)
+        return "a running daemon";
+    return plan->on_server && plan->on_client ? "server and load"
+           : plan->on_client                  ? "the load"
+                                              : "the server";
+}
+
+void ab_print_table(const struct ab_report *r)
+{
+    const char *separator = "nothing in any run: ";
+    bool doubtful = false;
+
+    setlocale(LC_CTYPE, "");
+    printf("modes of %s, port %ld, %d of %d runs%s\n", target_of(r->plan), r->plan->port, r->done,
+           r->rounds * r->mode_count,
+           r->plan->in_namespace ? ", each in a network namespace of its own" : "");
+    printf("median  ± half of what the rounds differ  x ratio to the first mode\n\n");
+    for (int i = 0; i < figure_count(r); i++) {
+        double most = largest(r, i);
+        if (most > 0)
+            doubtful |= print_figure(r, i, most);
+    }
+    for (int i = 0; i < figure_count(r); i++) {
+        if (largest(r, i) != 0)
+            continue;
+        printf("%s%s", separator, text_of(r, i));
+        separator = ", ";
+    }
+    if (separator[0] == ',')
+        putchar('\n');
+    if (doubtful)
+        puts("~ the rounds of a mode differ by more than that: no difference is shown by it");
+    if (r->rounds == 1)
+        puts("one round: nothing says by how much the runs of a mode differ");
+    printf("what the server and the load printed: %s\n", r->plan->directory);
+}
+
+static void print_number(double value)
+{
+    if (isnan(value))
+        fputs("null", stdout);
+    else
+        printf("%.9g", value);
+}
+
+static void print_values(const struct ab_report *r, int mode, int round)
+{
+    putchar('{');
+    for (int i = 0; i < figure_count(r); i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        cli_print_json(stdout, name_of(r, i));
+        putchar(':');
+        print_number(round < 0 ? sum_up(r, mode, i).median : value_of(r, round, mode, i));
+    }
+    putchar('}');
+}
+
+void ab_print_json(const struct ab_report *r)
+{
+    printf("{\"port\":%ld,\"rounds\":%d,\"runs\":%d,\"target\":\"%s\",\"namespace\":%s,"
+           "\"directory\":",
+           r->plan->port, r->rounds, r->done, target_of(r->plan),
+           r->plan->in_namespace ? "true" : "false");
+    cli_print_json(stdout, r->plan->directory);
+    fputs(",\"modes\":[", stdout);
+    for (int mode = 0; mode < r->mode_count; mode++) {
+        printf("%s{\"mode\":", mode > 0 ? "," : "");
+        cli_print_json(stdout, r->modes[mode]);
+        fputs(",\"median\":", stdout);
+        print_values(r, mode, -1);
+        fputs(",\"runs\":[", stdout);
+        for (int round = 0; round * r->mode_count + mode < r->done; round++) {
+            fputs(round > 0 ? "," : "", stdout);
+            print_values(r, mode, round);
+        }
+        fputs("]}", stdout);
+    }
+    puts("]}");
+}

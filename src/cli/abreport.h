@@ -1,0 +1,22 @@
+/* What the runs of `linger ab` add up to, as a table and as JSON. */
+#ifndef LINGER_ABREPORT_H
+#define LINGER_ABREPORT_H
+
+#include "abrun.h"
+
+#define AB_MODES_MAX 8
+#define AB_ROUNDS_MAX 100
+
+struct ab_report {
+    const struct ab_plan *plan;
+    const char *modes[AB_MODES_MAX];
+    int mode_count;
+    int rounds;
+    int done; /* runs that have come to an end, in their order: mode by mode, then round by round */
+    struct ab_result *results; /* [round * mode_count + mode] */
+};
+
+void ab_print_table(const struct ab_report *report);
+void ab_print_json(const struct ab_report *report);
+
+#endif

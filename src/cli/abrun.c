@@ -1,0 +1,578 @@
+/*
+ * One run, step by step: a namespace, the server under the mode, its listener, the counters, the
+ * load, the counters again, the server's end, the port. It happens in a child, which adopts all
+ * that the server and the load leave (a subreaper) and ends them, however the run ended.
+ * Must never leave a process, and never wait without a limit.
+ */
+#include "abrun.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "holders.h"
+#include "netns.h"
+#include "parent.h"
+#include "processes.h"
+#include "reach.h"
+#include "sockets.h"
+#include "stats.h"
+
+#define LISTEN_SECONDS 30  /* until the server listens */
+#define NAP_MILLISECONDS 2 /* between two looks */
+#define OUTPUT_SHOWN 400   /* bytes of the last output in an error */
+#define OUTPUT_MAX 1048576 /* bytes of the load's output that are searched for figures */
+#define ARGUMENTS_MAX 4096
+#define RESTART_SECONDS 0.5 /* tried; what takes longer is told by the kernel's timers */
+
+static const struct counter {
+    const char *file;
+    const char *group;
+    const char *name;
+    enum figure figure;
+} counters[] = {
+    {"/proc/net/snmp", "Tcp:", "PassiveOpens", FIGURE_CONNECTIONS},
+    {"/proc/net/snmp", "Tcp:", "OutRsts", FIGURE_RST_SENT},
+    {"/proc/net/snmp", "Tcp:", "EstabResets", FIGURE_RESETS},
+    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnData", FIGURE_ABORT_DATA},
+    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnClose", FIGURE_ABORT_CLOSE},
+    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnLinger", FIGURE_ABORT_LINGER},
+};
+#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+/* What loads print, by themselves: a rate and errors. Their groups are added up. */
+static const struct known_output {
+    const char *rate;
+    const char *errors;
+} known_outputs[] = {
+    /* wrk, and hey */
+    {"Requests/sec:[[:space:]]*([0-9.]+)",
+     "Socket errors: connect ([0-9]+), read ([0-9]+), write ([0-9]+), timeout ([0-9]+)|"
+     "Error distribution:[[:space:]]*\\[([0-9]+)\\]"},
+    /* ab */
+    {"Requests per second:[[:space:]]*([0-9.]+)", "Failed requests:[[:space:]]*([0-9]+)"},
+    /* redis-benchmark, with -q and without: the last figure it prints */
+    {"([0-9.]+) requests per second", NULL},
+};
+
+static struct run {
+    const struct ab_plan *plan;
+    struct ab_result *result;
+    const char *mode;
+    char server_output[PATH_MAX];
+    char load_output[PATH_MAX];
+    char stats[PATH_MAX];
+    bool counts;     /* there is a file of counters */
+    pid_t server;    /* 0: it is nobody's child, or has ended */
+    double load_cpu; /* seconds, of the load and all that it waited for */
+    volatile sig_atomic_t interrupted;
+} run;
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void nap(void)
+{
+    static const struct timespec time = {0, NAP_MILLISECONDS * 1000000L};
+
+    nanosleep(&time, NULL);
+}
+
+/* Fills `why`, with the end of what was printed to `output` (or NULL). Returns false. */
+static bool fail(const char *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool fail(const char *output, const char *format, ...)
+{
+    char *why = run.result->why;
+    char text[OUTPUT_SHOWN + 1] = "";
+    va_list arguments;
+    int fd = output ? open(output, O_RDONLY | O_CLOEXEC) : -1;
+
+    va_start(arguments, format);
+    int length = vsnprintf(why, AB_WHY_MAX, format, arguments);
+    va_end(arguments);
+    if (fd >= 0) {
+        off_t size = lseek(fd, 0, SEEK_END);
+        ssize_t got = pread(fd, text, OUTPUT_SHOWN, size > OUTPUT_SHOWN ? size - OUTPUT_SHOWN : 0);
+        text[got > 0 ? got : 0] = '\0';
+        close(fd);
+    }
+    if (text[0] && length < AB_WHY_MAX)
+        snprintf(why + length, (size_t)(AB_WHY_MAX - length), "; the last of its output:\n%s",
+                 text);
+    run.result->outcome = AB_FAILED;
+    return false;
+}
+
+/* ---- starting things ---- */
+
+/* In a new session: what the terminal sends reaches us alone, and we end the rest in order. */
+static pid_t start(const char *const argv[], const char *output)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    int null = open("/dev/null", O_RDONLY);
+    int out = open(output, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    setsid();
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+        _exit(CLI_FAILED);
+    execvp(argv[0], (char *const *)argv); /* which does not write to them */
+    fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+    _exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE);
+}
+
+/* Is that program out of a preload's reach? Then counting its closes would cost it too much. */
+static bool is_supervised(const char *program)
+{
+    static struct reach reach;
+
+    reach_judge(program, false, &reach);
+    return reach.how == REACH_SUPERVISE;
+}
+
+/* The program that a shell's command line begins with, behind assignments. */
+static bool load_is_supervised(const char *load)
+{
+    char word[PATH_MAX];
+
+    for (const char *at = load + strspn(load, " \t"); *at; at += strspn(at, " \t")) {
+        size_t length = strcspn(at, " \t");
+        snprintf(word, sizeof(word), "%.*s", (int)length, at);
+        if (!strchr(word, '='))
+            return is_supervised(word);
+        at += length;
+    }
+    return false;
+}
+
+/* Puts `linger run -m MODE ... --` before the command. */
+static pid_t start_under(const char *const argv[], const char *output, bool supervised)
+{
+    static const char *all[ARGUMENTS_MAX];
+    static char stats[PATH_MAX + 3];
+    int count = 0;
+
+    all[count++] = "/proc/self/exe";
+    all[count++] = "run";
+    all[count++] = "-m";
+    all[count++] = run.mode;
+    if (supervised) {
+        all[count++] = "-b";
+        all[count++] = "supervise";
+    } else {
+        snprintf(stats, sizeof(stats), "-s%s", run.stats);
+        all[count++] = stats;
+        run.counts = true;
+    }
+    all[count++] = "--";
+    for (int i = 0; argv[i] && count < ARGUMENTS_MAX - 1; i++)
+        all[count++] = argv[i];
+    all[count] = NULL;
+    return start(all, output);
+}
+
+/* ---- looking ---- */
+
+/* TIME_WAIT at the port, of the end that is under the mode; `last` is when they are gone, s. */
+static double count_time_wait(double *last)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    bool of_client = !run.plan->on_server;
+    double count = 0;
+
+    *last = 0;
+    if (sockets_read(&sockets) != 0)
+        return NAN;
+    for (size_t i = 0; i < sockets.count; i++) {
+        const struct diag_socket *s = &sockets.items[i];
+        bool is_there = (of_client ? s->peer_port : s->local_port) == run.plan->port;
+        if (s->state != TCP_TIME_WAIT || !is_there)
+            continue;
+        count++;
+        if (s->expires / 1e3 > *last)
+            *last = s->expires / 1e3;
+    }
+    free(sockets.items);
+    return count;
+}
+
+/* The number of listeners at the port; `inode` is one of them. */
+static int find_listener(uint32_t *inode)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    int count = 0;
+
+    if (sockets_read(&sockets) != 0)
+        return -1;
+    for (size_t i = 0; i < sockets.count; i++) {
+        if (sockets.items[i].state != TCP_LISTEN || sockets.items[i].local_port != run.plan->port)
+            continue;
+        *inode = sockets.items[i].inode;
+        count++;
+    }
+    free(sockets.items);
+    return count;
+}
+
+/* The rows of a file of counters are pairs: names, then values, proc_pid_net(5). */
+static double read_counter(const struct counter *counter)
+{
+    char names[8192];
+    char values[8192];
+    FILE *file = fopen(counter->file, "re");
+    double value = NAN;
+
+    while (file && fgets(names, sizeof(names), file) && fgets(values, sizeof(values), file)) {
+        char *name_rest;
+        char *value_rest;
+        char *name = strtok_r(names, " \n", &name_rest);
+        char *number = strtok_r(values, " \n", &value_rest);
+        if (!name || strcmp(name, counter->group) != 0)
+            continue;
+        while ((name = strtok_r(NULL, " \n", &name_rest)) &&
+               (number = strtok_r(NULL, " \n", &value_rest))) {
+            if (strcmp(name, counter->name) == 0)
+                value = strtod(number, NULL);
+        }
+    }
+    if (file)
+        fclose(file);
+    return value;
+}
+
+/* The first match; NAN where there is none. With `last` the last one. */
+static double search(const char *pattern, const char *text, bool last)
+{
+    regmatch_t groups[8];
+    double value = NAN;
+    regex_t regex;
+
+    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE) != 0)
+        return NAN;
+    while (regexec(&regex, text, 8, groups, 0) == 0) {
+        value = regex.re_nsub == 0 ? strtod(text + groups[0].rm_so, NULL) : 0;
+        for (size_t i = 1; i <= regex.re_nsub && i < 8; i++) {
+            if (groups[i].rm_so >= 0)
+                value += strtod(text + groups[i].rm_so, NULL);
+        }
+        text += groups[0].rm_eo > 0 ? groups[0].rm_eo : 1;
+        if (!last)
+            break;
+    }
+    regfree(&regex);
+    return value;
+}
+
+static void take_output_figures(double *values)
+{
+    static char text[OUTPUT_MAX];
+    int fd = open(run.load_output, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    for (size_t i = 0; i < sizeof(known_outputs) / sizeof(known_outputs[0]); i++) {
+        double rate = search(known_outputs[i].rate, text, true);
+        if (isnan(rate))
+            continue;
+        values[FIGURE_RATE] = rate;
+        if (known_outputs[i].errors) {
+            double errors = search(known_outputs[i].errors, text, false);
+            values[FIGURE_ERRORS] = isnan(errors) ? 0 : errors;
+        }
+    }
+    for (int i = 0; i < run.plan->metric_count; i++)
+        values[FIGURE_METRIC + i] = search(run.plan->metrics[i].pattern, text, false);
+}
+
+/* Bytes that were unsent at close, by our own counters. */
+static double read_unsent(void)
+{
+    struct stats *stats = NULL;
+    double value = NAN;
+
+    if (run.counts && stats_open(run.stats, false, &stats) == STATS_OK)
+        value = (double)stats_get(stats, STAT_UNSENT_BYTES);
+    stats_close(stats);
+    return value;
+}
+
+/* ---- the steps ---- */
+
+static bool find_port_free(void)
+{
+    uint32_t inodes[1];
+    struct holder *holders = NULL;
+    int listeners = find_listener(&inodes[0]);
+
+    if (listeners == 0)
+        return true;
+    if (listeners < 0)
+        return fail(NULL, "the kernel does not list its sockets: %s", strerror(errno));
+    ssize_t found = holders_find(inodes, 1, &holders);
+    if (found > 0)
+        fail(NULL, "port %ld is taken, by %s (pid %d)", run.plan->port, holders[0].program,
+             (int)holders[0].pid);
+    else
+        fail(NULL, "port %ld is taken", run.plan->port);
+    free(holders);
+    return false;
+}
+
+/* "exited with status 3", "died of signal 9 (Killed)" */
+static const char *ending(int status)
+{
+    static char text[64];
+
+    if (WIFSIGNALED(status))
+        snprintf(text, sizeof(text), "died of signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, sizeof(text), "exited with status %d", WEXITSTATUS(status));
+    return text;
+}
+
+/* A daemon may go into the background: then it listens all the same. */
+static bool await_listener(void)
+{
+    double end = now() + LISTEN_SECONDS;
+    uint32_t inode;
+    int status;
+
+    while (find_listener(&inode) <= 0) {
+        if (run.interrupted)
+            return false;
+        if (run.server && waitpid(run.server, &status, WNOHANG) == run.server) {
+            run.server = 0;
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                return fail(run.server_output, "the server %s before it listened on port %ld",
+                            ending(status), run.plan->port);
+        }
+        if (now() > end)
+            return fail(run.server_output, "the server does not listen on port %ld after %d s",
+                        run.plan->port, LISTEN_SECONDS);
+        nap();
+    }
+    return true;
+}
+
+static bool start_server(void)
+{
+    const struct ab_plan *plan = run.plan;
+
+    if (plan->attach)
+        return true;
+    if (!find_port_free())
+        return false;
+    run.server = plan->on_server ? start_under((const char *const *)plan->server, run.server_output,
+                                               is_supervised(plan->server[0]))
+                                 : start((const char *const *)plan->server, run.server_output);
+    if (run.server < 0)
+        return fail(NULL, "cannot start a process: %s", strerror(errno));
+    return await_listener();
+}
+
+static double seconds_of(const struct rusage *usage)
+{
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+           (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+}
+
+/* Of the server: of a daemon that we start, all that is ours but the load and ourselves. */
+static double server_cpu(void)
+{
+    struct rusage own;
+
+    if (run.plan->attach)
+        return processes_cpu(run.plan->attach);
+    getrusage(RUSAGE_SELF, &own);
+    return processes_cpu(getpid()) - seconds_of(&own) - run.load_cpu;
+}
+
+/* Waits for the load, and ends it with all that it started where it does not come to an end. */
+static bool await_load(pid_t load)
+{
+    double end = now() + (double)run.plan->timeout;
+    struct rusage usage = {0};
+    int status;
+
+    while (wait4(load, &status, WNOHANG, &usage) == 0) {
+        bool is_late = now() > end;
+        if (run.interrupted || is_late) {
+            kill(-load, SIGKILL);
+            waitpid(load, &status, 0);
+            return is_late &&
+                   fail(run.load_output, "the load has not ended after %ld s (--timeout)",
+                        run.plan->timeout);
+        }
+        nap();
+    }
+    run.load_cpu = seconds_of(&usage);
+    return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+           fail(run.load_output, "the load %s", ending(status));
+}
+
+static bool put_load_on(double *values)
+{
+    const char *const shell[] = {"/bin/sh", "-c", run.plan->load, NULL};
+    double before[COUNTERS];
+    double cpu = server_cpu();
+    double last;
+
+    for (size_t i = 0; i < COUNTERS; i++)
+        before[i] = read_counter(&counters[i]);
+    double begin = now();
+    pid_t load = run.plan->on_client
+                     ? start_under(shell, run.load_output, load_is_supervised(run.plan->load))
+                     : start(shell, run.load_output);
+    if (load < 0)
+        return fail(NULL, "cannot start a process: %s", strerror(errno));
+    if (!await_load(load))
+        return false;
+    values[FIGURE_SECONDS] = now() - begin;
+    cpu = server_cpu() - cpu;
+    values[FIGURE_CPU] = cpu > 0 ? cpu : 0;
+    for (size_t i = 0; i < COUNTERS; i++)
+        values[counters[i].figure] = read_counter(&counters[i]) - before[i];
+    values[FIGURE_TIME_WAIT] = count_time_wait(&last);
+    take_output_figures(values);
+    return true;
+}
+
+/* Ends the server and what else is there: SIGTERM, and SIGKILL after the grace period. */
+static void stop_server(void)
+{
+    double end = now() + (double)run.plan->grace;
+
+    if (run.server > 0)
+        kill(run.server, SIGTERM);
+    while (run.server > 0 && now() < end && !run.interrupted) {
+        if (waitpid(run.server, NULL, WNOHANG) != 0)
+            run.server = 0;
+        nap();
+    }
+    processes_end_children();
+}
+
+static bool can_bind(void)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6,
+                               .sin6_port = htons((uint16_t)run.plan->port)};
+    struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)run.plan->port)};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_v6 = fd >= 0;
+
+    if (!is_v6)
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int status = is_v6 ? bind(fd, (struct sockaddr *)&any, sizeof(any))
+                       : bind(fd, (struct sockaddr *)&any4, sizeof(any4));
+    close(fd);
+    return status == 0;
+}
+
+/*
+ * Until a server that does not set SO_REUSEADDR can bind the port again. Where TIME_WAIT is in the
+ * way, which is known for certain, the kernel's timer says how long, and nobody waits for it.
+ */
+static double measure_restart(void)
+{
+    double begin = now();
+    double last;
+
+    while (!can_bind()) {
+        double waited = now() - begin;
+        if (waited > RESTART_SECONDS) {
+            (void)count_time_wait(&last);
+            return last + waited;
+        }
+        nap();
+    }
+    return now() - begin;
+}
+
+static void interrupt(int number)
+{
+    (void)number;
+    run.interrupted = 1;
+}
+
+static void be_runner(void)
+{
+    const struct sigaction action = {.sa_handler = interrupt};
+    double values[AB_FIGURES_MAX];
+
+    for (int i = 0; i < AB_FIGURES_MAX; i++)
+        values[i] = NAN;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    run.result->outcome = AB_FAILED;
+    if (run.plan->in_namespace && netns_enter() != 0) {
+        run.result->outcome = AB_NO_NAMESPACE;
+        return;
+    }
+    bool done = start_server() && put_load_on(values);
+    stop_server();
+    if (done && run.plan->on_server)
+        values[FIGURE_UNSENT] = read_unsent();
+    if (done && run.plan->on_server && !run.plan->attach)
+        values[FIGURE_RESTART] = measure_restart();
+    memcpy(run.result->values, values, sizeof(values));
+    run.result->outcome = run.interrupted ? AB_INTERRUPTED : done ? AB_DONE : AB_FAILED;
+}
+
+void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
+            struct ab_result *result)
+{
+    int status;
+
+    run.plan = plan;
+    run.mode = mode;
+    run.result = result;
+    run.counts = false;
+    run.server = 0;
+    run.load_cpu = 0;
+    snprintf(run.server_output, sizeof(run.server_output), "%s/%s.server", plan->directory, label);
+    snprintf(run.load_output, sizeof(run.load_output), "%s/%s.load", plan->directory, label);
+    snprintf(run.stats, sizeof(run.stats), "%s/%s.counters", plan->directory, label);
+    result->outcome = AB_FAILED;
+    snprintf(result->why, sizeof(result->why), "the run ended without a result");
+    pid_t runner = fork();
+    if (runner == 0) {
+        be_runner();
+        _exit(0);
+    }
+    if (runner < 0)
+        snprintf(result->why, sizeof(result->why), "cannot start a process: %s", strerror(errno));
+    while (runner > 0 && waitpid(runner, &status, 0) != runner) {
+        /* A signal that we took for ourselves alone is the runner's too. */
+        kill(runner, SIGTERM);
+    }
+}

@@ -1,0 +1,73 @@
+/* One run of `linger ab`: a server or a client under one mode, and what came of it. */
+#ifndef LINGER_ABRUN_H
+#define LINGER_ABRUN_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "cli.h"
+
+enum figure {
+    FIGURE_SECONDS, /* the load's wall time */
+    FIGURE_RATE,    /* requests per second, as the load says */
+    FIGURE_ERRORS,  /* as the load says */
+    FIGURE_CONNECTIONS,
+    FIGURE_TIME_WAIT,
+    FIGURE_RST_SENT,
+    FIGURE_RESETS,
+    FIGURE_ABORT_DATA,
+    FIGURE_ABORT_CLOSE,
+    FIGURE_ABORT_LINGER,
+    FIGURE_UNSENT,
+    FIGURE_CPU,
+    FIGURE_RESTART,
+    FIGURE_METRIC, /* the first of --metric */
+};
+
+#define AB_METRICS_MAX 16
+#define AB_FIGURES_MAX (FIGURE_METRIC + AB_METRICS_MAX)
+#define AB_WHY_MAX 2048
+
+struct ab_metric {
+    const char *name;
+    const char *pattern; /* extended regular expression, regex(7); its groups are added up */
+};
+
+struct ab_plan {
+    const struct cli_command *self;
+    long port;
+    const char *load;
+    char **server; /* NULL with `attach` */
+    pid_t attach;  /* 0: start `server` */
+    bool on_server;
+    bool on_client;
+    bool in_namespace;
+    long timeout; /* seconds: of the load */
+    long grace;   /* seconds between SIGTERM and SIGKILL */
+    struct ab_metric metrics[AB_METRICS_MAX];
+    int metric_count;
+    char directory[PATH_MAX - 64]; /* for what the server and the load print */
+};
+
+enum ab_outcome {
+    AB_DONE,
+    AB_FAILED,       /* `why` */
+    AB_INTERRUPTED,  /* by a signal */
+    AB_NO_NAMESPACE, /* it is not permitted; nothing was run */
+};
+
+struct ab_result {
+    enum ab_outcome outcome;
+    double values[AB_FIGURES_MAX]; /* NAN where there is none */
+    char why[AB_WHY_MAX];
+};
+
+/*
+ * Runs the plan once under `mode`, in a process of its own that leaves no other behind; `label`
+ * names the files in the directory. `result` is shared with that process, mmap(2).
+ */
+void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
+            struct ab_result *result);
+
+#endif

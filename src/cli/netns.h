@@ -1,0 +1,12 @@
+/* A network namespace of one's own, network_namespaces(7), with the settings of the host. */
+#ifndef LINGER_NETNS_H
+#define LINGER_NETNS_H
+
+/*
+ * Leaves for a new network namespace whose loopback is up and whose TCP settings (net.ipv4.tcp_*,
+ * ip_local_port_range, somaxconn) are those of the one before; without root by way of a user
+ * namespace in which the user stays who he is. Returns 0, or -1 and errno: not permitted.
+ */
+int netns_enter(void);
+
+#endif
