@@ -45,7 +45,8 @@ static const char help[] =
     "  -M, --metric=NAME=REGEX  a figure from the load's output: the regular\n"
     "                           expression's group; wrk's, ab's, hey's and\n"
     "                           redis-benchmark's are known\n"
-    "  -t, --timeout=SECONDS    for the load (default 600)\n"
+    "  -t, --timeout=SECONDS    for the load (default 600), and for the server to\n"
+    "                           listen (30 at most)\n"
     "  -g, --grace=SECONDS      between SIGTERM and SIGKILL (default 5)\n"
     "  -o, --output=DIRECTORY   for what server and load print (default: a new one)\n"
     "  -N, --no-namespace       not in a network namespace of each run's own\n"
@@ -264,26 +265,31 @@ static bool note_socket(int fd, int number, void *context)
 }
 
 /* As it was found; a connection that was born since is as its listener was. */
+static const struct found *find_former(const struct ab *ab, const struct facts *facts)
+{
+    const struct found *listener = NULL;
+
+    for (size_t i = 0; i < ab->found_count; i++) {
+        const struct found *f = &ab->found[i];
+        if (f->cookie == facts->cookie)
+            return f;
+        if (f->is_listener && f->port == facts->local_port)
+            listener = f;
+    }
+    return listener;
+}
+
 static bool restore_socket(int fd, int number, void *context)
 {
-    struct ab *ab = context;
+    const struct ab *ab = context;
     struct facts facts = {0};
-    const struct found *as = NULL;
 
     (void)number;
     if (!sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts))
         return true;
-    for (size_t i = 0; i < ab->found_count; i++) {
-        const struct found *f = &ab->found[i];
-        if (f->cookie == facts.cookie)
-            as = f;
-        else if (!as && f->is_listener && f->port == facts.local_port)
-            as = f;
-        if (as && as->cookie == facts.cookie)
-            break;
-    }
-    if (as)
-        (void)sock_apply(fd, &as->verdict, false);
+    const struct found *former = find_former(ab, &facts);
+    if (former)
+        (void)sock_apply(fd, &former->verdict, false);
     return true;
 }
 

@@ -135,6 +135,8 @@ static bool print_mode(const struct ab_report *r, int mode, int figure, double m
     struct sum first = sum_up(r, 0, figure);
     struct sum sum = sum_up(r, mode, figure);
     int decimals = decimals_of(figure);
+    char spread[64] = "";
+    char ratio[64] = "";
     bool doubtful = false;
 
     printf("  %-20s ", r->modes[mode]);
@@ -142,19 +144,23 @@ static bool print_mode(const struct ab_report *r, int mode, int figure, double m
         puts("           -");
         return false;
     }
-    printf("%12.*f", decimals, sum.median);
     if (sum.count > 1 && sum.high > sum.low)
-        printf("  ±%-9.*f", decimals, (sum.high - sum.low) / 2);
-    else
-        printf("  %10s", "");
+        snprintf(spread, sizeof(spread), "±%.*f", decimals, (sum.high - sum.low) / 2);
     if (mode > 0 && first.count > 0 && first.median > 0) {
         doubtful = first.count > 1 && is_within_spread(&first, &sum);
-        printf("  x %-6.3g%s", sum.median / first.median, doubtful ? " ~" : "  ");
-    } else {
-        printf("  %10s", "");
+        double times = sum.median / first.median;
+        snprintf(ratio, sizeof(ratio), "x %.*f%s", times < 100 ? 3 : 0, times,
+                 doubtful ? " ~" : "");
     }
-    if (cli_is_terminal(stdout))
+    printf("%12.*f", decimals, sum.median);
+    if (cli_is_terminal(stdout)) {
+        printf("  %-*s  %-12s", spread[0] ? 11 : 10, spread, ratio); /* ± is two bytes */
         print_bar(sum.median, most);
+    } else if (ratio[0]) {
+        printf("  %-*s  %s", spread[0] ? 11 : 10, spread, ratio);
+    } else if (spread[0]) {
+        printf("  %s", spread);
+    }
     putchar('\n');
     return doubtful;
 }

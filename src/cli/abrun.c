@@ -250,12 +250,12 @@ static double read_counter(const struct counter *counter)
         char *name_rest;
         char *value_rest;
         char *name = strtok_r(names, " \n", &name_rest);
-        char *number = strtok_r(values, " \n", &value_rest);
+        (void)strtok_r(values, " \n", &value_rest); /* the group again */
         if (!name || strcmp(name, counter->group) != 0)
             continue;
-        while ((name = strtok_r(NULL, " \n", &name_rest)) &&
-               (number = strtok_r(NULL, " \n", &value_rest))) {
-            if (strcmp(name, counter->name) == 0)
+        while ((name = strtok_r(NULL, " \n", &name_rest))) {
+            const char *number = strtok_r(NULL, " \n", &value_rest);
+            if (number && strcmp(name, counter->name) == 0)
                 value = strtod(number, NULL);
         }
     }
@@ -360,7 +360,8 @@ static const char *ending(int status)
 /* A daemon may go into the background: then it listens all the same. */
 static bool await_listener(void)
 {
-    double end = now() + LISTEN_SECONDS;
+    long limit = run.plan->timeout < LISTEN_SECONDS ? run.plan->timeout : LISTEN_SECONDS;
+    double end = now() + (double)limit;
     uint32_t inode;
     int status;
 
@@ -374,8 +375,8 @@ static bool await_listener(void)
                             ending(status), run.plan->port);
         }
         if (now() > end)
-            return fail(run.server_output, "the server does not listen on port %ld after %d s",
-                        run.plan->port, LISTEN_SECONDS);
+            return fail(run.server_output, "the server does not listen on port %ld after %ld s",
+                        run.plan->port, limit);
         nap();
     }
     return true;

@@ -193,7 +193,7 @@ END
 }
 
 @test "help fits 80 columns and has an example; version; unknown commands get a suggestion" {
-    for command in "" run check states stats attach; do
+    for command in "" run check states stats attach ab; do
         run "$LINGER" $command --help
         expect "status of $command --help" "$status" 0
         expect "lines over 80 columns" "$(awk 'length > 80' <<<"$output")" ""
@@ -216,11 +216,11 @@ END
         bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _linger; echo "${COMPREPLY[*]}"' \
             _ "$ROOT/src/cli/completion/linger.bash" "$@"
     }
-    expect commands "$(complete_with linger "")" "run check states stats attach --help --version"
+    expect commands "$(complete_with linger "")" "run check states stats attach ab --help --version"
     expect modes "$(complete_with linger run -m f)" "fin fin-rst"
     expect options "$(complete_with linger states --j)" "--json"
     # Each long option of each command is offered.
-    for command in run check states stats attach; do
+    for command in run check states stats attach ab; do
         for option in $("$LINGER" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
             [[ $(complete_with linger $command --) == *"$option"* ]]
             grep -q -- "$option" "$ROOT/src/cli/completion/_linger"

@@ -1,0 +1,221 @@
+#!/usr/bin/env bats
+# linger ab: what differs between the modes, and that nothing is left behind.
+BATS_TEST_TIMEOUT=180
+load helper
+
+LINGER=$ROOT/linger
+
+setup() {
+    export TMPDIR=$BATS_TEST_TMPDIR
+    unset LD_PRELOAD
+    PORT=$("$TOOLS/free-port")
+}
+
+# The report as JSON of `linger ab ARGUMENT...`, which has to succeed.
+measure() {
+    "$LINGER" ab --json -p "$PORT" "$@" >"$BATS_TEST_TMPDIR/report"
+    python3 -m json.tool "$BATS_TEST_TMPDIR/report" | grep -v '^ *"\(abort\|resets\)' || return 1
+}
+
+# median MODE FIGURE: a whole number, or "None".
+median() {
+    python3 -c '
+import json, sys
+report = json.load(open(sys.argv[1]))
+value = [m["median"][sys.argv[3]] for m in report["modes"] if m["mode"] == sys.argv[2]][0]
+print(value if value is None else int(value))' "$BATS_TEST_TMPDIR/report" "$1" "$2"
+}
+
+fails() { # PATTERN ARGUMENT...
+    local pattern=$1 status=0
+    shift
+    "$LINGER" ab "$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/said" || status=$?
+    cat "$BATS_TEST_TMPDIR/said"
+    expect status "$status" 125
+    # shellcheck disable=SC2053  # it is a pattern
+    [[ $(cat "$BATS_TEST_TMPDIR/said") == $pattern ]]
+    nobody_left
+}
+
+# Everything that a run starts works in this test's directory, or on its port.
+nobody_left() {
+    [ -z "$(ss -Htln "sport = :$PORT")" ]
+    run ! pgrep -f "$BATS_TEST_TMPDIR/[w]ork|:$PORT/"
+}
+
+nginx_here() {
+    mkdir -p "$BATS_TEST_TMPDIR/work"
+    (set -- "$PORT" "$BATS_TEST_TMPDIR/work" 1 && eval "cat >\"\$2/nginx.conf\" <<EOF
+$NGINX_CONF
+EOF")
+    SERVER=(nginx -e stderr -c "$BATS_TEST_TMPDIR/work/nginx.conf")
+}
+
+@test "nginx and wrk: TIME_WAIT in thousands, about none, none; no load errors" {
+    nginx_here
+    measure --mode fin --mode fin-rst --mode rst --rounds 2 \
+        --load "wrk -t1 -c64 -d2s -H 'Connection: close' http://127.0.0.1:$PORT/" -- "${SERVER[@]}"
+    accepted=$(median fin connections)
+    [ "$(median fin time_wait)" -gt $((accepted / 20)) ] && [ "$(median fin time_wait)" -gt 300 ]
+    [ "$(median fin-rst time_wait)" -le $((accepted / 50 + 1)) ]
+    expect "under rst" "$(median rst time_wait)" 0
+    expect "errors of fin" "$(median fin load_errors)" 0
+    expect "errors of fin-rst" "$(median fin-rst load_errors)" 0
+    [ "$(median fin rate)" -gt 100 ]
+    [ "$(median fin restart_seconds)" -gt 50 ]
+    expect "restart under rst" "$(median rst restart_seconds)" 0
+    [ "$(median rst abort_on_data)" -ge $(($(median rst connections) * 9 / 10)) ]
+    expect "unsent bytes are counted" "$(median fin unsent_bytes)" 0
+    nobody_left
+}
+
+@test "the table: medians, ratios, what is zero everywhere, where the output is" {
+    nginx_here
+    run "$LINGER" ab -m fin -m rst -p "$PORT" -r 2 -M 'stars=(\*+)?x' -M 'made=Connected ([0-9]+)' \
+        -l "curl -s http://127.0.0.1:$PORT/ && echo Connected 17" -- "${SERVER[@]}"
+    echo "$output"
+    expect status "$status" 0
+    expect head "${lines[0]%,*}" "modes of the server, port $PORT, 4 of 4 runs"
+    grep -A2 '^made$' <<<"$output" | grep -q '^  rst  *17\.00  *x 1\.000$'
+    grep -q '^connections accepted$' <<<"$output"
+    grep -q '^nothing in any run: ' <<<"$output"
+    directory=$(sed -n 's/^what the server and the load printed: //p' <<<"$output")
+    expect "the load's output" "$(cat "$directory/round2-mode2.load")" "a page of nginxConnected 17"
+}
+
+@test "redis-server and redis-benchmark -k 0; python3 http.server" {
+    mkdir "$BATS_TEST_TMPDIR/work"
+    measure -m fin -m rst -r 1 -l "redis-benchmark -p $PORT -k 0 -n 500 -t ping_inline -q" -- \
+        redis-server --port "$PORT" --bind 127.0.0.1 --save "" --dir "$BATS_TEST_TMPDIR/work"
+    [ "$(median rst rate)" -gt 10 ]
+    [ "$(median rst connections)" -ge 500 ]
+    measure -m fin -m fin-rst -r 1 -l "for i in \$(seq 20); do curl -s http://127.0.0.1:$PORT/ || exit 1; done" -- \
+        python3 -m http.server --bind 127.0.0.1 --directory "$BATS_TEST_TMPDIR/work" "$PORT"
+    expect connections "$(median fin connections)" 20
+    nobody_left
+}
+
+@test "a static Go server, by the supervisor" {
+    measure -m fin -m rst -r 1 -l "'$TOOLS/peer' -n 50 -k connect $PORT" -M 'resets=reset=([0-9]+)' -- "$TOOLS/go/echo" "$PORT"
+    expect "TIME_WAIT under fin" "$(median fin time_wait)" 50
+    expect "TIME_WAIT under rst" "$(median rst time_wait)" 0
+    expect "resets under rst" "$(python3 -c '
+import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst_sent"])' "$BATS_TEST_TMPDIR/report")" 50
+    expect "no counters of ours" "$(median rst unsent_bytes)" None
+    nobody_left
+}
+
+@test "--client: the load hits the port wall under fin alone" {
+    needs_namespace
+    sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="40000 41999"
+    measure --client -m fin -m rst -m fin-rst -r 1 -M 'made=connected ([0-9]+)' -l "'$TOOLS/flood' $PORT 5000; true" -- \
+        "$TOOLS/peer" -s 1 -n 100000 listen "$PORT"
+    [ "$(median fin made)" -le 2000 ]
+    expect "under rst" "$(median rst made)" 5000
+    expect "under fin-rst" "$(median fin-rst made)" 5000
+    [ "$(median fin time_wait)" -ge 1900 ]
+    expect "TIME_WAIT under rst" "$(median rst time_wait)" 0
+    nobody_left
+}
+
+@test "--both: TIME_WAIT of neither end under rst" {
+    measure --both -m fin -m rst -r 1 -l "'$TOOLS/peer' -n 20 -k connect $PORT" -- "$TOOLS/subject" -p "$PORT" -n 20 -r close
+    grep -q '"target":"server and load"' "$BATS_TEST_TMPDIR/report"
+    expect "TIME_WAIT under fin" "$(median fin time_wait)" 20
+    expect "TIME_WAIT under rst" "$(median rst time_wait)" 0
+    nobody_left
+}
+
+@test "without privileges: user namespaces, or a note and one namespace for all" {
+    [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
+    chmod a+rwx "$BATS_TEST_TMPDIR" && chmod a+rx "$BATS_RUN_TMPDIR"
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    "${nobody[@]}" "$LINGER" ab -j -m rst -m fin -r 1 -p "$PORT" -l "'$TOOLS/peer' -n 5 -k connect $PORT" -- \
+        "$TOOLS/subject" -p "$PORT" -n 5 -r close >"$BATS_TEST_TMPDIR/report" 2>"$BATS_TEST_TMPDIR/said"
+    cat "$BATS_TEST_TMPDIR/said"
+    expect "TIME_WAIT under fin" "$(median fin time_wait)" 5
+    if "${nobody[@]}" unshare -rn true 2>/dev/null; then
+        grep -q '"namespace":true' "$BATS_TEST_TMPDIR/report"
+    else
+        grep -q "network namespaces are not permitted here" "$BATS_TEST_TMPDIR/said"
+    fi
+}
+
+@test "--attach: a running daemon is switched in place, and left as it was found" {
+    nginx_here
+    start - "${SERVER[@]}"
+    await_listener
+    daemon=$PID
+    "$LINGER" attach -q -m wait:7 "$daemon"
+    measure -m fin -m rst -r 2 --attach "$daemon" -l "'$TOOLS/peer' -n 1 connect $PORT </dev/null & curl -s http://127.0.0.1:$PORT/ -H 'Connection: close'; kill \$!"
+    [ "$(median rst connections)" -ge 1 ]
+    "$LINGER" attach -n -m fin "$daemon" | tee "$BATS_TEST_TMPDIR/now"
+    grep -q "^listener .* before wait:7 " "$BATS_TEST_TMPDIR/now"
+    fails "linger ab: pid $daemon does not listen on port 1" -m fin -m rst -p 1 -l true --attach "$daemon" || [ -n "$(ss -Htln "sport = :$PORT")" ]
+    kill -TERM "$daemon"
+    finish
+}
+
+@test "without a namespace: --no-namespace, and a taken port is named with who has it" {
+    start - python3 -m http.server --bind 127.0.0.1 "$PORT"
+    await_listener
+    status=0
+    "$LINGER" ab -N -m fin -m rst -p "$PORT" -l true -- python3 -m http.server "$PORT" 2>"$BATS_TEST_TMPDIR/said" || status=$?
+    expect status "$status" 125
+    expect said "$(cat "$BATS_TEST_TMPDIR/said")" "linger ab: round 1, fin: port $PORT is taken, by python3 (pid $PID)"
+    kill -TERM "$PID"
+    finish
+    measure -N -m rst -m fin -r 1 -l "'$TOOLS/peer' -n 5 -k connect $PORT" -- "$TOOLS/subject" -p "$PORT" -n 5 -r close
+    grep -q '"namespace":false' "$BATS_TEST_TMPDIR/report"
+    expect "TIME_WAIT of fin" "$(median fin time_wait)" 5
+}
+
+@test "bad arguments are named" {
+    load=(-p "$PORT" -l true)
+    fails "linger ab: give at least two modes*" -m fin "${load[@]}" -- true
+    fails "linger ab: give the server's port*" -m fin -m rst -l true -- true
+    fails "linger ab: give the load*" -m fin -m rst -p 1 -- true
+    fails "linger ab: a server is missing*" -m fin -m rst "${load[@]}"
+    fails "linger ab: either a server*" -m fin -m rst "${load[@]}" --attach 1 -- true
+    fails "linger ab: --rounds: '0' is no number from 1 to 100" -m fin -m rst "${load[@]}" -r 0 -- true
+    fails "linger ab: -m: unknown mode 'rts'*" -m fin -m rts "${load[@]}" -- true
+    fails "linger ab: --metric: 'x' is not NAME=REGEX" -m fin -m rst "${load[@]}" -M x -- true
+    fails "linger ab: --metric: '(': *" -m fin -m rst "${load[@]}" -M 'x=(' -- true
+    fails "linger ab: no-such-program: no such program" -m fin -m rst "${load[@]}" -- no-such-program
+    fails "linger ab: pid *: no such process" -m fin -m rst "${load[@]}" --attach 4194303
+}
+
+@test "a server that never listens, one that dies, a load that fails or hangs: an error, nobody left" {
+    cd "$BATS_TEST_TMPDIR"
+    fails "*round 1, fin: the server exited with status 3 before it listened on port $PORT; the last of its output:
+out of order" -m fin -m rst -p "$PORT" -l true -- sh -c 'echo out of order; exit 3'
+    fails "*the server died of signal 11 (Segmentation fault) before*" -m fin -m rst -p "$PORT" -l true -- sh -c 'kill -SEGV $$'
+    serve=(python3 -m http.server --bind 127.0.0.1 "$PORT")
+    fails "*round 1, fin: the load exited with status 5; the last of its output:
+no luck" -m fin -m rst -p "$PORT" -l 'echo no luck; exit 5' -- "${serve[@]}"
+    fails "*the load has not ended after 1 s (--timeout)*" -m fin -m rst -p "$PORT" -t 1 -l 'sleep 1000 & sleep 1000' -- "${serve[@]}"
+    run ! pgrep -f "slee[p] 100"
+    fails "*the server does not listen on port $PORT after 1 s*" -m fin -m rst -p "$PORT" -t 1 -l true -- sleep 1001
+    run ! pgrep -f "slee[p] 100"
+}
+
+@test "Ctrl-C: all is stopped, and what there is is printed" {
+    cd "$BATS_TEST_TMPDIR"
+    mkfifo go
+    # The first run ends, the second waits for the word that never comes.
+    start - "$LINGER" ab -m fin -m rst -p "$PORT" -l 'if [ -e once ]; then echo second >go; exec sleep 1002; fi; touch once' -- \
+        python3 -m http.server --bind 127.0.0.1 "$PORT"
+    read -r word <go
+    expect word "$word" second
+    # As the terminal does it: to linger and the process of the run.
+    runner=$(cat "/proc/$PID/task/$PID/children")
+    # shellcheck disable=SC2086  # a list
+    kill -INT "$PID" $runner
+    said=$(cat <&"$OUT")
+    finish
+    echo "$said"
+    expect status "$STATUS" 130
+    [[ $said == "modes of the server, port $PORT, 1 of 6 runs"* ]]
+    run ! pgrep -f "slee[p] 100"
+    nobody_left
+}
