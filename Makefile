@@ -12,11 +12,13 @@ BUILD = build
 
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
+# On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval.
+INLINE_ATOMICS := $(shell $(CC) -mno-outline-atomics -E -x c /dev/null >/dev/null 2>&1 && echo -mno-outline-atomics)
 # Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
 # _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
 override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
 	-DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc/core -Isrc/cli $(WARNINGS) \
-	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP
+	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP $(INLINE_ATOMICS)
 
 Q = $(if $(V),,@)
 quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))

@@ -89,7 +89,7 @@ static bool grow(struct seen *seen)
     if (!bigger.cookies)
         return false;
     for (size_t i = 0; i < seen->places; i++) {
-        size_t at = seen->cookies[i] & (bigger.places - 1);
+        size_t at = (size_t)seen->cookies[i] & (bigger.places - 1);
         while (seen->cookies[i] != 0 && bigger.cookies[at] != 0)
             at = (at + 1) & (bigger.places - 1);
         if (seen->cookies[i] != 0)
@@ -106,7 +106,7 @@ static int note_cookie(struct seen *seen, uint64_t cookie)
 {
     if (seen->count * 2 >= seen->places && !grow(seen))
         return -1;
-    size_t at = cookie & (seen->places - 1);
+    size_t at = (size_t)cookie & (seen->places - 1);
     while (seen->cookies[at] != 0) {
         if (seen->cookies[at] == cookie)
             return 0;

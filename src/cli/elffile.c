@@ -136,7 +136,7 @@ static void read_notes(struct reader *r, struct segment s, struct elf *elf)
         if (name == 4 && memcmp(owner, "Go\0", 4) == 0)
             elf->is_go = true;
         if (name == 10 && memcmp(owner, "liblinger", 10) == 0 && text > 0 && text < ELF_TEXT_MAX) {
-            memcpy(elf->version, notes + name_end, text);
+            memcpy(elf->version, notes + (size_t)name_end, (size_t)text);
             elf->version[text] = '\0';
         }
         at = (size_t)text_end;

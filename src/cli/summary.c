@@ -68,7 +68,7 @@ static struct summary_peer *place(const struct table *table, const struct summar
     uint64_t hash = (key->peer.high ^ key->peer.low * 31 ^ key->local.low * 7 ^
                      (uint64_t)key->peer_port << 20 ^ key->local_port) *
                     0x9e3779b97f4a7c15u;
-    size_t at = hash >> 20 & (table->places - 1);
+    size_t at = (size_t)(hash >> 20) & (table->places - 1);
 
     while (table->peers[at].local_port + table->peers[at].peer_port != 0 &&
            !same(&table->peers[at], key))

@@ -33,13 +33,9 @@ load helper
 }
 
 @test "the same file in a program linked with musl" {
-    gcc=$(command -v musl-gcc)
-    "$gcc" -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/subject" -idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)" "$ROOT/tests/tools/subject.c"
-    readelf -lW "$BATS_TEST_TMPDIR/subject" | grep -q ld-musl
-    TOOLS_WITH_GLIBC=$TOOLS
-    mkdir "$BATS_TEST_TMPDIR/tools"
-    cp "$TOOLS_WITH_GLIBC/peer" "$BATS_TEST_TMPDIR/subject" "$BATS_TEST_TMPDIR/tools"
-    TOOLS=$BATS_TEST_TMPDIR/tools
+    SUBJECT=$BATS_TEST_TMPDIR/subject
+    musl-gcc -D_GNU_SOURCE -o "$SUBJECT" -idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)" "$ROOT/tests/tools/subject.c"
+    readelf -lW "$SUBJECT" | grep -q ld-musl
     for way in close fclose dup2 exec sigkill scm_rights scm_rights_mmsg; do
         meet rst $way
         sees 5 0 1 0
@@ -49,7 +45,7 @@ load helper
     meet "rst when=active" fclose
     sees 5 0 1 0
     status=0
-    (under nonsense "$TOOLS/subject" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
+    (under nonsense "$SUBJECT" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
     expect status $status 125
     grep -q "unknown mode 'nonsense'" "$BATS_TEST_TMPDIR/complaint"
 }
@@ -74,9 +70,8 @@ load helper
 }
 
 @test "in an ASan program, behind its runtime" {
-    gcc -fsanitize=address -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/subject" "$ROOT/tests/tools/subject.c" -pthread
-    cp "$TOOLS/peer" "$BATS_TEST_TMPDIR"
-    TOOLS=$BATS_TEST_TMPDIR
+    SUBJECT=$BATS_TEST_TMPDIR/subject
+    gcc -fsanitize=address -D_GNU_SOURCE -o "$SUBJECT" "$ROOT/tests/tools/subject.c" -pthread
     LIB="$(gcc -print-file-name=libasan.so):$LIB" meet rst close
     sees 5 0 1 0
 }

@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# Every architecture: built by Debian's cross compilers; i386 runs as it is, the others under qemu's
+# user emulation, which hands SO_LINGER, TCP_LINGER2 and TCP_INFO on to this kernel.
+BATS_TEST_TIMEOUT=180
+load helper
+
+# build ARCHITECTURE: in a copy of the sources. Sets LIB, SUBJECT and EMULATOR.
+build() {
+    local tree=$BATS_TEST_TMPDIR/$1 compiler=$1-linux-gnu-gcc
+    mkdir "$tree"
+    cp -r "$ROOT/Makefile" "$ROOT/src" "$tree"
+    (cd "$tree" && make -s CC="$compiler")
+    "$compiler" -O1 -D_GNU_SOURCE -o "$tree/subject" "$ROOT/tests/tools/subject.c" -pthread
+    LIB=$tree/liblinger.so
+    SUBJECT=$tree/subject
+    EMULATOR=(qemu-"$1" -L "/usr/$1-linux-gnu")
+    [ "$1" != i686 ] || EMULATOR=()
+}
+
+# The subject is a program of that architecture, all else one of this machine.
+under() { # MODE COMMAND...
+    local mode=$1
+    shift
+    [ "$1" = "$SUBJECT" ] || exec "$@"
+    if [ "$mode" = - ] || [ -n "${WITHOUT_LIBRARY:-}" ]; then
+        exec "${EMULATOR[@]}" "$@"
+    elif [ ${#EMULATOR[@]} -eq 0 ]; then
+        LD_PRELOAD=$LIB LINGER_MODE=$mode exec "$@"
+    fi
+    # By -E, so that the emulator itself is left alone.
+    exec "${EMULATOR[@]}" -E LD_PRELOAD="$LIB" -E LINGER_MODE="$mode" \
+        -E LINGER_LOG="${LINGER_LOG:-}" -E LINGER_STATS="${LINGER_STATS:-}" "$@"
+}
+
+works_on() { # ARCHITECTURE WHAT-READELF-SAYS
+    build "$1"
+    readelf -hW "$LIB" | grep -E "Class|Data|Machine" | tr -s ' \n' ' ' | grep -q "$2"
+    nm -D --undefined-only "$LIB" | awk '{ print $NF }' | sort >"$BATS_TEST_TMPDIR/imports"
+    grep -v '^#' "$ROOT/tests/imports" | sort | comm -23 "$BATS_TEST_TMPDIR/imports" - | diff /dev/null -
+    readelf -VW "$LIB" | grep -q "No version information found"
+    for way in close fclose exit sigkill exec dup2; do
+        meet - $way
+        sees 5 1 0 1
+        meet rst $way
+        sees 5 0 1 0
+        meet fin-rst $way
+        sees 5 1 0 0
+    done
+    for policy in "rst when=active" "off port=1; rst role=server local=127.0.0.0/8" "rst peer=127.0.0.1"; do # not share=: qemu does not know SO_COOKIE
+        meet "$policy" close
+        sees 5 0 1 0
+    done
+    meet_as_client "fin-rst role=client peer=127.0.0.1" close
+    sees 5 1 0 0
+    # The log and the counters; the byte order of the file is this machine's own or said to be another.
+    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats meet rst close
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/log")" "arm=1 close=1 load=1"
+    status=0
+    (under rts "$SUBJECT" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
+    expect "status of a bad policy" "$status" 125
+    # The command line, as far as it needs no other process.
+    "${EMULATOR[@]}" "$BATS_TEST_TMPDIR/$1/linger" check "$SUBJECT" | grep -q "dynamically linked, glibc"
+}
+
+@test "i386" {
+    works_on i686 "ELF32 .*little endian .*Intel 80386"
+    "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
+}
+
+@test "aarch64" {
+    works_on aarch64 "ELF64 .*little endian .*AArch64"
+    "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
+}
+
+@test "riscv64" {
+    works_on riscv64 "ELF64 .*little endian .*RISC-V"
+    "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
+}
+
+@test "s390x, which is big-endian" {
+    works_on s390x "ELF64 .*big endian .*S/390"
+    run "$ROOT/linger" stats "$BATS_TEST_TMPDIR/stats"
+    expect "status for a file of another byte order" "$status" 125
+    "${EMULATOR[@]}" "$BATS_TEST_TMPDIR/s390x/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
+}
