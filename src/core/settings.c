@@ -13,6 +13,7 @@
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */
 #define EXCERPT_BEFORE 40  /* kept before the mistake where the line is longer than that */
+#define FILE_COLUMNS 256   /* of the name of a file of rules */
 
 static const struct {
     const char *name;
@@ -92,13 +93,17 @@ static void put_excerpt(struct text *out, const struct source *from, const struc
     text_put_char(out, '\n');
 }
 
-static void put_line_number(struct text *out, const struct source *from, size_t at)
+/* A long name is cut at its front: what comes after it is what the complaint is about. */
+static void put_place(struct text *out, const struct source *from, size_t at)
 {
+    size_t length = strlen(from->file);
+    size_t cut = length > FILE_COLUMNS ? length - FILE_COLUMNS : 0;
     size_t line = 1;
 
     for (size_t i = 0; i < at; i++)
         line += from->text[i] == '\n';
-    text_put(out, from->file);
+    text_put(out, cut > 0 ? "..." : "");
+    text_put_printable(out, from->file + cut, length - cut);
     text_put_char(out, ':');
     text_put_number(out, line);
     text_put(out, ": ");
@@ -112,7 +117,7 @@ static void complain(const char *who, const struct source *from, const struct po
     text_put(out, from->shown_as);
     text_put(out, ": ");
     if (from->file)
-        put_line_number(out, from, e->at);
+        put_place(out, from, e->at);
     text_put(out, e->what);
     if (e->length > 0) {
         text_put(out, " '");
@@ -236,17 +241,24 @@ int settings_take(struct settings *s, enum setting setting, const char *shown_as
     return -1;
 }
 
+/* A line that does not fit is left out whole. */
 static void warn_unknown(const char *who, const char *name, size_t length, struct text *complaint)
 {
+    size_t before = complaint->length;
+
     text_put(complaint, who);
     text_put(complaint, ": ");
-    text_put_printable(complaint, name, length);
+    text_put_printable(complaint, name, length < EXCERPT_COLUMNS ? length : EXCERPT_COLUMNS);
     text_put(complaint, ": no such variable; there are");
     for (int i = 0; i < SETTING_COUNT; i++) {
         text_put(complaint, i == 0 ? " " : ", ");
         text_put(complaint, variables[i].name);
     }
     text_put_char(complaint, '\n');
+    if (complaint->data[complaint->length - 1] != '\n') {
+        complaint->length = before;
+        complaint->data[before] = '\0';
+    }
 }
 
 /* The setting of that name, or SETTING_COUNT. */
@@ -260,23 +272,32 @@ static enum setting find(const char *name, size_t length)
     return i;
 }
 
+/* The length of the name where the entry is one of ours, else 0. */
+static size_t name_length(const char *entry)
+{
+    const char *equals = strchr(entry, '=');
+
+    return equals && strncmp(entry, PREFIX, strlen(PREFIX)) == 0 ? (size_t)(equals - entry) : 0;
+}
+
 int settings_take_environment(struct settings *s, char *const *environment, struct text *complaint)
 {
     unsigned seen = 0; /* the first of two entries of one name counts, as for getenv() */
 
-    for (; environment && *environment; environment++) {
-        const char *equals = strchr(*environment, '=');
-        if (!equals || strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
+    for (char *const *e = environment; e && *e; e++) {
+        size_t length = name_length(*e);
+        enum setting setting = find(*e, length);
+        if (setting == SETTING_COUNT || seen & 1u << setting)
             continue;
-        enum setting setting = find(*environment, (size_t)(equals - *environment));
-        if (setting == SETTING_COUNT) {
-            warn_unknown(s->who, *environment, (size_t)(equals - *environment), complaint);
-            continue;
-        }
-        if (!(seen & 1u << setting) &&
-            settings_take(s, setting, variables[setting].name, equals + 1, complaint) != 0)
+        if (settings_take(s, setting, variables[setting].name, *e + length + 1, complaint) != 0)
             return -1;
         seen |= 1u << setting;
+    }
+    /* Only now: any number of warnings must not take the room of what stops the program. */
+    for (char *const *e = environment; e && *e; e++) {
+        size_t length = name_length(*e);
+        if (length > 0 && find(*e, length) == SETTING_COUNT)
+            warn_unknown(s->who, *e, length, complaint);
     }
     return 0;
 }

@@ -177,6 +177,31 @@ static void test_share(void **state)
     assert_in_range(both - first, 17300, 18700);
 }
 
+/* prog= is decided before anything else: where it is left standing, nobody has decided it. */
+static void test_program_left_standing(void **state)
+{
+    struct facts facts = server();
+
+    (void)state;
+    assert_int_equal(asked("rst prog=nginx; fin", &facts), DECIDE_NOT_YET);
+    assert_int_equal(verdict.rule, 1);
+    policy_keep_program(&policy, "nginx");
+    assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_VERDICT);
+    assert_int_equal(verdict.mode, MODE_RST);
+}
+
+static void test_needs_of_a_role(void **state)
+{
+    (void)state;
+    policy_is("rst role=client peer=10.0.0.0/8 share=1%; fin when=active");
+    assert_int_equal(decide_needs_of(&policy, ROLE_SERVER), FACT_ROLE | FACT_WHEN);
+    assert_int_equal(decide_needs_of(&policy, ROLE_CLIENT),
+                     FACT_ROLE | FACT_PEER | FACT_COOKIE | FACT_WHEN);
+    policy_is("rst port=80");
+    assert_int_equal(decide_needs_of(&policy, ROLE_SERVER), FACT_ROLE | FACT_LOCAL_PORT);
+    assert_int_equal(decide_needs_of(&policy, ROLE_CLIENT), FACT_ROLE | FACT_PEER);
+}
+
 static void test_needs(void **state)
 {
     (void)state;
@@ -197,7 +222,9 @@ int main(void)
         cmocka_unit_test(test_not_yet),
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_share),
+        cmocka_unit_test(test_program_left_standing),
         cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_needs_of_a_role),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,18 +95,46 @@ static const struct {
     {"rst\nfin x=1", 8, 1, "unknown condition"},
     {"wait:", 5, 0, "bad number of seconds"},
     {"wait:3601 role=server", 5, 4, "bad number of seconds"},
+    {"wait:0", 5, 1, "bad number of seconds"},
+    {"wait:5s", 5, 2, "bad number of seconds"},
+    {"wait", 4, 0, "bad number of seconds"},
     {"rst port=1,99999", 11, 5, "bad port"},
+    {"rst port=0", 9, 1, "bad port"},
+    {"rst port=http", 9, 4, "bad port"},
+    {"rst port=90-80", 9, 5, "bad port"},
+    {"rst port=80-", 9, 3, "bad port"},
+    {"rst port=80-65536", 9, 8, "bad port"},
     {"rst port=1,,2", 11, 0, "a value is missing"},
     {"rst port=,1", 9, 0, "a value is missing"},
     {"rst peer=1.2.3.4/33", 17, 2, "bad prefix length"},
     {"rst peer=1.2.3.4/99999999999", 17, 11, "bad prefix length"},
+    {"rst peer=1.2.3.4/", 17, 0, "bad prefix length"},
+    {"rst peer=[::]/129", 14, 3, "bad prefix length"},
     {"rst peer=/8", 9, 0, "bad address"},
+    {"rst peer=1.2.3", 9, 5, "bad address"},
+    {"rst peer=1.2.3:80", 9, 5, "bad address"},
+    {"rst peer=a-name-that-is-longer-than-any-address-is.example", 9, 49, "bad address"},
+    {"rst peer=::1", 9, 3, "IPv6 address without brackets"},
+    {"rst peer=2001:db8::1", 9, 11, "IPv6 address without brackets"},
+    {"rst peer=[::1", 9, 4, "missing ']' in"},
     {"rst peer=[::1]80", 14, 2, "unexpected"},
     {"rst peer=[]", 10, 0, "bad IPv6 address"},
     {"rst peer=:", 10, 0, "bad port"},
     {"rst peer=1.2.3.4:", 17, 0, "bad port"},
     {"rst share=%", 10, 1, "bad share"},
+    {"rst share=10", 10, 2, "bad share"},
+    {"rst share=0%", 10, 2, "bad share"},
+    {"rst share=101%", 10, 4, "bad share"},
+    {"rst share=100.0001%", 10, 9, "bad share"},
+    {"rst share=1.%", 10, 3, "bad share"},
+    {"rst share=.5%", 10, 3, "bad share"},
+    {"rst share=1.x%", 10, 4, "bad share"},
+    {"rst share=1.00001%", 10, 8, "bad share"},
     {"rst role=", 4, 5, "condition without a value:"},
+    {"rst role=peer", 9, 4, "unknown role"},
+    {"rst when=now", 9, 3, "unknown moment"},
+    {"rst port=1 port=2", 11, 6, "condition given twice:"},
+    {"rst prog=/usr/sbin/nginx", 9, 15, "a path is no file name:"},
     {"rst =x", 4, 0, "unknown condition"},
 };
 
@@ -169,13 +197,71 @@ static void test_limits(void **state)
     assert_int_equal(error.at, POLICY_RULES_MAX * 4);
 }
 
+/* `count` values in one rule, each of `width` bytes. */
+static int parse_many(const char *rule, const char *value, size_t width, int count)
+{
+    static char text[POLICY_TEXT_MAX];
+    struct text out;
+
+    text_begin(&out, text, sizeof(text));
+    text_put(&out, rule);
+    for (int i = 0; i < count; i++) {
+        text_put(&out, i > 0 ? "," : "");
+        for (size_t j = 0; j < width; j++)
+            text_put_char(&out, value[j % strlen(value)]);
+    }
+    return parse(POLICY_TEARDOWN, text);
+}
+
+static void test_limits_of_values(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_many("rst port=", "1", 1, POLICY_PORTS_MAX), 0);
+    assert_int_equal(parse_many("rst port=", "1", 1, POLICY_PORTS_MAX + 1), -1);
+    assert_string_equal(error.what, "too many ports at");
+    assert_int_equal(parse_many("rst peer=", ":1", 2, POLICY_ADDRESSES_MAX), 0);
+    assert_int_equal(parse_many("rst peer=:1 local=", ":1", 2, POLICY_ADDRESSES_MAX), -1);
+    assert_string_equal(error.what, "too many addresses at");
+    assert_int_equal(parse_many("rst prog=", "a", 1, POLICY_PATTERNS_MAX), 0);
+    assert_int_equal(parse_many("rst prog=", "a", 1, POLICY_PATTERNS_MAX + 1), -1);
+    assert_string_equal(error.what, "too many programs at");
+    /* Sixteen patterns of 128 bytes, their NUL included, fill the pool. */
+    assert_int_equal(parse_many("rst prog=", "ab", 127, 16), 0);
+    assert_int_equal(parse_many("rst prog=b,", "ab", 127, 16), -1);
+    assert_string_equal(error.what, "too many programs at");
+}
+
+static void test_endpoint(void **state)
+{
+    static const uint8_t ipv4[16] = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1};
+    static const uint8_t ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+    static const uint8_t zeros[16] = {0};
+    char buffer[64];
+    struct text out;
+
+    (void)state;
+    text_begin(&out, buffer, sizeof(buffer));
+    policy_print_endpoint(&out, policy_ip(ipv4), 80);
+    assert_string_equal(buffer, "192.0.2.1:80");
+    text_begin(&out, buffer, sizeof(buffer));
+    policy_print_endpoint(&out, policy_ip(ipv6), 65535);
+    assert_string_equal(buffer, "[2001:db8::1]:65535");
+    text_begin(&out, buffer, sizeof(buffer));
+    policy_print_endpoint(&out, policy_ip(zeros), 0);
+    assert_string_equal(buffer, "[::]");
+}
+
 static void test_program(void **state)
 {
     (void)state;
     assert_int_equal(parse(POLICY_TEARDOWN, "off prog=sshd,ssh; rst prog=redis-*; fin"), 0);
     policy_keep_program(&policy, "redis-server");
     assert_string_equal(printed(&policy), "rst; fin");
+    /* The rules that are left keep the numbers that they have in the text. */
     assert_int_equal(policy.rules[0].number, 2);
+    assert_null(policy_rule(&policy, 1));
+    assert_ptr_equal(policy_rule(&policy, 2), &policy.rules[0]);
+    assert_ptr_equal(policy_rule(&policy, 3), &policy.rules[1]);
     assert_int_equal(parse(POLICY_TEARDOWN, "rst prog=nginx"), 0);
     policy_keep_program(&policy, "");
     assert_int_equal(policy.rule_count, 0);
@@ -190,6 +276,8 @@ int main(void)
         cmocka_unit_test(test_comments_only_in_files),
         cmocka_unit_test(test_nul_inside_is_no_end),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_limits_of_values),
+        cmocka_unit_test(test_endpoint),
         cmocka_unit_test(test_program),
     };
 
