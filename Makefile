@@ -13,12 +13,22 @@ BUILD = build
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
 # On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval.
-INLINE_ATOMICS := $(shell $(CC) -mno-outline-atomics -E -x c /dev/null >/dev/null 2>&1 && echo -mno-outline-atomics)
+INLINE_ATOMICS := $(shell $(CC) -Werror -mno-outline-atomics -c -x c /dev/null -o /dev/null 2>/dev/null && echo -mno-outline-atomics)
 # Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
 # _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
 override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
 	-DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc/core -Isrc/cli $(WARNINGS) \
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP $(INLINE_ATOMICS)
+
+# SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
+# the library behind them lets it be; in the library, which must need nothing beyond libc, undefined
+# behaviour is a trap.
+ifneq ($(SAN),)
+SAN_LINGER = -fsanitize=$(SAN) -fno-sanitize-recover=all -g
+SAN_LIBRARY = $(if $(findstring undefined,$(SAN)),-fsanitize=undefined -fsanitize-undefined-trap-on-error)
+SAN_TOOLS = $(if $(findstring address,$(SAN)),,-fsanitize=$(SAN) -g)
+override CFLAGS += $(SAN_LIBRARY)
+endif
 
 Q = $(if $(V),,@)
 quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))
@@ -29,7 +39,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all check test-programs demo install uninstall clean lint format help
+.PHONY: all check test-programs demo install uninstall clean lint coverage format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -38,13 +48,21 @@ help:
 	@echo 'all        build ./liblinger.so and ./linger (the default)'
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'check      install what the tests lack, and run them'
+	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers)'
+	@echo 'coverage   how much of the policy and the decision the tests reach'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'
 	@echo 'install    to $$(DESTDIR)$$(PREFIX), by default $(PREFIX)'
 	@echo 'uninstall  take it away from there'
 	@echo 'clean      remove what was built'
 
-$(BUILD)/%.o: src/%.c Makefile
+# What was built with another sanitizer, or none, is built again.
+$(BUILD)/sanitizer: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SAN)' | cmp -s - $@ || echo '$(SAN)' >$@
+FORCE:
+
+$(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
@@ -68,7 +86,9 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 # What the library and the launcher share is the same object files.
 linger: $(CORE) $(CLI)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -pie -o $@ $(CORE) $(CLI) -Wl,-z,relro,-z,now $(LDFLAGS)
+	$(Q)$(CC) $(CFLAGS) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
+		$(if $(SAN),$(wildcard src/core/*.c src/cli/*.c),$(CORE) $(CLI)) \
+		-Wl,-z,relro,-z,now $(LDFLAGS)
 
 # The examples are built as a stranger would build them.
 EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
@@ -97,10 +117,10 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h sr
 	$(Q)$(CC) $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
 		-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka
 
-$(BUILD)/tests/%: tests/tools/%.c
+$(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(TEST_CFLAGS) -o $@ $< -pthread
+	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< -pthread
 
 $(BUILD)/tests/static/%: tests/tools/%.c
 	@mkdir -p $(@D)
@@ -121,7 +141,7 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 		/usr/bin/go build -o $@ $<
 
 check: all
-	$(Q)tests/check
+	$(Q)SAN=$(SAN) tests/check
 
 demo: all $(EXAMPLES)
 	$(Q)examples/demo.sh
@@ -141,6 +161,9 @@ clean:
 
 lint:
 	$(Q)tests/lint
+
+coverage:
+	$(Q)tests/coverage
 
 format:
 	clang-format -i $(SOURCES)

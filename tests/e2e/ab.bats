@@ -105,6 +105,7 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     nobody_left
 }
 
+# bats test_tags=plain
 @test "--client: the load hits the port wall under fin alone" {
     needs_namespace
     sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="40000 41999"

@@ -62,21 +62,25 @@ works_on() { # ARCHITECTURE WHAT-READELF-SAYS
     "${EMULATOR[@]}" "$BATS_TEST_TMPDIR/$1/linger" check "$SUBJECT" | grep -q "dynamically linked, glibc"
 }
 
+# bats test_tags=plain
 @test "i386" {
     works_on i686 "ELF32 .*little endian .*Intel 80386"
     "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
 }
 
+# bats test_tags=plain
 @test "aarch64" {
     works_on aarch64 "ELF64 .*little endian .*AArch64"
     "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
 }
 
+# bats test_tags=plain
 @test "riscv64" {
     works_on riscv64 "ELF64 .*little endian .*RISC-V"
     "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
 }
 
+# bats test_tags=plain
 @test "s390x, which is big-endian" {
     works_on s390x "ELF64 .*big endian .*S/390"
     run "$ROOT/linger" stats "$BATS_TEST_TMPDIR/stats"

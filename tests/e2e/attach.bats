@@ -73,6 +73,7 @@ nginx_with_4_workers="set -- \"\$1\" \"\$2\" 4; $NGINX"
     switched "exec '$TOOLS/go/echo' \"\$1\"" 'hello' 'hello'
 }
 
+# bats test_tags=plain
 @test "under load: modes change, no request fails" {
     PORT=$("$TOOLS/free-port")
     start - bash -c "$nginx_with_4_workers" daemon "$PORT" "$BATS_TEST_TMPDIR"
@@ -140,6 +141,7 @@ assert all(s["before"] == "fin" and s["verdict"] == "rst" and s["result"] == "ap
     kill "$racer"
 }
 
+# bats test_tags=plain
 @test "attach keeps no descriptor of the process" {
     start - "$TOOLS/subject" -h
     hear_port

@@ -38,6 +38,7 @@ load helper
     expect "files left" "$(find "$BATS_TEST_TMPDIR/root" -type f)" ""
 }
 
+# bats test_tags=plain
 @test "make builds without a warning with gcc and with clang, in under 10 s" {
     for compiler in gcc clang; do
         cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"

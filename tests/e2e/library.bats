@@ -24,6 +24,7 @@ load helper
     diff "$BATS_TEST_TMPDIR/map" "$BATS_TEST_TMPDIR/exports"
 }
 
+# bats test_tags=plain
 @test "under 64 KiB, no segment writable and executable, no executable stack, needs libc and libdl" {
     [ "$(stat -c %s "$LIB")" -lt 65536 ]
     run readelf -lW "$LIB"

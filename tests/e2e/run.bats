@@ -91,6 +91,7 @@ END
     expect status "$status" 0
 }
 
+# bats test_tags=plain
 @test "LD_PRELOAD is extended, of any length, without duplicates" {
     show='printf %s "$LD_PRELOAD"'
     expect "none before" "$("$LINGER" run -m rst sh -c "$show")" "$LIB"
