@@ -13,8 +13,9 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "kernel.h"
 
 static const char *const state_names[] = {
     "none",   "established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2",   "time-wait",
@@ -90,10 +91,10 @@ static int dump(int fd, uint8_t family, void *buffer, const struct visitor *visi
     };
     int more = 1;
 
-    if (syscall(SYS_sendto, fd, &request, sizeof(request), 0, NULL, 0) != sizeof(request))
+    if (kernel_call(SYS_sendto, fd, (long)&request, sizeof(request), 0, 0, 0) != sizeof(request))
         return -1;
     while (more > 0) {
-        long length = syscall(SYS_recvfrom, fd, buffer, DIAG_BUFFER_SIZE, 0, NULL, NULL);
+        long length = kernel_call(SYS_recvfrom, fd, (long)buffer, DIAG_BUFFER_SIZE, 0, 0, 0);
         if (length < 0 && errno != EINTR)
             return -1;
         if (length > 0)
@@ -106,7 +107,8 @@ int diag_each(void *buffer, bool (*each)(const struct diag_socket *socket, void 
               void *context)
 {
     const struct visitor visitor = {each, context};
-    int fd = (int)syscall(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    int fd = (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, 0,
+                              0, 0);
     int status;
     int saved;
 
@@ -116,7 +118,7 @@ int diag_each(void *buffer, bool (*each)(const struct diag_socket *socket, void 
     if (status == 0)
         status = dump(fd, AF_INET6, buffer, &visitor);
     saved = errno;
-    syscall(SYS_close, fd);
+    kernel_call(SYS_close, fd, 0, 0, 0, 0, 0);
     errno = saved;
     return status;
 }

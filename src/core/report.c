@@ -15,11 +15,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "diag.h"
+#include "kernel.h"
 #include "quiet.h"
 #include "sock.h"
 #include "stats.h"
@@ -44,7 +44,7 @@ static bool identify(int fd, struct identity *id)
 {
     struct statx status;
 
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &status) != 0)
+    if (kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)&status, 0) != 0)
         return false;
     id->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
     id->inode = status.stx_ino;
@@ -102,7 +102,7 @@ static bool write_to_file(const char *data, size_t length)
     bool written = fd >= 0 && quiet_write(fd, data, length);
 
     if (fd >= 0)
-        syscall(SYS_close, fd); /* past our own hook */
+        kernel_call(SYS_close, fd, 0, 0, 0, 0, 0); /* past our own hook */
     return written;
 }
 

@@ -11,8 +11,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "kernel.h"
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57 /* Linux 4.12 */
@@ -20,12 +20,12 @@
 
 int sock_set(int fd, int level, int option, const void *value, socklen_t length)
 {
-    return (int)syscall(SYS_setsockopt, fd, level, option, value, length);
+    return (int)kernel_call(SYS_setsockopt, fd, level, option, (long)value, length, 0);
 }
 
 static int get_option(int fd, int level, int name, void *value, socklen_t size)
 {
-    return (int)syscall(SYS_getsockopt, fd, level, name, value, &size);
+    return (int)kernel_call(SYS_getsockopt, fd, level, name, (long)value, (long)&size, 0);
 }
 
 bool sock_is_tcp_request(int domain, int type, int protocol)
@@ -66,7 +66,7 @@ static bool ask_endpoint(long call, int fd, struct policy_ip *ip, uint16_t *port
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
 
-    return syscall(call, fd, &address, &length) == 0 &&
+    return kernel_call(call, fd, (long)&address, (long)&length, 0, 0, 0) == 0 &&
            sock_endpoint((struct sockaddr *)&address, length, ip, port);
 }
 
@@ -179,12 +179,12 @@ int sock_abort(int fd)
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     int pending;
 
-    if (syscall(SYS_connect, fd, &nobody, sizeof(nobody)) != 0)
+    if (kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody), 0, 0, 0) != 0)
         return -1;
     /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
     (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
     /* Answers ENOTCONN, and yet marks both directions as shut (inet_shutdown()). */
-    (void)syscall(SYS_shutdown, fd, SHUT_RDWR);
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
     return 0;
 }
 
@@ -193,8 +193,8 @@ void sock_queues(int fd, uint32_t *unsent, uint32_t *unread)
     int out = 0;
     int in = 0;
 
-    (void)syscall(SYS_ioctl, fd, SIOCOUTQ, &out);
-    (void)syscall(SYS_ioctl, fd, SIOCINQ, &in);
+    (void)kernel_call(SYS_ioctl, fd, SIOCOUTQ, (long)&out, 0, 0, 0);
+    (void)kernel_call(SYS_ioctl, fd, SIOCINQ, (long)&in, 0, 0, 0);
     *unsent = out > 0 ? (uint32_t)out : 0;
     *unread = in > 0 ? (uint32_t)in : 0;
 }

@@ -36,9 +36,9 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel.h"
 #include "report.h"
 #include "role.h"
 #include "sock.h"
@@ -142,7 +142,7 @@ static void each_entry(int dir, void (*visit)(int fd))
     _Alignas(struct entry) char buffer[1024];
     long length;
 
-    while ((length = syscall(SYS_getdents64, dir, buffer, sizeof(buffer))) > 0) {
+    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer), 0, 0, 0)) > 0) {
         for (long at = 0; at < length;) {
             const struct entry *e = (const struct entry *)(buffer + at);
             int fd = 0;
