@@ -42,7 +42,7 @@ static struct {
 /* fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx does not. */
 static bool identify(int fd, struct identity *id)
 {
-    struct statx status;
+    struct statx status = {0}; /* written by the kernel, which an analyser does not see */
 
     if (kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)&status, 0) != 0)
         return false;
