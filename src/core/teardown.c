@@ -139,7 +139,7 @@ static void each_entry(int dir, void (*visit)(int fd))
         unsigned char type;
         char name[];
     };
-    _Alignas(struct entry) char buffer[1024];
+    _Alignas(struct entry) char buffer[1024] = {0};
     long length;
 
     while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer), 0, 0, 0)) > 0) {
