@@ -39,7 +39,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all check test-programs demo install uninstall clean lint coverage format help FORCE
+.PHONY: all check check-all test-programs demo install uninstall clean lint coverage format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -49,6 +49,7 @@ help:
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'check      install what the tests lack, and run them'
 	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers)'
+	@echo 'check-all  check, and other projects'"'"' own tests under the library'
 	@echo 'coverage   how much of the policy and the decision the tests reach'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'
@@ -142,6 +143,10 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 
 check: all
 	$(Q)SAN=$(SAN) tests/check
+
+# What takes longer: other projects' own tests under the library.
+check-all: check
+	$(Q)tests/suites/run
 
 demo: all $(EXAMPLES)
 	$(Q)examples/demo.sh
