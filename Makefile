@@ -39,7 +39,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all check check-all test-programs demo install uninstall clean lint coverage format help FORCE
+.PHONY: all check check-all test-programs demo install uninstall clean lint coverage soak format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -49,7 +49,9 @@ help:
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'check      install what the tests lack, and run them'
 	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers)'
-	@echo 'check-all  check, and other projects'"'"' own tests under the library'
+	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
+	@echo '           long fuzzing, the soak: two hours'
+	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
 	@echo 'coverage   how much of the policy and the decision the tests reach'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'
@@ -144,9 +146,13 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 check: all
 	$(Q)SAN=$(SAN) tests/check
 
-# What takes longer: other projects' own tests under the library.
-check-all: check
-	$(Q)tests/suites/run
+# And what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
+check-all: all
+	$(Q)LONG=1 SAN=$(SAN) tests/check
+
+soak: all
+	$(Q)tests/install-packages
+	$(Q)tests/soak/run
 
 demo: all $(EXAMPLES)
 	$(Q)examples/demo.sh

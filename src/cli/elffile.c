@@ -12,6 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef EM_LOONGARCH
+#define EM_LOONGARCH 258 /* glibc 2.36 */
+#endif
+
 #define PAGE_SIZE 4096
 #define TABLE_MAX 4096      /* program headers, section headers */
 #define NAMES_MAX (1 << 20) /* bytes of section names */

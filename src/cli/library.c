@@ -46,7 +46,7 @@ bool library_find(char path[LIBRARY_PATH_MAX])
     if (is_there(path))
         return true;
     snprintf(path, LIBRARY_PATH_MAX, "%s nor in " LINGER_LIBDIR,
-             slash ? own : "the launcher's directory");
+             slash ? own : "the launcher's directory (unknown without /proc)");
     return false;
 }
 

@@ -14,6 +14,10 @@
 
 #include "sock.h"
 
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
+#endif
+
 int parent_begin(struct parent *parent)
 {
     sigset_t all;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Bad company and bad conditions: other preloads, sanitizers, sandboxes, tables of descriptors that
 # are full, stacks that are small, signals at any moment.
-# bats file_tags=preload,plain
+# bats file_tags=preload
 load helper
 
 LIBDIR=/usr/lib/$(gcc -print-multiarch)
@@ -238,10 +238,12 @@ beside() {
     done
 }
 
+# bats test_tags=plain
 @test "together with libjemalloc2" {
     beside "$LIBDIR/libjemalloc.so.2"
 }
 
+# bats test_tags=plain
 @test "together with libsocket-wrapper: its connections are AF_UNIX, and work as without us" {
     wrapper=$LIBDIR/libsocket_wrapper.so
     [ -e "$wrapper" ]
@@ -281,6 +283,7 @@ beside() {
     done
 }
 
+# bats test_tags=plain
 @test "under valgrind, with the log and the counters on: no error" {
     for policy in rst "rst when=active" "off peer=10.0.0.0/8; fin-rst share=100%"; do
         LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats start "$policy" \

@@ -3,6 +3,7 @@
 #
 #     prepare            get and build what it needs
 #     run MODE           run all of it; MODE is without, with, fin-rst or rst
+#     ran MODE           how many tests the last run had, those that did not pass too
 #     again MODE TEST... run these tests alone and print those that passed
 #     exceptions MODE    one a line: a pattern of test names, a tab, the reason
 #     limits             least=N tests, least TCP connections, most TIME_WAIT in % (see run)
@@ -102,19 +103,19 @@ source_package() {
     mv "$out/src/$1.new" "$out/src/$1"
 }
 
-# The commands: the suite defines suite_prepare, suite_run MODE, suite_again MODE TEST...,
-# suite_exceptions MODE and suite_limits. suite_run writes the names of the tests that passed to stdout.
+# The commands: the suite defines suite_prepare, suite_run MODE, suite_ran MODE,
+# suite_again MODE TEST..., suite_exceptions MODE and suite_limits. suite_run writes the names of the tests that passed to stdout.
 suite_main() {
     local command=${1:-} mode=${2:-}
     case $command in
         prepare | limits) ;;
-        run | again | exceptions)
+        run | ran | again | exceptions)
             case $mode in
                 without | with | fin-rst | rst) ;;
                 *) die "a mode is one of: without, with, fin-rst, rst" ;;
             esac
             ;;
-        *) die "usage: $0 prepare | run MODE | again MODE TEST... | exceptions MODE | limits" ;;
+        *) die "usage: $0 prepare | run MODE | ran MODE | again MODE TEST... | exceptions MODE | limits" ;;
     esac
     case $command in
         run | again)
