@@ -1,10 +1,16 @@
 /*
- * A client that says what it saw: sends a line and reads until the connection ends.
+ * Purpose: a client that says what it saw: sends a line and reads until the connection ends, COUNT
+ * times (once where it is not given).
  *
- *     echo-client PORT [COUNT]
+ * Run, with the port of an echo server:
  *
- * Prints for all COUNT connections together how many bytes came back and how they ended:
- * "12 bytes, then EOF" or "12 bytes, then ECONNRESET (Connection reset by peer)".
+ *     make examples
+ *     build/examples/echo-client PORT [COUNT]
+ *
+ * Expected output, for all connections together, of a server under fin and of one under rst:
+ *
+ *     12 bytes, then EOF
+ *     12 bytes, then ECONNRESET (Connection reset by peer)
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,11 +56,10 @@ int main(int argc, char **argv)
             die("read");
         close(connection);
     }
-    printf("%ld bytes", bytes);
-    if (eof > 0)
-        printf(", then EOF%s", count > 1 ? " each" : "");
-    if (reset > 0)
-        printf(", then ECONNRESET%s (Connection reset by peer)", count > 1 ? " each" : "");
-    printf("\n");
+    printf("%ld bytes, then ", bytes);
+    if (eof > 0 && reset > 0)
+        printf("%d times EOF, %d times ECONNRESET\n", eof, reset);
+    else
+        printf("%s\n", reset > 0 ? "ECONNRESET (Connection reset by peer)" : "EOF");
     return 0;
 }

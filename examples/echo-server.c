@@ -1,10 +1,15 @@
 /*
- * A server that knows nothing of SO_LINGER: echoes one line of each connection and closes it.
+ * Purpose: a server that knows nothing of SO_LINGER or SO_REUSEADDR: echoes one line of each
+ * connection and closes it. It closes first, so each connection leaves a TIME_WAIT socket here.
  *
- *     echo-server [PORT]
+ * Run:
  *
- * Prints "listening on PORT". It closes first, so under the default teardown each connection
- * leaves a TIME_WAIT socket here.
+ *     make examples
+ *     ./linger run -m fin-rst -- build/examples/echo-server [PORT]
+ *
+ * Expected output, with the port that it found free where none is given:
+ *
+ *     listening on 37125
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -27,7 +32,7 @@ int main(int argc, char **argv)
     address.sin_port = htons((unsigned short)(argc > 1 ? atoi(argv[1]) : 0));
     if (bind(listener, (struct sockaddr *)&address, length) != 0)
         die("bind");
-    if (listen(listener, 128) != 0)
+    if (listen(listener, SOMAXCONN) != 0)
         die("listen");
     if (getsockname(listener, (struct sockaddr *)&address, &length) != 0)
         die("getsockname");

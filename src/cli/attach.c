@@ -376,8 +376,8 @@ static int add_holders(struct attach *a)
         cli_error(a->self, "nobody listens on port %ld (in this network namespace)", a->port);
     else if (found <= 0)
         cli_error(a->self,
-                  "port %ld is listened on by a process that may not be looked into: root or "
-                  "CAP_SYS_PTRACE is needed",
+                  "port %ld is listened on by a process that may not be looked into: root, or "
+                  "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
                   a->port);
     else
         status = 0;

@@ -78,8 +78,10 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
 
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     if (owner >= 0 && (uid_t)owner != geteuid())
-        snprintf(why, TARGET_WHY_MAX, "it belongs to user %ld: root or CAP_SYS_PTRACE is needed",
-                 owner);
+        snprintf(
+            why, TARGET_WHY_MAX,
+            "it belongs to user %ld: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
+            owner);
     else if (stat(path, &status) == 0 && status.st_uid != geteuid())
         snprintf(why, TARGET_WHY_MAX,
                  "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "

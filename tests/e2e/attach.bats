@@ -227,7 +227,7 @@ thread.join()"
     as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" attach -m rst)
     run "${as_nobody[@]}" "$PID"
     expect status "$status" 125
-    [[ $output == *"it belongs to user 0: root or CAP_SYS_PTRACE is needed" ]]
+    [[ $output == *"it belongs to user 0: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed" ]]
     run "${as_nobody[@]}" 1
     expect "status for pid 1" "$status" 125
     [[ $output == *"it belongs to user 0"* ]]
