@@ -14,32 +14,38 @@ static bool in_range(struct policy_ports ports, uint16_t port)
     return port >= ports.low && port <= ports.high;
 }
 
-static bool ip_matches(const struct policy_address *a, struct policy_ip ip)
+static bool ip_matches(const struct policy_address *a, const struct policy_ip *ip)
 {
-    return ip.is_ipv4 == a->ip.is_ipv4 && (ip.high & a->mask_high) == a->ip.high &&
-           (ip.low & a->mask_low) == a->ip.low;
+    uint64_t differs =
+        ((ip->high & a->mask_high) ^ a->ip.high) | ((ip->low & a->mask_low) ^ a->ip.low);
+
+    return differs == 0 && ip->is_ipv4 == a->ip.is_ipv4;
 }
 
-static enum truth address_matches(const struct policy_address *a, bool ip_known,
-                                  struct policy_ip ip, bool port_known, uint16_t port)
+static enum truth address_matches(const struct policy_address *a, const struct policy_ip *ip,
+                                  const uint16_t *port)
 {
     bool any_port = a->ports.low == 0;
-    enum truth by_port = any_port ? YES : truth(port_known, in_range(a->ports, port));
-    enum truth by_ip = a->any_ip ? YES : truth(ip_known, ip_matches(a, ip));
+    enum truth by_port = any_port ? YES : truth(port, port && in_range(a->ports, *port));
+    enum truth by_ip = a->any_ip ? YES : truth(ip, ip && ip_matches(a, ip));
 
     if (by_port == NO || by_ip == NO)
         return NO;
     return by_port == YES && by_ip == YES ? YES : UNKNOWN;
 }
 
-static enum truth any_address(const struct policy *policy, struct policy_run run, bool ip_known,
-                              struct policy_ip ip, bool port_known, uint16_t port)
+/* NULL is what is not known. */
+static enum truth any_address(const struct policy *policy, struct policy_run run,
+                              const struct policy_ip *ip, const uint16_t *port)
 {
+    const struct policy_address *a = &policy->addresses[run.first];
     enum truth result = NO;
 
-    for (unsigned i = 0; i < run.count; i++) {
-        const struct policy_address *a = &policy->addresses[run.first + i];
-        enum truth t = address_matches(a, ip_known, ip, port_known, port);
+    for (const struct policy_address *end = a + run.count; a < end; a++) {
+        /* Most end here: a long list is gone through quickly. */
+        if (ip && !ip_matches(a, ip) && !a->any_ip)
+            continue;
+        enum truth t = address_matches(a, ip, port);
         if (t == YES)
             return YES;
         if (t == UNKNOWN)
@@ -87,11 +93,11 @@ static enum truth condition_holds(const struct policy *policy, const struct poli
     case CONDITION_PORT:
         return port_matches(policy, rule->ports, f);
     case CONDITION_LOCAL:
-        return any_address(policy, rule->local, f->known & FACT_LOCAL_IP, f->local_ip,
-                           f->known & FACT_LOCAL_PORT, f->local_port);
+        return any_address(policy, rule->local, f->known & FACT_LOCAL_IP ? &f->local_ip : NULL,
+                           f->known & FACT_LOCAL_PORT ? &f->local_port : NULL);
     case CONDITION_PEER:
-        return any_address(policy, rule->peer, f->known & FACT_PEER, f->peer_ip,
-                           f->known & FACT_PEER, f->peer_port);
+        return any_address(policy, rule->peer, f->known & FACT_PEER ? &f->peer_ip : NULL,
+                           f->known & FACT_PEER ? &f->peer_port : NULL);
     case CONDITION_WHEN:
         return truth(f->known & FACT_WHEN, f->when == rule->when);
     case CONDITION_SHARE:
