@@ -8,6 +8,7 @@ CC ?= cc
 CFLAGS ?= -O2
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+MANDIR ?= $(PREFIX)/share/man
 BUILD = build
 
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wundef -Wvla \
@@ -39,7 +40,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all check check-all test-programs demo install uninstall clean lint coverage soak format help FORCE
+.PHONY: all check check-all test-programs demo install uninstall dist deb clean lint coverage soak bench examples format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -47,16 +48,20 @@ all: liblinger.so linger
 help:
 	@echo 'all        build ./liblinger.so and ./linger (the default)'
 	@echo 'demo       show what each mode does to an unmodified server'
+	@echo 'examples   build the programs in examples/'
 	@echo 'check      install what the tests lack, and run them'
 	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers)'
 	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
 	@echo '           long fuzzing, the soak: two hours'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
+	@echo 'bench      what it costs, beside others; ten minutes on a quiet machine'
 	@echo 'coverage   how much of the policy and the decision the tests reach'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'
 	@echo 'install    to $$(DESTDIR)$$(PREFIX), by default $(PREFIX)'
 	@echo 'uninstall  take it away from there'
+	@echo 'dist       a tarball of the last commit, in $(BUILD)'
+	@echo 'deb        a Debian package, in $(BUILD)'
 	@echo 'clean      remove what was built'
 
 # What was built with another sanitizer, or none, is built again.
@@ -101,6 +106,17 @@ $(BUILD)/examples/%: examples/%.c
 	$(call say,CC,$@)
 	$(Q)$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
 
+GO_BUILD = GO111MODULE=off CGO_ENABLED=0 GOFLAGS=-trimpath GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
+	/usr/bin/go build
+GO_EXAMPLES = $(patsubst examples/%.go,$(BUILD)/examples/go/%,$(wildcard examples/*.go))
+
+$(BUILD)/examples/go/%: examples/%.go
+	@mkdir -p $(@D)
+	$(call say,GO,$@)
+	$(Q)$(GO_BUILD) -o $@ $<
+
+examples: all $(EXAMPLES) $(if $(wildcard /usr/bin/go),$(GO_EXAMPLES))
+
 # Programs of the tests: what they drive knows nothing of the project, and is not built with it.
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
@@ -109,7 +125,7 @@ STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm musl/su
 GO_TOOLS = $(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,$(wildcard tests/tools/*.go))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
-test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES)
+test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
 
 # Unit tests are built from the sources, with the sanitizers in them.
 UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/elffile.c
@@ -140,8 +156,27 @@ $(BUILD)/tests/musl/%: tests/tools/%.c
 $(BUILD)/tests/go/%: tests/tools/%.go
 	@mkdir -p $(@D)
 	$(call say,GO,$@)
-	$(Q)GO111MODULE=off CGO_ENABLED=0 GOFLAGS=-trimpath GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
-		/usr/bin/go build -o $@ $<
+	$(Q)$(GO_BUILD) -o $@ $<
+
+# What the benchmark measures with.
+BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so calls connections decides starts)
+
+$(BUILD)/bench/naive.so: tests/bench/naive.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
+
+$(BUILD)/bench/decides: tests/bench/decides.c $(BUILD)/core/policy.o $(BUILD)/core/decide.o $(BUILD)/core/text.o
+
+$(BUILD)/bench/%: tests/bench/%.c tests/tools/common.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -O2 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc/core -o $@ $(filter-out %.h,$^)
+
+bench: all
+	$(Q)tests/install-packages
+	$(Q)$(MAKE) --no-print-directory $(BENCH_TOOLS) $(GO_TOOLS) $(BUILD)/tests/free-port
+	$(Q)tests/bench/run
 
 check: all
 	$(Q)SAN=$(SAN) tests/check
@@ -158,14 +193,26 @@ demo: all $(EXAMPLES)
 	$(Q)examples/demo.sh
 
 install: all
-	install -D -m 755 liblinger.so $(DESTDIR)$(LIBDIR)/liblinger.so
+	install -D -m 644 liblinger.so $(DESTDIR)$(LIBDIR)/liblinger.so
 	install -D -m 755 linger $(DESTDIR)$(BINDIR)/linger
 	install -D -m 644 src/cli/completion/linger.bash $(DESTDIR)$(BASHDIR)/linger
 	install -D -m 644 src/cli/completion/_linger $(DESTDIR)$(ZSHDIR)/_linger
+	install -D -m 644 src/cli/linger.1 $(DESTDIR)$(MANDIR)/man1/linger.1
+	install -D -m 644 src/cli/liblinger.7 $(DESTDIR)$(MANDIR)/man7/liblinger.7
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so $(DESTDIR)$(BINDIR)/linger \
-		$(DESTDIR)$(BASHDIR)/linger $(DESTDIR)$(ZSHDIR)/_linger
+		$(DESTDIR)$(BASHDIR)/linger $(DESTDIR)$(ZSHDIR)/_linger \
+		$(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7
+
+# Both are reproducible: the last commit gives the bytes.
+dist:
+	$(Q)mkdir -p $(BUILD)
+	$(Q)git archive --format=tar --prefix=liblinger-$(VERSION)/ HEAD | gzip -9n >$(BUILD)/liblinger-$(VERSION).tar.gz
+	@echo $(BUILD)/liblinger-$(VERSION).tar.gz
+
+deb:
+	$(Q)src/packaging/deb $(VERSION)
 
 clean:
 	rm -rf $(BUILD) liblinger.so linger

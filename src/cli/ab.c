@@ -48,7 +48,8 @@ static const char help[] =
     "  -t, --timeout=SECONDS    for the load (default 600), and for the server to\n"
     "                           listen (30 at most)\n"
     "  -g, --grace=SECONDS      between SIGTERM and SIGKILL (default 5)\n"
-    "  -o, --output=DIRECTORY   for what server and load print (default: a new one)\n"
+    "  -o, --output=DIRECTORY   there already, for what server and load print\n"
+    "                           (default: a new one)\n"
     "  -N, --no-namespace       not in a network namespace of each run's own\n"
     "  -j, --json               as JSON, in one line\n"
     "  -h, --help               this text\n"
@@ -235,8 +236,12 @@ static int make_directory(struct ab_plan *plan)
 {
     const char *parent = getenv("TMPDIR");
 
-    if (plan->directory[0])
-        return 0; /* the first file that cannot be made says so */
+    if (plan->directory[0]) {
+        if (access(plan->directory, W_OK | X_OK) == 0)
+            return 0;
+        cli_error(plan->self, "cannot write to %s: %s", plan->directory, strerror(errno));
+        return -1;
+    }
     snprintf(plan->directory, sizeof(plan->directory), "%.3000s/linger-ab.XXXXXX",
              parent && parent[0] ? parent : "/tmp");
     if (mkdtemp(plan->directory))

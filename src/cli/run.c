@@ -166,10 +166,38 @@ static int append_preload(const struct request *request, const char *library)
     return status;
 }
 
+/* A file is named from here: the program and its children may be elsewhere when they open it. */
+static char *from_here(enum setting setting, const char *value)
+{
+    bool is_file = setting == SETTING_LOG ? strcmp(value, SETTINGS_STDERR) != 0
+                                          : setting == SETTING_STATS || value[0] == '@';
+    const char *name = value + (value[0] == '@');
+    char *here = is_file && name[0] != '/' ? getcwd(NULL, 0) : NULL;
+    char *whole = NULL;
+
+    if (!here)
+        return strdup(value);
+    if (asprintf(&whole, "%s%s/%s", value[0] == '@' ? "@" : "", here, name) < 0)
+        whole = NULL;
+    free(here);
+    return whole;
+}
+
+static int set_variable(const struct request *request, enum setting setting)
+{
+    char *value = from_here(setting, request->values[setting]);
+    int status = value ? setenv(settings_name(setting), value, 1) : -1;
+
+    if (status != 0)
+        cli_error(request->self, "out of memory");
+    free(value);
+    return status;
+}
+
 static int set_variables(const struct request *request, const char *library)
 {
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
-        if (request->values[i] && setenv(settings_name(i), request->values[i], 1) != 0)
+        if (request->values[i] && set_variable(request, i) != 0)
             return -1;
     }
     return append_preload(request, library);

@@ -459,14 +459,15 @@ static _Noreturn void become_program(int channel, pid_t parent, const char *file
 
 static void explain_filter(int error)
 {
-    const char *why = error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
-                                       "linger's own), and the kernel permits one"
-                      : error == EPERM || error == EACCES
-                          ? "seccomp(2) is refused, by a container's profile perhaps: allow "
-                            "seccomp, pidfd_open and pidfd_getfd there"
-                      : error == ENOSYS || error == EINVAL
-                          ? "this kernel has no seccomp user notification (Linux 5.0)"
-                          : strerror(error);
+    const char *why =
+        error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
+                         "linger's own), and the kernel permits one"
+        : error == EPERM || error == EACCES
+            ? "seccomp(2) is refused, by a container's profile perhaps: allow "
+              "seccomp, pidfd_open and pidfd_getfd there"
+        : error == ENOSYS || error == EINVAL
+            ? "this kernel has no seccomp user notification (the supervisor needs Linux 5.6)"
+            : strerror(error);
 
     cli_error(supervisor.self, "the program cannot be supervised: %s", why);
 }

@@ -469,7 +469,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
         stats_add(stats, STAT_CLOSED_UNCONNECTED, 1);
         unsent = unread = 0;
     } else {
-        sock_queues(fd, &unsent, &unread);
+        sock_queues(fd, facts->state, &unsent, &unread);
         stats_add(stats, stats_closed(is_passive, verdict, verdict ? verdict->mode : MODE_OFF), 1);
         stats_add(stats, STAT_UNREAD, unread > 0);
         stats_add(stats, STAT_UNSENT_BYTES, verdict && verdict->mode == MODE_RST ? unsent : 0);

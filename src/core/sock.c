@@ -188,13 +188,15 @@ int sock_abort(int fd)
     return 0;
 }
 
-void sock_queues(int fd, uint32_t *unsent, uint32_t *unread)
+void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread)
 {
+    bool has_fin = state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK;
     int out = 0;
     int in = 0;
 
     (void)kernel_call(SYS_ioctl, fd, SIOCOUTQ, (long)&out, 0, 0, 0);
     (void)kernel_call(SYS_ioctl, fd, SIOCINQ, (long)&in, 0, 0, 0);
+    out -= has_fin;
     *unsent = out > 0 ? (uint32_t)out : 0;
     *unread = in > 0 ? (uint32_t)in : 0;
 }

@@ -56,9 +56,11 @@ int sock_reuse(int fd, int option, bool on);
  */
 int sock_abort(int fd);
 
-/* Bytes in the send queue (SIOCOUTQ: sent and not acknowledged, or not sent) and unread (SIOCINQ).
+/*
+ * Bytes in the send queue (SIOCOUTQ: sent and not acknowledged, or not sent) and unread (SIOCINQ).
+ * In the states in which our FIN is not acknowledged yet the kernel counts it as a byte; we do not.
  */
-void sock_queues(int fd, uint32_t *unsent, uint32_t *unread);
+void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread);
 
 /* Is `fd` open? Tells dup2(2) that will close its target from one that will fail. */
 bool sock_is_open(int fd);

@@ -80,6 +80,21 @@ field() {
     expect "state after the abort" "$(field close state)" closed
 }
 
+@test "a FIN on its way is no unsent byte, though the kernel counts it as one" {
+    LOG=$BATS_TEST_TMPDIR/log
+    PORT=$("$TOOLS/free-port")
+    LINGER_LOG=$LOG start fin python3 -m http.server --bind 127.0.0.1 "$PORT"
+    await_listener
+    # It half-closes, and mostly closes before that FIN is acknowledged.
+    for _ in {1..40}; do
+        curl -s "http://127.0.0.1:$PORT/" >/dev/null
+    done
+    kill "$PID"
+    finish
+    [ "$(grep -c "state=fin-wait-1 when=active unsent=0" "$LOG")" -ge 1 ]
+    run ! grep "event=close .* unsent=[^0]" "$LOG"
+}
+
 @test "bind: the options set, and who holds the port when it fails" {
     LOG=$BATS_TEST_TMPDIR/log
     PORT=$("$TOOLS/free-port")

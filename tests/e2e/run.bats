@@ -129,6 +129,15 @@ END
     [ -e "$BATS_TEST_TMPDIR/a file" ]
 }
 
+@test "files are named from where linger was called: the program and its children may be elsewhere" {
+    cd "$BATS_TEST_TMPDIR"
+    echo "rst # a file of rules" >rules
+    "$ROOT/linger" run -m @rules -l=log -s=stats -- sh -c 'cd / && /bin/true && /bin/true'
+    expect loads "$(grep -c event=load log)" 3
+    "$ROOT/linger" stats -j stats | grep -q '"armed_rst":0'
+    (cd / && ! ls log stats 2>/dev/null)
+}
+
 @test "the library: beside the executable, then in the installed libdir, never in the current directory" {
     make -s -C "$ROOT" install DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr 3>&-
     cp "$LINGER" "$BATS_TEST_TMPDIR/linger"

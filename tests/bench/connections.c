@@ -1,0 +1,224 @@
+/*
+ * Both ends of many connections, one after the other; they know nothing of SO_LINGER.
+ *
+ *     connections serve COUNT           prints "port N"; reads a byte of each connection and closes
+ * it connections answer                prints "port N"; reads each connection to its end, then
+ * closes connections visit PORT COUNT      a client of `serve`; prints microseconds for each
+ *     connections call PORT COUNT       a client of `answer` that closes first; the same
+ *     connections wall PORT COUNT SECONDS
+ *                                       `call`, and where no port is to be had it tries again;
+ * prints "SECONDS MADE" every tenth of a second connections pace PORT RATE        visits at that
+ * rate a second until it is ended connections keep PORT             binds, tries again for 100 s;
+ * prints "bound MILLISECONDS", then accepts and keeps everything connections hold PORT COUNT makes
+ * that many, prints "held", and waits for the end of each
+ */
+#include <sys/resource.h>
+#include <time.h>
+
+#include "../tools/common.h"
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static void pause_until(double when)
+{
+    double left = when - seconds();
+    struct timespec pause = {(time_t)left, (long)((left - (time_t)left) * 1e9)};
+
+    if (left > 0)
+        nanosleep(&pause, NULL);
+}
+
+/* -1 where connect() failed. */
+static int connected_to(int port)
+{
+    struct sockaddr_storage address;
+    socklen_t length = test_address(AF_INET, port, &address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    check(fd >= 0, "socket");
+    if (connect(fd, (struct sockaddr *)&address, length) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static int listener(void)
+{
+    struct sockaddr_storage address;
+    socklen_t length = test_address(AF_INET, 0, &address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    check(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0, "bind");
+    check(listen(fd, 1024) == 0, "listen");
+    printf("port %d\n", port_of(fd));
+    fflush(stdout);
+    return fd;
+}
+
+/* It may end by a reset: that is what some modes are. */
+static void read_to_the_end(int fd)
+{
+    char byte;
+
+    while (recv(fd, &byte, 1, 0) > 0)
+        ;
+}
+
+static void serve(long count)
+{
+    int server = listener();
+    char byte;
+
+    for (; count > 0; count--) {
+        int fd = accept(server, NULL, NULL);
+        check(fd >= 0, "accept");
+        check(recv(fd, &byte, 1, 0) == 1, "recv");
+        check(close(fd) == 0, "close");
+    }
+}
+
+static void answer(bool greets)
+{
+    int server = listener();
+
+    for (;;) {
+        int fd = accept(server, NULL, NULL);
+        check(fd >= 0, "accept");
+        check(!greets || send(fd, "x", 1, MSG_NOSIGNAL) == 1, "send");
+        read_to_the_end(fd);
+        close(fd);
+    }
+}
+
+static void visit(int port)
+{
+    int fd = connected_to(port);
+
+    check(fd >= 0 && send(fd, "x", 1, 0) == 1, "connect");
+    read_to_the_end(fd);
+    close(fd);
+}
+
+static void call(int port)
+{
+    int fd = connected_to(port);
+
+    check(fd >= 0, "connect");
+    close(fd);
+}
+
+static void each(void (*meet)(int port), int port, long count)
+{
+    double begin = seconds();
+
+    for (long i = 0; i < count; i++)
+        meet(port);
+    printf("%.3f\n", (seconds() - begin) * 1e6 / count);
+}
+
+static void wall(int port, long count, double limit)
+{
+    double begin = seconds(), next = begin;
+    long made = 0;
+
+    while (made < count && seconds() < begin + limit) {
+        int fd = connected_to(port);
+        if (fd >= 0) {
+            close(fd);
+            made++;
+        } else {
+            check(errno == EADDRNOTAVAIL, "connect");
+            pause_until(next);
+        }
+        if (seconds() >= next) {
+            printf("%.2f %ld\n", seconds() - begin, made);
+            next += 0.1;
+        }
+    }
+    printf("%.2f %ld\n", seconds() - begin, made);
+}
+
+static void pace(int port, double rate)
+{
+    double next = seconds();
+
+    for (;;) {
+        visit(port);
+        next += 1 / rate;
+        pause_until(next);
+    }
+}
+
+static void keep(int port)
+{
+    struct sockaddr_storage address;
+    socklen_t length = test_address(AF_INET, port, &address);
+    double begin = seconds();
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    while (bind(fd, (struct sockaddr *)&address, length) != 0) {
+        check(errno == EADDRINUSE && seconds() < begin + 100, "bind");
+        pause_until(seconds() + 0.005);
+    }
+    check(listen(fd, 4096) == 0, "listen");
+    printf("bound %.3f\n", (seconds() - begin) * 1e3);
+    fflush(stdout);
+    for (;;)
+        check(accept(fd, NULL, NULL) >= 0, "accept");
+}
+
+static void hold(int port, int count)
+{
+    int *fds = calloc(count, sizeof(*fds));
+
+    check(fds != NULL, "calloc");
+    for (int i = 0; i < count; i++) {
+        fds[i] = connected_to(port);
+        check(fds[i] >= 0, "connect");
+    }
+    puts("held");
+    fflush(stdout);
+    for (int i = 0; i < count; i++) {
+        read_to_the_end(fds[i]);
+        close(fds[i]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit limit;
+    const char *what = argc > 1 ? argv[1] : "";
+    int port = argc > 2 ? atoi(argv[2]) : 0;
+    long count = argc > 3 ? atol(argv[3]) : 0;
+
+    check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    check(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    if (strcmp(what, "serve") == 0 && argc == 3)
+        serve(atol(argv[2]));
+    else if ((strcmp(what, "answer") == 0 || strcmp(what, "greet") == 0) && argc == 2)
+        answer(strcmp(what, "greet") == 0);
+    else if (strcmp(what, "visit") == 0 && argc == 4)
+        each(visit, port, count);
+    else if (strcmp(what, "call") == 0 && argc == 4)
+        each(call, port, count);
+    else if (strcmp(what, "wall") == 0 && argc == 5)
+        wall(port, count, atof(argv[4]));
+    else if (strcmp(what, "pace") == 0 && argc == 4)
+        pace(port, atof(argv[3]));
+    else if (strcmp(what, "keep") == 0 && argc == 3)
+        keep(port);
+    else if (strcmp(what, "hold") == 0 && argc == 4)
+        hold(port, (int)count);
+    else
+        check(0, "usage: see the head of connections.c");
+    return 0;
+}

@@ -1,0 +1,119 @@
+"""Rounds, medians and network namespaces.
+
+A row compares variants of one thing. All variants are measured in turns, round after round, so what
+disturbs the machine meets them alike; a ratio is the median of the rounds' ratios.
+"""
+import contextlib
+import ctypes
+import os
+import statistics
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILT = os.path.join(ROOT, "build/bench")
+LINGER = os.path.join(ROOT, "linger")
+LIBRARY = os.path.join(ROOT, "liblinger.so")
+DEBIAN = f"/usr/lib/{os.uname().machine}-linux-gnu"
+TIME_LIMIT = 150  # seconds, of one command
+
+CLONE_NEWNET = 0x40000000
+
+
+def preload(*libraries, **variables):
+    """The environment of a variant."""
+    return {"LD_PRELOAD": " ".join(libraries), **variables}
+
+
+def policy(text, **variables):
+    return preload(LIBRARY, LINGER_MODE=text, **variables)
+
+
+WITHOUT = {}
+NAIVE = preload(f"{BUILT}/naive.so")
+FIN_RST = policy("fin-rst")
+RST = policy("rst")
+
+
+def fresh_network():
+    """A network namespace of its own for this process and what it starts: empty tables, loopback up."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
+    run("ip", "link", "set", "lo", "up")
+    # 2, the default, hides the wall on loopback.
+    with open("/proc/sys/net/ipv4/tcp_tw_reuse", "w", encoding="ascii") as file:
+        file.write("0")
+
+
+def environment(variant):
+    kept = {name: value for name, value in os.environ.items()
+            if name != "LD_PRELOAD" and not name.startswith("LINGER_")}
+    # Debian's programs, whatever else is on this machine.
+    kept["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+    return {**kept, **variant}
+
+
+def run(*command, variant=None):
+    """What the command prints; that it fails ends the benchmark."""
+    done = subprocess.run(command, env=environment(variant or {}), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=TIME_LIMIT, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: status {done.returncode}\n{done.stderr}{done.stdout}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def started(*command, variant=None, ready=True):
+    """A program in the background; .line is the first that it printed. It is ended by SIGTERM."""
+    # pylint: disable=subprocess-run-check
+    process = subprocess.Popen(command, env=environment(variant or {}), stdout=subprocess.PIPE,
+                               stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        process.line = process.stdout.readline() if ready else ""
+        yield process
+    finally:
+        process.terminate()
+        process.wait(TIME_LIMIT)
+        process.stdout.close()
+        process.stdin.close()
+
+
+def tool(name):
+    return os.path.join(BUILT, name)
+
+
+def rounds(count, variants, measure):
+    """{variant's name: [a value of each round]}; measure(environment) gives the value."""
+    values = {name: [] for name in variants}
+    for _ in range(count):
+        for name, variant in variants.items():
+            values[name].append(measure(variant))
+    return values
+
+
+def figure(values):
+    return {"median": statistics.median(values), "low": min(values), "high": max(values),
+            "rounds": len(values)}
+
+
+def ratio(values, name, to="without"):
+    return statistics.median(a / b for a, b in zip(values[name], values[to]))
+
+
+def difference(values, name, to="without"):
+    return statistics.median(a - b for a, b in zip(values[name], values[to]))
+
+
+def syscalls(command, variant, drive=None):
+    """System calls of a command that is run under strace, as many as it and its threads make."""
+    log = os.path.join(BUILT, "strace")
+    traced = ["strace", "-f", "-qq", "-o", log]
+    for name, value in variant.items():
+        traced += ["-E", f"{name}={value}"]
+    if drive is None:
+        run(*traced, *command)
+    else:
+        with started(*traced, *command) as process:
+            drive(process.line)
+            process.wait(TIME_LIMIT)
+    with open(log, encoding="utf-8", errors="replace") as file:
+        return sum("(" in line and "resumed" not in line for line in file)

@@ -1,0 +1,412 @@
+"""What is measured, a function for each row. It gives a dict:
+
+    what      the row's name
+    unit      of its figures
+    values    {variant: [a value of each round]}
+    goals     [(what is to be reached, whether it was, the figure that says so)]
+"""
+import os
+import re
+import subprocess
+import tempfile
+import time
+
+from measure import (BUILT, DEBIAN, FIN_RST, LIBRARY, LINGER, NAIVE, ROOT, RST, WITHOUT, difference,
+                     environment, fresh_network, policy, preload, ratio, rounds, run, started,
+                     syscalls, tool)
+
+ROUNDS = 5
+
+# Peers in the field that hook close().
+CLOSING_PEERS = {
+    "socket_wrapper": preload(f"{DEBIAN}/libsocket_wrapper.so", SOCKET_WRAPPER_DIR=BUILT),
+    "torsocks": preload(f"{DEBIAN}/torsocks/libtorsocks.so"),
+    "proxychains4": preload(f"{DEBIAN}/libproxychains.so.4", PROXYCHAINS_QUIET_MODE="1"),
+    "fiu-utils": preload("/usr/lib/fiu/fiu_run_preload.so", "/usr/lib/fiu/fiu_posix_preload.so"),
+}
+
+
+def nanoseconds_of(call):
+    return lambda variant: float(run(tool("calls"), call, "200000", variant=variant))
+
+
+def at_most(figure, limit, text):
+    return (text, figure <= limit, figure)
+
+
+def at_least(figure, limit, text):
+    return (text, figure >= limit, figure)
+
+
+def close_of_a_file(call):
+    variants = {"without": WITHOUT, "fin-rst": FIN_RST, "naive": NAIVE, **CLOSING_PEERS}
+    values = rounds(11, variants, nanoseconds_of(call))
+    ours = difference(values, "fin-rst")
+    peers = min(difference(values, name) for name in ("naive", *CLOSING_PEERS))
+    return {"what": f"{call} and close of a file", "unit": "ns", "values": values,
+            "goals": [at_most(ours, 10, "at most 10 ns more"),
+                      ("less than each peer that hooks close", ours < peers, ours)]}
+
+
+def close_with(what, variant):
+    """The cost where each close() is looked at."""
+    values = rounds(ROUNDS, {"without": WITHOUT, what: variant}, nanoseconds_of("dup"))
+    more = [syscalls([tool("calls"), "dup", count], variant) - syscalls([tool("calls"), "dup", count], WITHOUT)
+            for count in ("1000", "2000")]
+    return {"what": f"dup and close of a file, {what}", "unit": "ns", "values": values,
+            "goals": [at_most((more[1] - more[0]) / 1000, 1, "at most one system call more")]}
+
+
+def port_in(line):
+    return line.split()[1]
+
+
+def served(variant, count=5000):
+    """Microseconds for each connection that a server under the variant closes first."""
+    fresh_network()
+    with started(tool("connections"), "serve", str(count), variant=variant) as server:
+        return float(run(tool("connections"), "visit", port_in(server.line), str(count)))
+
+
+def called(variant, count=5000):
+    """The same of a client under the variant."""
+    fresh_network()
+    with started(tool("connections"), "answer") as server:
+        return float(run(tool("connections"), "call", port_in(server.line), str(count), variant=variant))
+
+
+def server_syscalls(variant):
+    """System calls for each connection."""
+    def visits(count):
+        return lambda line: run(tool("connections"), "visit", port_in(line), count)
+
+    fresh_network()
+    return (syscalls([tool("connections"), "serve", "300"], variant, visits("300")) -
+            syscalls([tool("connections"), "serve", "100"], variant, visits("100"))) / 200
+
+
+def client_syscalls(variant):
+    fresh_network()
+    with started(tool("connections"), "answer") as server:
+        calls = [syscalls([tool("connections"), "call", port_in(server.line), count], variant)
+                 for count in ("300", "100")]
+    return (calls[0] - calls[1]) / 200
+
+
+CONNECTION_VARIANTS = {"without": WITHOUT, "fin-rst": FIN_RST, "rst": RST, "naive": NAIVE,
+                       "libkeepalive0": preload("/usr/lib/libkeepalive.so.0")}
+
+
+def server_connections():
+    values = rounds(15, CONNECTION_VARIANTS, served)
+    more = [server_syscalls(variant) - server_syscalls(WITHOUT) for variant in (FIN_RST, RST)]
+    return {"what": "accept, close of a server's connection", "unit": "us", "values": values,
+            "goals": [("no added system call", max(more) == 0, max(more)),
+                      at_most(ratio(values, "fin-rst"), 1.02, "fin-rst at most 1.02"),
+                      at_most(ratio(values, "rst"), 1.00, "rst at most 1.00")]}
+
+
+def client_connections():
+    values = rounds(15, CONNECTION_VARIANTS, called)
+    more = [client_syscalls(variant) - client_syscalls(WITHOUT) for variant in (FIN_RST, RST)]
+    return {"what": "socket, connect, close of a client", "unit": "us", "values": values,
+            "goals": [("one added system call", max(more) == 1, max(more)),
+                      at_most(ratio(values, "fin-rst"), 1.03, "fin-rst at most 1.03"),
+                      at_most(ratio(values, "rst"), 1.03, "rst at most 1.03")]}
+
+
+WALL = 200000    # connections
+PERIODS = 121    # seconds: two times the 60 s of TIME_WAIT, so that two batches are in it
+
+
+def series_of(text):
+    return [[float(time_), int(made)] for time_, made in (line.split() for line in text.splitlines())]
+
+
+def begin_wall(variant):
+    """In a namespace of its own; the server ends with the shell's process group."""
+    fresh_network()
+    server = subprocess.Popen([tool("connections"), "answer"], stdout=subprocess.PIPE, text=True,
+                              env=environment({}))
+    client = subprocess.Popen([tool("connections"), "wall", port_in(server.stdout.readline()), str(WALL),
+                               str(PERIODS)], stdout=subprocess.PIPE, text=True, env=environment(variant))
+    return server, client
+
+
+def end_wall(server, client):
+    text = client.communicate()[0]
+    server.kill()
+    server.communicate()
+    if client.returncode != 0:
+        raise RuntimeError(f"connections wall: status {client.returncode}")
+    return series_of(text)
+
+
+def the_wall():
+    # Without us they wait for almost all of the time, so they can wait side by side.
+    series = {"without": [end_wall(*pair) for pair in [begin_wall(WITHOUT) for _ in range(ROUNDS)]]}
+    series.update(rounds(ROUNDS, {"fin-rst": FIN_RST, "rst": RST, "naive": NAIVE},
+                         lambda variant: end_wall(*begin_wall(variant))))
+    values = {name: [made / took for took, made in (one[-1] for one in all_)] for name, all_ in series.items()}
+    failed = sum(one[-1][1] != WALL for name in ("fin-rst", "rst") for one in series[name])
+    return {"what": f"the wall: {WALL:,} connections to one destination", "unit": "connections/s",
+            "values": values, "series": {name: all_[0] for name, all_ in series.items()},
+            "goals": [("no failure", failed == 0, failed),
+                      at_least(ratio(values, "fin-rst"), 50, "fin-rst at least 50 x"),
+                      at_least(ratio(values, "rst"), 50, "rst at least 50 x")]}
+
+
+def free_port():
+    return run(os.path.join(ROOT, "build/tests/free-port")).strip()
+
+
+def nginx(directory, port, keepalive):
+    path = os.path.join(directory, "nginx.conf")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"""daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
+            events {{ worker_connections 1000; }}
+            http {{ access_log off; keepalive_requests 1000000; keepalive_timeout {60 if keepalive else 0};
+                    server {{ listen 127.0.0.1:{port} backlog=4096; return 200 hello; }} }}
+            """)
+    return ["nginx", "-c", path]
+
+
+def await_listener(port):
+    limit = time.monotonic() + 30
+    while not run("ss", "-Htln", f"sport = :{port}"):
+        if time.monotonic() > limit:
+            raise RuntimeError(f"nobody listens on port {port}")
+
+
+def requests_a_second(variant, keepalive, left=None):
+    fresh_network()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        with started(*nginx(directory, port, keepalive), variant=variant, ready=False):
+            await_listener(port)
+            text = run("wrk", "-t1", "-c32", "-d2s", f"http://127.0.0.1:{port}/")
+            if left is not None:
+                total = int(re.search(r"(\d+) requests in", text).group(1))
+                left.append(time_waits() / total)
+    return float(re.search(r"Requests/sec: *([\d.]+)", text).group(1))
+
+
+def time_waits():
+    with open("/proc/net/sockstat", encoding="ascii") as file:
+        return int(re.search(r"tw (\d+)", file.read()).group(1))
+
+
+def nginx_close():
+    left = {name: [] for name in ("without", "fin-rst", "rst", "naive")}
+    variants = {"without": WITHOUT, "fin-rst": FIN_RST, "rst": RST, "naive": NAIVE}
+    values = rounds(9, {name: (name, variant) for name, variant in variants.items()},
+                    lambda pair: requests_a_second(pair[1], False, left[pair[0]]))
+    return {"what": "nginx, Connection: close", "unit": "requests/s", "values": values,
+            "goals": [at_least(ratio(values, "rst"), 1.00, "rst at least 1.00"),
+                      at_least(ratio(values, "fin-rst"), 0.98, "fin-rst at least 0.98"),
+                      at_most(max(left["rst"]), 0, "rst leaves no TIME_WAIT"),
+                      at_most(max(left["fin-rst"]), 0.01, "fin-rst leaves under 1 %")]}
+
+
+def within_a_hundredth(values, name):
+    figure = ratio(values, name)
+    return (f"{name} 0.99 to 1.01", 0.99 <= figure <= 1.01, figure)
+
+
+def nginx_keepalive():
+    values = rounds(15, {"without": WITHOUT, "fin-rst": FIN_RST, "rst": RST},
+                    lambda variant: requests_a_second(variant, True))
+    return {"what": "nginx, keep-alive", "unit": "requests/s", "values": values,
+            "goals": [within_a_hundredth(values, "fin-rst"), within_a_hundredth(values, "rst")]}
+
+
+def redis_requests(variant):
+    fresh_network()
+    port = free_port()
+    with started("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                 variant=variant, ready=False):
+        await_listener(port)
+        text = run("redis-benchmark", "-p", port, "-t", "get", "-n", "150000", "-c", "32", "--csv")
+    return float(text.splitlines()[-1].split(",")[1].strip('"'))
+
+
+def redis_keepalive():
+    values = rounds(15, {"without": WITHOUT, "fin-rst": FIN_RST, "rst": RST}, redis_requests)
+    return {"what": "redis-benchmark, GET, keep-alive", "unit": "requests/s", "values": values,
+            "goals": [within_a_hundredth(values, "fin-rst"), within_a_hundredth(values, "rst")]}
+
+
+ESTABLISHED = 15000
+
+
+def begin_restart(variant):
+    """A server that holds its connections ends; another instance of it takes its place."""
+    fresh_network()
+    port = free_port()
+    with started(tool("connections"), "keep", port, variant=variant):
+        client = subprocess.Popen([tool("connections"), "hold", port, str(ESTABLISHED)], env=environment({}),
+                                  stdout=subprocess.PIPE, text=True)
+        client.stdout.readline()
+        # Until the server has accepted the last of them.
+        while run("ss", "-Htln", f"sport = :{port}").split()[1] != "0":
+            pass
+    again = subprocess.Popen([tool("connections"), "keep", port], env=environment(variant),
+                             stdout=subprocess.PIPE, text=True)
+    return client, again
+
+
+def end_restart(client, again):
+    milliseconds = float(again.stdout.readline().split()[1])
+    again.terminate()
+    again.communicate()
+    client.communicate()
+    return milliseconds / 1e3
+
+
+def restart():
+    # Without us: a minute of waiting, side by side.
+    values = {"without": [end_restart(*pair) for pair in [begin_restart(WITHOUT) for _ in range(ROUNDS)]]}
+    values.update(rounds(ROUNDS, {"fin-rst": FIN_RST, "rst": RST},
+                         lambda variant: end_restart(*begin_restart(variant))))
+    return {"what": f"restart with {ESTABLISHED:,} connections, until the port is bound", "unit": "s",
+            "values": values,
+            "goals": [at_most(max(values[name]), 1, f"{name} at once (at most 1 s)") for name in ("fin-rst", "rst")]}
+
+
+def decision(rules, limit):
+    values = {"liblinger": [float(run(tool("decides"), str(rules), "4000000" if rules == 1 else "400000"))
+                            for _ in range(9)]}
+    what = "1 rule" if rules == 1 else f"{rules} rules with 3 addresses each"
+    return {"what": f"a decision, {what}", "unit": "ns", "values": values,
+            "goals": [at_most(sorted(values["liblinger"])[4], limit, f"at most {limit} ns")]}
+
+
+LAUNCHERS = {
+    "without": ["true"],
+    "linger run": [LINGER, "run", "-m", "rst", "--", "true"],
+    "env LD_PRELOAD": ["env", f"LD_PRELOAD={LIBRARY}", "LINGER_MODE=rst", "true"],
+    "eatmydata": ["eatmydata", "true"],
+    "faketime": ["faketime", "2020-01-01", "true"],
+    "proxychains4": ["proxychains4", "-q", "true"],
+    "torsocks": ["torsocks", "true"],
+    "fiu-run": ["fiu-run", "-x", "true"],
+}
+
+
+def start():
+    values = rounds(9, LAUNCHERS, lambda command: float(run(tool("starts"), "40", *command)))
+    peers = min(ratio(values, "linger run", name) ** -1 for name in list(LAUNCHERS)[3:])
+    return {"what": "start of a program by a launcher", "unit": "us", "values": values,
+            "goals": [("faster than each peer's launcher", peers > 1, peers),
+                      at_most(ratio(values, "linger run", "env LD_PRELOAD"), 2, "at most 2 x of env LD_PRELOAD")]}
+
+
+def load():
+    values = rounds(15, {"without": WITHOUT, "liblinger": policy("fin-rst role=server")},
+                    lambda variant: float(run(tool("starts"), "60", "env", *pairs(variant), "true")))
+    return {"what": "load of the library, 1 rule", "unit": "us", "values": values,
+            "goals": [at_most(difference(values, "liblinger"), 100, "at most 100 us more")]}
+
+
+def pairs(variant):
+    return [f"{name}={value}" for name, value in variant.items()]
+
+
+def memory_of(variant):
+    """KiB: what a process that does nothing has written to, and all that it has in memory."""
+    with started(tool("calls"), "wait", variant=variant) as process:
+        with open(f"/proc/{process.pid}/smaps_rollup", encoding="ascii") as file:
+            sizes = dict(re.findall(r"^(\w+): +(\d+) kB", file.read(), re.MULTILINE))
+    return float(sizes["Anonymous"]), float(sizes["Rss"])
+
+
+def memory():
+    both = rounds(ROUNDS, {"without": WITHOUT, "liblinger": policy("fin-rst role=server")}, memory_of)
+    own, all_ = ({name: [pair[i] for pair in values] for name, values in both.items()} for i in (0, 1))
+    return [{"what": "a process's own memory, 1 rule", "unit": "KiB", "values": own,
+             "goals": [at_most(difference(own, "liblinger"), 60, "at most 60 KiB more")]},
+            {"what": "resident memory, with the file that all share", "unit": "KiB", "values": all_,
+             "goals": []}]
+
+
+SUPERVISED = {"without": [], "supervised": [LINGER, "run", "-b", "supervise", "-m", "fin-rst", "--"]}
+GO = os.path.join(ROOT, "build/tests/go")
+
+
+def go_server(prefix):
+    fresh_network()
+    port = free_port()
+    with started(*prefix, f"{GO}/echo", port, ready=False):
+        await_listener(port)
+        return float(run(tool("connections"), "visit", port, "5000"))
+
+
+def go_client(prefix):
+    fresh_network()
+    with started(tool("connections"), "greet") as server:
+        text = run(*prefix, f"{GO}/client", f"127.0.0.1:{port_in(server.line)}", "5000")
+    return float(re.search(r"each (\d+)", text).group(1)) / 1e3
+
+
+def supervisor():
+    accepted = rounds(15, SUPERVISED, go_server)
+    dialled = rounds(9, SUPERVISED, go_client)
+    getpid = rounds(9, SUPERVISED, lambda prefix: float(run(*prefix, tool("calls"), "getpid", "1000000")))
+    figure = ratio(accepted, "supervised")
+    return [
+        {"what": "supervisor: a Go server's connection", "unit": "us", "values": accepted,
+         "goals": [("0.97 to 1.03", 0.97 <= figure <= 1.03, figure)]},
+        {"what": "supervisor: a Go client's connect", "unit": "us", "values": dialled,
+         "goals": [at_most(difference(dialled, "supervised"), 15, "at most 15 us more")]},
+        {"what": "supervisor: getpid", "unit": "ns", "values": getpid,
+         "goals": [at_most(ratio(getpid, "supervised"), 1.02, "no difference (2 %)")]},
+    ]
+
+
+PHASES = ("fin", "fin-rst", "rst", "fin")
+PHASE = 20      # seconds
+PACE = 500      # connections a second
+
+
+def switched():
+    """One nginx, switched by `linger attach` under a steady load: [seconds, TIME_WAIT sockets]."""
+    fresh_network()
+    port = free_port()
+    series = []
+    with tempfile.TemporaryDirectory() as directory:
+        with started(*nginx(directory, port, False), ready=False) as server:
+            await_listener(port)
+            with started(tool("connections"), "pace", port, str(PACE), ready=False):
+                begin = time.monotonic()
+                for number, mode in enumerate(PHASES):
+                    # Its master holds the listener, and its worker the connections.
+                    run(LINGER, "attach", "-q", "-m", mode, "--port", port)
+                    while time.monotonic() < begin + PHASE * (number + 1):
+                        series.append([round(time.monotonic() - begin, 2), time_waits()])
+                        time.sleep(0.2)
+            server.poll()
+    return {"phases": PHASES, "seconds": PHASE, "pace": PACE, "time_wait": series}
+
+
+ROWS = {
+    "dup": lambda: [close_of_a_file("dup")],
+    "open": lambda: [close_of_a_file("open")],
+    "when": lambda: [close_with("when=active", policy("rst when=active"))],
+    "log": lambda: [close_with("log", policy("rst", LINGER_LOG=os.path.join(BUILT, "log")))],
+    "server": lambda: [server_connections()],
+    "client": lambda: [client_connections()],
+    "nginx": lambda: [nginx_close()],
+    "keepalive": lambda: [nginx_keepalive(), redis_keepalive()],
+    "decide": lambda: [decision(1, 20), decision(64, 400)],
+    "start": lambda: [start()],
+    "load": lambda: [load(), *memory()],
+    "supervisor": supervisor,
+    "restart": lambda: [restart()],
+    "wall": lambda: [the_wall()],
+}
+
+
+def all_rows(names):
+    """The rows one after the other, as they are measured; all of them where no name is given."""
+    for name in names or ROWS:
+        yield from ROWS[name]()

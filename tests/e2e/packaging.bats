@@ -1,0 +1,98 @@
+#!/usr/bin/env bats
+# What reaches the user: make install, make dist, make deb.
+# bats file_tags=preload,plain
+BATS_TEST_TIMEOUT=300
+load helper
+
+files_in() {
+    (cd "$1" && find . ! -type d | sort)
+}
+
+# A copy to build in: the tree of the tests is left as it is.
+copy_of_the_sources() {
+    TREE=$BATS_TEST_TMPDIR/tree
+    mkdir -p "$TREE"
+    cp -r "$ROOT/Makefile" "$ROOT/LICENSE" "$ROOT/src" "$TREE"
+    export SOURCE_DATE_EPOCH=1700000000
+}
+
+@test "make install: everything is there and works; make uninstall leaves no file" {
+    copy_of_the_sources
+    at=$BATS_TEST_TMPDIR/at
+    make -s -C "$TREE" install PREFIX="$at/usr"
+    expect files "$(files_in "$at/usr" | tr '\n' ' ')" "./bin/linger ./lib/liblinger.so ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
+    LINGER_MODE=rst "$at/usr/bin/linger" run -n -m rst -- true | grep -q "$at/usr/lib/liblinger.so"
+    "$at/usr/bin/linger" run -m rst -- true
+    man -l "$at/usr/share/man/man1/linger.1" | grep -q "EXIT STATUS"
+    make -s -C "$TREE" uninstall PREFIX="$at/usr"
+    expect "files left" "$(files_in "$at/usr")" ""
+}
+
+@test "make install with DESTDIR touches nothing outside of it" {
+    copy_of_the_sources
+    make -s -C "$TREE" install DESTDIR="$BATS_TEST_TMPDIR/stage" PREFIX=/opt/linger
+    expect "top of the stage" "$(ls "$BATS_TEST_TMPDIR/stage") $(ls "$BATS_TEST_TMPDIR/stage/opt")" "opt linger"
+    [ ! -e /opt/linger ]
+}
+
+@test "make dist: two runs give the same bytes, and the tarball builds" {
+    git -C "$ROOT" rev-parse HEAD >/dev/null 2>&1 || skip "this is no git repository"
+    for name in one two; do
+        git clone -q "$ROOT" "$BATS_TEST_TMPDIR/$name"
+        tarball=$(make -s -C "$BATS_TEST_TMPDIR/$name" dist)
+    done
+    cmp "$BATS_TEST_TMPDIR/one/$tarball" "$BATS_TEST_TMPDIR/two/$tarball"
+    tar -xzf "$BATS_TEST_TMPDIR/one/$tarball" -C "$BATS_TEST_TMPDIR"
+    unpacked=$(echo "$BATS_TEST_TMPDIR"/liblinger-*)
+    expect "top level" "$(cd "$unpacked" && echo *)" "LICENSE Makefile README.md examples src tests"
+    make -s -C "$unpacked"
+    "$unpacked/linger" run -m rst -- true
+}
+
+@test "make deb: two runs give the same bytes, lintian finds nothing" {
+    copy_of_the_sources
+    package=$TREE/$(make -s -C "$TREE" deb)
+    cp "$package" "$BATS_TEST_TMPDIR/first.deb"
+    make -s -C "$TREE" deb
+    cmp "$package" "$BATS_TEST_TMPDIR/first.deb"
+    lintian --allow-root --fail-on error,warning "$package"
+}
+
+@test "the Debian package, installed into a root of its own and removed again" {
+    [ "$(id -u)" = 0 ] || skip "needs root, as dpkg does"
+    copy_of_the_sources
+    package=$TREE/$(make -s -C "$TREE" deb)
+    at=$BATS_TEST_TMPDIR/root
+    mkdir -p "$at/var/lib/dpkg/"{info,updates,triggers}
+    touch "$at/var/lib/dpkg/status"
+    # libc6 is not in this root.
+    dpkg --root="$at" --force-depends --force-script-chrootless -i "$package" >"$BATS_TEST_TMPDIR/dpkg" 2>&1
+    dpkg --root="$at" -s liblinger | grep -q "^Status: install ok \(installed\|triggers-awaited\)"
+    files_in "$at/usr" >"$BATS_TEST_TMPDIR/files"
+    grep -q "^./bin/linger$" "$BATS_TEST_TMPDIR/files"
+    grep -q "^./share/man/man7/liblinger.7.gz$" "$BATS_TEST_TMPDIR/files"
+    (cd "$at" && md5sum --quiet -c var/lib/dpkg/info/liblinger.md5sums)
+    LIB=$(echo "$at"/usr/lib/*/liblinger.so) meet rst close
+    sees 5 0 1 0
+    dpkg --root="$at" --force-depends -r liblinger >>"$BATS_TEST_TMPDIR/dpkg" 2>&1
+    expect "files left" "$(files_in "$at/usr")" ""
+}
+
+# bats test_tags=long
+@test "the Debian package in a Debian 12 that has nothing else: installed, used, removed" {
+    new=$ROOT/build/bookworm
+    [ -e "$new/complete" ] || skip "tests/debian bookworm has not run"
+    copy_of_the_sources
+    cp "$TREE/$(make -s -C "$TREE" deb)" "$new/liblinger.deb"
+    unshare -m sh -ec 'mount -t proc proc "$0/proc"
+        chroot "$0" dpkg -i /liblinger.deb
+        chroot "$0" linger run -m rst -- true
+        chroot "$0" linger run -n -m rst -- true
+        chroot "$0" linger check true
+        chroot "$0" env LD_PRELOAD=liblinger.so LINGER_MODE=rst true
+        chroot "$0" dpkg -r liblinger' "$new" >"$BATS_TEST_TMPDIR/said" 2>&1 || { cat "$BATS_TEST_TMPDIR/said" && false; }
+    cat "$BATS_TEST_TMPDIR/said"
+    run ! grep -iE "error|warning" "$BATS_TEST_TMPDIR/said"
+    [ ! -e "$new/usr/bin/linger" ]
+    expect "libraries left" "$(find "$new/usr/lib" -name 'liblinger*')" ""
+}
