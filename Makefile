@@ -77,6 +77,7 @@ $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 
 # One file for every libc. The library is linked against two empty stand-ins for libc and libdl
 # that define no symbol versions, so it asks for none, and loads into glibc of any age and musl.
+# noseparate-code: two mappings less to make in every process, and 4 KiB less.
 $(BUILD)/stub/%:
 	@mkdir -p $(@D)
 	$(call say,STUB,$@)
@@ -88,7 +89,7 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
 		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
-		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete -Wl,--no-as-needed $(STUBS) -lgcc \
+		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUBS) -lgcc \
 		$(LDFLAGS)
 
 # What the library and the launcher share is the same object files.
@@ -159,7 +160,12 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 	$(Q)$(GO_BUILD) -o $@ $<
 
 # What the benchmark measures with.
-BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so calls connections decides starts)
+BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so empty.so calls connections decides starts)
+
+# The least that a preload costs which needs what ours needs.
+$(BUILD)/bench/empty.so: $(STUBS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -x none -o $@ -Wl,--no-as-needed $(STUBS)
 
 $(BUILD)/bench/naive.so: tests/bench/naive.c
 	@mkdir -p $(@D)

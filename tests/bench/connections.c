@@ -66,9 +66,9 @@ static int listener(void)
 /* It may end by a reset: that is what some modes are. */
 static void read_to_the_end(int fd)
 {
-    char byte;
+    char bytes[4096];
 
-    while (recv(fd, &byte, 1, 0) > 0)
+    while (recv(fd, bytes, sizeof(bytes), 0) > 0)
         ;
 }
 
@@ -98,13 +98,18 @@ static void answer(bool greets)
     }
 }
 
-static void visit(int port)
+static void ask(int port, const char *request)
 {
     int fd = connected_to(port);
 
-    check(fd >= 0 && send(fd, "x", 1, 0) == 1, "connect");
+    check(fd >= 0 && send(fd, request, strlen(request), 0) > 0, "connect");
     read_to_the_end(fd);
     close(fd);
+}
+
+static void visit(int port)
+{
+    ask(port, "x");
 }
 
 static void call(int port)
@@ -151,7 +156,7 @@ static void pace(int port, double rate)
     double next = seconds();
 
     for (;;) {
-        visit(port);
+        ask(port, "GET / HTTP/1.0\r\n\r\n");
         next += 1 / rate;
         pause_until(next);
     }

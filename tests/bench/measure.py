@@ -8,6 +8,7 @@ import ctypes
 import os
 import statistics
 import subprocess
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILT = os.path.join(ROOT, "build/bench")
@@ -42,6 +43,8 @@ def fresh_network():
     # 2, the default, hides the wall on loopback.
     with open("/proc/sys/net/ipv4/tcp_tw_reuse", "w", encoding="ascii") as file:
         file.write("0")
+    # The kernel clears the one before away, in the background.
+    time.sleep(0.1)
 
 
 def environment(variant):
@@ -84,9 +87,12 @@ def tool(name):
 def rounds(count, variants, measure):
     """{variant's name: [a value of each round]}; measure(environment) gives the value."""
     values = {name: [] for name in variants}
+    names = list(variants)
     for _ in range(count):
-        for name, variant in variants.items():
-            values[name].append(measure(variant))
+        for name in names:
+            values[name].append(measure(variants[name]))
+        # What one leaves to be cleared away must not meet the same one each time.
+        names = names[1:] + names[:1]
     return values
 
 
