@@ -133,8 +133,11 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
     chmod a+rwx "$BATS_TEST_TMPDIR" && chmod a+rx "$BATS_RUN_TMPDIR"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-    "${nobody[@]}" "$LINGER" ab -j -m rst -m fin -r 1 -p "$PORT" -l "'$TOOLS/peer' -n 5 -k connect $PORT" -- \
-        "$TOOLS/subject" -p "$PORT" -n 5 -r close >"$BATS_TEST_TMPDIR/report" 2>"$BATS_TEST_TMPDIR/said"
+    # Where everybody may go, wherever this tree is.
+    open=$BATS_TEST_TMPDIR
+    cp "$LINGER" "$LIB" "$TOOLS/peer" "$TOOLS/subject" "$open"
+    "${nobody[@]}" "$open/linger" ab -j -m rst -m fin -r 1 -p "$PORT" -l "'$open/peer' -n 5 -k connect $PORT" -- \
+        "$open/subject" -p "$PORT" -n 5 -r close >"$BATS_TEST_TMPDIR/report" 2>"$BATS_TEST_TMPDIR/said"
     cat "$BATS_TEST_TMPDIR/said"
     expect "TIME_WAIT under fin" "$(median fin time_wait)" 5
     if "${nobody[@]}" unshare -rn true 2>/dev/null; then
