@@ -401,6 +401,7 @@ ROWS = {
     "supervisor": supervisor,
     "restart": lambda: [restart()],
     "wall": lambda: [the_wall()],
+    "switched": lambda: [switched()],
 }
 
 
