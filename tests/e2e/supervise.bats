@@ -316,7 +316,7 @@ refused() { # PATTERN COMMAND...
 
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
-    refused "*: this kernel has no seccomp user notification (Linux 5.0)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
+    refused "*: this kernel has no seccomp user notification (the supervisor needs Linux 5.6)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
     refused "*: seccomp(2) is refused, by a container's profile perhaps: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
     refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
     refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
