@@ -56,9 +56,18 @@ begin_example() {
 }
 
 # Neither a file, nor a process that was started with that TMPDIR.
+processes_left() {
+    grep -lsz "^TMPDIR=$TEMPORARY\$" /proc/[0-9]*/environ
+}
+
+# What was sent a signal may take a moment to end.
 nothing_left() {
+    local tries=0
     expect "files left" "$(ls -A "$TEMPORARY")" ""
-    expect "processes left" "$(grep -lsz "^TMPDIR=$TEMPORARY\$" /proc/[0-9]*/environ)" ""
+    while processes_left >/dev/null && [ $tries -lt 300 ]; do
+        tries=$((tries + 1))
+    done
+    expect "processes left" "$(processes_left)" ""
 }
 
 # field ROW N: the Nth word of the row of $OUTPUT that begins with ROW.
