@@ -339,7 +339,10 @@ refused() { # PATTERN COMMAND...
 @test "without privileges; and setuid programs are refused for what they would lose" {
     [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
     PORT=$("$TOOLS/free-port")
-    start - setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -m rst -- "$GO_TOOLS/echo" "$PORT"
+    # Where everybody may go, wherever this tree is.
+    chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+    cp "$GO_TOOLS/echo" "$BATS_TEST_TMPDIR"
+    start - setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/echo" "$PORT"
     await_listener
     SEEN=$("$TOOLS/peer" -k connect "$PORT")
     LEFT=$(time_wait "$PORT")
@@ -348,7 +351,6 @@ refused() { # PATTERN COMMAND...
     finish
     cp "$(command -v busybox)" "$BATS_TEST_TMPDIR/setuid"
     chmod 4755 "$BATS_TEST_TMPDIR/setuid"
-    chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
     refused "*setuid: the loader ignores LD_PRELOAD, and seccomp would take its privileges away" \
         setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/setuid" true
 }
