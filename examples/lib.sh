@@ -49,7 +49,8 @@ own_namespace() {
 
 clean_up() {
     local pid
-    for pid in "${started[@]}"; do
+    # And what start() had no time to note.
+    for pid in "${started[@]}" $(jobs -p); do
         stop "$pid"
     done
     rm -rf "$work"
