@@ -430,9 +430,10 @@ static void print_summary(const struct attach *a)
         printf("],\"listeners\":%u,\"connections\":%u,\"failed\":%u}\n", a->listeners,
                a->connections, a->failed);
     else
-        printf("%s%u listeners, %u connections in %d processes, %u failed\n",
-               a->dry_run ? "nothing was changed: " : "", a->listeners, a->connections,
-               a->target_count, a->failed);
+        printf("%s%u listener%s, %u connection%s in %d process%s, %u failed\n",
+               a->dry_run ? "nothing was changed: " : "", a->listeners,
+               a->listeners == 1 ? "" : "s", a->connections, a->connections == 1 ? "" : "s",
+               a->target_count, a->target_count == 1 ? "" : "es", a->failed);
 }
 
 /* Decides all, then does all. */

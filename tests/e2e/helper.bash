@@ -252,3 +252,13 @@ NGINX="cat >\"\$2/nginx.conf\" <<EOF
 $NGINX_CONF
 EOF
 exec nginx -e stderr -c \"\$2/nginx.conf\""
+
+# in_one_packet FILE DIRECTORY: under that configuration the page and nginx's FIN are one packet (by
+# TCP_CORK). A client that knows the page's length closes at the same moment otherwise, now and then,
+# and a simultaneous close leaves TIME_WAIT even under fin-rst.
+in_one_packet() {
+    mkdir -p "$2/www"
+    printf 'a page of nginx' >"$2/www/index.html"
+    sed -i "s|return 200 \"a page of nginx\";|root $2/www;|; s|access_log off;|& sendfile on; tcp_nopush on;|" "$1"
+    grep -q tcp_nopush "$1"
+}

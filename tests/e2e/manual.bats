@@ -448,6 +448,7 @@ of() {
 }
 
 three_modes_are_measured() {
+    in_one_packet nginx.conf "$PWD"
     perform linger.1 ab
     expect status "$STATUS" 0
     [ "$(of fin)" -ge 100 ]

@@ -72,9 +72,9 @@ go_echo() { # MODE
         echo "$mode: $made connections, $LEFT TIME_WAIT"
         [ "$made" -gt 300 ]
         if [ "$mode" = fin ]; then
-            [ "$LEFT" -ge $((made / 10)) ] # wrk closes too, and often first
+            [ "$LEFT" -ge $((made / 10)) ] # a port that wrk uses again ends the TIME_WAIT of its last use
         else
-            [ "$LEFT" -le $((made / 50 + 1)) ]
+            [ "$LEFT" -le $((made / 100)) ]
         fi
         server=$PID
         talk 20 http

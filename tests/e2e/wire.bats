@@ -67,3 +67,37 @@ teardowns_under() { # MODE
     [ "$ABORTS" -ge $((COUNT * 99 / 100)) ]
     [ $((LEFT - before)) -le $((COUNT / 100)) ]
 }
+
+# A client that closes before the server's FIN has come, as it may where it knows the reply's length;
+# with "lost" that FIN comes late.
+met_by_a_hasty_client() { # LOST-OR-NOT
+    start fin-rst "$TOOLS/subject" -r close
+    hear_port
+    nft add table inet late
+    nft add chain inet late out '{ type filter hook output priority 0; }'
+    [ "$1" != lost ] || nft add rule inet late out tcp sport "$PORT" tcp flags \& fin == fin drop
+    exec {GO}> >(exec python3 -c '
+import socket, sys
+connection = socket.create_connection(("10.201.0.1", int(sys.argv[1])))
+connection.send(b"k")
+assert connection.recv(5) == b"hello"
+sys.stdin.readline()
+connection.close()' "$PORT" 3>&-)
+    client=$!
+    hear # closed
+    echo go >&"$GO"
+    exec {GO}>&-
+    wait "$client"
+    finish
+    nft delete table inet late
+    LEFT=$(time_wait "$PORT")
+}
+
+@test "fin-rst: where the FINs cross both ends keep TIME_WAIT, and nowhere else" {
+    needs_namespace
+    export TEST_ADDRESS=10.201.0.1
+    met_by_a_hasty_client not
+    expect "TIME_WAIT left" "$LEFT" 0
+    met_by_a_hasty_client lost
+    expect "TIME_WAIT left" "$LEFT" 2
+}

@@ -1,12 +1,22 @@
-// A Go HTTP server that knows nothing of SO_LINGER: each page is 100,000 bytes.
+// A Go HTTP server that knows nothing of SO_LINGER: each page is 100,000 bytes. The end of a page and
+// the FIN are one packet (by TCP_CORK), so that no client closes at the same moment.
 package main
 
 import (
 	"bytes"
 	"log"
+	"net"
 	"net/http"
 	"os"
+	"syscall"
 )
+
+func cork(connection net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		raw, _ := connection.(*net.TCPConn).SyscallConn()
+		raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1) })
+	}
+}
 
 func main() {
 	page := bytes.Repeat([]byte("0123456789"), 10000)
@@ -14,5 +24,6 @@ func main() {
 		writer.Header().Set("Content-Length", "100000")
 		writer.Write(page)
 	})
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
+	server := http.Server{Addr: "127.0.0.1:" + os.Args[1], ConnState: cork}
+	log.Fatal(server.ListenAndServe())
 }
