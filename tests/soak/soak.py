@@ -77,7 +77,9 @@ def judge(talk):
     if any(w.hard or is_no_reply for w in windows):
         return "excused"
     if talk.what == "cut" and talk.leaves_in_pieces():
-        if talk.how == "reset" and talk.is_last() and server.may_reset(talk):
+        # A worker that is told to stop within a reply closes behind it, though its head said keep-alive.
+        closes = talk.is_last() or server.windows_of(talk)
+        if talk.how == "reset" and closes and server.may_reset(talk):
             return "explained"
         # Behind haproxy nginx closes first after each reply, and haproxy passes on what it got.
         if talk.got > 0 and backend and backend.may_reset(talk):
