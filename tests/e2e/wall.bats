@@ -3,9 +3,10 @@
 BATS_TEST_TIMEOUT=600
 load helper
 
-# flood_under MODE COUNT FLOOD: FLOOD is flood, or a Go program under the supervisor.
+# flood_under MODE COUNT FLOOD: FLOOD is flood, or a Go program under the supervisor. There are $PORTS
+# ephemeral ports.
 flood_under() {
-    sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="32768 60999" net.ipv4.tcp_max_tw_buckets=262144
+    sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="32768 $((32767 + PORTS))" net.ipv4.tcp_max_tw_buckets=262144
     # A destination that earlier floods in this namespace did not use.
     OCTET=$((${OCTET:-1} + 1))
     export TEST_ADDRESS=127.0.0.$OCTET
@@ -29,17 +30,21 @@ go_flood() { # MODE COUNT
     fi
 }
 
-# 28,232 connections without a policy, all 100,000 under rst and fin-rst.
+# A connection for each port without a policy, all 100,000 under rst and fin-rst. A machine that makes
+# less than 470 connections a second sees TIME_WAIT go as fast as it comes: it meets a lower wall.
 hits_the_wall() { # FLOOD
     needs_namespace
-    started=$SECONDS
-    flood_under - 100000 "$1"
-    minutes=$(((SECONDS - started) / 60)) # a slow machine sees the first TIME_WAIT go meanwhile
-    # 28,232 ports, give or take a connection of which both ends closed at once.
     shopt -s nocasematch
+    for PORTS in 28232 4000; do
+        started=$SECONDS
+        flood_under - 40000 "$1"
+        minutes=$(((SECONDS - started) / 60)) # in which the first TIME_WAIT go
+        [[ $SEEN != *"Cannot assign requested address"* ]] || break
+    done
     [[ $SEEN == *"Cannot assign requested address"* ]]
     made=$(grep -o "connected [0-9]*" <<<"$SEEN" | cut -d" " -f2)
-    [ "$made" -ge 28200 ] && [ "$made" -le $((28260 * (minutes + 1))) ]
+    # Give or take a connection of which both ends closed at once.
+    [ "$made" -ge $((PORTS - 32)) ] && [ "$made" -le $(((PORTS + 28) * (minutes + 1))) ]
     flood_under rst 100000 "$1"
     grep -qx "connected 100000" <<<"$SEEN"
     flood_under fin-rst 100000 "$1"
