@@ -6,7 +6,7 @@
 #     ran MODE           how many tests the last run had, those that did not pass too
 #     again MODE TEST... run these tests alone and print those that passed
 #     exceptions MODE    one a line: a pattern of test names, a tab, the reason
-#     limits             least=N tests, least TCP connections, most TIME_WAIT in % (see run)
+#     limits             least=N tests, least TCP connections, most TIME_WAIT in % (see run), and more
 #
 # `run` leaves in build/suites: NAME.MODE.passed, the sorted names of the tests that passed;
 # NAME.MODE.log, what the suite said; NAME.MODE.counters, by how much the kernel's counters grew.
