@@ -89,6 +89,7 @@ nginx_with_4_workers="set -- \"\$1\" \"\$2\" 4; $NGINX"
     [ "$(grep -c . <&"$SWITCHING")" -gt 5 ]
     [ "$LEFT" -gt 0 ] && [ "$LEFT" -lt 3000 ]
     kill "$daemon"
+    wait "$daemon" || true # killed at once it would leave its workers
 }
 
 @test "established connections get it too, each by its own facts" {
