@@ -234,16 +234,13 @@ static int check_server(const struct ab_plan *plan)
 
 static int make_directory(struct ab_plan *plan)
 {
-    const char *parent = getenv("TMPDIR");
-
     if (plan->directory[0]) {
         if (access(plan->directory, W_OK | X_OK) == 0)
             return 0;
         cli_error(plan->self, "cannot write to %s: %s", plan->directory, strerror(errno));
         return -1;
     }
-    snprintf(plan->directory, sizeof(plan->directory), "%.3000s/linger-ab.XXXXXX",
-             parent && parent[0] ? parent : "/tmp");
+    snprintf(plan->directory, sizeof(plan->directory), "%.3000s/linger-ab.XXXXXX", cli_temporary());
     if (mkdtemp(plan->directory))
         return 0;
     cli_error(plan->self, "cannot make %s: %s", plan->directory, strerror(errno));

@@ -130,6 +130,13 @@ const char *cli_optional(const char *argument, const char *otherwise)
     return argument[0] == '=' ? argument + 1 : argument;
 }
 
+const char *cli_temporary(void)
+{
+    const char *directory = getenv("TMPDIR");
+
+    return directory && directory[0] ? directory : "/tmp";
+}
+
 int cli_flush(const struct cli_command *command, int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

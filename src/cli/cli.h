@@ -51,6 +51,9 @@ int cli_option(const struct cli_command *command, int argc, char **argv, const c
  */
 const char *cli_optional(const char *argument, const char *otherwise);
 
+/* The directory for temporary files: $TMPDIR, or /tmp. */
+const char *cli_temporary(void);
+
 /* The nearest of `count` names that `name` may be a slip of, or NULL. */
 const char *cli_suggestion(const char *name, const char *const *names, int count);
 

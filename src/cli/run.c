@@ -324,11 +324,10 @@ static void remove_stats_file(void)
 /* For -s without a file: one in a directory of its own, that goes with the run. */
 static int make_stats_file(struct request *request)
 {
-    const char *parent = getenv("TMPDIR");
     struct stats *stats;
 
     snprintf(stats_directory, sizeof(stats_directory) - sizeof("/stats"), "%s/linger.XXXXXX",
-             parent && parent[0] ? parent : "/tmp");
+             cli_temporary());
     if (!mkdtemp(stats_directory)) {
         cli_error(request->self, "-s: cannot make %s: %s", stats_directory, strerror(errno));
         return -1;

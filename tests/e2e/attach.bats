@@ -222,7 +222,7 @@ thread.join()"
 }
 
 @test "without privilege: other users, pid 1, an undumpable process" {
-    [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true || skip "needs root"
+    needs_root
     start - "$TOOLS/subject" -h
     hear
     as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" attach -m rst)

@@ -389,14 +389,10 @@ group() { # @NAME
     expect complaints "$output" ""
 }
 
-needs_root() {
-    { [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true; } || skip "needs root"
-    unshare -m true || skip "needs a mount namespace"
-}
-
 # The files of the image, built once.
 image() {
     needs_root
+    needs_mount_namespace
     IMAGE=$BATS_FILE_TMPDIR/image
     if [ ! -e "$IMAGE.json" ]; then
         unshare -m python3 "$ROOT/tests/tools/image.py" "$EXAMPLES/kubernetes/Dockerfile" "$ROOT" "$IMAGE" \
@@ -522,6 +518,7 @@ end_pod() {
 
 @test "attach to a process of other namespaces, from outside, with CAP_SYS_PTRACE alone" {
     needs_root
+    needs_mount_namespace
     in_pod setpriv --reuid=12345 --regid=12345 --clear-groups "$ROOT/build/examples/echo-server" 8080
     setpriv --reuid=12345 --regid=12345 --clear-groups --bounding-set=-all,+sys_ptrace \
         --inh-caps=-all,+sys_ptrace --ambient-caps=-all,+sys_ptrace "$LINGER" attach -m rst "$ONE"

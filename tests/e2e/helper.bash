@@ -162,6 +162,19 @@ needs_namespace() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
 }
 
+needs_mount_namespace() {
+    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+}
+
+needs_terminal() {
+    script -qc true /dev/null >/dev/null || skip "needs a pseudo-terminal"
+}
+
+# Root, who can become somebody else: in a user namespace there may be nobody else.
+needs_root() {
+    { [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true; } || skip "needs root"
+}
+
 # From here on counts the FIN and RST that leave a port of this namespace (and a retransmission
 # as well, which loopback does not know).
 watch_wire() { # PORT

@@ -260,7 +260,7 @@ END
 }
 
 @test "a full disk, a file size limit and a read-only root: the program goes on" {
-    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+    needs_mount_namespace
     undisturbed /dev/full
     mkdir "$BATS_TEST_TMPDIR/small"
     cat >"$BATS_TEST_TMPDIR/run.sh" <<'END'
@@ -287,7 +287,7 @@ END
         finish
         expect status "$STATUS" 0
     done
-    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+    needs_mount_namespace
     run unshare -m sh -c 'mount -t tmpfs none /proc && LD_PRELOAD=$1 LINGER_MODE="rst role=server" LINGER_LOG=$2 "$3" nothing' _ "$LIB" "$LOG" "$SUBJECT"
     expect status "$status" 0
 }

@@ -113,7 +113,7 @@ assert 50 <= port["time_wait_seconds"] <= 60, port'
 }
 
 @test "-w in a terminal is redrawn in place, with a bar for each state" {
-    script -qc true /dev/null >/dev/null || skip "needs a pseudo-terminal"
+    needs_terminal
     (TERM=xterm timeout 2 script -qec "env LC_ALL=C.UTF-8 $LINGER states -w" /dev/null || true) >"$BATS_TEST_TMPDIR/out"
     grep -q $'\e\[H' "$BATS_TEST_TMPDIR/out"
     (NO_COLOR=1 TERM=xterm timeout 2 script -qec "$LINGER states -w" /dev/null || true) >"$BATS_TEST_TMPDIR/plain"

@@ -194,7 +194,7 @@ listener.listen()"
 }
 
 @test "in a terminal: Ctrl-Z, fg, Ctrl-C, with both backends" {
-    script -qc true /dev/null >/dev/null || skip "needs a pseudo-terminal"
+    needs_terminal
     # Without children: a shell whose vfork()ed child is stopped before its exec cannot stop.
     ticks='print "ready"; fflush(); while (1) { print "tick"; fflush(); for (i = 0; i < 50000; i++); }'
     for awk in "busybox awk" mawk; do
@@ -327,7 +327,7 @@ refused() { # PATTERN COMMAND...
 }
 
 @test "Yama's scopes 2 and 3 are named" {
-    unshare -m true 2>/dev/null || skip "needs a mount namespace"
+    needs_mount_namespace
     for scope in 2 3; do
         mkdir -p "$BATS_TEST_TMPDIR/kernel/yama"
         echo $scope >"$BATS_TEST_TMPDIR/kernel/yama/ptrace_scope"

@@ -65,7 +65,8 @@ class Report:
 def judge(talk):
     """"fine", "explained" (by a RST), "excused" (by a kill or a stop), or "failed"."""
     server, backend = talk.daemon, talk.daemon.backend
-    windows = server.windows_of(talk) + (backend.windows_of(talk) if backend else [])
+    own = server.windows_of(talk)
+    windows = own + (backend.windows_of(talk) if backend else [])
     is_no_reply = talk.got == 0 or talk.how == "goodbye" or talk.how.startswith("HTTP/")
 
     if talk.what in ("wrong", "hang"):
@@ -78,7 +79,7 @@ def judge(talk):
         return "excused"
     if talk.what == "cut" and talk.leaves_in_pieces():
         # A worker that is told to stop within a reply closes behind it, though its head said keep-alive.
-        closes = talk.is_last() or server.windows_of(talk)
+        closes = talk.is_last() or own
         if talk.how == "reset" and closes and server.may_reset(talk):
             return "explained"
         # Behind haproxy nginx closes first after each reply, and haproxy passes on what it got.

@@ -6,7 +6,8 @@
 #     ran MODE           how many tests the last run had, those that did not pass too
 #     again MODE TEST... run these tests alone and print those that passed
 #     exceptions MODE    one a line: a pattern of test names, a tab, the reason
-#     limits             least=N tests, least TCP connections, most TIME_WAIT in % (see run), and more
+#     limits             least=N tests, connections=N of TCP at least, most=N % of TIME_WAIT besides
+#                        half_closed=N (see moved in run), limit=SECONDS, together=yes for all modes
 #
 # `run` leaves in build/suites: NAME.MODE.passed, the sorted names of the tests that passed;
 # NAME.MODE.log, what the suite said; NAME.MODE.counters, by how much the kernel's counters grew.
