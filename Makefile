@@ -36,7 +36,7 @@ quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))
 say = $(if $(V)$(quiet),,@printf '  %-7s %s\n' $(1) $(2))
 
 CORE = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
-CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
+CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
@@ -96,7 +96,7 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 linger: $(CORE) $(CLI)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
-		$(if $(SAN),$(wildcard src/core/*.c src/cli/*.c),$(CORE) $(CLI)) \
+		$(if $(SAN),$(wildcard src/core/*.c src/cli/*.c src/cli/*/*.c),$(CORE) $(CLI)) \
 		-Wl,-z,relro,-z,now $(LDFLAGS)
 
 # The examples are built as a stranger would build them.
@@ -129,9 +129,9 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
 
 # Unit tests are built from the sources, with the sanitizers in them.
-UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/elffile.c
+UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/reach/elffile.c
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h src/cli/*.h)
+$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h src/cli/*.h src/cli/*/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
@@ -201,10 +201,10 @@ demo: all $(EXAMPLES)
 install: all
 	install -D -m 644 liblinger.so $(DESTDIR)$(LIBDIR)/liblinger.so
 	install -D -m 755 linger $(DESTDIR)$(BINDIR)/linger
-	install -D -m 644 src/cli/completion/linger.bash $(DESTDIR)$(BASHDIR)/linger
-	install -D -m 644 src/cli/completion/_linger $(DESTDIR)$(ZSHDIR)/_linger
-	install -D -m 644 src/cli/linger.1 $(DESTDIR)$(MANDIR)/man1/linger.1
-	install -D -m 644 src/cli/liblinger.7 $(DESTDIR)$(MANDIR)/man7/liblinger.7
+	install -D -m 644 src/completion/linger.bash $(DESTDIR)$(BASHDIR)/linger
+	install -D -m 644 src/completion/_linger $(DESTDIR)$(ZSHDIR)/_linger
+	install -D -m 644 src/man/linger.1 $(DESTDIR)$(MANDIR)/man1/linger.1
+	install -D -m 644 src/man/liblinger.7 $(DESTDIR)$(MANDIR)/man7/liblinger.7
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so $(DESTDIR)$(BINDIR)/linger \

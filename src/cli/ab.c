@@ -14,12 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "abreport.h"
-#include "parent.h"
-#include "reach.h"
+#include "ab/table.h"
+#include "reach/reach.h"
 #include "settings.h"
 #include "sock.h"
-#include "target.h"
+#include "supervise/front.h"
+#include "system/target.h"
 
 #define DEFAULT_ROUNDS 3
 #define DEFAULT_TIMEOUT 600

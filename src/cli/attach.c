@@ -13,12 +13,12 @@
 #include <string.h>
 
 #include "cli.h"
-#include "holders.h"
 #include "role.h"
 #include "settings.h"
 #include "sock.h"
-#include "sockets.h"
-#include "target.h"
+#include "system/holders.h"
+#include "system/sockets.h"
+#include "system/target.h"
 
 #define TARGETS_MAX 1024
 

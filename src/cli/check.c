@@ -1,6 +1,6 @@
 /* linger check: can a program be reached, by which backend, and if not why. */
 #include "cli.h"
-#include "reach.h"
+#include "reach/reach.h"
 
 static const char help[] =
     "usage: linger check PROGRAM...\n"

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "parent.h"
-#include "reach.h"
+#include "reach/reach.h"
 #include "settings.h"
 #include "stats.h"
-#include "supervise.h"
+#include "supervise/front.h"
+#include "supervise/supervise.h"
 
 static const char help[] =
     "usage: linger run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
@@ -356,16 +356,16 @@ static int execute(const struct request *request, const char *file, char **argv)
 /* Runs the program as a child; returns its wait status. */
 static int run_as_child(const struct request *request, const char *file, char **argv)
 {
-    struct parent parent;
+    struct front front;
 
-    if (parent_begin(&parent) != 0) {
+    if (front_begin(&front) != 0) {
         cli_error(request->self, "cannot start a process: %s", strerror(errno));
         return CLI_FAILED << 8;
     }
-    if (parent.child == 0)
+    if (front.child == 0)
         _exit(execute(request, file, argv));
-    parent_release(-1);
-    return parent_wait(&parent, parent_look_at_child);
+    front_release(-1);
+    return front_wait(&front, front_look_at_child);
 }
 
 /* The program has ended; prints what was counted. */
@@ -404,7 +404,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
         return execute(request, reach->file[0], argv);
     if (has_summary)
         print_summary(argv[0]);
-    return parent_exit(status);
+    return front_exit(status);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "cli.h"
-#include "summary.h"
+#include "system/timewait.h"
 
 #define HISTORY 30     /* samples in a bar of -w */
 #define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */

@@ -224,7 +224,7 @@ END
 @test "completion: bash completes commands, options and modes; zsh's parses" {
     complete_with() {
         bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _linger; echo "${COMPREPLY[*]}"' \
-            _ "$ROOT/src/cli/completion/linger.bash" "$@"
+            _ "$ROOT/src/completion/linger.bash" "$@"
     }
     expect commands "$(complete_with linger "")" "run check states stats attach ab --help --version"
     expect modes "$(complete_with linger run -m f)" "fin fin-rst"
@@ -233,8 +233,8 @@ END
     for command in run check states stats attach ab; do
         for option in $("$LINGER" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
             [[ $(complete_with linger $command --) == *"$option"* ]]
-            grep -q -- "$option" "$ROOT/src/cli/completion/_linger"
+            grep -q -- "$option" "$ROOT/src/completion/_linger"
         done
     done
-    zsh -n "$ROOT/src/cli/completion/_linger"
+    zsh -n "$ROOT/src/completion/_linger"
 }

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "elffile.h"
 #include "fuzz.h"
+#include "reach/elffile.h"
 
 static bool is_bounded(const char *text, size_t size)
 {

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "elffile.h"
+#include "reach/elffile.h"
 
 #define MUTATIONS 10000
 #define HEAD 4096 /* headers, interpreter and notes stand here; sections at the end */

@@ -1,5 +1,5 @@
 /* Settings are read before unshare(2) and written behind it: a new namespace has the defaults. */
-#include "netns.h"
+#include "ab/netns.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * sigwaitinfo(2). What the terminal sends (Ctrl-C, Ctrl-Z) goes to the whole process group, so the
  * child has it already; what others send to us alone is forwarded.
  */
-#include "parent.h"
+#include "supervise/front.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +18,24 @@
 #define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
 #endif
 
-int parent_begin(struct parent *parent)
+int front_begin(struct front *front)
 {
     sigset_t all;
 
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &parent->before);
-    parent->child = fork();
-    if (parent->child <= 0)
-        sigprocmask(SIG_SETMASK, &parent->before, NULL);
-    return parent->child < 0 ? -1 : 0;
+    sigprocmask(SIG_BLOCK, &all, &front->before);
+    front->child = fork();
+    if (front->child <= 0)
+        sigprocmask(SIG_SETMASK, &front->before, NULL);
+    return front->child < 0 ? -1 : 0;
 }
 
-bool parent_look_at_child(pid_t child, int *status)
+bool front_look_at_child(pid_t child, int *status)
 {
     return waitpid(child, status, WNOHANG | WUNTRACED) == child;
 }
 
-void parent_forward(pid_t child, int number, int code)
+void front_forward(pid_t child, int number, int code)
 {
     bool is_from_terminal = code == SI_KERNEL;
 
@@ -43,7 +43,7 @@ void parent_forward(pid_t child, int number, int code)
         kill(child, number);
 }
 
-int parent_wait(const struct parent *parent, parent_look *look)
+int front_wait(const struct front *front, front_look *look)
 {
     sigset_t all;
     siginfo_t info;
@@ -51,15 +51,15 @@ int parent_wait(const struct parent *parent, parent_look *look)
 
     sigfillset(&all);
     for (;;) {
-        if (look(parent->child, &status)) {
+        if (look(front->child, &status)) {
             if (!WIFSTOPPED(status))
                 return status;
             raise(SIGSTOP);
-            kill(parent->child, SIGCONT);
+            kill(front->child, SIGCONT);
             continue;
         }
         int number = sigwaitinfo(&all, &info);
-        parent_forward(parent->child, number, info.si_code);
+        front_forward(front->child, number, info.si_code);
     }
 }
 
@@ -78,7 +78,7 @@ static void close_all(unsigned first, unsigned last)
         close_range_by_hand(first, last);
 }
 
-void parent_release(int kept)
+void front_release(int kept)
 {
     struct facts facts = {0};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -96,7 +96,7 @@ void parent_release(int kept)
     }
 }
 
-int parent_exit(int status)
+int front_exit(int status)
 {
     static const struct rlimit no_core = {0, 0};
     sigset_t one;

@@ -2,7 +2,7 @@
  * The judgement. Follows what execve(2) and ld.so(8) would do with a program, step by step, and
  * stops at the first step that shuts the library out. Must never run anything.
  */
-#include "reach.h"
+#include "reach/reach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "filter.h"
+#include "supervise/filter.h"
 
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
 

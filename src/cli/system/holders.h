@@ -1,6 +1,6 @@
 /* Which processes hold a socket: /proc/PID/fd, proc(5). */
-#ifndef LINGER_HOLDERS_H
-#define LINGER_HOLDERS_H
+#ifndef LINGER_SYSTEM_HOLDERS_H
+#define LINGER_SYSTEM_HOLDERS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
  * and for all that it is always allowed (seccomp_cache_prepare()) and runs no filter for it.
  * Must tell of no call that the policy has no use for: each costs the program a detour.
  */
-#include "filter.h"
+#include "supervise/filter.h"
 
 #include <elf.h>
 #include <errno.h>

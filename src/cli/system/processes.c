@@ -1,5 +1,5 @@
 /* Numbers are read once and summed up; a process that ends meanwhile is counted by its parent. */
-#include "processes.h"
+#include "system/processes.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "target.h"
+#include "system/target.h"
 
 #define PROCESSES_MAX 32768
 

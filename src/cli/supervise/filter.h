@@ -1,6 +1,6 @@
 /* The seccomp filter of the supervisor: which system calls it is told of. */
-#ifndef LINGER_FILTER_H
-#define LINGER_FILTER_H
+#ifndef LINGER_SUPERVISE_FILTER_H
+#define LINGER_SUPERVISE_FILTER_H
 
 #include <linux/filter.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* What the runs of `linger ab` add up to, as a table and as JSON. */
-#ifndef LINGER_ABREPORT_H
-#define LINGER_ABREPORT_H
+#ifndef LINGER_AB_TABLE_H
+#define LINGER_AB_TABLE_H
 
-#include "abrun.h"
+#include "ab/run.h"
 
 #define AB_MODES_MAX 8
 #define AB_ROUNDS_MAX 100

@@ -4,7 +4,7 @@
  * that the server and the load leave (a subreaper) and ends them, however the run ended.
  * Must never leave a process, and never wait without a limit.
  */
-#include "abrun.h"
+#include "ab/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,13 +24,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "holders.h"
-#include "netns.h"
-#include "parent.h"
-#include "processes.h"
-#include "reach.h"
-#include "sockets.h"
+#include "ab/netns.h"
+#include "reach/reach.h"
 #include "stats.h"
+#include "supervise/front.h"
+#include "system/holders.h"
+#include "system/processes.h"
+#include "system/sockets.h"
 
 #define LISTEN_SECONDS 30  /* until the server listens */
 #define NAP_MILLISECONDS 2 /* between two looks */

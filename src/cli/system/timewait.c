@@ -1,5 +1,5 @@
 /* Counting. Knows nothing of how it is printed. */
-#include "summary.h"
+#include "system/timewait.h"
 
 #include <netinet/tcp.h>
 #include <stdio.h>

@@ -1,40 +1,40 @@
 /* A parent that is not to be noticed: passes signals on, stops and goes on with its child. */
-#ifndef LINGER_PARENT_H
-#define LINGER_PARENT_H
+#ifndef LINGER_SUPERVISE_FRONT_H
+#define LINGER_SUPERVISE_FRONT_H
 
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct parent {
+struct front {
     pid_t child;     /* 0 in the child */
     sigset_t before; /* the signal mask, which the child gets back */
 };
 
 /* fork(2). In the child signals are as they were; returns 0, or -1 and errno. */
-int parent_begin(struct parent *parent);
+int front_begin(struct front *front);
 
 /* Has the child ended or stopped? Then its wait status, wait(2). */
-typedef bool parent_look(pid_t child, int *status);
-parent_look parent_look_at_child;
+typedef bool front_look(pid_t child, int *status);
+front_look front_look_at_child;
 
 /*
  * Waits for the end, forwarding signals and stopping with the child meanwhile; returns its wait
  * status. `look` is asked at first and at each SIGCHLD.
  */
-int parent_wait(const struct parent *parent, parent_look *look);
+int front_wait(const struct front *front, front_look *look);
 
 /* Passes on a signal that came with that si_code, if the child does not have it already. */
-void parent_forward(pid_t child, int number, int code);
+void front_forward(pid_t child, int number, int code);
 
 /* The exit status that says the same; where a signal ended the child, the same one ends us. */
-int parent_exit(int status);
+int front_exit(int status);
 
 /*
  * Closes every descriptor but standard error and `kept` (-1 for none): a connection that a parent
  * holds open does not end when its child closes it. Standard input and output become /dev/null,
  * and so does standard error where it is a TCP socket.
  */
-void parent_release(int kept);
+void front_release(int kept);
 
 #endif

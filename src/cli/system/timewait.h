@@ -1,11 +1,11 @@
 /* What a dump of TCP sockets adds up to: counted once, printed by states.c in its three forms. */
-#ifndef LINGER_SUMMARY_H
-#define LINGER_SUMMARY_H
+#ifndef LINGER_SYSTEM_TIMEWAIT_H
+#define LINGER_SYSTEM_TIMEWAIT_H
 
 #include <sys/types.h>
 
-#include "holders.h"
-#include "sockets.h"
+#include "system/holders.h"
+#include "system/sockets.h"
 
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
 

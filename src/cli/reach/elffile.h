@@ -2,8 +2,8 @@
  * What an ELF file says of itself: enough to know whether a preload reaches it. Reads hostile
  * files: every offset and length in them is checked against the file.
  */
-#ifndef LINGER_ELFFILE_H
-#define LINGER_ELFFILE_H
+#ifndef LINGER_REACH_ELFFILE_H
+#define LINGER_REACH_ELFFILE_H
 
 #include <stdbool.h>
 #include <stdint.h>

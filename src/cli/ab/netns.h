@@ -1,6 +1,6 @@
 /* A network namespace of one's own, network_namespaces(7), with the settings of the host. */
-#ifndef LINGER_NETNS_H
-#define LINGER_NETNS_H
+#ifndef LINGER_AB_NETNS_H
+#define LINGER_AB_NETNS_H
 
 /*
  * Leaves for a new network namespace whose loopback is up and whose TCP settings (net.ipv4.tcp_*,

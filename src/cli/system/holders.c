@@ -1,5 +1,5 @@
 /* Who holds a socket. Processes come and go meanwhile: what has vanished is passed over. */
-#include "holders.h"
+#include "system/holders.h"
 
 #include <ctype.h>
 #include <dirent.h>

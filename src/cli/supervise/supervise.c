@@ -27,7 +27,7 @@
  *
  * Must never block but in poll(), keep a duplicate, or hold any descriptor of the program's.
  */
-#include "supervise.h"
+#include "supervise/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,12 +48,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "filter.h"
-#include "parent.h"
-#include "processes.h"
 #include "report.h"
 #include "sock.h"
-#include "target.h"
+#include "supervise/filter.h"
+#include "supervise/front.h"
+#include "system/processes.h"
+#include "system/target.h"
 #include "teardown.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -403,12 +403,12 @@ static bool take_signals(void)
         if (info.ssi_signo == SIGCHLD)
             goes_on = reap();
         else if (supervisor.program)
-            parent_forward(supervisor.program, (int)info.ssi_signo, info.ssi_code);
+            front_forward(supervisor.program, (int)info.ssi_signo, info.ssi_code);
     }
     return goes_on;
 }
 
-/* Signals are blocked since parent_begin(), and read like notifications. */
+/* Signals are blocked since front_begin(), and read like notifications. */
 static int watch_signals(void)
 {
     sigset_t all;
@@ -574,22 +574,22 @@ static bool order_filter(int channel, const char *file)
 static bool start_program(const char *file, char **argv, int *status)
 {
     pid_t self = getpid();
-    struct parent parent;
+    struct front front;
     int channel[2];
 
-    if (make_channel(channel) != 0 || parent_begin(&parent) != 0) {
+    if (make_channel(channel) != 0 || front_begin(&front) != 0) {
         cli_error(supervisor.self, "cannot start a process: %s", strerror(errno));
         *status = EXITED(CLI_FAILED);
         return false;
     }
-    if (parent.child == 0) {
+    if (front.child == 0) {
         close(channel[0]);
         become_program(channel[1], self, file, argv);
     }
-    supervisor.program = parent.child;
+    supervisor.program = front.child;
     close(channel[1]);
     bool ordered = order_filter(channel[0], file);
-    parent_release(channel[0]);
+    front_release(channel[0]);
     bool met = ordered && meet_program(channel[0]);
     supervisor.signals = watch_signals();
     if (met && write(channel[0], "", 1) == 1) {
@@ -639,7 +639,7 @@ static bool look_at_supervisor(pid_t child, int *status)
 int supervise(const struct cli_command *self, struct settings *settings, const char *file,
               char **argv)
 {
-    struct parent parent;
+    struct front front;
 
     supervisor.self = self;
     supervisor.all = settings;
@@ -652,12 +652,12 @@ int supervise(const struct cli_command *self, struct settings *settings, const c
     }
     atomic_store(news, NO_NEWS);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (parent_begin(&parent) != 0) {
+    if (front_begin(&front) != 0) {
         cli_error(self, "cannot start a process: %s", strerror(errno));
         return EXITED(CLI_FAILED);
     }
-    if (parent.child == 0)
+    if (front.child == 0)
         be_supervisor(file, argv);
-    parent_release(-1);
-    return parent_wait(&parent, look_at_supervisor);
+    front_release(-1);
+    return front_wait(&front, look_at_supervisor);
 }

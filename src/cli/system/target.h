@@ -1,6 +1,6 @@
 /* Another process whose sockets are looked at: pidfd_open(2), pidfd_getfd(2), /proc/PID/fd. */
-#ifndef LINGER_TARGET_H
-#define LINGER_TARGET_H
+#ifndef LINGER_SYSTEM_TARGET_H
+#define LINGER_SYSTEM_TARGET_H
 
 #include <stdbool.h>
 #include <sys/types.h>

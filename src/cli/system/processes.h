@@ -1,6 +1,6 @@
 /* Trees of processes, out of /proc. */
-#ifndef LINGER_PROCESSES_H
-#define LINGER_PROCESSES_H
+#ifndef LINGER_SYSTEM_PROCESSES_H
+#define LINGER_SYSTEM_PROCESSES_H
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 /* The second backend of linger run: for programs whose system calls are raw (static, Go). */
-#ifndef LINGER_SUPERVISE_H
-#define LINGER_SUPERVISE_H
+#ifndef LINGER_SUPERVISE_SUPERVISE_H
+#define LINGER_SUPERVISE_SUPERVISE_H
 
 #include "cli.h"
 #include "settings.h"

@@ -1,6 +1,6 @@
 /* One run of `linger ab`: a server or a client under one mode, and what came of it. */
-#ifndef LINGER_ABRUN_H
-#define LINGER_ABRUN_H
+#ifndef LINGER_AB_RUN_H
+#define LINGER_AB_RUN_H
 
 #include <limits.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* Medians, spreads and ratios. A figure that no run has is left out. */
-#include "abreport.h"
+#include "ab/table.h"
 
 #include <assert.h>
 #include <langinfo.h>

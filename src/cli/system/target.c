@@ -3,7 +3,7 @@
  * hints only, and what a duplicate refers to is asked of the duplicate itself. Must leave the
  * process as it is, and no duplicate open: one would keep its connection alive.
  */
-#include "target.h"
+#include "system/target.h"
 
 #include <dirent.h>
 #include <elf.h>

@@ -1,13 +1,13 @@
 /* Where liblinger.so is. Must never find it by a relative name: LD_PRELOAD outlives this directory.
  */
-#include "library.h"
+#include "reach/library.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "reach.h"
+#include "reach/reach.h"
 
 #define LIBRARY "liblinger.so"
 

@@ -2,13 +2,13 @@
  * Can a program be reached, and by which backend? The one judgement that `check` prints and `run`
  * obeys: PATH, #! lines, the ELF file, setuid and file capabilities, the library's architecture.
  */
-#ifndef LINGER_REACH_H
-#define LINGER_REACH_H
+#ifndef LINGER_REACH_REACH_H
+#define LINGER_REACH_REACH_H
 
 #include <limits.h>
 
-#include "elffile.h"
-#include "library.h"
+#include "reach/elffile.h"
+#include "reach/library.h"
 
 enum reach_how {
     REACH_PRELOAD,   /* the dynamic loader will load the library */

@@ -3,7 +3,7 @@
  * trust a number in the file: tables are read up to a limit, and all offsets are checked by a read
  * that fails where the file ends.
  */
-#include "elffile.h"
+#include "reach/elffile.h"
 
 #include <elf.h>
 #include <errno.h>
