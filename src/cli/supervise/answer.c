@@ -1,0 +1,305 @@
+/*
+ * One notification: take a duplicate of the descriptor, read the address, and only then ask
+ * whether the caller is still held (before that, its pid and its memory may be another's); then
+ * the same moment of teardown.c that a hook of the library calls; then close the duplicate, and
+ * only then let the call go on: our copy must not be the last one of a socket that the program
+ * closes. listen(), and what is answered in the program's stead, act on the duplicate.
+ * Must never block, keep a duplicate, or trust what it read before it asked.
+ */
+#include "supervise/answer.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "report.h"
+#include "sock.h"
+#include "teardown.h"
+
+#define NOTIFICATION_MAX 512 /* bytes; struct seccomp_notif grows with kernels */
+
+/* One call that is held, and what it is answered. */
+struct call {
+    struct answerer *answerer;
+    const struct seccomp_notif *request;
+    struct seccomp_notif_resp answer;
+    int fd; /* the duplicate */
+};
+
+static void answer(struct call *call, int status)
+{
+    call->answer.error = status == 0 ? 0 : -errno;
+    call->answer.flags = 0;
+}
+
+/* False where not all of it can be read: then the kernel itself will say EFAULT. */
+static bool read_memory(const struct call *call, uint64_t address, void *buffer, size_t size)
+{
+    struct iovec local = {buffer, size};
+    struct iovec remote = {(void *)(uintptr_t)address, size}; /* NOLINT: of another process */
+
+    return process_vm_readv((pid_t)call->request->pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+/* Is the caller still held? Then what was opened and read before is its own. */
+static bool is_valid(const struct call *call)
+{
+    return ioctl(call->answerer->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->request->id) == 0;
+}
+
+static void warn_of(const struct call *call, int error)
+{
+    char why[TARGET_WHY_MAX] = "its descriptors cannot be duplicated";
+
+    report_failed(-1, "pidfd_getfd", error, NULL);
+    if (call->answerer->has_warned)
+        return;
+    call->answerer->has_warned = true;
+    if (error == EPERM)
+        target_explain_refusal((pid_t)call->request->pid, why);
+    cli_error(call->answerer->self, "pid %u is not under the policy: %s", call->request->pid, why);
+}
+
+/* The duplicate; false where there is none: not open, or gone meanwhile, or out of reach. */
+static bool take(struct call *call)
+{
+    call->fd = target_take((pid_t)call->request->pid, (int)call->request->data.args[0]);
+    if (call->fd < 0 && errno != EBADF && is_valid(call))
+        warn_of(call, errno);
+    return call->fd >= 0;
+}
+
+/*
+ * The duplicate of a TCP socket whose caller is still held. Nothing else is acted on in the
+ * program's stead: listen() on a Unix socket, say, notes who called it (SO_PEERCRED).
+ */
+static bool take_tcp(struct call *call)
+{
+    struct facts facts = {0};
+
+    return take(call) && is_valid(call) && sock_facts(call->fd, 0, &facts);
+}
+
+/* The address that is argument 1, its length being argument 2. */
+static bool read_address(const struct call *call, struct sockaddr_storage *address,
+                         socklen_t *length)
+{
+    uint32_t size = (uint32_t)call->request->data.args[2];
+
+    if (size < sizeof(struct sockaddr_in) || size > sizeof(*address))
+        return false;
+    *length = size;
+    return read_memory(call, call->request->data.args[1], address, size) &&
+           (address->ss_family == AF_INET || address->ss_family == AF_INET6);
+}
+
+static void serve_connect(struct call *call)
+{
+    bool asks_peer = teardown_asks_peer(); /* reading costs as much as all the rest */
+    struct sockaddr_storage address;
+    socklen_t length = 0;
+
+    if (asks_peer && !read_address(call, &address, &length))
+        return;
+    if (take(call) && is_valid(call))
+        teardown_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
+}
+
+/* Nothing is told after a call, so listen() is made here: then it can be looked at. */
+static void serve_listen(struct call *call)
+{
+    if (!take_tcp(call))
+        return;
+    bool settled = teardown_listen(call->fd);
+    int status = listen(call->fd, (int)call->request->data.args[1]);
+    answer(call, status);
+    if (status == 0)
+        teardown_listening(call->fd, settled);
+}
+
+/* May the caller bind that port, as the kernel will judge it? (ip(7), ip_unprivileged_port_start)
+ */
+static bool may_bind(const struct call *call, const struct sockaddr_storage *address)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, (int)call->request->pid};
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
+    uint16_t port = ntohs(((const struct sockaddr_in *)address)->sin_port); /* as in sockaddr_in6 */
+
+    return port >= 1024 || (syscall(SYS_capget, &header, data) == 0 &&
+                            data[0].effective & 1u << CAP_NET_BIND_SERVICE);
+}
+
+/* Made here where the log is to say why it failed, and where the caller is permitted to do it. */
+static void serve_bind(struct call *call)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+
+    if (!read_address(call, &address, &length) || !take_tcp(call))
+        return;
+    teardown_bind(call->fd, (struct sockaddr *)&address, length);
+    if (!report_is_on() || !may_bind(call, &address))
+        return;
+    int status = bind(call->fd, (struct sockaddr *)&address, length);
+    answer(call, status);
+    if (status != 0)
+        teardown_bind_failed(call->fd, (struct sockaddr *)&address, length);
+}
+
+/* SO_LINGER or TCP_LINGER2: the program has its way first, and its errors. */
+static void serve_setsockopt(struct call *call)
+{
+    const __u64 *arguments = call->request->data.args;
+    int level = (int)arguments[1];
+    int option = (int)arguments[2];
+    int size = (int)arguments[4];
+    struct linger value = {0, 0}; /* the larger one of both */
+
+    size = size < (int)sizeof(value) ? size : (int)sizeof(value);
+    if (size < 0 || !read_memory(call, arguments[3], &value, (size_t)size) || !take_tcp(call))
+        return;
+    int status = sock_set(call->fd, level, option, &value, (socklen_t)size);
+    answer(call, status);
+    if (status == 0)
+        teardown_setsockopt(call->fd, level, option);
+}
+
+static void serve_shutdown(struct call *call)
+{
+    if (take(call) && is_valid(call) &&
+        teardown_shutdown(call->fd, (int)call->request->data.args[1]))
+        answer(call, 0);
+}
+
+static void serve_close(struct call *call)
+{
+    if (take(call) && is_valid(call))
+        teardown_close(call->fd);
+}
+
+/* dup2() and dup3() close the target, unless they fail or it is the same. */
+static void serve_replace(struct call *call)
+{
+    pid_t thread = (pid_t)call->request->pid;
+    int from = (int)call->request->data.args[0];
+    int target = (int)call->request->data.args[1];
+    int source = from == target ? -1 : target_take(thread, from);
+
+    if (source < 0)
+        return;
+    close(source);
+    call->fd = target_take(thread, target);
+    report_subject(report_is_on() ? (pid_t)target_status(thread, "Tgid") : 0, target);
+    if (call->fd >= 0 && is_valid(call))
+        teardown_close(call->fd);
+}
+
+static bool visit_at_exit(int fd, int number, void *context)
+{
+    const pid_t *process = context;
+
+    report_subject(*process, number);
+    teardown_exit(fd);
+    return true;
+}
+
+static void serve_exit(struct call *call)
+{
+    pid_t process = (pid_t)target_status((pid_t)call->request->pid, "Tgid");
+    char why[TARGET_WHY_MAX];
+    struct target target;
+
+    if (target_open(&target, process, why) != 0)
+        return;
+    if (is_valid(call))
+        (void)target_each_socket(&target, visit_at_exit, &process, why);
+    target_close(&target);
+}
+
+static void dispatch(struct call *call)
+{
+    static const struct {
+        int number;
+        void (*serve)(struct call *call);
+    } services[] = {
+        {SYS_connect, serve_connect},   {SYS_listen, serve_listen},
+        {SYS_bind, serve_bind},         {SYS_setsockopt, serve_setsockopt},
+        {SYS_shutdown, serve_shutdown}, {SYS_close, serve_close},
+        {SYS_dup3, serve_replace},      {SYS_exit_group, serve_exit},
+#ifdef SYS_dup2
+        {SYS_dup2, serve_replace},
+#endif
+    };
+
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+        if (services[i].number == call->request->data.nr)
+            services[i].serve(call);
+    }
+}
+
+/* Puts the policy in force as it is for a program of that name: prog= is decided by it. */
+static void use_policy_for(struct answerer *a, const char *name)
+{
+    if (strcmp(name, a->name) != 0 || !name[0]) {
+        a->cut = *a->all;
+        settings_keep_program(&a->cut, name);
+        snprintf(a->name, sizeof(a->name), "%s", name);
+    }
+    teardown_switch(&a->cut);
+}
+
+static bool asks_name(const struct policy *policy)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (policy->rules[i].conditions & CONDITION_PROG)
+            return true;
+    }
+    return false;
+}
+
+void answer_begin(struct answerer *a, pid_t program, const char *name)
+{
+    a->asks_name =
+        asks_name(&a->all->mode) || asks_name(&a->all->reuseaddr) || asks_name(&a->all->reuseport);
+    report_subject(program, -1);
+    teardown_start(a->all, name);
+    if (a->asks_name) {
+        use_policy_for(a, name);
+        teardown_inherit();
+    }
+}
+
+void answer_call(struct answerer *a)
+{
+    static union {
+        struct seccomp_notif request;
+        char room[NOTIFICATION_MAX];
+    } notification;
+    struct call call = {.answerer = a, .request = &notification.request, .fd = -1};
+
+    memset(&notification, 0, sizeof(notification)); /* the kernel insists */
+    if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0)
+        return;
+    pid_t thread = (pid_t)notification.request.pid;
+    call.answer.id = notification.request.id;
+    call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    if (report_is_on())
+        report_subject((pid_t)target_status(thread, "Tgid"),
+                       (int)notification.request.data.args[0]);
+    if (a->asks_name) {
+        char name[TARGET_NAME_MAX];
+        target_name(thread, name);
+        use_policy_for(a, name);
+    }
+    dispatch(&call);
+    if (call.fd >= 0)
+        close(call.fd);
+    ioctl(a->listener, SECCOMP_IOCTL_NOTIF_SEND, &call.answer);
+}

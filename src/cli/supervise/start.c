@@ -1,0 +1,181 @@
+/*
+ * How a program comes under the filter. The supervisor forks; the child waits for its order, puts
+ * itself under the filter, says which descriptor the listener is, waits for a go, and becomes the
+ * program. In between the supervisor takes the listener out of it with pidfd_getfd(2): that this
+ * works shows that it will for the program's sockets too, before the program has run at all.
+ * Must never let a program go on that is not supervised.
+ */
+#include "supervise/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervise/filter.h"
+#include "supervise/front.h"
+#include "teardown.h"
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64) /* Linux 6.6 */
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+/* What the supervisor and the program-to-be tell each other. */
+struct order {
+    unsigned moments;
+    bool refuses_mptcp;
+};
+
+struct hello {
+    int listener; /* its number in the program, or -1 */
+    int error;
+};
+
+/* In the program's process: goes under the filter, and becomes the program. */
+static _Noreturn void become_program(const struct cli_command *self, int channel, pid_t parent,
+                                     const char *file, char **argv)
+{
+    static struct filter filter;
+    struct order order;
+    struct hello hello;
+    char go;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || read(channel, &order, sizeof(order)) != (ssize_t)sizeof(order))
+        _exit(CLI_FAILED);
+    filter_build(&filter, order.moments, order.refuses_mptcp);
+    hello.listener = filter_install(&filter);
+    hello.error = errno;
+    if (write(channel, &hello, sizeof(hello)) != (ssize_t)sizeof(hello) ||
+        read(channel, &go, sizeof(go)) != (ssize_t)sizeof(go))
+        _exit(CLI_FAILED);
+    execv(file, argv);
+    int status = errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
+    cli_error(self, "%s: %s", argv[0], strerror(errno));
+    _exit(status);
+}
+
+static void explain_filter(const struct cli_command *self, int error)
+{
+    const char *why =
+        error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
+                         "linger's own), and the kernel permits one"
+        : error == EPERM || error == EACCES
+            ? "seccomp(2) is refused, by a container's profile perhaps: allow "
+              "seccomp, pidfd_open and pidfd_getfd there"
+        : error == ENOSYS || error == EINVAL
+            ? "this kernel has no seccomp user notification (the supervisor needs Linux 5.6)"
+            : strerror(error);
+
+    cli_error(self, "the program cannot be supervised: %s", why);
+}
+
+static void explain_take(const struct cli_command *self, int error)
+{
+    char why[TARGET_WHY_MAX];
+
+    if (error == ENOSYS)
+        snprintf(why, sizeof(why),
+                 "this kernel has no pidfd_getfd (Linux 5.6), or a seccomp "
+                 "profile hides it");
+    else if (error == EPERM && target_yama_scope() >= 2)
+        snprintf(why, sizeof(why), "kernel.yama.ptrace_scope is %d: %s", target_yama_scope(),
+                 target_yama_scope() == 2 ? "root or CAP_SYS_PTRACE is needed"
+                                          : "nobody may, until a reboot");
+    else if (error == EPERM)
+        snprintf(why, sizeof(why),
+                 "pidfd_getfd(2) is refused, by a container's profile perhaps: "
+                 "allow it there, or add CAP_SYS_PTRACE");
+    else
+        snprintf(why, sizeof(why), "%s", strerror(error));
+    cli_error(self, "the program cannot be supervised: %s", why);
+}
+
+/* Takes the listener out of the program, which also shows that its descriptors can be taken. */
+static bool meet_program(struct answerer *answerer, pid_t program, int channel)
+{
+    struct hello hello;
+    uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
+
+    if (read(channel, &hello, sizeof(hello)) != (ssize_t)sizeof(hello))
+        return false; /* somebody has ended it: nothing to explain */
+    if (hello.listener < 0) {
+        explain_filter(answerer->self, hello.error);
+        return false;
+    }
+    answerer->listener = target_take(program, hello.listener);
+    if (answerer->listener < 0) {
+        explain_take(answerer->self, errno);
+        return false;
+    }
+    /* The caller sleeps anyway: on its processor the answer is there soonest. Optional. */
+    ioctl(answerer->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+    return true;
+}
+
+static bool has_fin_rst(const struct policy *policy)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (policy->rules[i].mode == MODE_FIN_RST)
+            return true;
+    }
+    return false;
+}
+
+/* A pair of sockets beyond the standard descriptors, which may be closed and are the program's. */
+static int make_channel(int channel[2])
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
+    for (int i = 0; i < 2; i++) {
+        channel[i] = fcntl(pair[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        close(pair[i]);
+    }
+    return channel[0] < 0 || channel[1] < 0 ? -1 : 0;
+}
+
+/* Orders the filter that the policy in force needs. */
+static bool order_filter(const struct answerer *answerer, int channel)
+{
+    const struct order order = {teardown_moments, has_fin_rst(&answerer->all->mode)};
+
+    return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);
+}
+
+bool start_program(struct answerer *answerer, const char *file, char **argv, pid_t *program,
+                   int *status)
+{
+    const char *slash = strrchr(file, '/');
+    pid_t self = getpid();
+    struct front front;
+    int channel[2];
+
+    if (make_channel(channel) != 0 || front_begin(&front) != 0) {
+        cli_error(answerer->self, "cannot start a process: %s", strerror(errno));
+        *status = W_EXITCODE(CLI_FAILED, 0);
+        return false;
+    }
+    if (front.child == 0) {
+        close(channel[0]);
+        become_program(answerer->self, channel[1], self, file, argv);
+    }
+    *program = front.child;
+    close(channel[1]);
+    answer_begin(answerer, *program, slash ? slash + 1 : file);
+    bool ordered = order_filter(answerer, channel[0]);
+    front_release(channel[0]);
+    bool goes =
+        ordered && meet_program(answerer, *program, channel[0]) && write(channel[0], "", 1) == 1;
+    close(channel[0]); /* without a go before, the program takes that for a no */
+    if (!goes)
+        waitpid(*program, status, 0);
+    return goes;
+}

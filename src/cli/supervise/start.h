@@ -1,0 +1,18 @@
+/* The start of a program under the filter. */
+#ifndef LINGER_SUPERVISE_START_H
+#define LINGER_SUPERVISE_START_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "supervise/answer.h"
+
+/*
+ * In the supervisor: puts the policy in force and starts `file` under the filter that it needs.
+ * Fills the pid and the answerer's listener; signals are blocked from then on, and every descriptor
+ * but these is closed. False, after an error message, with the wait status of what has ended.
+ */
+bool start_program(struct answerer *answerer, const char *file, char **argv, pid_t *program,
+                   int *status);
+
+#endif
