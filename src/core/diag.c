@@ -110,15 +110,12 @@ int diag_each(void *buffer, bool (*each)(const struct diag_socket *socket, void 
     int fd = (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, 0,
                               0, 0);
     int status;
-    int saved;
 
     if (fd < 0)
         return -1;
     status = dump(fd, AF_INET, buffer, &visitor);
     if (status == 0)
         status = dump(fd, AF_INET6, buffer, &visitor);
-    saved = errno;
-    kernel_call(SYS_close, fd, 0, 0, 0, 0, 0);
-    errno = saved;
+    kernel_close(fd);
     return status;
 }

@@ -1,14 +1,22 @@
 /*
- * System calls without libc's syscall(3), which is a name like any other: torsocks, preloaded
- * beside this library, puts its own in that place, which knows a few calls and crashes on the
- * others. On architectures that are not written down here it is libc's.
+ * System calls past libc, whose names are names like any other: close() would be this library's
+ * own hook, open() and write() may be another preload's, and each of them is a cancellation point,
+ * pthreads(7), which socket() or setsockopt() must not become. syscall(3) is such a name too:
+ * torsocks, preloaded beside this library, puts its own in that place, which knows a few calls and
+ * crashes on the others. On architectures that are not written down here it is libc's.
  */
 #ifndef LINGER_KERNEL_H
 #define LINGER_KERNEL_H
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The kernel's answer: a result, or a negated errno, syscall(2) "Architecture calling conventions".
@@ -70,6 +78,47 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
         return result;
     errno = (int)-result;
     return -1;
+}
+
+static inline int kernel_open(const char *path, int flags, unsigned mode)
+{
+    return (int)kernel_call(SYS_openat, AT_FDCWD, (long)path, flags, mode, 0, 0);
+}
+
+/* Keeps errno: what matters is why the descriptor is not needed any more. */
+static inline void kernel_close(int fd)
+{
+    (void)kernel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+static inline ssize_t kernel_read(int fd, void *data, size_t size)
+{
+    return kernel_call(SYS_read, fd, (long)data, (long)size, 0, 0, 0);
+}
+
+/* The beginning of the file; ESPIPE where it has none. */
+static inline ssize_t kernel_read_start(int fd, void *data, size_t size)
+{
+    return kernel_call(SYS_pread64, fd, (long)data, (long)size, 0, 0, 0);
+}
+
+static inline ssize_t kernel_write(int fd, const void *data, size_t size)
+{
+    return kernel_call(SYS_write, fd, (long)data, (long)size, 0, 0, 0);
+}
+
+/* Would write(2) find room at once? poll(2) where there is one: a sandbox knows it from libc. */
+static inline bool kernel_is_writable(int fd)
+{
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+#ifdef SYS_poll
+    long ready = kernel_call(SYS_poll, (long)&writable, 1, 0, 0, 0, 0);
+#else
+    static const struct timespec at_once;
+    long ready = kernel_call(SYS_ppoll, (long)&writable, 1, (long)&at_once, 0, 0, 0);
+#endif
+
+    return ready == 1 && writable.revents & POLLOUT;
 }
 
 #endif

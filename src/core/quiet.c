@@ -5,20 +5,26 @@
 #include "quiet.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "kernel.h"
+
+/* sigtimedwait(2), which libc makes a cancellation point. */
+static void take_signal(const sigset_t *signals)
+{
+    static const struct timespec at_once = {0, 0};
+
+    (void)kernel_call(SYS_rt_sigtimedwait, (long)signals, 0, (long)&at_once, _NSIG / 8, 0, 0);
+}
 
 bool quiet_write(int fd, const void *data, size_t length)
 {
-    static const struct timespec at_once = {0, 0};
-    struct pollfd writable = {.fd = fd, .events = POLLOUT};
     sigset_t before;
     sigset_t pending;
     sigset_t own;
 
-    if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT)) {
+    if (!kernel_is_writable(fd)) {
         errno = EAGAIN;
         return false;
     }
@@ -28,11 +34,11 @@ bool quiet_write(int fd, const void *data, size_t length)
     sigemptyset(&pending);
     sigpending(&pending);
     sigprocmask(SIG_BLOCK, &own, &before); /* on Linux: of this thread alone */
-    ssize_t written = write(fd, data, length);
+    ssize_t written = kernel_write(fd, data, length);
     int error = written < 0 ? errno : ENOSPC;
     if ((error == EPIPE && !sigismember(&pending, SIGPIPE)) ||
         (error == EFBIG && !sigismember(&pending, SIGXFSZ)))
-        sigtimedwait(&own, NULL, &at_once);
+        take_signal(&own);
     sigprocmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return written == (ssize_t)length;

@@ -93,7 +93,8 @@ static int open_log(void)
     char path[SETTINGS_PATH_MAX];
 
     expand(path);
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
+    return kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                       0644);
 }
 
 static bool write_to_file(const char *data, size_t length)
@@ -102,7 +103,7 @@ static bool write_to_file(const char *data, size_t length)
     bool written = fd >= 0 && quiet_write(fd, data, length);
 
     if (fd >= 0)
-        kernel_call(SYS_close, fd, 0, 0, 0, 0, 0); /* past our own hook */
+        kernel_close(fd);
     return written;
 }
 
@@ -329,7 +330,7 @@ static void open_the_log(const char *value)
         warn("LINGER_LOG", value, errno == EISDIR ? "is a directory" : "cannot be written");
         return;
     }
-    close(fd);
+    kernel_close(fd);
     log_kind = LOG_FILE;
 }
 

@@ -1,9 +1,9 @@
 /* One bit a port, and the ephemeral range: all that is kept of sockets. No descriptor is known. */
 #include "role.h"
 
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <unistd.h>
+
+#include "kernel.h"
 
 #define PORTS 65536
 
@@ -28,14 +28,14 @@ static bool is_served(uint16_t port)
 /* Two numbers separated by blanks; where they are not to be had the default stays. */
 void role_read_range(void)
 {
-    int fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC);
+    int fd = kernel_open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC, 0);
     unsigned numbers[2] = {0, 0};
-    char text[32];
-    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
+    char text[32] = {0};
+    ssize_t length = fd < 0 ? 0 : kernel_read(fd, text, sizeof(text));
     int at = 0;
 
     if (fd >= 0)
-        close(fd);
+        kernel_close(fd);
     for (ssize_t i = 0; i < length && at < 2; i++) {
         bool is_digit = text[i] >= '0' && text[i] <= '9';
         if (is_digit)

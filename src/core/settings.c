@@ -6,9 +6,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "kernel.h"
 
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */
@@ -153,25 +153,23 @@ static const char *reason(int error)
 /* Reads a whole file of up to `size` bytes. Returns its length, or -1 and errno. */
 static ssize_t read_file(const char *path, char *buffer, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = kernel_open(path, O_RDONLY | O_CLOEXEC, 0);
     size_t length = 0;
     ssize_t got = 0;
     char more;
 
     if (fd < 0)
         return -1;
-    while (length < size && (got = read(fd, buffer + length, size - length)) != 0) {
+    while (length < size && (got = kernel_read(fd, buffer + length, size - length)) != 0) {
         if (got < 0 && errno != EINTR)
             break;
         length += got > 0 ? (size_t)got : 0;
     }
-    if (got >= 0 && length == size && read(fd, &more, 1) == 1) {
+    if (got >= 0 && length == size && kernel_read(fd, &more, 1) == 1) {
         errno = EFBIG;
         got = -1;
     }
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    kernel_close(fd);
     return got < 0 ? -1 : (ssize_t)length;
 }
 

@@ -7,13 +7,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel.h"
 #include "quiet.h"
 #include "text.h"
 
@@ -43,20 +42,19 @@ static int create(const char *path)
     char name[NAME_MAX_LENGTH];
     struct text out;
     int status;
-    int saved;
 
     text_begin(&out, name, sizeof(name));
     text_put(&out, path);
     text_put(&out, ".new.");
     text_put_number(&out, (uint64_t)getpid());
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = kernel_open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return -1;
     status = write_new(fd);
     if (status == 0 && link(name, path) != 0 && errno != EEXIST)
         status = -1;
-    saved = errno;
-    close(fd);
+    kernel_close(fd);
+    int saved = errno;
     unlink(name);
     errno = saved;
     return status;
@@ -75,7 +73,7 @@ static enum stats_status map(int fd, bool to_count, struct stats **stats)
         struct stats stats;
         char more;
     } file;
-    ssize_t length = pread(fd, &file, sizeof(file), 0);
+    ssize_t length = kernel_read_start(fd, &file, sizeof(file));
 
     if (length < 0)
         return errno == ESPIPE ? STATS_FOREIGN : STATS_FAILED;
@@ -92,19 +90,16 @@ static enum stats_status map(int fd, bool to_count, struct stats **stats)
 enum stats_status stats_open(const char *path, bool to_count, struct stats **stats)
 {
     int flags = (to_count ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    int fd = open(path, flags);
+    int fd = kernel_open(path, flags, 0);
     enum stats_status status;
-    int saved;
 
     *stats = NULL;
     if (fd < 0 && errno == ENOENT && to_count && create(path) == 0)
-        fd = open(path, flags);
+        fd = kernel_open(path, flags, 0);
     if (fd < 0)
         return STATS_FAILED;
     status = map(fd, to_count, stats);
-    saved = errno;
-    close(fd);
-    errno = saved;
+    kernel_close(fd);
     return status;
 }
 

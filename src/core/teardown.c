@@ -157,7 +157,7 @@ static void each_entry(int dir, void (*visit)(int fd))
 
 static void each_descriptor(void (*visit)(int fd))
 {
-    int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
     if (dir < 0) {
         for (int fd = 0; fd < SCAN_WITHOUT_PROC; fd++)
@@ -165,7 +165,7 @@ static void each_descriptor(void (*visit)(int fd))
         return;
     }
     each_entry(dir, visit);
-    close(dir);
+    kernel_close(dir);
 }
 
 void teardown_inherit(void)
