@@ -1,6 +1,6 @@
 /*
  * linger ab: measures a daemon under each of several modes, in turns (A B C, A B C, ...), so that
- * what changes over time changes for all of them alike. One run is abrun.c, the sum abreport.c.
+ * what changes over time changes for all of them alike. One run is ab/run.c, the sum ab/table.c.
  * Must leave no process, and a daemon that it was attached to as it was found.
  */
 #include <errno.h>
@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "ab/table.h"
+#include "launch/front.h"
 #include "reach/reach.h"
 #include "settings.h"
 #include "sock.h"
-#include "supervise/front.h"
 #include "system/target.h"
 
 #define DEFAULT_ROUNDS 3

@@ -1,8 +1,8 @@
 /*
  * linger run: puts a program under a policy. Judges whether the library reaches it, sets the
  * variables, and then becomes the program by execve(2): one pid, its own signals and exit status.
- * With -s alone it stays in front of the program (parent.c), to print a summary at the end.
- * A program that the library cannot reach is started by the supervisor (supervise.c).
+ * With -s alone it stays in front of the program (launch/), to print a summary at the end.
+ * A program that the library cannot reach is started by the supervisor (supervise/).
  * Must never start a program that would silently run without its policy.
  */
 #include <errno.h>
@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "launch/front.h"
 #include "reach/reach.h"
 #include "settings.h"
 #include "stats.h"
-#include "supervise/front.h"
 #include "supervise/supervise.h"
 
 static const char help[] =
@@ -22,7 +22,7 @@ static const char help[] =
     "\n"
     "Runs PROGRAM with liblinger.so preloaded. linger becomes the program: it keeps\n"
     "the pid, and signals and exit status are the program's own. (With -s alone it\n"
-    "stays in front as the parent, and passes signals and exit status on.)\n"
+    "stays in front of it, and passes signals and exit status on.)\n"
     "A static or Go program is run by a supervisor of its system calls; linger stays\n"
     "in front of it in the same way.\n"
     "\n"

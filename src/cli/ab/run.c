@@ -25,9 +25,9 @@
 #include <unistd.h>
 
 #include "ab/netns.h"
+#include "launch/front.h"
 #include "reach/reach.h"
 #include "stats.h"
-#include "supervise/front.h"
 #include "system/holders.h"
 #include "system/processes.h"
 #include "system/sockets.h"

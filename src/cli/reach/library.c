@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "reach/reach.h"
-
 #define LIBRARY "liblinger.so"
 
 /* What $LIB stands for, by distribution and class; two that exist side by side are one install. */
@@ -102,7 +100,7 @@ void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
             memcpy(fitting, other, (size_t)length + 1);
     }
     memcpy(path, fitting, sizeof(fitting));
-    if (count > 1 && reach_is_glibc(program))
+    if (count > 1 && elf_is_glibc(program))
         snprintf(preload, LIBRARY_PATH_MAX, "%.*s$LIB/" LIBRARY, (int)prefix, path);
     else
         memcpy(preload, path, LIBRARY_PATH_MAX);

@@ -122,22 +122,11 @@ static const char *privilege_gain(int fd, const struct stat *status)
     return NULL;
 }
 
-static bool is_loader(const char *path, const char *name)
-{
-    return strstr(path, name) != NULL;
-}
-
-bool reach_is_glibc(const struct elf *elf)
-{
-    return is_loader(elf->interpreter, "/ld-linux") || is_loader(elf->interpreter, "/ld64.so") ||
-           is_loader(elf->interpreter, "/ld.so");
-}
-
 /* A program whose loader will take a preload: is there a library for it? */
 static void judge_library(struct reach *reach)
 {
     const struct elf *elf = &reach->elf;
-    bool is_musl = is_loader(elf->interpreter, "/ld-musl");
+    bool is_musl = elf_is_musl(elf);
 
     if (!library_find(reach->library)) {
         settle(reach, REACH_ERROR, 125, "liblinger.so is neither in %s", reach->library);
@@ -148,7 +137,7 @@ static void judge_library(struct reach *reach)
         !library_is_for(&reach->library_elf, elf))
         settle(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
                elf->bits, elf_machine(elf), reach->library);
-    else if (is_musl || reach_is_glibc(elf))
+    else if (is_musl || elf_is_glibc(elf))
         settle(reach, REACH_PRELOAD, 0, "dynamically linked, %s", is_musl ? "musl" : "glibc");
     else
         settle(reach, REACH_PRELOAD, 0,

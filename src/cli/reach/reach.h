@@ -39,9 +39,6 @@ struct reach {
 /* By preload if that reaches it, unless it has to be `by_supervisor`. */
 void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 
-/* Does the program's libc take $LIB in LD_PRELOAD (ld.so(8))? glibc does, musl does not. */
-bool reach_is_glibc(const struct elf *elf);
-
 /* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
 

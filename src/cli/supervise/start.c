@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch/front.h"
 #include "supervise/filter.h"
-#include "supervise/front.h"
 #include "teardown.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS

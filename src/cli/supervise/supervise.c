@@ -37,8 +37,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch/front.h"
 #include "supervise/answer.h"
-#include "supervise/front.h"
 #include "supervise/start.h"
 #include "system/processes.h"
 

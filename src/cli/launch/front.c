@@ -1,9 +1,9 @@
 /*
- * The parent in front of a program. All signals are blocked and taken one by one with
- * sigwaitinfo(2). What the terminal sends (Ctrl-C, Ctrl-Z) goes to the whole process group, so the
- * child has it already; what others send to us alone is forwarded.
+ * The front of a program: the parent that the user sees. All signals are blocked and taken one by
+ * one with sigwaitinfo(2). What the terminal sends (Ctrl-C, Ctrl-Z) goes to the whole process
+ * group, so the child has it already; what others send to us alone is forwarded.
  */
-#include "supervise/front.h"
+#include "launch/front.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
-/* A parent that is not to be noticed: passes signals on, stops and goes on with its child. */
-#ifndef LINGER_SUPERVISE_FRONT_H
-#define LINGER_SUPERVISE_FRONT_H
+/* The front of a program, a parent that is not to be noticed: passes signals on, stops and goes on
+ * with its child. */
+#ifndef LINGER_LAUNCH_FRONT_H
+#define LINGER_LAUNCH_FRONT_H
 
 #include <signal.h>
 #include <stdbool.h>
