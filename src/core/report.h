@@ -6,17 +6,10 @@
 #define LINGER_REPORT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
 
 #include "decide.h"
 #include "settings.h"
-
-/*
- * Writes to descriptor 2, unless that is a TCP socket (inetd hands the connection over as 0, 1
- * and 2: not a byte of ours may go there). A broken pipe raises no SIGPIPE.
- */
-void report_stderr(const char *message, size_t length);
 
 /* Opens the log and the counters that `s` names; one line on standard error for what fails. */
 void report_open(const struct settings *s);
@@ -32,8 +25,8 @@ void report_subject(pid_t pid, int fd);
 
 /* The events. errno may change. */
 void report_load(const struct settings *s, const char *program);
-void report_armed(int fd, const char *moment, const struct facts *facts,
-                  const struct verdict *verdict);
+/* `at`: the call at which, "listen". */
+void report_armed(int fd, const char *at, const struct facts *facts, const struct verdict *verdict);
 /* `option` could not be applied; `verdict` is NULL where it did not come to one. */
 void report_failed(int fd, const char *option, int error, const struct verdict *verdict);
 void report_overridden(int fd, const struct verdict *verdict);

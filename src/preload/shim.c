@@ -8,8 +8,8 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "real.h"
-#include "report.h"
 #include "teardown.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -56,7 +56,7 @@ static void load(void)
     text_begin(&complaint, buffer, sizeof(buffer));
     int status = settings_take_environment(&settings, environ, &complaint);
     if (complaint.length > 0)
-        report_stderr(complaint.data, complaint.length);
+        log_stderr(complaint.data, complaint.length);
     if (status != 0)
         _exit(STATUS_BAD_SETTING);
     settings_keep_program(&settings, program_name());

@@ -105,7 +105,7 @@ words_of_heads() { # SECTION SUBSECTION
 @test "the log's events, keys and moments are those of the library" {
     # The strings of the calls that put a line together; what is no key is a value of one.
     tr '\n' ' ' <"$ROOT/src/core/report.c" |
-        grep -oE '(begin|put_(word|number|value|endpoint|policy))\(&?line, [^;]*;' |
+        grep -oE '(begin|put_policy|line_(word|number|value|endpoint))\(&?line, [^;]*;' |
         grep -oE '"[A-Za-z_]+"' | tr -d '"' | sort -u >"$BATS_TEST_TMPDIR/source"
     grep -oE '(settle|settle_stranger|apply)\(fd, "[a-z]+"' "$ROOT/src/core/teardown.c" |
         sed 's/.*"\(.*\)"/\1/' >>"$BATS_TEST_TMPDIR/source"

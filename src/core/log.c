@@ -1,0 +1,143 @@
+/*
+ * The log's file. It is opened for each line and closed again: a descriptor that stayed open could
+ * be closed by the program and come back as somebody's connection. Descriptor 2 is the program's,
+ * so before each line its device and inode are compared with what they were at load.
+ *
+ * Must never block, raise a signal in the program, or write into anything but the log.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "quiet.h"
+#include "settings.h"
+#include "sock.h"
+
+static enum { LOG_OFF, LOG_STDERR, LOG_FILE } kind;
+static char file[SETTINGS_PATH_MAX]; /* absolute: the program may change its directory */
+static struct identity {
+    uint64_t device;
+    uint64_t inode;
+} first;              /* of descriptor 2 at load */
+static pid_t subject; /* 0: this process */
+
+/* fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx does not. */
+static bool identify(int fd, struct identity *id)
+{
+    struct statx status = {0}; /* written by the kernel, which an analyser does not see */
+
+    if (kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)&status, 0) != 0)
+        return false;
+    id->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
+    id->inode = status.stx_ino;
+    return true;
+}
+
+void log_subject(pid_t pid)
+{
+    subject = pid;
+}
+
+uint64_t log_pid(void)
+{
+    return (uint64_t)(subject ? subject : getpid());
+}
+
+void log_stderr(const char *message, size_t length)
+{
+    struct facts facts = {0};
+    int saved = errno;
+
+    if (!sock_facts(STDERR_FILENO, 0, &facts))
+        quiet_write(STDERR_FILENO, message, length);
+    errno = saved;
+}
+
+/* The log's name with %p and %% replaced. */
+static void expand(char path[SETTINGS_PATH_MAX])
+{
+    struct text out;
+
+    text_begin(&out, path, SETTINGS_PATH_MAX);
+    for (const char *c = file; *c; c++) {
+        if (c[0] == '%' && c[1] == 'p')
+            text_put_number(&out, log_pid());
+        else
+            text_put_char(&out, *c);
+        c += c[0] == '%';
+    }
+}
+
+/* O_NONBLOCK: a FIFO without a reader is an error at once, and a full one loses the line. */
+static int open_log(void)
+{
+    char path[SETTINGS_PATH_MAX];
+
+    expand(path);
+    return kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                       0644);
+}
+
+static bool write_to_file(const char *data, size_t length)
+{
+    int fd = open_log();
+    bool written = fd >= 0 && quiet_write(fd, data, length);
+
+    if (fd >= 0)
+        kernel_close(fd);
+    return written;
+}
+
+static bool write_to_stderr(const char *data, size_t length)
+{
+    struct identity now;
+
+    return identify(STDERR_FILENO, &now) && now.device == first.device &&
+           now.inode == first.inode && quiet_write(STDERR_FILENO, data, length);
+}
+
+bool log_write(const char *line, size_t length)
+{
+    return kind == LOG_FILE ? write_to_file(line, length) : write_to_stderr(line, length);
+}
+
+bool log_is_on(void)
+{
+    return kind != LOG_OFF;
+}
+
+static void make_absolute(const char *path)
+{
+    struct text out;
+
+    text_begin(&out, file, sizeof(file));
+    if (path[0] != '/' && getcwd(file, sizeof(file))) {
+        out.length = strlen(file);
+        text_put_char(&out, '/');
+    }
+    text_put(&out, path);
+}
+
+const char *log_open(const char *name)
+{
+    struct facts facts = {0};
+    int fd;
+
+    if (strcmp(name, SETTINGS_STDERR) == 0) {
+        /* Descriptor 2 may be closed, or inetd's connection: then there is no log. */
+        if (identify(STDERR_FILENO, &first) && !sock_facts(STDERR_FILENO, 0, &facts))
+            kind = LOG_STDERR;
+        return NULL;
+    }
+    make_absolute(name);
+    fd = open_log();
+    if (fd < 0)
+        return errno == EISDIR ? "is a directory" : "cannot be written";
+    kernel_close(fd);
+    kind = LOG_FILE;
+    return NULL;
+}

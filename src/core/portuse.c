@@ -1,0 +1,52 @@
+/*
+ * Who holds a port, by a dump of the kernel's sockets. Must not allocate, nor take much of a stack,
+ * which may be a small one.
+ */
+#include "portuse.h"
+
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "diag.h"
+
+static bool count_holder(const struct diag_socket *socket, void *context)
+{
+    struct portuse *h = context;
+
+    if (socket->local_port != h->port)
+        return true;
+    if (socket->state == TCP_LISTEN)
+        h->listeners++;
+    else if (socket->state == TCP_TIME_WAIT)
+        h->time_wait++;
+    else
+        h->others++;
+    if (socket->state == TCP_TIME_WAIT && socket->expires > h->last)
+        h->last = socket->expires;
+    return true;
+}
+
+/* The dump needs more room than a small stack has; a mapping is no heap, and short-lived. */
+bool portuse_find(struct portuse *h)
+{
+    void *buffer =
+        mmap(NULL, DIAG_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool found;
+
+    if (buffer == MAP_FAILED)
+        return false;
+    found = diag_each(buffer, count_holder, h) == 0;
+    munmap(buffer, DIAG_BUFFER_SIZE);
+    return found;
+}
+
+const char *portuse_say(const struct portuse *h)
+{
+    if (h->listeners > 0)
+        return "a listener holds the port";
+    if (h->time_wait > 0)
+        return "TIME_WAIT sockets of a run without SO_REUSEADDR hold the port";
+    return h->others > 0 ? "connections of a run without SO_REUSEADDR hold the port"
+                         : "a socket that is bound and does not listen holds the port";
+}
