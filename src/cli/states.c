@@ -1,6 +1,7 @@
 /*
  * linger states: which TCP states there are, who waits in TIME_WAIT, how near the port wall is,
- * and who holds a port. Reads the kernel's own dump (diag.c), counts (summary.c), and prints.
+ * and who holds a port. Reads the kernel's own dump (diag.c), sums up (states/timewait.c), and
+ * prints.
  */
 #include <errno.h>
 #include <langinfo.h>
@@ -11,7 +12,8 @@
 #include <time.h>
 
 #include "cli.h"
-#include "system/timewait.h"
+#include "states/port.h"
+#include "states/timewait.h"
 
 #define HISTORY 30     /* samples in a bar of -w */
 #define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */
@@ -72,7 +74,7 @@ static void print_bar(FILE *out, const struct request *r, unsigned state)
     }
 }
 
-static void print_states(FILE *out, const struct request *r, const struct summary *s)
+static void print_states(FILE *out, const struct request *r, const struct timewait *s)
 {
     fprintf(out, "TCP states\n");
     for (unsigned i = 1; i < DIAG_STATES; i++) {
@@ -90,13 +92,13 @@ static void print_states(FILE *out, const struct request *r, const struct summar
     }
 }
 
-static void print_time_wait(FILE *out, const struct summary *s)
+static void print_time_wait(FILE *out, const struct timewait *s)
 {
     if (s->states[TCP_TIME_WAIT] == 0)
         return;
     fprintf(out, "TIME_WAIT by destination\n");
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
-        const struct summary_peer *p = &s->peers[i];
+        const struct timewait_peer *p = &s->peers[i];
         if (p->peer_port)
             fprintf(out, "  %8u  to %s\n", p->time_wait, cli_endpoint(p->peer, p->peer_port));
         else
@@ -105,35 +107,35 @@ static void print_time_wait(FILE *out, const struct summary *s)
     }
 }
 
-static unsigned percent(const struct summary *s)
+static unsigned percent(const struct timewait *s)
 {
-    return (unsigned)(100ul * s->busiest.used / summary_range(s));
+    return (unsigned)(100ul * s->busiest.used / timewait_range(s));
 }
 
-static unsigned left(const struct summary *s)
+static unsigned left(const struct timewait *s)
 {
-    unsigned range = summary_range(s);
+    unsigned range = timewait_range(s);
 
     return s->busiest.used < range ? range - s->busiest.used : 0;
 }
 
-static void print_ephemeral(FILE *out, const struct summary *s)
+static void print_ephemeral(FILE *out, const struct timewait *s)
 {
-    const struct summary_peer *b = &s->busiest;
+    const struct timewait_peer *b = &s->busiest;
 
     fprintf(out, "ephemeral ports\n");
     if (b->used == 0) {
-        fprintf(out, "  none of %u in use\n", summary_range(s));
+        fprintf(out, "  none of %u in use\n", timewait_range(s));
         return;
     }
     fprintf(out, "  to %s: %u of %u used (%u %%), %u of them by TIME_WAIT\n",
-            cli_endpoint(b->peer, b->peer_port), b->used, summary_range(s), percent(s),
+            cli_endpoint(b->peer, b->peer_port), b->used, timewait_range(s), percent(s),
             b->time_wait);
     fprintf(out, "  %u left: %u new connections a second, if each leaves %d s of TIME_WAIT\n",
             left(s), left(s) / TIME_WAIT_SECONDS, TIME_WAIT_SECONDS);
 }
 
-static void print_owing(FILE *out, const struct summary *s)
+static void print_owing(FILE *out, const struct timewait *s)
 {
     if (s->states[TCP_CLOSE_WAIT] == 0)
         return;
@@ -150,9 +152,9 @@ static void print_owing(FILE *out, const struct summary *s)
 
 /* A setting that cannot be read (no /proc) is left out; advice stands where a figure calls for it.
  */
-static void print_settings(FILE *out, const struct summary *s)
+static void print_sysctls(FILE *out, const struct timewait *s)
 {
-    const struct summary_settings *set = &s->settings;
+    const struct timewait_sysctls *set = &s->sysctls;
     bool is_near = percent(s) >= WALL_NEAR;
 
     fprintf(out, "settings\n  ip_local_port_range %5u-%u%s\n", set->port_low, set->port_high,
@@ -175,7 +177,7 @@ static void print_settings(FILE *out, const struct summary *s)
     fputc('\n', out);
 }
 
-static void print_line(FILE *out, const struct summary *s)
+static void print_line(FILE *out, const struct timewait *s)
 {
     char clock[16];
     time_t now = time(NULL);
@@ -188,18 +190,18 @@ static void print_line(FILE *out, const struct summary *s)
             fprintf(out, " %s=%u", diag_state_name(i), s->states[i]);
     }
     if (s->busiest.used > 0)
-        fprintf(out, " ports=%u/%u to=%s", s->busiest.used, summary_range(s),
+        fprintf(out, " ports=%u/%u to=%s", s->busiest.used, timewait_range(s),
                 cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     fputc('\n', out);
 }
 
-static void print_json_peers(FILE *out, const struct summary *s)
+static void print_json_peers(FILE *out, const struct timewait *s)
 {
     const char *separator = "";
 
     fputs("\"time_wait\":[", out);
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
-        const struct summary_peer *p = &s->peers[i];
+        const struct timewait_peer *p = &s->peers[i];
         fprintf(out, "%s{\"direction\":\"%s\",\"peer\":\"%s\",", separator,
                 p->peer_port ? "to" : "from", cli_endpoint(p->peer, p->peer_port));
         if (!p->peer_port)
@@ -210,7 +212,7 @@ static void print_json_peers(FILE *out, const struct summary *s)
     fputs("],", out);
 }
 
-static void print_json_owing(FILE *out, const struct summary *s)
+static void print_json_owing(FILE *out, const struct timewait *s)
 {
     const char *separator = "";
 
@@ -226,9 +228,9 @@ static void print_json_owing(FILE *out, const struct summary *s)
     fputs("],", out);
 }
 
-static void print_json(FILE *out, const struct summary *s)
+static void print_json(FILE *out, const struct timewait *s)
 {
-    const struct summary_settings *set = &s->settings;
+    const struct timewait_sysctls *set = &s->sysctls;
 
     fputs("{\"states\":{", out);
     for (unsigned i = 1; i < DIAG_STATES; i++)
@@ -237,7 +239,7 @@ static void print_json(FILE *out, const struct summary *s)
     print_json_peers(out, s);
     print_json_owing(out, s);
     fprintf(out, "\"ephemeral\":{\"range\":%u,\"used\":%u,\"left\":%u,\"per_second\":%u",
-            summary_range(s), s->busiest.used, left(s), left(s) / TIME_WAIT_SECONDS);
+            timewait_range(s), s->busiest.used, left(s), left(s) / TIME_WAIT_SECONDS);
     if (s->busiest.used > 0)
         fprintf(out, ",\"to\":\"%s\"", cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     fprintf(out,
@@ -246,131 +248,31 @@ static void print_json(FILE *out, const struct summary *s)
             set->port_low, set->port_high, set->tw_reuse, set->fin_timeout, set->somaxconn);
 }
 
-/* What of a dump concerns one port. */
-struct port {
-    unsigned states[DIAG_STATES];
-    uint32_t last; /* ms until the last TIME_WAIT is gone */
-    struct holder *holders;
-    ssize_t holder_count;
-};
-
-static int look_at_port(struct port *p, const struct sockets *sockets, long port)
-{
-    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
-    size_t count = 0;
-
-    memset(p, 0, sizeof(*p));
-    if (!inodes)
-        return -1;
-    for (size_t i = 0; i < sockets->count; i++) {
-        const struct diag_socket *s = &sockets->items[i];
-        if (s->local_port != port)
-            continue;
-        p->states[s->state < DIAG_STATES ? s->state : 0]++;
-        if (s->state == TCP_TIME_WAIT && s->expires > p->last)
-            p->last = s->expires;
-        if (s->inode != 0)
-            inodes[count++] = s->inode;
-    }
-    p->holder_count = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
-    free(inodes);
-    holders_sort(p->holders, p->holder_count > 0 ? (size_t)p->holder_count : 0);
-    return 0;
-}
-
-static unsigned seconds_left(const struct port *p)
-{
-    return (p->last + 999) / 1000;
-}
-
-/* Calls `print` once for each process that holds the port. */
-static void each_holder(FILE *out, const struct port *p,
-                        void (*print)(FILE *, const struct holder *, bool is_first))
-{
-    for (ssize_t i = 0; i < p->holder_count; i++) {
-        if (i == 0 || p->holders[i].pid != p->holders[i - 1].pid)
-            print(out, &p->holders[i], i == 0);
-    }
-}
-
-static void print_holder(FILE *out, const struct holder *h, bool is_first)
-{
-    (void)is_first;
-    fprintf(out, "  held by %s (pid %d)\n", h->program, (int)h->pid);
-}
-
-static void print_json_holder(FILE *out, const struct holder *h, bool is_first)
-{
-    fprintf(out, "%s{\"pid\":%d,\"program\":", is_first ? "" : ",", (int)h->pid);
-    cli_print_json(out, h->program);
-    fputc('}', out);
-}
-
-static void print_port_json(FILE *out, const struct port *p, long port)
-{
-    fprintf(out, "{\"port\":%ld,\"states\":{", port);
-    for (unsigned i = 1; i < DIAG_STATES; i++)
-        fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), p->states[i]);
-    fprintf(out, "},\"time_wait_seconds\":%u,\"holders\":[", seconds_left(p));
-    each_holder(out, p, print_json_holder);
-    fputs("]}\n", out);
-}
-
-static void print_port(FILE *out, const struct port *p, long port)
-{
-    unsigned total = 0;
-
-    fprintf(out, "port %ld\n", port);
-    for (unsigned i = 1; i < DIAG_STATES; i++) {
-        total += p->states[i];
-        if (p->states[i] > 0)
-            fprintf(out, "  %-12s %8u\n", diag_state_name(i), p->states[i]);
-    }
-    if (total == 0)
-        fprintf(out, "  nobody holds it\n");
-    each_holder(out, p, print_holder);
-    if (p->states[TCP_TIME_WAIT] > 0)
-        fprintf(
-            out, "  the last TIME_WAIT goes in %u s%s\n", seconds_left(p),
-            p->states[TCP_LISTEN] > 0
-                ? ""
-                : "; until then bind() may fail, unless both runs of the server set SO_REUSEADDR");
-}
-
-static void print_all(FILE *out, const struct request *r, const struct summary *s)
+static void print_all(FILE *out, const struct request *r, const struct timewait *s)
 {
     print_states(out, r, s);
     print_time_wait(out, s);
     print_ephemeral(out, s);
     print_owing(out, s);
-    print_settings(out, s);
+    print_sysctls(out, s);
 }
 
 static int show(struct request *r, const struct sockets *sockets, FILE *out)
 {
-    struct summary summary;
-    struct port port;
+    struct timewait sum;
 
-    if (r->port) {
-        if (look_at_port(&port, sockets, r->port) != 0)
-            return -1;
-        if (r->json)
-            print_port_json(out, &port, r->port);
-        else
-            print_port(out, &port, r->port);
-        free(port.holders);
-        return 0;
-    }
-    if (summary_make(&summary, sockets) != 0)
+    if (r->port)
+        return port_show(out, sockets, r->port, r->json);
+    if (timewait_sum(&sum, sockets) != 0)
         return -1;
-    memcpy(r->history[r->samples++ % HISTORY], summary.states, sizeof(summary.states));
+    memcpy(r->history[r->samples++ % HISTORY], sum.states, sizeof(sum.states));
     if (r->json)
-        print_json(out, &summary);
+        print_json(out, &sum);
     else if (r->seconds > 0 && !r->redraw)
-        print_line(out, &summary);
+        print_line(out, &sum);
     else
-        print_all(out, r, &summary);
-    summary_free(&summary);
+        print_all(out, r, &sum);
+    timewait_free(&sum);
     return 0;
 }
 

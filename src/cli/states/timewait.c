@@ -1,5 +1,5 @@
 /* Counting. Knows nothing of how it is printed. */
-#include "system/timewait.h"
+#include "states/timewait.h"
 
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #define PORTS 65536
 
-static int read_setting(const char *name, int values[2])
+static int read_sysctl(const char *name, int values[2])
 {
     char path[128];
     int count = 0;
@@ -22,48 +22,48 @@ static int read_setting(const char *name, int values[2])
     return count;
 }
 
-static int setting(const char *name)
+static int sysctl_number(const char *name)
 {
     int values[2];
 
-    return read_setting(name, values) >= 1 ? values[0] : -1;
+    return read_sysctl(name, values) >= 1 ? values[0] : -1;
 }
 
-static void read_settings(struct summary_settings *s)
+static void read_sysctls(struct timewait_sysctls *s)
 {
     int range[2] = {32768, 60999}; /* the kernel's default */
 
-    if (read_setting("ipv4/ip_local_port_range", range) != 2 || range[0] < 1 || range[1] >= PORTS) {
+    if (read_sysctl("ipv4/ip_local_port_range", range) != 2 || range[0] < 1 || range[1] >= PORTS) {
         range[0] = 32768;
         range[1] = 60999;
     }
     s->port_low = (unsigned)range[0];
     s->port_high = (unsigned)range[1];
-    s->tw_reuse = setting("ipv4/tcp_tw_reuse");
-    s->fin_timeout = setting("ipv4/tcp_fin_timeout");
-    s->somaxconn = setting("core/somaxconn");
+    s->tw_reuse = sysctl_number("ipv4/tcp_tw_reuse");
+    s->fin_timeout = sysctl_number("ipv4/tcp_fin_timeout");
+    s->somaxconn = sysctl_number("core/somaxconn");
 }
 
-unsigned summary_range(const struct summary *summary)
+unsigned timewait_range(const struct timewait *sum)
 {
-    return summary->settings.port_high - summary->settings.port_low + 1;
+    return sum->sysctls.port_high - sum->sysctls.port_low + 1;
 }
 
 /* Open addressing; `peers` has a power of two of places, of which at most half are taken. */
 struct table {
-    struct summary_peer *peers;
+    struct timewait_peer *peers;
     size_t places;
     size_t count;
 };
 
-static bool same(const struct summary_peer *a, const struct summary_peer *b)
+static bool same(const struct timewait_peer *a, const struct timewait_peer *b)
 {
     return a->peer.high == b->peer.high && a->peer.low == b->peer.low &&
            a->local.high == b->local.high && a->local.low == b->local.low &&
            a->peer_port == b->peer_port && a->local_port == b->local_port;
 }
 
-static struct summary_peer *place(const struct table *table, const struct summary_peer *key)
+static struct timewait_peer *place(const struct table *table, const struct timewait_peer *key)
 {
     uint64_t hash = (key->peer.high ^ key->peer.low * 31 ^ key->local.low * 7 ^
                      (uint64_t)key->peer_port << 20 ^ key->local_port) *
@@ -76,9 +76,9 @@ static struct summary_peer *place(const struct table *table, const struct summar
     return &table->peers[at];
 }
 
-static void count_peer(struct table *table, struct summary_peer key, bool is_time_wait)
+static void count_peer(struct table *table, struct timewait_peer key, bool is_time_wait)
 {
-    struct summary_peer *entry = place(table, &key);
+    struct timewait_peer *entry = place(table, &key);
 
     if (entry->local_port + entry->peer_port == 0) {
         *entry = key;
@@ -90,11 +90,11 @@ static void count_peer(struct table *table, struct summary_peer key, bool is_tim
 
 /* Where the local port is listened on or lies outside of the ephemeral range, we are the server. */
 static void count_socket(struct table *table, const struct diag_socket *s,
-                         const struct summary_settings *settings, const uint8_t *listening)
+                         const struct timewait_sysctls *sysctls, const uint8_t *listening)
 {
-    bool is_server = listening[s->local_port] || s->local_port < settings->port_low ||
-                     s->local_port > settings->port_high;
-    struct summary_peer key = {.peer = s->peer};
+    bool is_server = listening[s->local_port] || s->local_port < sysctls->port_low ||
+                     s->local_port > sysctls->port_high;
+    struct timewait_peer key = {.peer = s->peer};
 
     if (s->state == TCP_LISTEN || s->peer_port == 0)
         return;
@@ -109,8 +109,8 @@ static void count_socket(struct table *table, const struct diag_socket *s,
 
 static int more_time_wait(const void *a, const void *b)
 {
-    const struct summary_peer *x = a;
-    const struct summary_peer *y = b;
+    const struct timewait_peer *x = a;
+    const struct timewait_peer *y = b;
 
     if (x->time_wait != y->time_wait)
         return x->time_wait < y->time_wait ? 1 : -1;
@@ -118,24 +118,24 @@ static int more_time_wait(const void *a, const void *b)
 }
 
 /* Packs the table's entries to the front, sorts them, and finds the busiest destination. */
-static void finish_peers(struct summary *summary, const struct table *table)
+static void finish_peers(struct timewait *sum, const struct table *table)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < table->places; i++) {
-        const struct summary_peer *p = &table->peers[i];
+        const struct timewait_peer *p = &table->peers[i];
         if (p->local_port + p->peer_port == 0)
             continue;
-        if (p->used > summary->busiest.used)
-            summary->busiest = *p;
+        if (p->used > sum->busiest.used)
+            sum->busiest = *p;
         table->peers[count++] = *p;
     }
     qsort(table->peers, count, sizeof(*table->peers), more_time_wait);
-    summary->peers = table->peers;
-    summary->peer_count = count;
+    sum->peers = table->peers;
+    sum->peer_count = count;
 }
 
-static int count_peers(struct summary *summary, const struct sockets *sockets)
+static int count_peers(struct timewait *sum, const struct sockets *sockets)
 {
     static uint8_t listening[PORTS];
     struct table table = {NULL, 16, 0};
@@ -151,15 +151,15 @@ static int count_peers(struct summary *summary, const struct sockets *sockets)
             listening[sockets->items[i].local_port] = 1;
     }
     for (size_t i = 0; i < sockets->count; i++)
-        count_socket(&table, &sockets->items[i], &summary->settings, listening);
-    finish_peers(summary, &table);
+        count_socket(&table, &sockets->items[i], &sum->sysctls, listening);
+    finish_peers(sum, &table);
     return 0;
 }
 
 /* CLOSE_WAIT: the peer has closed, and only the program itself can end it, by close(). */
-static int find_owing(struct summary *summary, const struct sockets *sockets)
+static int find_owing(struct timewait *sum, const struct sockets *sockets)
 {
-    uint32_t *inodes = calloc(summary->states[TCP_CLOSE_WAIT] + 1, sizeof(*inodes));
+    uint32_t *inodes = calloc(sum->states[TCP_CLOSE_WAIT] + 1, sizeof(*inodes));
     size_t count = 0;
     ssize_t found;
 
@@ -169,34 +169,34 @@ static int find_owing(struct summary *summary, const struct sockets *sockets)
         if (sockets->items[i].state == TCP_CLOSE_WAIT && sockets->items[i].inode != 0)
             inodes[count++] = sockets->items[i].inode;
     }
-    found = count > 0 ? holders_find(inodes, count, &summary->owing) : 0;
+    found = count > 0 ? holders_find(inodes, count, &sum->owing) : 0;
     free(inodes);
-    summary->owing_count = found > 0 ? (size_t)found : 0; /* without /proc nobody is named */
-    holders_sort(summary->owing, summary->owing_count);
+    sum->owing_count = found > 0 ? (size_t)found : 0; /* without /proc nobody is named */
+    holders_sort(sum->owing, sum->owing_count);
     return 0;
 }
 
-int summary_make(struct summary *summary, const struct sockets *sockets)
+int timewait_sum(struct timewait *sum, const struct sockets *sockets)
 {
-    memset(summary, 0, sizeof(*summary));
-    read_settings(&summary->settings);
+    memset(sum, 0, sizeof(*sum));
+    read_sysctls(&sum->sysctls);
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
-        summary->states[s->state < DIAG_STATES ? s->state : 0]++;
+        sum->states[s->state < DIAG_STATES ? s->state : 0]++;
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
-            summary->full = *s;
+            sum->full = *s;
     }
-    if (count_peers(summary, sockets) != 0 || find_owing(summary, sockets) != 0) {
-        summary_free(summary);
+    if (count_peers(sum, sockets) != 0 || find_owing(sum, sockets) != 0) {
+        timewait_free(sum);
         return -1;
     }
     return 0;
 }
 
-void summary_free(struct summary *summary)
+void timewait_free(struct timewait *sum)
 {
-    free(summary->peers);
-    free(summary->owing);
-    summary->peers = NULL;
-    summary->owing = NULL;
+    free(sum->peers);
+    free(sum->owing);
+    sum->peers = NULL;
+    sum->owing = NULL;
 }

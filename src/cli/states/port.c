@@ -1,0 +1,114 @@
+/* One port: its sockets by state, who holds them, and when the last TIME_WAIT is gone. */
+#include "states/port.h"
+
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "system/holders.h"
+
+/* What of a dump concerns one port. */
+struct port {
+    unsigned states[DIAG_STATES];
+    uint32_t last; /* ms until the last TIME_WAIT is gone */
+    struct holder *holders;
+    ssize_t holder_count;
+};
+
+static int look_at(struct port *p, const struct sockets *sockets, long port)
+{
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
+    size_t count = 0;
+
+    memset(p, 0, sizeof(*p));
+    if (!inodes)
+        return -1;
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
+        if (s->local_port != port)
+            continue;
+        p->states[s->state < DIAG_STATES ? s->state : 0]++;
+        if (s->state == TCP_TIME_WAIT && s->expires > p->last)
+            p->last = s->expires;
+        if (s->inode != 0)
+            inodes[count++] = s->inode;
+    }
+    p->holder_count = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
+    free(inodes);
+    holders_sort(p->holders, p->holder_count > 0 ? (size_t)p->holder_count : 0);
+    return 0;
+}
+
+static unsigned seconds_left(const struct port *p)
+{
+    return (p->last + 999) / 1000;
+}
+
+/* Calls `show` once for each process that holds the port. */
+static void each_holder(FILE *out, const struct port *p,
+                        void (*show)(FILE *, const struct holder *, bool is_first))
+{
+    for (ssize_t i = 0; i < p->holder_count; i++) {
+        if (i == 0 || p->holders[i].pid != p->holders[i - 1].pid)
+            show(out, &p->holders[i], i == 0);
+    }
+}
+
+static void print_holder(FILE *out, const struct holder *h, bool is_first)
+{
+    (void)is_first;
+    fprintf(out, "  held by %s (pid %d)\n", h->program, (int)h->pid);
+}
+
+static void print_json_holder(FILE *out, const struct holder *h, bool is_first)
+{
+    fprintf(out, "%s{\"pid\":%d,\"program\":", is_first ? "" : ",", (int)h->pid);
+    cli_print_json(out, h->program);
+    fputc('}', out);
+}
+
+static void print_json(FILE *out, const struct port *p, long port)
+{
+    fprintf(out, "{\"port\":%ld,\"states\":{", port);
+    for (unsigned i = 1; i < DIAG_STATES; i++)
+        fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), p->states[i]);
+    fprintf(out, "},\"time_wait_seconds\":%u,\"holders\":[", seconds_left(p));
+    each_holder(out, p, print_json_holder);
+    fputs("]}\n", out);
+}
+
+static void print(FILE *out, const struct port *p, long port)
+{
+    unsigned total = 0;
+
+    fprintf(out, "port %ld\n", port);
+    for (unsigned i = 1; i < DIAG_STATES; i++) {
+        total += p->states[i];
+        if (p->states[i] > 0)
+            fprintf(out, "  %-12s %8u\n", diag_state_name(i), p->states[i]);
+    }
+    if (total == 0)
+        fprintf(out, "  nobody holds it\n");
+    each_holder(out, p, print_holder);
+    if (p->states[TCP_TIME_WAIT] > 0)
+        fprintf(
+            out, "  the last TIME_WAIT goes in %u s%s\n", seconds_left(p),
+            p->states[TCP_LISTEN] > 0
+                ? ""
+                : "; until then bind() may fail, unless both runs of the server set SO_REUSEADDR");
+}
+
+int port_show(FILE *out, const struct sockets *sockets, long port, bool json)
+{
+    struct port p;
+
+    if (look_at(&p, sockets, port) != 0)
+        return -1;
+    if (json)
+        print_json(out, &p, port);
+    else
+        print(out, &p, port);
+    free(p.holders);
+    return 0;
+}

@@ -1,0 +1,13 @@
+/* Of a dump of TCP sockets, what concerns one port: `linger states -p`. */
+#ifndef LINGER_STATES_PORT_H
+#define LINGER_STATES_PORT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "system/sockets.h"
+
+/* Prints it, as JSON if asked for. Returns 0, or -1 where memory ran out. */
+int port_show(FILE *out, const struct sockets *sockets, long port, bool json);
+
+#endif
