@@ -11,11 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ab/table.h"
-#include "launch/front.h"
 #include "reach/reach.h"
 #include "settings.h"
 #include "sock.h"
@@ -88,7 +86,7 @@ struct found {
 
 struct ab {
     struct ab_plan plan;
-    struct ab_report report;
+    struct ab_table table;
     bool json;
     struct target target; /* of --attach */
     struct found found[SOCKETS_MAX];
@@ -116,11 +114,11 @@ static bool take_mode(struct ab *ab, const char *text)
         fputs(complaint.data, stderr);
         return false;
     }
-    if (ab->report.mode_count == AB_MODES_MAX) {
+    if (ab->table.mode_count == AB_MODES_MAX) {
         cli_error(ab->plan.self, "more than %d modes", AB_MODES_MAX);
         return false;
     }
-    ab->report.modes[ab->report.mode_count++] = text;
+    ab->table.modes[ab->table.mode_count++] = text;
     return true;
 }
 
@@ -135,8 +133,8 @@ static bool take_metric(struct ab *ab, char *text)
         cli_error(ab->plan.self, "--metric: '%s' is not NAME=REGEX", text);
         return false;
     }
-    if (ab->plan.metric_count == AB_METRICS_MAX) {
-        cli_error(ab->plan.self, "more than %d metrics", AB_METRICS_MAX);
+    if (ab->plan.metric_count == FIGURES_METRICS_MAX) {
+        cli_error(ab->plan.self, "more than %d metrics", FIGURES_METRICS_MAX);
         return false;
     }
     int error = regcomp(&regex, equals + 1, REG_EXTENDED);
@@ -147,7 +145,7 @@ static bool take_metric(struct ab *ab, char *text)
     }
     regfree(&regex);
     *equals = '\0';
-    ab->plan.metrics[ab->plan.metric_count++] = (struct ab_metric){text, equals + 1};
+    ab->plan.metrics[ab->plan.metric_count++] = (struct figures_metric){text, equals + 1};
     return true;
 }
 
@@ -169,7 +167,7 @@ static bool take_option(struct ab *ab, int option)
         break;
     case 'r':
         good = take_number(self, "--rounds", optarg, 1, AB_ROUNDS_MAX, &number);
-        ab->report.rounds = (int)number;
+        ab->table.rounds = (int)number;
         break;
     case 'a':
         good = take_number(self, "--attach", optarg, 1, INT_MAX, &number);
@@ -203,7 +201,7 @@ static const char *find_mistake(const struct ab *ab)
 {
     const struct ab_plan *plan = &ab->plan;
 
-    if (ab->report.mode_count < 2)
+    if (ab->table.mode_count < 2)
         return "give at least two modes: --mode fin --mode rst";
     if (plan->port == 0)
         return "give the server's port: --port PORT";
@@ -342,15 +340,7 @@ static bool switch_target(const struct ab *ab, const char *mode)
 
 /* -------- the runs -------- */
 
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static void show_progress(const struct ab_report *r, double begin)
+static void show_progress(const struct ab_table *r, double begin)
 {
     int all = r->rounds * r->mode_count;
 
@@ -359,7 +349,7 @@ static void show_progress(const struct ab_report *r, double begin)
     fprintf(stderr, "\r\033[Kround %d of %d, %s", r->done / r->mode_count + 1, r->rounds,
             r->modes[r->done % r->mode_count]);
     if (r->done > 0)
-        fprintf(stderr, ", about %.0f s left", (now() - begin) / r->done * (all - r->done));
+        fprintf(stderr, ", about %.0f s left", (cli_now() - begin) / r->done * (all - r->done));
     fflush(stderr);
 }
 
@@ -372,7 +362,7 @@ static void clear_progress(void)
 /* One run; without a namespace from then on where none is permitted. */
 static enum ab_outcome run_one(struct ab *ab)
 {
-    struct ab_report *r = &ab->report;
+    struct ab_table *r = &ab->table;
     const char *mode = r->modes[r->done % r->mode_count];
     struct ab_result *result = &r->results[r->done];
     char label[64];
@@ -397,9 +387,9 @@ static enum ab_outcome run_one(struct ab *ab)
 
 static int run_all(struct ab *ab)
 {
-    struct ab_report *r = &ab->report;
+    struct ab_table *r = &ab->table;
     enum ab_outcome outcome = AB_DONE;
-    double begin = now();
+    double begin = cli_now();
 
     while (r->done < r->rounds * r->mode_count) {
         show_progress(r, begin);
@@ -424,7 +414,7 @@ static void ignore(int number)
 static int measure(struct ab *ab)
 {
     const struct sigaction action = {.sa_handler = ignore}; /* no SA_RESTART: waitpid() returns */
-    struct ab_report *r = &ab->report;
+    struct ab_table *r = &ab->table;
     size_t size = (size_t)(r->rounds * r->mode_count) * sizeof(*r->results);
 
     r->results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -443,9 +433,9 @@ static int measure(struct ab *ab)
     if (ab->plan.attach)
         restore_target(ab);
     if (r->done > 0 && ab->json)
-        ab_print_json(r);
+        ab_table_print_json(r);
     else if (r->done > 0)
-        ab_print_table(r);
+        ab_table_print(r);
     return cli_flush(ab->plan.self, status);
 }
 
@@ -460,8 +450,8 @@ static int run(const struct cli_command *self, int argc, char **argv)
     ab.plan.in_namespace = true;
     ab.plan.timeout = DEFAULT_TIMEOUT;
     ab.plan.grace = DEFAULT_GRACE;
-    ab.report.plan = &ab.plan;
-    ab.report.rounds = DEFAULT_ROUNDS;
+    ab.table.plan = &ab.plan;
+    ab.table.rounds = DEFAULT_ROUNDS;
     while ((option = cli_option(self, argc, argv, "+:m:p:l:r:a:cbM:t:g:o:Njh", options, &status)) >
            0) {
         if (!take_option(&ab, option))

@@ -355,24 +355,15 @@ static int add_target(struct attach *a, pid_t pid)
 /* Everybody who holds a listener of the port. */
 static int add_holders(struct attach *a)
 {
-    struct sockets sockets = {NULL, 0, 0};
     struct holder *holders = NULL;
-    uint32_t *inodes;
-    size_t count = 0;
-    ssize_t found = 0;
+    uint32_t *inodes = NULL;
+    ssize_t listeners = sockets_listeners(a->port, &inodes);
+    ssize_t found = listeners > 0 ? holders_find(inodes, (size_t)listeners, &holders) : 0;
     int status = -1;
 
-    if (sockets_read(&sockets) != 0 || !(inodes = calloc(sockets.count + 1, sizeof(*inodes)))) {
+    if (listeners < 0)
         cli_error(a->self, "the kernel does not list its sockets: %s", strerror(errno));
-        free(sockets.items);
-        return -1;
-    }
-    for (size_t i = 0; i < sockets.count; i++) {
-        if (sockets.items[i].state == TCP_LISTEN && sockets.items[i].local_port == a->port)
-            inodes[count++] = sockets.items[i].inode;
-    }
-    found = count > 0 ? holders_find(inodes, count, &holders) : 0;
-    if (count == 0)
+    else if (listeners == 0)
         cli_error(a->self, "nobody listens on port %ld (in this network namespace)", a->port);
     else if (found <= 0)
         cli_error(a->self,
@@ -385,7 +376,6 @@ static int add_holders(struct attach *a)
         status = add_target(a, holders[i].pid);
     free(inodes);
     free(holders);
-    free(sockets.items);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OPTIONS_MAX 32
@@ -128,6 +129,14 @@ const char *cli_optional(const char *argument, const char *otherwise)
     if (!argument)
         return otherwise;
     return argument[0] == '=' ? argument + 1 : argument;
+}
+
+double cli_now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 const char *cli_temporary(void)

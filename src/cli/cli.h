@@ -51,6 +51,9 @@ int cli_option(const struct cli_command *command, int argc, char **argv, const c
  */
 const char *cli_optional(const char *argument, const char *otherwise);
 
+/* Seconds since some point of the past, for differences. */
+double cli_now(void);
+
 /* The directory for temporary files: $TMPDIR, or /tmp. */
 const char *cli_temporary(void);
 

@@ -10,8 +10,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <regex.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,15 +17,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ab/netns.h"
-#include "launch/front.h"
 #include "reach/reach.h"
-#include "stats.h"
 #include "system/holders.h"
 #include "system/processes.h"
 #include "system/sockets.h"
@@ -35,39 +30,8 @@
 #define LISTEN_SECONDS 30  /* until the server listens */
 #define NAP_MILLISECONDS 2 /* between two looks */
 #define OUTPUT_SHOWN 400   /* bytes of the last output in an error */
-#define OUTPUT_MAX 1048576 /* bytes of the load's output that are searched for figures */
 #define ARGUMENTS_MAX 4096
 #define RESTART_SECONDS 0.5 /* tried; what takes longer is told by the kernel's timers */
-
-static const struct counter {
-    const char *file;
-    const char *group;
-    const char *name;
-    enum figure figure;
-} counters[] = {
-    {"/proc/net/snmp", "Tcp:", "PassiveOpens", FIGURE_CONNECTIONS},
-    {"/proc/net/snmp", "Tcp:", "OutRsts", FIGURE_RST_SENT},
-    {"/proc/net/snmp", "Tcp:", "EstabResets", FIGURE_RESETS},
-    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnData", FIGURE_ABORT_DATA},
-    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnClose", FIGURE_ABORT_CLOSE},
-    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnLinger", FIGURE_ABORT_LINGER},
-};
-#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
-
-/* What loads print, by themselves: a rate and errors. Their groups are added up. */
-static const struct known_output {
-    const char *rate;
-    const char *errors;
-} known_outputs[] = {
-    /* wrk, and hey */
-    {"Requests/sec:[[:space:]]*([0-9.]+)",
-     "Socket errors: connect ([0-9]+), read ([0-9]+), write ([0-9]+), timeout ([0-9]+)|"
-     "Error distribution:[[:space:]]*\\[([0-9]+)\\]"},
-    /* ab */
-    {"Requests per second:[[:space:]]*([0-9.]+)", "Failed requests:[[:space:]]*([0-9]+)"},
-    /* redis-benchmark, with -q and without: the last figure it prints */
-    {"([0-9.]+) requests per second", NULL},
-};
 
 static struct run {
     const struct ab_plan *plan;
@@ -81,14 +45,6 @@ static struct run {
     double load_cpu; /* seconds, of the load and all that it waited for */
     volatile sig_atomic_t interrupted;
 } run;
-
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void nap(void)
 {
@@ -122,8 +78,6 @@ static bool fail(const char *output, const char *format, ...)
     run.result->outcome = AB_FAILED;
     return false;
 }
-
-/* ---- starting things ---- */
 
 /* In a new session: what the terminal sends reaches us alone, and we end the rest in order. */
 static pid_t start(const char *const argv[], const char *output)
@@ -195,153 +149,32 @@ static pid_t start_under(const char *const argv[], const char *output, bool supe
     return start(all, output);
 }
 
-/* ---- looking ---- */
-
-/* TIME_WAIT at the port, of the end that is under the mode; `last` is when they are gone, s. */
-static double count_time_wait(double *last)
-{
-    struct sockets sockets = {NULL, 0, 0};
-    bool of_client = !run.plan->on_server;
-    double count = 0;
-
-    *last = 0;
-    if (sockets_read(&sockets) != 0)
-        return NAN;
-    for (size_t i = 0; i < sockets.count; i++) {
-        const struct diag_socket *s = &sockets.items[i];
-        bool is_there = (of_client ? s->peer_port : s->local_port) == run.plan->port;
-        if (s->state != TCP_TIME_WAIT || !is_there)
-            continue;
-        count++;
-        if (s->expires / 1e3 > *last)
-            *last = s->expires / 1e3;
-    }
-    free(sockets.items);
-    return count;
-}
-
-/* The number of listeners at the port; `inode` is one of them. */
-static int find_listener(uint32_t *inode)
-{
-    struct sockets sockets = {NULL, 0, 0};
-    int count = 0;
-
-    if (sockets_read(&sockets) != 0)
-        return -1;
-    for (size_t i = 0; i < sockets.count; i++) {
-        if (sockets.items[i].state != TCP_LISTEN || sockets.items[i].local_port != run.plan->port)
-            continue;
-        *inode = sockets.items[i].inode;
-        count++;
-    }
-    free(sockets.items);
-    return count;
-}
-
-/* The rows of a file of counters are pairs: names, then values, proc_pid_net(5). */
-static double read_counter(const struct counter *counter)
-{
-    char names[8192];
-    char values[8192];
-    FILE *file = fopen(counter->file, "re");
-    double value = NAN;
-
-    while (file && fgets(names, sizeof(names), file) && fgets(values, sizeof(values), file)) {
-        char *name_rest;
-        char *value_rest;
-        char *name = strtok_r(names, " \n", &name_rest);
-        (void)strtok_r(values, " \n", &value_rest); /* the group again */
-        if (!name || strcmp(name, counter->group) != 0)
-            continue;
-        while ((name = strtok_r(NULL, " \n", &name_rest))) {
-            const char *number = strtok_r(NULL, " \n", &value_rest);
-            if (number && strcmp(name, counter->name) == 0)
-                value = strtod(number, NULL);
-        }
-    }
-    if (file)
-        fclose(file);
-    return value;
-}
-
-/* The first match; NAN where there is none. With `last` the last one. */
-static double search(const char *pattern, const char *text, bool last)
-{
-    regmatch_t groups[8];
-    double value = NAN;
-    regex_t regex;
-
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE) != 0)
-        return NAN;
-    while (regexec(&regex, text, 8, groups, 0) == 0) {
-        value = regex.re_nsub == 0 ? strtod(text + groups[0].rm_so, NULL) : 0;
-        for (size_t i = 1; i <= regex.re_nsub && i < 8; i++) {
-            if (groups[i].rm_so >= 0)
-                value += strtod(text + groups[i].rm_so, NULL);
-        }
-        text += groups[0].rm_eo > 0 ? groups[0].rm_eo : 1;
-        if (!last)
-            break;
-    }
-    regfree(&regex);
-    return value;
-}
-
-static void take_output_figures(double *values)
-{
-    static char text[OUTPUT_MAX];
-    int fd = open(run.load_output, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-
-    if (fd >= 0)
-        close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    for (size_t i = 0; i < sizeof(known_outputs) / sizeof(known_outputs[0]); i++) {
-        double rate = search(known_outputs[i].rate, text, true);
-        if (isnan(rate))
-            continue;
-        values[FIGURE_RATE] = rate;
-        if (known_outputs[i].errors) {
-            double errors = search(known_outputs[i].errors, text, false);
-            values[FIGURE_ERRORS] = isnan(errors) ? 0 : errors;
-        }
-    }
-    for (int i = 0; i < run.plan->metric_count; i++)
-        values[FIGURE_METRIC + i] = search(run.plan->metrics[i].pattern, text, false);
-}
-
-/* Bytes that were unsent at close, by our own counters. */
-static double read_unsent(void)
-{
-    struct stats *stats = NULL;
-    double value = NAN;
-
-    if (run.counts && stats_open(run.stats, false, &stats) == STATS_OK)
-        value = (double)stats_get(stats, STAT_UNSENT_BYTES);
-    stats_close(stats);
-    return value;
-}
-
-/* ---- the steps ---- */
-
 static bool find_port_free(void)
 {
-    uint32_t inodes[1];
+    uint32_t *inodes = NULL;
     struct holder *holders = NULL;
-    int listeners = find_listener(&inodes[0]);
+    ssize_t listeners = sockets_listeners(run.plan->port, &inodes);
 
-    if (listeners == 0)
-        return true;
     if (listeners < 0)
         return fail(NULL, "the kernel does not list its sockets: %s", strerror(errno));
-    ssize_t found = holders_find(inodes, 1, &holders);
+    ssize_t found = listeners > 0 ? holders_find(inodes, (size_t)listeners, &holders) : 0;
     if (found > 0)
         fail(NULL, "port %ld is taken, by %s (pid %d)", run.plan->port, holders[0].program,
              (int)holders[0].pid);
-    else
+    else if (listeners > 0)
         fail(NULL, "port %ld is taken", run.plan->port);
     free(holders);
-    return false;
+    free(inodes);
+    return listeners == 0;
+}
+
+static bool has_listener(void)
+{
+    uint32_t *inodes = NULL;
+    ssize_t count = sockets_listeners(run.plan->port, &inodes);
+
+    free(inodes);
+    return count > 0;
 }
 
 /* "exited with status 3", "died of signal 9 (Killed)" */
@@ -361,11 +194,10 @@ static const char *ending(int status)
 static bool await_listener(void)
 {
     long limit = run.plan->timeout < LISTEN_SECONDS ? run.plan->timeout : LISTEN_SECONDS;
-    double end = now() + (double)limit;
-    uint32_t inode;
+    double end = cli_now() + (double)limit;
     int status;
 
-    while (find_listener(&inode) <= 0) {
+    while (!has_listener()) {
         if (run.interrupted)
             return false;
         if (run.server && waitpid(run.server, &status, WNOHANG) == run.server) {
@@ -374,7 +206,7 @@ static bool await_listener(void)
                 return fail(run.server_output, "the server %s before it listened on port %ld",
                             ending(status), run.plan->port);
         }
-        if (now() > end)
+        if (cli_now() > end)
             return fail(run.server_output, "the server does not listen on port %ld after %ld s",
                         run.plan->port, limit);
         nap();
@@ -418,12 +250,12 @@ static double server_cpu(void)
 /* Waits for the load, and ends it with all that it started where it does not come to an end. */
 static bool await_load(pid_t load)
 {
-    double end = now() + (double)run.plan->timeout;
+    double end = cli_now() + (double)run.plan->timeout;
     struct rusage usage = {0};
     int status;
 
     while (wait4(load, &status, WNOHANG, &usage) == 0) {
-        bool is_late = now() > end;
+        bool is_late = cli_now() > end;
         if (run.interrupted || is_late) {
             kill(-load, SIGKILL);
             waitpid(load, &status, 0);
@@ -441,13 +273,12 @@ static bool await_load(pid_t load)
 static bool put_load_on(double *values)
 {
     const char *const shell[] = {"/bin/sh", "-c", run.plan->load, NULL};
-    double before[COUNTERS];
+    struct figures_counters counters;
     double cpu = server_cpu();
     double last;
 
-    for (size_t i = 0; i < COUNTERS; i++)
-        before[i] = read_counter(&counters[i]);
-    double begin = now();
+    figures_begin(&counters);
+    double begin = cli_now();
     pid_t load = run.plan->on_client
                      ? start_under(shell, run.load_output, load_is_supervised(run.plan->load))
                      : start(shell, run.load_output);
@@ -455,24 +286,23 @@ static bool put_load_on(double *values)
         return fail(NULL, "cannot start a process: %s", strerror(errno));
     if (!await_load(load))
         return false;
-    values[FIGURE_SECONDS] = now() - begin;
+    values[FIGURE_SECONDS] = cli_now() - begin;
     cpu = server_cpu() - cpu;
     values[FIGURE_CPU] = cpu > 0 ? cpu : 0;
-    for (size_t i = 0; i < COUNTERS; i++)
-        values[counters[i].figure] = read_counter(&counters[i]) - before[i];
-    values[FIGURE_TIME_WAIT] = count_time_wait(&last);
-    take_output_figures(values);
+    figures_end(&counters, values);
+    values[FIGURE_TIME_WAIT] = figures_time_wait(run.plan->port, !run.plan->on_server, &last);
+    figures_of_output(run.load_output, run.plan->metrics, run.plan->metric_count, values);
     return true;
 }
 
 /* Ends the server and what else is there: SIGTERM, and SIGKILL after the grace period. */
 static void stop_server(void)
 {
-    double end = now() + (double)run.plan->grace;
+    double end = cli_now() + (double)run.plan->grace;
 
     if (run.server > 0)
         kill(run.server, SIGTERM);
-    while (run.server > 0 && now() < end && !run.interrupted) {
+    while (run.server > 0 && cli_now() < end && !run.interrupted) {
         if (waitpid(run.server, NULL, WNOHANG) != 0)
             run.server = 0;
         nap();
@@ -502,18 +332,18 @@ static bool can_bind(void)
  */
 static double measure_restart(void)
 {
-    double begin = now();
+    double begin = cli_now();
     double last;
 
     while (!can_bind()) {
-        double waited = now() - begin;
+        double waited = cli_now() - begin;
         if (waited > RESTART_SECONDS) {
-            (void)count_time_wait(&last);
+            (void)figures_time_wait(run.plan->port, !run.plan->on_server, &last);
             return last + waited;
         }
         nap();
     }
-    return now() - begin;
+    return cli_now() - begin;
 }
 
 static void interrupt(int number)
@@ -525,9 +355,9 @@ static void interrupt(int number)
 static void be_runner(void)
 {
     const struct sigaction action = {.sa_handler = interrupt};
-    double values[AB_FIGURES_MAX];
+    double values[FIGURES_MAX];
 
-    for (int i = 0; i < AB_FIGURES_MAX; i++)
+    for (int i = 0; i < FIGURES_MAX; i++)
         values[i] = NAN;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -541,8 +371,8 @@ static void be_runner(void)
     }
     bool done = start_server() && put_load_on(values);
     stop_server();
-    if (done && run.plan->on_server)
-        values[FIGURE_UNSENT] = read_unsent();
+    if (done && run.plan->on_server && run.counts)
+        values[FIGURE_UNSENT] = figures_unsent(run.stats);
     if (done && run.plan->on_server && !run.plan->attach)
         values[FIGURE_RESTART] = measure_restart();
     memcpy(run.result->values, values, sizeof(values));

@@ -6,33 +6,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "ab/figures.h"
 #include "cli.h"
 
-enum figure {
-    FIGURE_SECONDS, /* the load's wall time */
-    FIGURE_RATE,    /* requests per second, as the load says */
-    FIGURE_ERRORS,  /* as the load says */
-    FIGURE_CONNECTIONS,
-    FIGURE_TIME_WAIT,
-    FIGURE_RST_SENT,
-    FIGURE_RESETS,
-    FIGURE_ABORT_DATA,
-    FIGURE_ABORT_CLOSE,
-    FIGURE_ABORT_LINGER,
-    FIGURE_UNSENT,
-    FIGURE_CPU,
-    FIGURE_RESTART,
-    FIGURE_METRIC, /* the first of --metric */
-};
-
-#define AB_METRICS_MAX 16
-#define AB_FIGURES_MAX (FIGURE_METRIC + AB_METRICS_MAX)
 #define AB_WHY_MAX 2048
-
-struct ab_metric {
-    const char *name;
-    const char *pattern; /* extended regular expression, regex(7); its groups are added up */
-};
 
 struct ab_plan {
     const struct cli_command *self;
@@ -45,7 +22,7 @@ struct ab_plan {
     bool in_namespace;
     long timeout; /* seconds: of the load */
     long grace;   /* seconds between SIGTERM and SIGKILL */
-    struct ab_metric metrics[AB_METRICS_MAX];
+    struct figures_metric metrics[FIGURES_METRICS_MAX];
     int metric_count;
     char directory[PATH_MAX - 64]; /* for what the server and the load print */
 };
@@ -59,7 +36,7 @@ enum ab_outcome {
 
 struct ab_result {
     enum ab_outcome outcome;
-    double values[AB_FIGURES_MAX]; /* NAN where there is none */
+    double values[FIGURES_MAX]; /* NAN where there is none */
     char why[AB_WHY_MAX];
 };
 

@@ -51,14 +51,14 @@ static int compare(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static double value_of(const struct ab_report *r, int round, int mode, int figure)
+static double value_of(const struct ab_table *r, int round, int mode, int figure)
 {
     int at = round * r->mode_count + mode;
 
     return at < r->done && r->results[at].outcome == AB_DONE ? r->results[at].values[figure] : NAN;
 }
 
-static struct sum sum_up(const struct ab_report *r, int mode, int figure)
+static struct sum sum_up(const struct ab_table *r, int mode, int figure)
 {
     double values[AB_ROUNDS_MAX];
     struct sum sum = {0, NAN, NAN, NAN};
@@ -77,18 +77,18 @@ static struct sum sum_up(const struct ab_report *r, int mode, int figure)
     return sum;
 }
 
-static int figure_count(const struct ab_report *r)
+static int figure_count(const struct ab_table *r)
 {
     return FIGURE_METRIC + r->plan->metric_count;
 }
 
-static const char *text_of(const struct ab_report *r, int figure)
+static const char *text_of(const struct ab_table *r, int figure)
 {
     return figure < FIGURE_METRIC ? figures[figure].text
                                   : r->plan->metrics[figure - FIGURE_METRIC].name;
 }
 
-static const char *name_of(const struct ab_report *r, int figure)
+static const char *name_of(const struct ab_table *r, int figure)
 {
     return figure < FIGURE_METRIC ? figures[figure].name
                                   : r->plan->metrics[figure - FIGURE_METRIC].name;
@@ -100,7 +100,7 @@ static int decimals_of(int figure)
 }
 
 /* The largest of all values; -1 where no run has one. */
-static double largest(const struct ab_report *r, int figure)
+static double largest(const struct ab_table *r, int figure)
 {
     double most = -1;
 
@@ -130,7 +130,7 @@ static bool is_within_spread(const struct sum *first, const struct sum *sum)
     return sum->median != first->median && fabs(sum->median - first->median) <= spread;
 }
 
-static bool print_mode(const struct ab_report *r, int mode, int figure, double most)
+static bool print_mode(const struct ab_table *r, int mode, int figure, double most)
 {
     struct sum first = sum_up(r, 0, figure);
     struct sum sum = sum_up(r, mode, figure);
@@ -165,7 +165,7 @@ static bool print_mode(const struct ab_report *r, int mode, int figure, double m
     return doubtful;
 }
 
-static bool print_figure(const struct ab_report *r, int figure, double most)
+static bool print_figure(const struct ab_table *r, int figure, double most)
 {
     bool doubtful = false;
 
@@ -184,7 +184,7 @@ static const char *target_of(const struct ab_plan *plan)
                                               : "the server";
 }
 
-void ab_print_table(const struct ab_report *r)
+void ab_table_print(const struct ab_table *r)
 {
     const char *separator = "nothing in any run: ";
     bool doubtful = false;
@@ -222,7 +222,7 @@ static void print_number(double value)
         printf("%.9g", value);
 }
 
-static void print_values(const struct ab_report *r, int mode, int round)
+static void print_values(const struct ab_table *r, int mode, int round)
 {
     putchar('{');
     for (int i = 0; i < figure_count(r); i++) {
@@ -234,7 +234,7 @@ static void print_values(const struct ab_report *r, int mode, int round)
     putchar('}');
 }
 
-void ab_print_json(const struct ab_report *r)
+void ab_table_print_json(const struct ab_table *r)
 {
     printf("{\"port\":%ld,\"rounds\":%d,\"runs\":%d,\"target\":\"%s\",\"namespace\":%s,"
            "\"directory\":",

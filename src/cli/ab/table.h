@@ -7,7 +7,7 @@
 #define AB_MODES_MAX 8
 #define AB_ROUNDS_MAX 100
 
-struct ab_report {
+struct ab_table {
     const struct ab_plan *plan;
     const char *modes[AB_MODES_MAX];
     int mode_count;
@@ -16,7 +16,7 @@ struct ab_report {
     struct ab_result *results; /* [round * mode_count + mode] */
 };
 
-void ab_print_table(const struct ab_report *report);
-void ab_print_json(const struct ab_report *report);
+void ab_table_print(const struct ab_table *table);
+void ab_table_print_json(const struct ab_table *table);
 
 #endif

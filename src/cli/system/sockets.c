@@ -1,6 +1,7 @@
 /* The kernel's dump (diag.c), kept: 100,000 sockets take some 10 MB and 0.1 s. */
 #include "system/sockets.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 static bool add(const struct diag_socket *socket, void *context)
@@ -25,4 +26,20 @@ int sockets_read(struct sockets *sockets)
 
     sockets->count = 0;
     return diag_each(buffer, add, sockets);
+}
+
+ssize_t sockets_listeners(long port, uint32_t **inodes)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    ssize_t count = -1;
+
+    *inodes = NULL;
+    if (sockets_read(&sockets) == 0 && (*inodes = calloc(sockets.count + 1, sizeof(**inodes))))
+        count = 0;
+    for (size_t i = 0; count >= 0 && i < sockets.count; i++) {
+        if (sockets.items[i].state == TCP_LISTEN && sockets.items[i].local_port == port)
+            (*inodes)[count++] = sockets.items[i].inode;
+    }
+    free(sockets.items);
+    return count;
 }

@@ -2,6 +2,8 @@
 #ifndef LINGER_SYSTEM_SOCKETS_H
 #define LINGER_SYSTEM_SOCKETS_H
 
+#include <sys/types.h>
+
 #include "diag.h"
 
 struct sockets {
@@ -13,5 +15,8 @@ struct sockets {
 /* Fills `sockets`, which may hold an earlier answer and is used again. Returns 0, or -1 and errno.
  */
 int sockets_read(struct sockets *sockets);
+
+/* Fills `inodes`, for free(3), with those of the listeners at a port. Returns how many, or -1. */
+ssize_t sockets_listeners(long port, uint32_t **inodes);
 
 #endif

@@ -1,0 +1,169 @@
+/*
+ * Where the figures of a run are read: the kernel's counters (which count all of the namespace, so
+ * the difference of two readings is the run's), its list of sockets, what the load printed, and
+ * the library's own counters. What cannot be read is NAN, never 0.
+ */
+#include "ab/figures.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stats.h"
+#include "system/sockets.h"
+
+#define OUTPUT_MAX 1048576 /* bytes of the load's output that are searched */
+
+static const struct counter {
+    const char *file;
+    const char *group;
+    const char *name;
+    enum figure figure;
+} known_counters[] = {
+    {"/proc/net/snmp", "Tcp:", "PassiveOpens", FIGURE_CONNECTIONS},
+    {"/proc/net/snmp", "Tcp:", "OutRsts", FIGURE_RST_SENT},
+    {"/proc/net/snmp", "Tcp:", "EstabResets", FIGURE_RESETS},
+    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnData", FIGURE_ABORT_DATA},
+    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnClose", FIGURE_ABORT_CLOSE},
+    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnLinger", FIGURE_ABORT_LINGER},
+};
+#define COUNTERS (sizeof(known_counters) / sizeof(known_counters[0]))
+static_assert(COUNTERS == FIGURES_COUNTERS, "a place for each counter");
+
+/* What loads print, by themselves: a rate and errors. Their groups are added up. */
+static const struct known_output {
+    const char *rate;
+    const char *errors;
+} known_outputs[] = {
+    /* wrk, and hey */
+    {"Requests/sec:[[:space:]]*([0-9.]+)",
+     "Socket errors: connect ([0-9]+), read ([0-9]+), write ([0-9]+), timeout ([0-9]+)|"
+     "Error distribution:[[:space:]]*\\[([0-9]+)\\]"},
+    /* ab */
+    {"Requests per second:[[:space:]]*([0-9.]+)", "Failed requests:[[:space:]]*([0-9]+)"},
+    /* redis-benchmark, with -q and without: the last figure it prints */
+    {"([0-9.]+) requests per second", NULL},
+};
+
+/* The rows of a file of counters are pairs: names, then values, proc_pid_net(5). */
+static double read_counter(const struct counter *counter)
+{
+    char names[8192];
+    char values[8192];
+    FILE *file = fopen(counter->file, "re");
+    double value = NAN;
+
+    while (file && fgets(names, sizeof(names), file) && fgets(values, sizeof(values), file)) {
+        char *name_rest;
+        char *value_rest;
+        char *name = strtok_r(names, " \n", &name_rest);
+        (void)strtok_r(values, " \n", &value_rest); /* the group again */
+        if (!name || strcmp(name, counter->group) != 0)
+            continue;
+        while ((name = strtok_r(NULL, " \n", &name_rest))) {
+            const char *number = strtok_r(NULL, " \n", &value_rest);
+            if (number && strcmp(name, counter->name) == 0)
+                value = strtod(number, NULL);
+        }
+    }
+    if (file)
+        fclose(file);
+    return value;
+}
+
+void figures_begin(struct figures_counters *counters)
+{
+    for (size_t i = 0; i < COUNTERS; i++)
+        counters->before[i] = read_counter(&known_counters[i]);
+}
+
+void figures_end(const struct figures_counters *counters, double *values)
+{
+    for (size_t i = 0; i < COUNTERS; i++)
+        values[known_counters[i].figure] = read_counter(&known_counters[i]) - counters->before[i];
+}
+
+/* The first match; NAN where there is none. With `last` the last one. */
+static double search(const char *pattern, const char *text, bool last)
+{
+    regmatch_t groups[8];
+    double value = NAN;
+    regex_t regex;
+
+    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE) != 0)
+        return NAN;
+    while (regexec(&regex, text, 8, groups, 0) == 0) {
+        value = regex.re_nsub == 0 ? strtod(text + groups[0].rm_so, NULL) : 0;
+        for (size_t i = 1; i <= regex.re_nsub && i < 8; i++) {
+            if (groups[i].rm_so >= 0)
+                value += strtod(text + groups[i].rm_so, NULL);
+        }
+        text += groups[0].rm_eo > 0 ? groups[0].rm_eo : 1;
+        if (!last)
+            break;
+    }
+    regfree(&regex);
+    return value;
+}
+
+void figures_of_output(const char *path, const struct figures_metric *metrics, int metric_count,
+                       double *values)
+{
+    static char text[OUTPUT_MAX];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    for (size_t i = 0; i < sizeof(known_outputs) / sizeof(known_outputs[0]); i++) {
+        double rate = search(known_outputs[i].rate, text, true);
+        if (isnan(rate))
+            continue;
+        values[FIGURE_RATE] = rate;
+        if (known_outputs[i].errors) {
+            double errors = search(known_outputs[i].errors, text, false);
+            values[FIGURE_ERRORS] = isnan(errors) ? 0 : errors;
+        }
+    }
+    for (int i = 0; i < metric_count; i++)
+        values[FIGURE_METRIC + i] = search(metrics[i].pattern, text, false);
+}
+
+double figures_unsent(const char *path)
+{
+    struct stats *stats = NULL;
+    double value = NAN;
+
+    if (stats_open(path, false, &stats) == STATS_OK)
+        value = (double)stats_get(stats, STAT_UNSENT_BYTES);
+    stats_close(stats);
+    return value;
+}
+
+double figures_time_wait(long port, bool of_client, double *last)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    double count = 0;
+
+    *last = 0;
+    if (sockets_read(&sockets) != 0)
+        return NAN;
+    for (size_t i = 0; i < sockets.count; i++) {
+        const struct diag_socket *s = &sockets.items[i];
+        bool is_there = (of_client ? s->peer_port : s->local_port) == port;
+        if (s->state != TCP_TIME_WAIT || !is_there)
+            continue;
+        count++;
+        if (s->expires / 1e3 > *last)
+            *last = s->expires / 1e3;
+    }
+    free(sockets.items);
+    return count;
+}

@@ -1,0 +1,54 @@
+/* The figures of a run, and where each is read. */
+#ifndef LINGER_AB_FIGURES_H
+#define LINGER_AB_FIGURES_H
+
+#include <stdbool.h>
+
+enum figure {
+    FIGURE_SECONDS, /* the load's wall time */
+    FIGURE_RATE,    /* requests per second, as the load says */
+    FIGURE_ERRORS,  /* as the load says */
+    FIGURE_CONNECTIONS,
+    FIGURE_TIME_WAIT,
+    FIGURE_RST_SENT,
+    FIGURE_RESETS,
+    FIGURE_ABORT_DATA,
+    FIGURE_ABORT_CLOSE,
+    FIGURE_ABORT_LINGER,
+    FIGURE_UNSENT,
+    FIGURE_CPU,
+    FIGURE_RESTART,
+    FIGURE_METRIC, /* the first of --metric */
+};
+
+#define FIGURES_METRICS_MAX 16
+#define FIGURES_MAX (FIGURE_METRIC + FIGURES_METRICS_MAX)
+#define FIGURES_COUNTERS 6 /* of the kernel's */
+
+struct figures_metric {
+    const char *name;
+    const char *pattern; /* extended regular expression, regex(7); its groups are added up */
+};
+
+/* In each function `values` has FIGURES_MAX places, and NAN stands where there is no figure. */
+
+struct figures_counters {
+    double before[FIGURES_COUNTERS];
+};
+
+/* Reads the kernel's counters before a load, and again after it: the differences are figures. */
+void figures_begin(struct figures_counters *counters);
+void figures_end(const struct figures_counters *counters, double *values);
+
+/* What a load printed to the file `path`: the rate and errors of loads that are known, metrics. */
+void figures_of_output(const char *path, const struct figures_metric *metrics, int metric_count,
+                       double *values);
+
+/* Bytes that were unsent at close, by our own counters in the file `path`; NAN without one. */
+double figures_unsent(const char *path);
+
+/* TIME_WAIT at the port, of the client's or the server's end; `last`: seconds until all are gone.
+ */
+double figures_time_wait(long port, bool of_client, double *last);
+
+#endif
