@@ -4,7 +4,6 @@
  * Must leave no process, and a daemon that it was attached to as it was found.
  */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <regex.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,15 +13,14 @@
 #include <unistd.h>
 
 #include "ab/table.h"
+#include "attach/saved.h"
 #include "reach/reach.h"
 #include "settings.h"
-#include "sock.h"
 #include "system/target.h"
 
 #define DEFAULT_ROUNDS 3
 #define DEFAULT_TIMEOUT 600
 #define DEFAULT_GRACE 5
-#define SOCKETS_MAX 4096
 
 static const char help[] =
     "usage: linger ab --mode=POLICY --mode=POLICY... --port=PORT --load=COMMAND\n"
@@ -76,21 +74,12 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* A socket of the daemon, as it was found. */
-struct found {
-    uint64_t cookie;
-    bool is_listener;
-    uint16_t port;
-    struct verdict verdict;
-};
-
 struct ab {
     struct ab_plan plan;
     struct ab_table table;
     bool json;
     struct target target; /* of --attach */
-    struct found found[SOCKETS_MAX];
-    size_t found_count;
+    struct saved saved;   /* what its sockets had */
 };
 
 static bool take_number(const struct cli_command *self, const char *name, const char *text,
@@ -245,67 +234,17 @@ static int make_directory(struct ab_plan *plan)
     return -1;
 }
 
-/* -------- a running daemon -------- */
-
-static bool note_socket(int fd, int number, void *context)
-{
-    struct ab *ab = context;
-    struct found *f = &ab->found[ab->found_count];
-    struct facts facts = {0};
-
-    (void)number;
-    if (ab->found_count == SOCKETS_MAX || !sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts) ||
-        !sock_applied(fd, &f->verdict))
-        return true;
-    f->cookie = facts.cookie;
-    f->port = facts.local_port;
-    f->is_listener = facts.state == TCP_LISTEN;
-    ab->found_count++;
-    return true;
-}
-
-/* As it was found; a connection that was born since is as its listener was. */
-static const struct found *find_former(const struct ab *ab, const struct facts *facts)
-{
-    const struct found *listener = NULL;
-
-    for (size_t i = 0; i < ab->found_count; i++) {
-        const struct found *f = &ab->found[i];
-        if (f->cookie == facts->cookie)
-            return f;
-        if (f->is_listener && f->port == facts->local_port)
-            listener = f;
-    }
-    return listener;
-}
-
-static bool restore_socket(int fd, int number, void *context)
-{
-    const struct ab *ab = context;
-    struct facts facts = {0};
-
-    (void)number;
-    if (!sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts))
-        return true;
-    const struct found *former = find_former(ab, &facts);
-    if (former)
-        (void)sock_apply(fd, &former->verdict, false);
-    return true;
-}
-
 static int open_target(struct ab *ab)
 {
     char why[TARGET_WHY_MAX];
 
     if (target_open(&ab->target, ab->plan.attach, why) != 0 ||
-        target_each_socket(&ab->target, note_socket, ab, why) != 0) {
+        saved_take(&ab->saved, &ab->target, why) != 0) {
         cli_error(ab->plan.self, "pid %d: %s", (int)ab->plan.attach, why);
         return -1;
     }
-    for (size_t i = 0; i < ab->found_count; i++) {
-        if (ab->found[i].is_listener && ab->found[i].port == ab->plan.port)
-            return 0;
-    }
+    if (saved_has_listener(&ab->saved, ab->plan.port))
+        return 0;
     cli_error(ab->plan.self, "pid %d does not listen on port %ld", (int)ab->plan.attach,
               ab->plan.port);
     return -1;
@@ -315,7 +254,7 @@ static void restore_target(struct ab *ab)
 {
     char why[TARGET_WHY_MAX];
 
-    if (target_each_socket(&ab->target, restore_socket, ab, why) != 0)
+    if (saved_put_back(&ab->saved, &ab->target, why) != 0)
         cli_error(ab->plan.self, "pid %d is left under the last mode: %s", (int)ab->plan.attach,
                   why);
     target_close(&ab->target);
@@ -337,8 +276,6 @@ static bool switch_target(const struct ab *ab, const char *mode)
         ;
     return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
-
-/* -------- the runs -------- */
 
 static void show_progress(const struct ab_table *r, double begin)
 {

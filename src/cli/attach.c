@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/seen.h"
 #include "cli.h"
 #include "role.h"
 #include "settings.h"
@@ -51,13 +52,6 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* Cookies of sockets seen; workers that share a listener are one. Half of the places are free. */
-struct seen {
-    uint64_t *cookies;
-    size_t places;
-    size_t count;
-};
-
 struct attach {
     const struct cli_command *self;
     const char *mode;
@@ -79,43 +73,6 @@ struct attach {
     unsigned connections;
     unsigned failed;
 };
-
-/* False where memory ran out. */
-static bool grow(struct seen *seen)
-{
-    struct seen bigger = {NULL, seen->places ? seen->places * 2 : 256, 0};
-
-    bigger.cookies = calloc(bigger.places, sizeof(*bigger.cookies));
-    if (!bigger.cookies)
-        return false;
-    for (size_t i = 0; i < seen->places; i++) {
-        size_t at = (size_t)seen->cookies[i] & (bigger.places - 1);
-        while (seen->cookies[i] != 0 && bigger.cookies[at] != 0)
-            at = (at + 1) & (bigger.places - 1);
-        if (seen->cookies[i] != 0)
-            bigger.cookies[at] = seen->cookies[i];
-    }
-    bigger.count = seen->count;
-    free(seen->cookies);
-    *seen = bigger;
-    return true;
-}
-
-/* 1: new, 0: seen before, -1: out of memory. A cookie is never 0. */
-static int note_cookie(struct seen *seen, uint64_t cookie)
-{
-    if (seen->count * 2 >= seen->places && !grow(seen))
-        return -1;
-    size_t at = (size_t)cookie & (seen->places - 1);
-    while (seen->cookies[at] != 0) {
-        if (seen->cookies[at] == cookie)
-            return 0;
-        at = (at + 1) & (seen->places - 1);
-    }
-    seen->cookies[at] = cookie;
-    seen->count++;
-    return 1;
-}
 
 /* The rule of that number, in the language. */
 static const char *rule_text(const struct policy *policy, unsigned number)
@@ -266,7 +223,7 @@ static bool visit(int fd, int number, void *context)
     (void)number;
     if (!look(a, fd, &facts))
         return true;
-    is_new = note_cookie(&a->seen, facts.cookie);
+    is_new = seen_note(&a->seen, facts.cookie);
     if (is_new < 0)
         snprintf(a->why, sizeof(a->why), "out of memory");
     if (is_new <= 0)
@@ -299,8 +256,7 @@ static int take_policy(struct attach *a, const struct target *target)
 static int pass(struct attach *a, bool applies)
 {
     a->applies = applies;
-    free(a->seen.cookies);
-    a->seen = (struct seen){NULL, 0, 0};
+    seen_forget(&a->seen);
     for (int i = 0; i < a->target_count; i++) {
         a->target = &a->targets[i];
         a->why[0] = '\0';
@@ -478,7 +434,7 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     status = attach(&a);
     for (int i = 0; i < a.target_count; i++)
         target_close(&a.targets[i]);
-    free(a.seen.cookies);
+    seen_forget(&a.seen);
     return status;
 }
 

@@ -1,0 +1,46 @@
+/* Open addressing with a power of two of places; at most half of them are taken. */
+#include "attach/seen.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+static bool grow(struct seen *seen)
+{
+    struct seen bigger = {NULL, seen->places ? seen->places * 2 : 256, 0};
+
+    bigger.cookies = calloc(bigger.places, sizeof(*bigger.cookies));
+    if (!bigger.cookies)
+        return false;
+    for (size_t i = 0; i < seen->places; i++) {
+        size_t at = (size_t)seen->cookies[i] & (bigger.places - 1);
+        while (seen->cookies[i] != 0 && bigger.cookies[at] != 0)
+            at = (at + 1) & (bigger.places - 1);
+        if (seen->cookies[i] != 0)
+            bigger.cookies[at] = seen->cookies[i];
+    }
+    bigger.count = seen->count;
+    free(seen->cookies);
+    *seen = bigger;
+    return true;
+}
+
+int seen_note(struct seen *seen, uint64_t cookie)
+{
+    if (seen->count * 2 >= seen->places && !grow(seen))
+        return -1;
+    size_t at = (size_t)cookie & (seen->places - 1);
+    while (seen->cookies[at] != 0) {
+        if (seen->cookies[at] == cookie)
+            return 0;
+        at = (at + 1) & (seen->places - 1);
+    }
+    seen->cookies[at] = cookie;
+    seen->count++;
+    return 1;
+}
+
+void seen_forget(struct seen *seen)
+{
+    free(seen->cookies);
+    *seen = (struct seen){NULL, 0, 0};
+}
