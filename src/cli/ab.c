@@ -57,8 +57,8 @@ static const char help[] =
     "    -l 'wrk -d5s -H \"Connection: close\" http://127.0.0.1:8080/' -- ./server\n";
 
 static const struct option options[] = {
-    {"mode", required_argument, NULL, 'm'},
-    {"port", required_argument, NULL, 'p'},
+    CLI_OPTION_MODE,
+    CLI_OPTION_PORT,
     {"load", required_argument, NULL, 'l'},
     {"rounds", required_argument, NULL, 'r'},
     {"attach", required_argument, NULL, 'a'},
@@ -69,9 +69,9 @@ static const struct option options[] = {
     {"grace", required_argument, NULL, 'g'},
     {"output", required_argument, NULL, 'o'},
     {"no-namespace", no_argument, NULL, 'N'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    CLI_OPTION_JSON,
+    CLI_OPTION_HELP,
+    CLI_OPTIONS_END,
 };
 
 struct ab {
@@ -81,15 +81,6 @@ struct ab {
     struct target target; /* of --attach */
     struct saved saved;   /* what its sockets had */
 };
-
-static bool take_number(const struct cli_command *self, const char *name, const char *text,
-                        long low, long high, long *number)
-{
-    if (cli_number(text, low, high, number))
-        return true;
-    cli_error(self, "%s: '%s' is no number from %ld to %ld", name, text, low, high);
-    return false;
-}
 
 static bool take_mode(struct ab *ab, const char *text)
 {
@@ -150,22 +141,22 @@ static bool take_option(struct ab *ab, int option)
     case 'M':
         return take_metric(ab, optarg);
     case 'p':
-        return take_number(self, "--port", optarg, 1, 65535, &ab->plan.port);
+        return cli_take_port(self, optarg, &ab->plan.port);
     case 'l':
         ab->plan.load = optarg;
         break;
     case 'r':
-        good = take_number(self, "--rounds", optarg, 1, AB_ROUNDS_MAX, &number);
+        good = cli_take_number(self, "--rounds", optarg, 1, AB_ROUNDS_MAX, &number);
         ab->table.rounds = (int)number;
         break;
     case 'a':
-        good = take_number(self, "--attach", optarg, 1, INT_MAX, &number);
+        good = cli_take_number(self, "--attach", optarg, 1, INT_MAX, &number);
         ab->plan.attach = (pid_t)number;
         break;
     case 't':
-        return take_number(self, "--timeout", optarg, 1, 1000000, &ab->plan.timeout);
+        return cli_take_number(self, "--timeout", optarg, 1, 1000000, &ab->plan.timeout);
     case 'g':
-        return take_number(self, "--grace", optarg, 0, 3600, &ab->plan.grace);
+        return cli_take_number(self, "--grace", optarg, 0, 3600, &ab->plan.grace);
     case 'o':
         snprintf(ab->plan.directory, sizeof(ab->plan.directory), "%s", optarg);
         break;
@@ -389,8 +380,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     ab.plan.grace = DEFAULT_GRACE;
     ab.table.plan = &ab.plan;
     ab.table.rounds = DEFAULT_ROUNDS;
-    while ((option = cli_option(self, argc, argv, "+:m:p:l:r:a:cbM:t:g:o:Njh", options, &status)) >
-           0) {
+    while ((option = cli_option(self, argc, argv, options, true, &status)) > 0) {
         if (!take_option(&ab, option))
             return CLI_FAILED;
     }

@@ -43,13 +43,13 @@ static const char help[] =
     "  linger attach -m fin-rst --port 8080\n";
 
 static const struct option options[] = {
-    {"mode", required_argument, NULL, 'm'},
-    {"port", required_argument, NULL, 'p'},
-    {"dry-run", no_argument, NULL, 'n'},
-    {"json", no_argument, NULL, 'j'},
+    CLI_OPTION_MODE,
+    CLI_OPTION_PORT,
+    CLI_OPTION_DRY_RUN,
+    CLI_OPTION_JSON,
     {"quiet", no_argument, NULL, 'q'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    CLI_OPTION_HELP,
+    CLI_OPTIONS_END,
 };
 
 struct attach {
@@ -341,7 +341,7 @@ static int add_pids(struct attach *a, char **names)
 
     for (; *names; names++) {
         if (!cli_number(*names, 1, INT32_MAX, &pid)) {
-            (void)cli_usage(a->self, "'%s' is no pid", *names);
+            (void)cli_usage(a->self, "'%s' is not a pid", *names);
             return -1;
         }
         if (add_target(a, (pid_t)pid) != 0)
@@ -414,11 +414,11 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     int status = CLI_FAILED;
 
     a.self = self;
-    while ((option = cli_option(self, argc, argv, ":m:p:njqh", options, &status)) > 0) {
+    while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (option == 'm')
             a.mode = optarg;
-        else if (option == 'p' && !cli_number(optarg, 1, 65535, &a.port))
-            return cli_usage(self, "-p: '%s' is no port; a port is 1 to 65535", optarg);
+        else if (option == 'p' && !cli_take_port(self, optarg, &a.port))
+            return CLI_FAILED;
         a.dry_run = a.dry_run || option == 'n';
         a.json = a.json || option == 'j';
         a.quiet = a.quiet || option == 'q';

@@ -49,12 +49,12 @@ static void print(const char *program, const struct reach *reach)
 
 static int check(const struct cli_command *self, int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {CLI_OPTION_HELP, CLI_OPTIONS_END};
     static struct reach reach;
     int worst = 0;
     int status;
 
-    switch (cli_option(self, argc, argv, ":h", options, &status)) {
+    switch (cli_option(self, argc, argv, options, false, &status)) {
     case 0:
         return status;
     default:

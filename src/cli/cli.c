@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,13 +100,41 @@ static int unknown_option(const struct cli_command *command, const char *given,
     return cli_usage(command, "unknown option '%s'", given);
 }
 
-int cli_option(const struct cli_command *command, int argc, char **argv, const char *letters,
-               const struct option *options, int *status)
+enum cli_status cli_exec_status(int error)
 {
+    return error == ENOENT || error == ENOTDIR ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
+}
+
+enum cli_status cli_exec_failed(const struct cli_command *command, const char *program)
+{
+    enum cli_status status = cli_exec_status(errno);
+
+    cli_error(command, "%s: %s", program, strerror(errno));
+    return status;
+}
+
+/* getopt()'s own word for the table: "m:r::h". What has no letter has a number beyond those. */
+static void gather_letters(const struct option *options, char *letters)
+{
+    for (int count = 0; options->name && count < OPTIONS_MAX; options++, count++) {
+        if (options->val > CHAR_MAX)
+            continue;
+        *letters++ = (char)options->val;
+        for (int i = 0; i < options->has_arg; i++)
+            *letters++ = ':';
+    }
+    *letters = '\0';
+}
+
+int cli_option(const struct cli_command *command, int argc, char **argv,
+               const struct option *options, bool has_program, int *status)
+{
+    char letters[3 * OPTIONS_MAX + 3] = "+:";
     int at = optind ? optind : 1;
 
     opterr = 0;
-    int option = getopt_long(argc, argv, letters, options, NULL);
+    gather_letters(options, letters + 2);
+    int option = getopt_long(argc, argv, has_program ? letters : letters + 1, options, NULL);
     if (option == 'h') {
         fputs(command->help, stdout);
         *status = cli_flush(command, CLI_OK);
@@ -216,4 +245,31 @@ bool cli_number(const char *text, long low, long high, long *number)
     *number = strtol(text, &end, 10);
     return errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0' && *number >= low &&
            *number <= high;
+}
+
+bool cli_take_number(const struct cli_command *command, const char *name, const char *text,
+                     long low, long high, long *number)
+{
+    if (cli_number(text, low, high, number))
+        return true;
+    cli_error(command, "%s: '%s' is not a number from %ld to %ld", name, text, low, high);
+    return false;
+}
+
+bool cli_take_port(const struct cli_command *command, const char *text, long *port)
+{
+    if (cli_number(text, 1, UINT16_MAX, port))
+        return true;
+    (void)cli_usage(command, "-p: '%s' is not a port; a port is 1 to 65535", text);
+    return false;
+}
+
+bool cli_take_interval(const struct cli_command *command, const char *text, long *seconds)
+{
+    const char *given = cli_optional(text, "1");
+
+    if (cli_number(given, 1, 86400, seconds))
+        return true;
+    (void)cli_usage(command, "-w: '%s' is not an interval; it is 1 to 86400 seconds", given);
+    return false;
 }

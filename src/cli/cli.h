@@ -38,12 +38,49 @@ void cli_error(const struct cli_command *command, const char *format, ...)
 int cli_usage(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A shell's exit status for a program that execve(2) refused with that errno. */
+enum cli_status cli_exec_status(int error);
+
+/* The same, after "PROGRAM: ..." with errno. */
+enum cli_status cli_exec_failed(const struct cli_command *command, const char *program);
+
+/* Entries that several tables of options have, and the end of each. */
+#define CLI_OPTION_MODE                                                                            \
+    {                                                                                              \
+        "mode", required_argument, NULL, 'm'                                                       \
+    }
+#define CLI_OPTION_PORT                                                                            \
+    {                                                                                              \
+        "port", required_argument, NULL, 'p'                                                       \
+    }
+#define CLI_OPTION_WATCH                                                                           \
+    {                                                                                              \
+        "watch", optional_argument, NULL, 'w'                                                      \
+    }
+#define CLI_OPTION_JSON                                                                            \
+    {                                                                                              \
+        "json", no_argument, NULL, 'j'                                                             \
+    }
+#define CLI_OPTION_DRY_RUN                                                                         \
+    {                                                                                              \
+        "dry-run", no_argument, NULL, 'n'                                                          \
+    }
+#define CLI_OPTION_HELP                                                                            \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+#define CLI_OPTIONS_END                                                                            \
+    {                                                                                              \
+        NULL, 0, NULL, 0                                                                           \
+    }
+
 /*
  * getopt_long() with one more answer: 0 where the command has ended, with *status to return:
  * --help was printed, or an option is unknown (the nearest one is suggested) or lacks its argument.
+ * The letters are those of the table. `has_program`: the first other word ends the options.
  */
-int cli_option(const struct cli_command *command, int argc, char **argv, const char *letters,
-               const struct option *options, int *status);
+int cli_option(const struct cli_command *command, int argc, char **argv,
+               const struct option *options, bool has_program, int *status);
 
 /*
  * The value of an option whose argument may be missing: -r, -r=off, --reuseaddr=off. getopt leaves
@@ -77,5 +114,13 @@ void cli_print_json(FILE *stream, const char *string);
 
 /* A whole number from `low` to `high`; false for anything else. */
 bool cli_number(const char *text, long low, long high, long *number);
+
+/* The same for the value of the option `name`; false after a message. */
+bool cli_take_number(const struct cli_command *command, const char *name, const char *text,
+                     long low, long high, long *number);
+
+/* The values of -p and of -w (NULL: a second); false after a message. */
+bool cli_take_port(const struct cli_command *command, const char *text, long *port);
+bool cli_take_interval(const struct cli_command *command, const char *text, long *seconds);
 
 #endif

@@ -46,15 +46,15 @@ static const char help[] =
     "  linger run -m 'off port=22; fin-rst role=server' -r -- nginx -g 'daemon off;'\n";
 
 static const struct option options[] = {
-    {"mode", required_argument, NULL, 'm'},
+    CLI_OPTION_MODE,
     {"reuseaddr", optional_argument, NULL, 'r'},
     {"reuseport", optional_argument, NULL, 'p'},
     {"log", optional_argument, NULL, 'l'},
     {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
-    {"dry-run", no_argument, NULL, 'n'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    CLI_OPTION_DRY_RUN,
+    CLI_OPTION_HELP,
+    CLI_OPTIONS_END,
 };
 
 #define SUMMARY "" /* the value of -s without a file, until one is made */
@@ -87,8 +87,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
 {
     int option;
 
-    while ((option = cli_option(request->self, argc, argv, "+:m:r::p::l::s::b:nh", options,
-                                status)) > 0) {
+    while ((option = cli_option(request->self, argc, argv, options, true, status)) > 0) {
         if (option == 'm')
             request->values[SETTING_MODE] = optarg;
         else if (option == 'r')
@@ -349,8 +348,7 @@ static int make_stats_file(struct request *request)
 static int execute(const struct request *request, const char *file, char **argv)
 {
     execv(file, argv);
-    cli_error(request->self, "%s: %s", argv[0], strerror(errno));
-    return errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
+    return cli_exec_failed(request->self, argv[0]);
 }
 
 /* Runs the program as a child; returns its wait status. */

@@ -37,11 +37,7 @@ static const char help[] =
     "  linger states -p 8080\n";
 
 static const struct option options[] = {
-    {"port", required_argument, NULL, 'p'},
-    {"watch", optional_argument, NULL, 'w'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    CLI_OPTION_PORT, CLI_OPTION_WATCH, CLI_OPTION_JSON, CLI_OPTION_HELP, CLI_OPTIONS_END,
 };
 
 struct request {
@@ -331,15 +327,13 @@ static int main_states(const struct cli_command *self, int argc, char **argv)
 
     setlocale(LC_CTYPE, "");
     request.self = self;
-    while ((option = cli_option(self, argc, argv, ":p:w::jh", options, &status)) > 0) {
+    while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (option == 'j')
             request.json = true;
-        else if (option == 'p' && !cli_number(optarg, 1, 65535, &request.port))
-            return cli_usage(self, "-p: '%s' is no port; a port is 1 to 65535", optarg);
-        else if (option == 'w' &&
-                 !cli_number(cli_optional(optarg, "1"), 1, 86400, &request.seconds))
-            return cli_usage(self, "-w: '%s' is no interval; it is 1 to 86400 seconds",
-                             cli_optional(optarg, ""));
+        else if (option == 'p' && !cli_take_port(self, optarg, &request.port))
+            return CLI_FAILED;
+        else if (option == 'w' && !cli_take_interval(self, optarg, &request.seconds))
+            return CLI_FAILED;
     }
     if (option == 0)
         return status;

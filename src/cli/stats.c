@@ -26,11 +26,8 @@ static const char help[] =
     "  linger stats /run/nginx.stats\n";
 
 static const struct option options[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"prometheus", no_argument, NULL, 'P'},
-    {"watch", optional_argument, NULL, 'w'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    CLI_OPTION_JSON, {"prometheus", no_argument, NULL, 'P'}, CLI_OPTION_WATCH, CLI_OPTION_HELP,
+    CLI_OPTIONS_END,
 };
 
 /* A counter: its place in a family, and what it says in the table. */
@@ -209,10 +206,9 @@ static int main_stats(const struct cli_command *self, int argc, char **argv)
     int option;
     int status = CLI_OK;
 
-    while ((option = cli_option(self, argc, argv, ":jPw::h", options, &status)) > 0) {
-        if (option == 'w' && !cli_number(cli_optional(optarg, "1"), 1, 86400, &seconds))
-            return cli_usage(self, "-w: '%s' is no interval; it is 1 to 86400 seconds",
-                             cli_optional(optarg, ""));
+    while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
+        if (option == 'w' && !cli_take_interval(self, optarg, &seconds))
+            return CLI_FAILED;
         if (option != 'w' && format != 0 && format != option)
             return cli_usage(self, "--json and --prometheus exclude each other");
         if (option != 'w')

@@ -184,7 +184,7 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     fails "linger ab: give the load*" -m fin -m rst -p 1 -- true
     fails "linger ab: a server is missing*" -m fin -m rst "${load[@]}"
     fails "linger ab: either a server*" -m fin -m rst "${load[@]}" --attach 1 -- true
-    fails "linger ab: --rounds: '0' is no number from 1 to 100" -m fin -m rst "${load[@]}" -r 0 -- true
+    fails "linger ab: --rounds: '0' is not a number from 1 to 100" -m fin -m rst "${load[@]}" -r 0 -- true
     fails "linger ab: -m: unknown mode 'rts'*" -m fin -m rts "${load[@]}" -- true
     fails "linger ab: --metric: 'x' is not NAME=REGEX" -m fin -m rst "${load[@]}" -M x -- true
     fails "linger ab: --metric: '(': *" -m fin -m rst "${load[@]}" -M 'x=(' -- true

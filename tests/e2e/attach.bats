@@ -185,7 +185,7 @@ refused() {
     refused "the policy has no rules" -m "" "$PID"
     refused "a policy is missing" "$PID"
     refused "a pid is missing, or --port" -m rst
-    refused "'12x' is no pid" -m rst 12x
+    refused "'12x' is not a pid" -m rst 12x
     "$LINGER" attach -m fin -n "$PID" | grep -q 'before fin '
     expect "-n changes nothing" "$("$LINGER" attach -m rst -n "$PID" | tail -1)" "nothing was changed: 1 listener, 0 connections in 1 process, 0 failed"
     "$LINGER" attach -m "rst prog=subject" "$PID" | grep -q 'before fin .* applied$'

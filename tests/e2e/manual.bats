@@ -135,7 +135,7 @@ words_of_heads() { # SECTION SUBSECTION
 
 @test "every message of the sources is in DIAGNOSTICS, and nothing else is" {
     # ab/table.c prints results alone.
-    mapfile -t sources < <(find "$ROOT/src/cli" -name '*.c' ! -path "*/ab/table.c")
+    mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c")
     manual messages "$PAGES/linger.1" "${sources[@]}"
     manual messages "$PAGES/liblinger.7" "$ROOT"/src/core/*.c "$ROOT"/src/preload/*.c
 }

@@ -95,8 +95,7 @@ static pid_t start(const char *const argv[], const char *output)
     if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(CLI_FAILED);
     execvp(argv[0], (char *const *)argv); /* which does not write to them */
-    fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
-    _exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE);
+    _exit(cli_exec_failed(run.plan->self, argv[0]));
 }
 
 /* Is that program out of a preload's reach? Then counting its closes would cost it too much. */

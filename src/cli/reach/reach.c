@@ -15,6 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "supervise/filter.h"
 
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
@@ -87,19 +88,20 @@ static bool find_program(const char *name, char path[PATH_MAX])
 static bool enter(struct reach *reach, const char *name)
 {
     if (reach->depth == REACH_CHAIN_MAX) {
-        settle(reach, REACH_ERROR, 126, "#! lines lead on and on from it");
+        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "#! lines lead on and on from it");
         return false;
     }
     if (find_program(name, reach->file[reach->depth])) {
         reach->depth++;
         return true;
     }
-    if (errno == ENOENT || errno == ENOTDIR)
-        settle(reach, REACH_ERROR, 127, "%s%s", reach->depth ? name : "",
+    if (cli_exec_status(errno) == CLI_NOT_FOUND)
+        settle(reach, REACH_ERROR, CLI_NOT_FOUND, "%s%s", reach->depth ? name : "",
                reach->depth ? ", which its #! line names, is not there" : "no such program");
     else
-        settle(reach, REACH_ERROR, 126, "%s%scannot be executed: %s", reach->depth ? name : "",
-               reach->depth ? ", which its #! line names, " : "", strerror(errno));
+        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s%scannot be executed: %s",
+               reach->depth ? name : "", reach->depth ? ", which its #! line names, " : "",
+               strerror(errno));
     return false;
 }
 
@@ -129,7 +131,7 @@ static void judge_library(struct reach *reach)
     bool is_musl = elf_is_musl(elf);
 
     if (!library_find(reach->library)) {
-        settle(reach, REACH_ERROR, 125, "liblinger.so is neither in %s", reach->library);
+        settle(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is neither in %s", reach->library);
         return;
     }
     library_fit(elf, reach->library, reach->preload);
@@ -214,7 +216,7 @@ static char *behind_env(struct reach *reach, char *arguments)
         if (word[0] != '-' && !strchr(word, '='))
             return word;
     }
-    settle(reach, REACH_ERROR, 126, "its #! line has env without a program");
+    settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line has env without a program");
     return NULL;
 }
 
@@ -225,12 +227,13 @@ static bool enter_interpreter(struct reach *reach, char *line)
     const char *interpreter = next_word(&rest);
 
     if (!interpreter) {
-        settle(reach, REACH_ERROR, 126, "its #! line names no interpreter");
+        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line names no interpreter");
         return false;
     }
     const char *slash = strrchr(interpreter, '/');
     if (!slash) { /* the kernel does not search PATH */
-        settle(reach, REACH_ERROR, 127, "its #! line names %s without a path", interpreter);
+        settle(reach, REACH_ERROR, CLI_NOT_FOUND, "its #! line names %s without a path",
+               interpreter);
         return false;
     }
     bool is_env = strcmp(slash, "/env") == 0;
@@ -249,14 +252,14 @@ static bool judge_text(struct reach *reach, int fd)
     ssize_t length = pread(fd, line, sizeof(line) - 1, 0);
 
     if (length < 0) {
-        settle(reach, REACH_ERROR, 126, "cannot be read: %s", strerror(errno));
+        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
         return false;
     }
     line[length] = '\0';
     line[strcspn(line, "\n")] = '\0';
     if (length >= 2 && line[0] == '#' && line[1] == '!')
         return enter_interpreter(reach, line + 2);
-    settle(reach, REACH_ERROR, 126, "%s",
+    settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
            length == 0 ? "an empty file" : "neither an ELF file nor a script with a #! line");
     return false;
 }
@@ -271,18 +274,19 @@ static bool judge_file(struct reach *reach)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &status) != 0) {
-        settle(reach, REACH_ERROR, 126, "cannot be read, and so not judged: %s", strerror(errno));
+        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read, and so not judged: %s",
+               strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {
-        settle(reach, REACH_ERROR, 126, "%s",
+        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
                S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
     } else {
         const char *gain = privilege_gain(fd, &status);
         enum elf_status elf = elf_read(fd, &reach->elf, &reason);
         reach->has_elf = elf == ELF_OK;
         if (elf == ELF_BROKEN)
-            settle(reach, REACH_ERROR, 126, "a broken ELF file: %s", reason);
+            settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "a broken ELF file: %s", reason);
         else if (elf == ELF_FAILED)
-            settle(reach, REACH_ERROR, 126, "cannot be read: %s", strerror(errno));
+            settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
         else if (elf == ELF_OK && gain)
             settle(reach, REACH_NONE, 0,
                    "%s: the loader ignores LD_PRELOAD, and seccomp would "

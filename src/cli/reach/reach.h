@@ -32,7 +32,7 @@ struct reach {
     char library[LIBRARY_PATH_MAX]; /* REACH_PRELOAD: liblinger.so for this program */
     char preload[LIBRARY_PATH_MAX]; /* and how LD_PRELOAD names it */
     struct elf library_elf;         /* and what it says of itself */
-    int status; /* REACH_ERROR: the exit status of a shell, 125, 126 or 127; else 0 */
+    int status;                     /* REACH_ERROR: enum cli_status, as a shell would end; else 0 */
 };
 
 /* Judges `program` as execvp() would find it, and finds the library for it. */

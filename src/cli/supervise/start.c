@@ -56,9 +56,7 @@ static _Noreturn void become_program(const struct cli_command *self, int channel
         read(channel, &go, sizeof(go)) != (ssize_t)sizeof(go))
         _exit(CLI_FAILED);
     execv(file, argv);
-    int status = errno == ENOENT ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
-    cli_error(self, "%s: %s", argv[0], strerror(errno));
-    _exit(status);
+    _exit(cli_exec_failed(self, argv[0]));
 }
 
 static void explain_filter(const struct cli_command *self, int error)
@@ -81,13 +79,9 @@ static void explain_take(const struct cli_command *self, int error)
     char why[TARGET_WHY_MAX];
 
     if (error == ENOSYS)
-        snprintf(why, sizeof(why),
-                 "this kernel has no pidfd_getfd (Linux 5.6), or a seccomp "
-                 "profile hides it");
-    else if (error == EPERM && target_yama_scope() >= 2)
-        snprintf(why, sizeof(why), "kernel.yama.ptrace_scope is %d: %s", target_yama_scope(),
-                 target_yama_scope() == 2 ? "root or CAP_SYS_PTRACE is needed"
-                                          : "nobody may, until a reboot");
+        snprintf(why, sizeof(why), TARGET_NO_GETFD);
+    else if (error == EPERM && target_explain_yama(2, why)) /* at 1 an ancestor may */
+        ;
     else if (error == EPERM)
         snprintf(why, sizeof(why),
                  "pidfd_getfd(2) is refused, by a container's profile perhaps: "

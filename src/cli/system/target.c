@@ -56,7 +56,7 @@ long target_status(pid_t pid, const char *name)
     return strtol(at + strlen(key), NULL, 10);
 }
 
-int target_yama_scope(void)
+static int yama_scope(void)
 {
     FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
     int scope = 0;
@@ -67,6 +67,20 @@ int target_yama_scope(void)
         fclose(file);
     }
     return scope;
+}
+
+bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
+{
+    int scope = yama_scope();
+
+    if (scope < least)
+        return false;
+    if (scope >= 3)
+        snprintf(why, TARGET_WHY_MAX, "kernel.yama.ptrace_scope is 3: nobody may, until a reboot");
+    else
+        snprintf(why, TARGET_WHY_MAX,
+                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", scope);
+    return true;
 }
 
 /* ptrace(2), "Ptrace access mode checking". */
@@ -86,13 +100,7 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
         snprintf(why, TARGET_WHY_MAX,
                  "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
                  "privileges than its user's): root or CAP_SYS_PTRACE is needed");
-    else if (target_yama_scope() >= 3)
-        snprintf(why, TARGET_WHY_MAX, "kernel.yama.ptrace_scope is 3: nobody may, until a reboot");
-    else if (target_yama_scope() >= 1)
-        snprintf(why, TARGET_WHY_MAX,
-                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed",
-                 target_yama_scope());
-    else
+    else if (!target_explain_yama(1, why))
         snprintf(why, TARGET_WHY_MAX,
                  "the kernel does not permit it (another user namespace, or a "
                  "security module): CAP_SYS_PTRACE in its namespace is needed");
@@ -248,8 +256,7 @@ static int look_at(const struct target *target, int number, target_visit *visit,
     }
     if (fd < 0) {
         snprintf(why, TARGET_WHY_MAX, "%s",
-                 errno == ENOSYS ? "this kernel has no pidfd_getfd (Linux 5.6), "
-                                   "or a seccomp profile hides it; `linger run` works without"
+                 errno == ENOSYS ? TARGET_NO_GETFD "; `linger run` works without"
                                  : strerror(errno));
         return -1;
     }

@@ -38,8 +38,14 @@ int target_take(pid_t thread, int number);
 /* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
 
-/* The scope of the Yama security module, 0 to 3; 0 where there is none. */
-int target_yama_scope(void);
+/* Why pidfd_getfd(2) is not there (ENOSYS). */
+#define TARGET_NO_GETFD "this kernel has no pidfd_getfd (Linux 5.6), or a seccomp profile hides it"
+
+/*
+ * Says in `why` that the Yama security module is in the way, where its scope (0 to 3) is `least` or
+ * more; else false, and `why` as it was.
+ */
+bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
 
 /* The file name that a process was started by, as prog= compares it; "" where it is not to be had.
  */
