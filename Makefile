@@ -172,7 +172,7 @@ $(BUILD)/bench/naive.so: tests/bench/naive.c
 	$(call say,CC,$@)
 	$(Q)$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
 
-$(BUILD)/bench/decides: tests/bench/decides.c $(BUILD)/core/policy.o $(BUILD)/core/decide.o $(BUILD)/core/text.o
+$(BUILD)/bench/decides: tests/bench/decides.c $(CORE)
 
 $(BUILD)/bench/%: tests/bench/%.c tests/tools/common.h
 	@mkdir -p $(@D)

@@ -14,6 +14,7 @@
 
 #include "attach/seen.h"
 #include "cli.h"
+#include "mode.h"
 #include "role.h"
 #include "settings.h"
 #include "sock.h"
@@ -30,7 +31,7 @@ static const char help[] =
     "Sets how the TCP connections of running processes end: of those they have, and\n"
     "of those their listeners will accept. Nothing is injected or restarted.\n"
     "\n"
-    "  -m, --mode=POLICY  fin, rst, fin-rst, wait:N, off, or rules; fin takes it back\n"
+    "  -m, --mode=POLICY  a mode, or rules; fin takes it back\n"
     "  -p, --port=PORT    whoever listens there; only that port's sockets are changed\n"
     "  -n, --dry-run      show what would be done\n"
     "  -j, --json         as JSON, in one line\n"
@@ -99,7 +100,7 @@ static const char *mode_text(const struct verdict *verdict)
 
     turn = !turn;
     text_begin(&out, buffers[turn], sizeof(buffers[turn]));
-    policy_print_mode(&out, verdict->mode, verdict->seconds);
+    mode_print(&out, verdict->mode, verdict->seconds);
     return buffers[turn];
 }
 

@@ -9,6 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "address.h"
+#include "condition.h"
+#include "mode.h"
+
 #define OPTIONS_MAX 32
 #define NAME_MAX_LENGTH 40
 
@@ -100,6 +104,30 @@ static int unknown_option(const struct cli_command *command, const char *given,
     return cli_usage(command, "unknown option '%s'", given);
 }
 
+static void print_help_line(const char *usage, const char *help)
+{
+    printf("  %-23s  %s\n", usage, help);
+}
+
+static void print_language(void)
+{
+    const struct condition *condition;
+    char usage[40];
+    struct text out;
+
+    puts("\nmodes:");
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
+        text_begin(&out, usage, sizeof(usage));
+        mode_print_usage(&out, mode);
+        print_help_line(usage, mode_help(mode));
+    }
+    puts("\nconditions of a rule, MODE CONDITION...; the first rule that matches decides:");
+    for (unsigned i = 0; (condition = condition_at(i)); i++) {
+        snprintf(usage, sizeof(usage), "%s=%s", condition->name, condition->values);
+        print_help_line(usage, condition->help);
+    }
+}
+
 enum cli_status cli_exec_status(int error)
 {
     return error == ENOENT || error == ENOTDIR ? CLI_NOT_FOUND : CLI_NOT_EXECUTABLE;
@@ -137,6 +165,8 @@ int cli_option(const struct cli_command *command, int argc, char **argv,
     int option = getopt_long(argc, argv, has_program ? letters : letters + 1, options, NULL);
     if (option == 'h') {
         fputs(command->help, stdout);
+        if (strstr(command->help, "=POLICY"))
+            print_language();
         *status = cli_flush(command, CLI_OK);
         return 0;
     }
@@ -200,7 +230,7 @@ const char *cli_endpoint(struct policy_ip ip, uint16_t port)
 
     turn = !turn;
     text_begin(&out, buffers[turn], sizeof(buffers[turn]));
-    policy_print_endpoint(&out, ip, port);
+    address_print_endpoint(&out, ip, port);
     return buffers[turn];
 }
 

@@ -19,7 +19,7 @@ enum cli_status {
 struct cli_command {
     const char *name;
     const char *summary; /* for `linger --help` */
-    const char *help;    /* for `linger NAME --help`, 80 columns */
+    const char *help;    /* for `linger NAME --help`, 80 columns; one with a POLICY is explained */
     int (*run)(const struct cli_command *self, int argc, char **argv);
 };
 

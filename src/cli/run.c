@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "condition.h"
 #include "launch/front.h"
 #include "reach/reach.h"
 #include "settings.h"
@@ -26,8 +27,8 @@ static const char help[] =
     "A static or Go program is run by a supervisor of its system calls; linger stays\n"
     "in front of it in the same way.\n"
     "\n"
-    "  -m, --mode=POLICY        how connections end: off, fin, rst, fin-rst, wait:N,\n"
-    "                           or rules; @FILE reads them from a file\n"
+    "  -m, --mode=POLICY        how connections end: a mode, or rules; @FILE reads\n"
+    "                           them from a file\n"
     "  -r, --reuseaddr[=VALUE]  SO_REUSEADDR before bind(): on (default) or off, and\n"
     "                           conditions\n"
     "  -p, --reuseport[=VALUE]  the same for SO_REUSEPORT\n"
@@ -221,26 +222,19 @@ static int check_version(const struct request *request, const struct reach *reac
 /* A rule, and the conditions that it leaves open. */
 static void print_rule(const struct policy *policy, const struct policy_rule *rule)
 {
-    static const struct {
-        enum policy_condition bit;
-        const char *name;
-    } conditions[] = {
-        {CONDITION_ROLE, "role"}, {CONDITION_PORT, "port"}, {CONDITION_LOCAL, "local"},
-        {CONDITION_PEER, "peer"}, {CONDITION_WHEN, "when"}, {CONDITION_SHARE, "share"},
-        {CONDITION_PROG, "prog"},
-    };
     static char buffer[POLICY_TEXT_MAX * 4];
     const char *separator = "  (any ";
+    const struct condition *condition;
     struct text out;
 
     text_begin(&out, buffer, sizeof(buffer));
     policy_print_rule(policy, rule, &out);
     printf("  rule %-3u  %s", rule->number, out.data);
-    for (size_t i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++) {
-        bool in_switch = conditions[i].bit & (CONDITION_PORT | CONDITION_LOCAL | CONDITION_PROG);
-        if (rule->conditions & conditions[i].bit || (rule->mode >= MODE_CLEAR && !in_switch))
+    for (unsigned i = 0; (condition = condition_at(i)); i++) {
+        bool is_known = rule->mode < MODE_TEARDOWNS || condition->in_switch;
+        if (rule->conditions >> i & 1 || !is_known)
             continue;
-        printf("%s%s", separator, conditions[i].name);
+        printf("%s%s", separator, condition->name);
         separator = ", ";
     }
     printf("%s\n", separator[0] == ',' ? ")" : "");

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "mode.h"
 
 static const char help[] =
     "usage: linger stats [OPTION...] FILE\n"
@@ -31,41 +32,15 @@ static const struct option options[] = {
 };
 
 /* A counter: its place in a family, and what it says in the table. */
-static const struct counter {
+struct counter {
     const char *family; /* of Prometheus, without "linger_" and "_total" */
     const char *labels;
     const char *key;  /* in JSON */
     const char *text; /* in the table */
-} counters[] = {
-    [STAT_ARMED_FIN] = {"armed", "mode=\"fin\"", "armed_fin", "sockets armed with fin"},
-    [STAT_ARMED_RST] = {"armed", "mode=\"rst\"", "armed_rst", "sockets armed with rst"},
-    [STAT_ARMED_FIN_RST] = {"armed", "mode=\"fin-rst\"", "armed_fin_rst",
-                            "sockets armed with fin-rst"},
-    [STAT_ARMED_WAIT] = {"armed", "mode=\"wait\"", "armed_wait", "sockets armed with wait"},
-    [STAT_CLOSED_ACTIVE_NONE] = {"closed", "when=\"active\",verdict=\"none\"", "closed_active_none",
-                                 "closed first, no rule"},
-    [STAT_CLOSED_ACTIVE_OFF] = {"closed", "when=\"active\",verdict=\"off\"", "closed_active_off",
-                                "closed first, off"},
-    [STAT_CLOSED_ACTIVE_FIN] = {"closed", "when=\"active\",verdict=\"fin\"", "closed_active_fin",
-                                "closed first, fin"},
-    [STAT_CLOSED_ACTIVE_RST] = {"closed", "when=\"active\",verdict=\"rst\"", "closed_active_rst",
-                                "closed first, rst"},
-    [STAT_CLOSED_ACTIVE_FIN_RST] = {"closed", "when=\"active\",verdict=\"fin-rst\"",
-                                    "closed_active_fin_rst", "closed first, fin-rst"},
-    [STAT_CLOSED_ACTIVE_WAIT] = {"closed", "when=\"active\",verdict=\"wait\"", "closed_active_wait",
-                                 "closed first, wait"},
-    [STAT_CLOSED_PASSIVE_NONE] = {"closed", "when=\"passive\",verdict=\"none\"",
-                                  "closed_passive_none", "closed after the peer, no rule"},
-    [STAT_CLOSED_PASSIVE_OFF] = {"closed", "when=\"passive\",verdict=\"off\"", "closed_passive_off",
-                                 "closed after the peer, off"},
-    [STAT_CLOSED_PASSIVE_FIN] = {"closed", "when=\"passive\",verdict=\"fin\"", "closed_passive_fin",
-                                 "closed after the peer, fin"},
-    [STAT_CLOSED_PASSIVE_RST] = {"closed", "when=\"passive\",verdict=\"rst\"", "closed_passive_rst",
-                                 "closed after the peer, rst"},
-    [STAT_CLOSED_PASSIVE_FIN_RST] = {"closed", "when=\"passive\",verdict=\"fin-rst\"",
-                                     "closed_passive_fin_rst", "closed after the peer, fin-rst"},
-    [STAT_CLOSED_PASSIVE_WAIT] = {"closed", "when=\"passive\",verdict=\"wait\"",
-                                  "closed_passive_wait", "closed after the peer, wait"},
+};
+
+/* Those of the modes come before, and are named after the table of modes. */
+static struct counter counters[] = {
     [STAT_CLOSED_UNCONNECTED] = {"closed_unconnected", "", "closed_unconnected",
                                  "closed without a connection"},
     [STAT_UNSENT_BYTES] = {"unsent_bytes", "", "unsent_bytes", "bytes unsent at close under rst"},
@@ -103,6 +78,47 @@ static const struct {
     {"log_lost", "Log lines that could not be written."},
 };
 
+struct words {
+    char labels[64];
+    char key[40];
+    char text[48];
+};
+
+/* A counter that is one of a verdict. */
+static void name_counter(int counter, const char *family, const char *label, const char *key,
+                         const char *says, const char *verdict)
+{
+    static struct words words[STAT_CLOSED_UNCONNECTED];
+    struct words *w = &words[counter];
+
+    snprintf(w->labels, sizeof(w->labels), "%s\"%s\"", label, verdict);
+    snprintf(w->key, sizeof(w->key), "%s_%s", key, verdict);
+    for (char *c = w->key; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    snprintf(w->text, sizeof(w->text), "%s%s", says,
+             strcmp(verdict, "none") == 0 ? "no rule" : verdict);
+    counters[counter] = (struct counter){family, w->labels, w->key, w->text};
+}
+
+static void name_closed(int verdict, const char *name)
+{
+    name_counter(STAT_CLOSED_ACTIVE + verdict, "closed",
+                 "when=\"active\",verdict=", "closed_active", "closed first, ", name);
+    name_counter(STAT_CLOSED_PASSIVE + verdict, "closed",
+                 "when=\"passive\",verdict=", "closed_passive", "closed after the peer, ", name);
+}
+
+static void name_counters(void)
+{
+    name_closed(0, "none");
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
+        name_closed(1 + mode, mode_name(mode));
+        if (mode != MODE_OFF)
+            name_counter(stats_armed(mode), "armed", "mode=", "armed", "sockets armed with ",
+                         mode_name(mode));
+    }
+}
+
 static void print_table(FILE *out, const struct stats *stats, const uint64_t *before)
 {
     bool is_empty = true;
@@ -123,6 +139,7 @@ static void print_table(FILE *out, const struct stats *stats, const uint64_t *be
 
 void stats_print_summary(FILE *out, const struct stats *stats)
 {
+    name_counters();
     print_table(out, stats, NULL);
 }
 
@@ -187,6 +204,7 @@ static int show(const struct cli_command *self, const char *path, int format, lo
         cli_error(self, "%s: no file of counters of linger " LINGER_VERSION, path);
         return CLI_FAILED;
     }
+    name_counters();
     if (seconds > 0)
         return watch(self, stats, seconds, format == 'j');
     if (format == 'j')

@@ -7,28 +7,6 @@
 
 #include "policy.h"
 
-/* What can be known of a socket: bits of struct facts.known, and of what a policy needs. */
-enum fact {
-    FACT_ROLE = 1 << 0,
-    FACT_LOCAL_PORT = 1 << 1,
-    FACT_LOCAL_IP = 1 << 2, /* a listener on a wildcard address has none yet */
-    FACT_PEER = 1 << 3,     /* address and port */
-    FACT_COOKIE = 1 << 4,
-    FACT_WHEN = 1 << 5,
-};
-
-struct facts {
-    unsigned known;      /* enum fact, or-ed: which of the fields below hold */
-    uint8_t role;        /* enum policy_role */
-    uint8_t when;        /* enum policy_when */
-    uint8_t state;       /* TCP_ESTABLISHED, ... of <netinet/tcp.h>; no rule depends on it */
-    uint16_t local_port; /* host order */
-    uint16_t peer_port;
-    struct policy_ip local_ip;
-    struct policy_ip peer_ip;
-    uint64_t cookie; /* SO_COOKIE, socket(7) */
-};
-
 struct verdict {
     uint8_t mode;     /* enum policy_mode */
     uint16_t seconds; /* of MODE_WAIT */

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "kernel.h"
 
 static const char *const state_names[] = {
@@ -33,7 +34,7 @@ static struct policy_ip address(unsigned family, const uint32_t words[4])
     uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
 
     memcpy(family == AF_INET ? bytes + 12 : bytes, words, family == AF_INET ? 4 : 16);
-    return policy_ip(bytes);
+    return address_ip(bytes);
 }
 
 struct visitor {

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "address.h"
+
 #define TAIL_ROOM 16 /* for the end of a quoted value that is cut, and what follows it */
 
 static void put_padded(struct text *out, uint64_t number, unsigned width)
@@ -118,5 +120,5 @@ void line_value(struct line *line, const char *key, const char *value)
 void line_endpoint(struct line *line, const char *key, struct policy_ip ip, uint16_t port)
 {
     line_word(line, key, "");
-    policy_print_endpoint(&line->text, ip, port);
+    address_print_endpoint(&line->text, ip, port);
 }

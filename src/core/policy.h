@@ -8,6 +8,7 @@
 #ifndef LINGER_POLICY_H
 #define LINGER_POLICY_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,8 @@ enum policy_when {
     WHEN_PASSIVE, /* passive close: the peer's FIN is here already */
 };
 
+#define MODE_TEARDOWNS MODE_CLEAR /* how many modes LINGER_MODE has; they come first */
+
 /* Which conditions a rule has: bits of struct policy_rule.conditions. */
 enum policy_condition {
     CONDITION_ROLE = 1 << 0,
@@ -59,7 +62,9 @@ enum policy_condition {
     CONDITION_WHEN = 1 << 4,
     CONDITION_SHARE = 1 << 5,
     CONDITION_PROG = 1 << 6,
+    CONDITION_END = 1 << 7 /* the first bit that is free */
 };
+static_assert(CONDITION_END - 1 <= UINT16_MAX, "the bits of struct policy_rule.conditions");
 
 /* An IPv6 address, or an IPv4 one as ::ffff:a.b.c.d, as two numbers in host order. */
 struct policy_ip {
@@ -89,13 +94,13 @@ struct policy_run {
 };
 
 struct policy_rule {
-    uint8_t mode;       /* enum policy_mode */
-    uint8_t conditions; /* enum policy_condition, or-ed */
-    uint8_t role;       /* enum policy_role */
-    uint8_t when;       /* enum policy_when */
-    uint16_t seconds;   /* of wait:N */
-    uint16_t number;    /* 1 for the first rule in the text */
-    uint32_t share;     /* millionths */
+    uint8_t mode;        /* enum policy_mode */
+    uint8_t role;        /* enum policy_role */
+    uint8_t when;        /* enum policy_when */
+    uint16_t conditions; /* enum policy_condition, or-ed */
+    uint16_t seconds;    /* of wait:N */
+    uint16_t number;     /* 1 for the first rule in the text */
+    uint32_t share;      /* millionths */
     struct policy_run ports;
     struct policy_run local;
     struct policy_run peer;
@@ -114,6 +119,36 @@ struct policy {
     struct policy_ports ports[POLICY_PORTS_MAX];
     uint16_t patterns[POLICY_PATTERNS_MAX]; /* offsets into pattern_text */
     char pattern_text[POLICY_PATTERN_BYTES];
+};
+
+/* Kleene's three values, of a condition and of a rule. */
+enum truth { TRUTH_NO, TRUTH_YES, TRUTH_UNKNOWN };
+
+static inline enum truth policy_truth(bool known, bool holds)
+{
+    return !known ? TRUTH_UNKNOWN : holds ? TRUTH_YES : TRUTH_NO;
+}
+
+/* What can be known of a socket: bits of struct facts.known, and of what a policy needs. */
+enum fact {
+    FACT_ROLE = 1 << 0,
+    FACT_LOCAL_PORT = 1 << 1,
+    FACT_LOCAL_IP = 1 << 2, /* a listener on a wildcard address has none yet */
+    FACT_PEER = 1 << 3,     /* address and port */
+    FACT_COOKIE = 1 << 4,
+    FACT_WHEN = 1 << 5,
+};
+
+struct facts {
+    unsigned known;      /* enum fact, or-ed: which of the fields below hold */
+    uint8_t role;        /* enum policy_role */
+    uint8_t when;        /* enum policy_when */
+    uint8_t state;       /* TCP_ESTABLISHED, ... of <netinet/tcp.h>; no rule depends on it */
+    uint16_t local_port; /* host order */
+    uint16_t peer_port;
+    struct policy_ip local_ip;
+    struct policy_ip peer_ip;
+    uint64_t cookie; /* SO_COOKIE, socket(7) */
 };
 
 /* What is wrong with a text, and where. */
@@ -141,14 +176,5 @@ void policy_print_rule(const struct policy *policy, const struct policy_rule *ru
 
 /* The rule of that number, or NULL where prog= took it out. */
 const struct policy_rule *policy_rule(const struct policy *policy, unsigned number);
-
-/* Writes a mode with its argument: "fin-rst", "wait:5". */
-void policy_print_mode(struct text *out, enum policy_mode mode, unsigned seconds);
-
-/* An address of 16 bytes in network order (IPv4 as ::ffff:a.b.c.d) as policies compare it. */
-struct policy_ip policy_ip(const uint8_t bytes[16]);
-
-/* Writes an address and, unless it is 0, a port: 192.0.2.1:80, [2001:db8::1]:80. */
-void policy_print_endpoint(struct text *out, struct policy_ip ip, uint16_t port);
 
 #endif

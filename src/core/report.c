@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "condition.h"
 #include "diag.h"
 #include "line.h"
 #include "log.h"
+#include "mode.h"
 #include "portuse.h"
 #include "sock.h"
 #include "stats.h"
@@ -40,7 +42,7 @@ static void put_facts(struct line *line, const struct facts *f)
     if (f->known & FACT_COOKIE)
         line_number(line, "cookie", f->cookie);
     if (f->known & FACT_ROLE)
-        line_word(line, "role", f->role == ROLE_SERVER ? "server" : "client");
+        line_word(line, "role", condition_role_name(f->role));
     if (f->known & FACT_LOCAL_IP)
         line_endpoint(line, "local", f->local_ip, f->local_port);
     else if (f->known & FACT_LOCAL_PORT)
@@ -53,7 +55,7 @@ static void put_verdict(struct line *line, const struct verdict *verdict)
 {
     line_word(line, "verdict", verdict ? "" : "none");
     if (verdict)
-        policy_print_mode(&line->text, verdict->mode, verdict->seconds);
+        mode_print(&line->text, verdict->mode, verdict->seconds);
     if (verdict)
         line_number(line, "rule", verdict->rule);
 }
@@ -244,7 +246,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
     put_facts(&line, facts);
     line_word(&line, "state", diag_state_name(facts->state));
     if (facts->state != TCP_CLOSE)
-        line_word(&line, "when", is_passive ? "passive" : "active");
+        line_word(&line, "when", condition_when_name(facts->when));
     line_number(&line, "unsent", unsent);
     line_number(&line, "unread", unread);
     put_verdict(&line, verdict);

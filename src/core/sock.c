@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "address.h"
 #include "kernel.h"
 
 #ifndef SO_COOKIE
@@ -56,7 +57,7 @@ bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct poli
     } else {
         return false;
     }
-    *ip = policy_ip(bytes);
+    *ip = address_ip(bytes);
     return true;
 }
 

@@ -23,10 +23,7 @@
 static const char magic[8] = {'l', 'i', 'n', 'g', 'e', 'r', '\0', LAYOUT};
 
 static_assert(sizeof(struct stats) < 4096, "the counters fit in one page");
-static_assert(STAT_ARMED_WAIT - STAT_ARMED_FIN == MODE_WAIT - MODE_FIN,
-              "in the order of the modes");
-static_assert(STAT_CLOSED_ACTIVE_WAIT - STAT_CLOSED_ACTIVE_OFF == MODE_WAIT - MODE_OFF,
-              "in the order of the modes");
+static_assert(MODE_OFF == 0 && MODE_FIN == 1, "every mode but off arms");
 
 static int write_new(int fd)
 {
@@ -122,12 +119,12 @@ uint64_t stats_get(const struct stats *stats, enum stats_counter counter)
 
 enum stats_counter stats_closed(bool passive, bool has_verdict, enum policy_mode mode)
 {
-    enum stats_counter first = passive ? STAT_CLOSED_PASSIVE_NONE : STAT_CLOSED_ACTIVE_NONE;
+    enum stats_counter first = passive ? STAT_CLOSED_PASSIVE : STAT_CLOSED_ACTIVE;
 
     return has_verdict ? first + 1 + (mode - MODE_OFF) : first;
 }
 
 enum stats_counter stats_armed(enum policy_mode mode)
 {
-    return STAT_ARMED_FIN + (mode - MODE_FIN);
+    return STAT_ARMED + (mode - MODE_FIN);
 }

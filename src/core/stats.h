@@ -11,26 +11,16 @@
 #include "policy.h"
 
 enum stats_counter {
-    STAT_ARMED_FIN, /* sockets armed; what a listener's connections inherit is not counted */
-    STAT_ARMED_RST,
-    STAT_ARMED_FIN_RST,
-    STAT_ARMED_WAIT,
-    STAT_CLOSED_ACTIVE_NONE, /* close() of a connection, by the verdict on it */
-    STAT_CLOSED_ACTIVE_OFF,
-    STAT_CLOSED_ACTIVE_FIN,
-    STAT_CLOSED_ACTIVE_RST,
-    STAT_CLOSED_ACTIVE_FIN_RST,
-    STAT_CLOSED_ACTIVE_WAIT,
-    STAT_CLOSED_PASSIVE_NONE,
-    STAT_CLOSED_PASSIVE_OFF,
-    STAT_CLOSED_PASSIVE_FIN,
-    STAT_CLOSED_PASSIVE_RST,
-    STAT_CLOSED_PASSIVE_FIN_RST,
-    STAT_CLOSED_PASSIVE_WAIT,
-    STAT_CLOSED_UNCONNECTED, /* never connected, or reset by the peer before */
-    STAT_UNSENT_BYTES,       /* in the send queue at close() under rst: discarded */
-    STAT_UNREAD,             /* closed with unread data: the kernel resets in any mode */
-    STAT_ABORTS,             /* shutdown(SHUT_RDWR) made an abort */
+    /* Sockets armed, by mode from MODE_FIN on; what a listener's connections inherit is not. */
+    STAT_ARMED = 0,
+    /* close() of a connection, by the verdict on it: none, and then by mode */
+    STAT_CLOSED_ACTIVE = STAT_ARMED + MODE_TEARDOWNS - MODE_FIN,
+    STAT_CLOSED_PASSIVE = STAT_CLOSED_ACTIVE + 1 + MODE_TEARDOWNS,
+    /* never connected, or reset by the peer before */
+    STAT_CLOSED_UNCONNECTED = STAT_CLOSED_PASSIVE + 1 + MODE_TEARDOWNS,
+    STAT_UNSENT_BYTES, /* in the send queue at close() under rst: discarded */
+    STAT_UNREAD,       /* closed with unread data: the kernel resets in any mode */
+    STAT_ABORTS,       /* shutdown(SHUT_RDWR) made an abort */
     STAT_REUSEADDR_SET,
     STAT_REUSEADDR_CLEARED,
     STAT_REUSEPORT_SET,

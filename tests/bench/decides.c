@@ -6,6 +6,7 @@
  * One rule is `rst`; of more, all but the last have lists of addresses that the connection is not
  * in, so that each is gone through.
  */
+#include "address.h"
 #include "decide.h"
 
 #include <time.h>
@@ -41,13 +42,13 @@ static double nanoseconds(void)
 int main(int argc, char **argv)
 {
     static struct policy policy;
-    struct facts facts = {
-        .known = FACT_ROLE | FACT_LOCAL_PORT | FACT_LOCAL_IP | FACT_PEER | FACT_COOKIE,
-        .role = ROLE_SERVER,
-        .local_port = 8080,
-        .peer_port = 40000,
-        .peer_ip =
-            policy_ip((const uint8_t[16]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 203, 0, 113, 9})};
+    struct facts facts = {.known =
+                              FACT_ROLE | FACT_LOCAL_PORT | FACT_LOCAL_IP | FACT_PEER | FACT_COOKIE,
+                          .role = ROLE_SERVER,
+                          .local_port = 8080,
+                          .peer_port = 40000,
+                          .peer_ip = address_ip((const uint8_t[16]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                                                    255, 255, 203, 0, 113, 9})};
     double least = 1e18;
 
     check(argc == 3, "usage");

@@ -43,7 +43,7 @@ END
     refused LINGER_MODE "rst port=" "condition without a value: 'port='"
     refused LINGER_MODE "rst port=1 port=2" "condition given twice: 'port=2'"
     refused LINGER_MODE "rst role=both" "unknown role 'both'"
-    refused LINGER_MODE "rst when=later" "unknown moment 'later'"
+    refused LINGER_MODE "rst when=later" "unknown value of when: 'later'"
 }
 
 @test "ports" {

@@ -237,4 +237,10 @@ END
         done
     done
     zsh -n "$ROOT/src/completion/_linger"
+    # The modes are those of the help, wherever they stand.
+    modes=$("$ROOT/linger" run --help | sed -n '/^modes/,/^$/s/^  \([a-z-]*:\{0,1\}\).*/\1/p' | xargs)
+    [[ $modes == *rst*wait:* ]]
+    for file in linger.bash _linger; do
+        expect "$file has modes" "$(tr -d '\\' <"$ROOT/src/completion/$file" | grep -oE '[("]off [^)"]*' | tr -d '("' | sort -u)" "$modes"
+    done
 }

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "address.h"
 #include "decide.h"
 #include "fuzz.h"
 
@@ -30,7 +31,7 @@ static struct policy_ip address(const uint8_t *at, bool is_ipv4)
     uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
 
     memcpy(bytes + (is_ipv4 ? 12 : 0), at + (is_ipv4 ? 12 : 0), is_ipv4 ? 4 : 16);
-    return policy_ip(bytes);
+    return address_ip(bytes);
 }
 
 static struct facts facts_of(const uint8_t *header)

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "address.h"
 #include "decide.h"
 #include "fuzz.h"
 
@@ -18,8 +19,8 @@ static void decides_alike(const struct policy *a, const struct policy *b)
         .state = TCP_ESTABLISHED,
         .local_port = 80,
         .peer_port = 40000,
-        .local_ip = policy_ip(local_ipv6),
-        .peer_ip = policy_ip(peer_ipv4),
+        .local_ip = address_ip(local_ipv6),
+        .peer_ip = address_ip(peer_ipv4),
         .cookie = 4711,
     };
 

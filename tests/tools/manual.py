@@ -106,11 +106,11 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 CONVERSION = re.compile(r"%[-+ #0]*[\d.*]*(?:hh|h|ll|l|z|j|t)?[diouxXscpfg]|\033\[\w")
 
 # Prose that is no message: what is printed as a result, help, and tables of results.
-RESULT_CALLS = {"printf", "puts", "print_row", "sscanf", "static_assert"}
+RESULT_CALLS = {"name_closed", "name_counter", "printf", "puts", "print_row", "sscanf", "static_assert"}
 STREAM_CALLS = {"fprintf", "fputs"}  # a message only on stderr
-RESULT_TABLES = {"help", "options", "counters", "families", "figures", "known_outputs", "names", "separator"}
+RESULT_TABLES = {"help", "options", "conditions", "counters", "families", "figures", "known_outputs", "modes", "names", "separator"}
 # Whose every word is a message; elsewhere it takes two of them.
-MESSAGE_CALLS = {"cli_error", "cli_usage", "fail", "judge_supervised", "warn"}
+MESSAGE_CALLS = {"cli_error", "cli_usage", "fail", "judge_supervised", "parser_fail", "warn"}
 PROSE = re.compile(r"[a-z)',:;%]{2,} [a-z('%]{2,}|[a-z]{2,} a |\ba [a-z]{2,}")
 
 

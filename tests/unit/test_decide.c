@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "address.h"
 #include "decide.h"
 
 static struct policy policy;
@@ -25,7 +26,7 @@ static struct policy_ip ip(const char *text)
 
     if (inet_pton(AF_INET, text, bytes + 12) != 1)
         assert_int_equal(inet_pton(AF_INET6, text, bytes), 1);
-    return policy_ip(bytes);
+    return address_ip(bytes);
 }
 
 /* A server's connection 10.0.0.1:80 <- 192.0.2.7:40000 of which everything is known. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "policy.h"
 
 static struct policy policy;
@@ -132,7 +133,7 @@ static const struct {
     {"rst share=1.00001%", 10, 8, "bad share"},
     {"rst role=", 4, 5, "condition without a value:"},
     {"rst role=peer", 9, 4, "unknown role"},
-    {"rst when=now", 9, 3, "unknown moment"},
+    {"rst when=now", 9, 3, "unknown value of when:"},
     {"rst port=1 port=2", 11, 6, "condition given twice:"},
     {"rst prog=/usr/sbin/nginx", 9, 15, "a path is no file name:"},
     {"rst =x", 4, 0, "unknown condition"},
@@ -241,13 +242,13 @@ static void test_endpoint(void **state)
 
     (void)state;
     text_begin(&out, buffer, sizeof(buffer));
-    policy_print_endpoint(&out, policy_ip(ipv4), 80);
+    address_print_endpoint(&out, address_ip(ipv4), 80);
     assert_string_equal(buffer, "192.0.2.1:80");
     text_begin(&out, buffer, sizeof(buffer));
-    policy_print_endpoint(&out, policy_ip(ipv6), 65535);
+    address_print_endpoint(&out, address_ip(ipv6), 65535);
     assert_string_equal(buffer, "[2001:db8::1]:65535");
     text_begin(&out, buffer, sizeof(buffer));
-    policy_print_endpoint(&out, policy_ip(zeros), 0);
+    address_print_endpoint(&out, address_ip(zeros), 0);
     assert_string_equal(buffer, "[::]");
 }
 

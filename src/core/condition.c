@@ -1,0 +1,451 @@
+/*
+ * The table of conditions, from which the parser, the printer, the decision, the messages and the
+ * help texts take what they say; and of each condition how it is read, written and judged. Pure.
+ */
+#include "condition.h"
+
+#include <assert.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "address.h"
+
+#define ACCEPTED_ROLE "a role is one of: server, client"
+#define ACCEPTED_WHEN "when is one of: active, passive"
+#define ACCEPTED_SHARE "a share is above 0% and up to 100%, with up to 4 decimals, as in share=2.5%"
+#define ACCEPTED_PROGRAM "prog takes file names or patterns, as in prog=nginx,redis-*"
+#define ACCEPTED_MAX_LENGTH 160
+
+static const char *const role_names[] = {[ROLE_CLIENT] = "client", [ROLE_SERVER] = "server"};
+static const char *const when_names[] = {[WHEN_ACTIVE] = "active", [WHEN_PASSIVE] = "passive"};
+
+const char *condition_role_name(enum policy_role role)
+{
+    return role_names[role];
+}
+
+const char *condition_when_name(enum policy_when when)
+{
+    return when_names[when];
+}
+
+static int add_address(struct parser *p, struct span value)
+{
+    struct policy *policy = p->policy;
+
+    if (policy->address_count == POLICY_ADDRESSES_MAX)
+        return parser_fail(p, value, "too many addresses at", "a policy has up to 256 addresses");
+    if (address_read(p, value, &policy->addresses[policy->address_count]) != 0)
+        return -1;
+    policy->address_count++;
+    return 0;
+}
+
+static int add_ports(struct parser *p, struct span value)
+{
+    struct policy *policy = p->policy;
+
+    if (policy->port_count == POLICY_PORTS_MAX)
+        return parser_fail(p, value, "too many ports at",
+                           "a policy has up to 256 ports and port ranges");
+    if (!address_read_ports(p, value, &policy->ports[policy->port_count]))
+        return parser_fail(p, value, "bad port", ADDRESS_ACCEPTED_PORT);
+    policy->port_count++;
+    return 0;
+}
+
+static int add_pattern(struct parser *p, struct span value)
+{
+    struct policy *policy = p->policy;
+    size_t end = policy->pattern_bytes + value.length + 1;
+
+    if (policy->pattern_count == POLICY_PATTERNS_MAX || end > POLICY_PATTERN_BYTES)
+        return parser_fail(p, value, "too many programs at",
+                           "a policy has up to 64 program patterns, of 2048 bytes together");
+    if (memchr(p->text + value.at, '/', value.length) ||
+        memchr(p->text + value.at, '\0', value.length))
+        return parser_fail(p, value, "a path is no file name:", ACCEPTED_PROGRAM);
+    memcpy(policy->pattern_text + policy->pattern_bytes, p->text + value.at, value.length);
+    policy->pattern_text[end - 1] = '\0';
+    policy->patterns[policy->pattern_count++] = policy->pattern_bytes;
+    policy->pattern_bytes = (uint16_t)end;
+    return 0;
+}
+
+/* A comma-separated list; `count` is the count of the pool that `add` appends to. */
+static int read_list(struct parser *p, struct span s, const uint16_t *count, struct policy_run *run,
+                     int (*add)(struct parser *, struct span))
+{
+    size_t end = s.at + s.length;
+
+    run->first = *count;
+    while (true) {
+        struct span value = parser_until(p, &s, ',');
+        bool is_last = value.at + value.length == end;
+        if (value.length == 0)
+            return parser_fail(p, value, "a value is missing", "values are separated by one comma");
+        if (add(p, value) != 0)
+            return -1;
+        if (is_last)
+            break;
+    }
+    run->count = (uint16_t)(*count - run->first);
+    return 0;
+}
+
+static int read_word(struct parser *p, struct span value, const char *const names[2], uint8_t *out,
+                     const char *what, const char *accepted)
+{
+    for (uint8_t i = 0; i < 2; i++) {
+        if (parser_is(p, value, names[i])) {
+            *out = i;
+            return 0;
+        }
+    }
+    return parser_fail(p, value, what, accepted);
+}
+
+/* 0.0001% to 100%, in millionths. */
+static int read_share(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    struct span s = value;
+    uint32_t whole = 0;
+    uint32_t fraction = 0;
+    uint32_t scale = 10000;
+
+    if (p->text[s.at + s.length - 1] != '%')
+        return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
+    s.length--;
+    bool has_fraction = memchr(p->text + s.at, '.', s.length) != NULL;
+    struct span head = parser_until(p, &s, '.');
+    if (!parser_number(p, head, 100, &whole) ||
+        (has_fraction && (s.length > 4 || !parser_number(p, s, 9999, &fraction))))
+        return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
+    for (size_t i = 0; has_fraction && i < s.length; i++)
+        scale /= 10;
+    rule->share = whole * 10000 + fraction * (has_fraction ? scale : 0);
+    if (rule->share == 0 || rule->share > POLICY_SHARE_ALL)
+        return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
+    return 0;
+}
+
+static int read_role(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    return read_word(p, value, role_names, &rule->role, "unknown role", ACCEPTED_ROLE);
+}
+
+static int read_when(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    return read_word(p, value, when_names, &rule->when, "unknown value of when:", ACCEPTED_WHEN);
+}
+
+static int read_port(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    return read_list(p, value, &p->policy->port_count, &rule->ports, add_ports);
+}
+
+static int read_local(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    return read_list(p, value, &p->policy->address_count, &rule->local, add_address);
+}
+
+static int read_peer(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    return read_list(p, value, &p->policy->address_count, &rule->peer, add_address);
+}
+
+static int read_prog(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    return read_list(p, value, &p->policy->pattern_count, &rule->programs, add_pattern);
+}
+
+static void print_role(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    (void)policy;
+    text_put(out, role_names[rule->role]);
+}
+
+static void print_when(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    (void)policy;
+    text_put(out, when_names[rule->when]);
+}
+
+static void print_port(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    for (unsigned i = 0; i < rule->ports.count; i++) {
+        text_put(out, i == 0 ? "" : ",");
+        address_print_ports(out, policy->ports[rule->ports.first + i]);
+    }
+}
+
+static void print_addresses(const struct policy *policy, struct policy_run run, struct text *out)
+{
+    for (unsigned i = 0; i < run.count; i++) {
+        text_put(out, i == 0 ? "" : ",");
+        address_print(out, &policy->addresses[run.first + i]);
+    }
+}
+
+static void print_local(const struct policy *policy, const struct policy_rule *rule,
+                        struct text *out)
+{
+    print_addresses(policy, rule->local, out);
+}
+
+static void print_peer(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    print_addresses(policy, rule->peer, out);
+}
+
+static void print_share(const struct policy *policy, const struct policy_rule *rule,
+                        struct text *out)
+{
+    uint32_t fraction = rule->share % 10000;
+
+    (void)policy;
+    text_put_number(out, rule->share / 10000);
+    text_put(out, fraction > 0 ? "." : "");
+    for (; fraction > 0; fraction = fraction % 1000 * 10)
+        text_put_number(out, fraction / 1000);
+    text_put(out, "%");
+}
+
+static void print_prog(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    for (unsigned i = 0; i < rule->programs.count; i++) {
+        text_put(out, i == 0 ? "" : ",");
+        text_put(out, policy->pattern_text + policy->patterns[rule->programs.first + i]);
+    }
+}
+
+static enum truth role_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    (void)policy;
+    return policy_truth(f->known & FACT_ROLE, f->role == rule->role);
+}
+
+/* port= is the service's: the local one of a server, the peer's of a client. */
+static enum truth port_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    struct policy_run run = rule->ports;
+    bool is_server = f->role == ROLE_SERVER;
+    uint16_t port = is_server ? f->local_port : f->peer_port;
+
+    if (!(f->known & FACT_ROLE) || !(f->known & (is_server ? FACT_LOCAL_PORT : FACT_PEER)))
+        return TRUTH_UNKNOWN;
+    for (unsigned i = 0; i < run.count; i++) {
+        if (address_port_in(policy->ports[run.first + i], port))
+            return TRUTH_YES;
+    }
+    return TRUTH_NO;
+}
+
+/*
+ * SO_COOKIE counts upwards, so its bits are mixed first (the finaliser of SplitMix64). The rule's
+ * number goes in too: each rule with a share draws anew.
+ */
+static bool in_share(const struct policy_rule *rule, uint64_t cookie)
+{
+    uint64_t x = cookie + rule->number * 0x9e3779b97f4a7c15u;
+
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    x ^= x >> 31;
+    return ((x >> 32) * POLICY_SHARE_ALL) >> 32 < rule->share;
+}
+
+static enum truth local_holds(const struct policy *policy, const struct policy_rule *rule,
+                              const struct facts *f)
+{
+    return address_holds(policy, rule->local, f->known & FACT_LOCAL_IP ? &f->local_ip : NULL,
+                         f->known & FACT_LOCAL_PORT ? &f->local_port : NULL);
+}
+
+static enum truth peer_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    bool known = f->known & FACT_PEER;
+
+    return address_holds(policy, rule->peer, known ? &f->peer_ip : NULL,
+                         known ? &f->peer_port : NULL);
+}
+
+static enum truth when_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    (void)policy;
+    return policy_truth(f->known & FACT_WHEN, f->when == rule->when);
+}
+
+static enum truth share_holds(const struct policy *policy, const struct policy_rule *rule,
+                              const struct facts *f)
+{
+    (void)policy;
+    return policy_truth(f->known & FACT_COOKIE, in_share(rule, f->cookie));
+}
+
+/* No fact of a socket: policy_keep_program() takes the condition out. */
+static enum truth prog_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    (void)policy;
+    (void)rule;
+    (void)f;
+    return TRUTH_UNKNOWN;
+}
+
+bool condition_is_for(const struct policy *policy, const struct policy_rule *rule,
+                      const char *program)
+{
+    if (!(rule->conditions & CONDITION_PROG))
+        return true;
+    for (unsigned i = 0; i < rule->programs.count; i++) {
+        const char *pattern = policy->pattern_text + policy->patterns[rule->programs.first + i];
+        if (fnmatch(pattern, program, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+#define ROW(bit) [__builtin_ctz(bit)]
+
+static const struct condition conditions[] = {
+    ROW(CONDITION_ROLE) = {"role",
+                           "server|client",
+                           "it was accepted, or made with connect()",
+                           false,
+                           {FACT_ROLE, FACT_ROLE},
+                           read_role,
+                           print_role,
+                           role_holds},
+    ROW(CONDITION_PORT) = {"port",
+                           "PORT[-PORT],...",
+                           "the service's port, at either end",
+                           true,
+                           {FACT_ROLE | FACT_PEER, FACT_ROLE | FACT_LOCAL_PORT},
+                           read_port,
+                           print_port,
+                           port_holds},
+    ROW(CONDITION_LOCAL) = {"local",
+                            "ADDRESS,...",
+                            "this end: ADDR[/LEN][:PORT[-PORT]]",
+                            true,
+                            {0, 0},
+                            read_local,
+                            print_local,
+                            local_holds},
+    ROW(CONDITION_PEER) = {"peer",
+                           "ADDRESS,...",
+                           "the other end, as for local=",
+                           false,
+                           {0, 0},
+                           read_peer,
+                           print_peer,
+                           peer_holds},
+    ROW(CONDITION_WHEN) = {"when",
+                           "active|passive",
+                           "we close first, or the peer did",
+                           false,
+                           {FACT_WHEN, FACT_WHEN},
+                           read_when,
+                           print_when,
+                           when_holds},
+    ROW(CONDITION_SHARE) = {"share",
+                            "PERCENT%",
+                            "so many of the connections",
+                            false,
+                            {FACT_COOKIE, FACT_COOKIE},
+                            read_share,
+                            print_share,
+                            share_holds},
+    ROW(CONDITION_PROG) = {"prog",
+                           "NAME,...",
+                           "the program's file name, or a pattern of it",
+                           true,
+                           {0, 0},
+                           read_prog,
+                           print_prog,
+                           prog_holds},
+};
+
+#define CONDITION_COUNT (sizeof(conditions) / sizeof(conditions[0]))
+static_assert(1 << CONDITION_COUNT == CONDITION_END, "a row for each condition");
+
+const struct condition *condition_at(unsigned index)
+{
+    return index < CONDITION_COUNT ? &conditions[index] : NULL;
+}
+
+unsigned condition_needs(const struct policy *policy, const struct policy_rule *rule,
+                         enum policy_role role)
+{
+    unsigned needs = address_needs(policy, rule->local, FACT_LOCAL_IP, FACT_LOCAL_PORT) |
+                     address_needs(policy, rule->peer, FACT_PEER, FACT_PEER);
+
+    for (unsigned i = 0; i < CONDITION_COUNT; i++)
+        needs |= rule->conditions >> i & 1 ? conditions[i].needs[role] : 0;
+    return needs;
+}
+
+/* The error outlives the parser, so its text does. Written anew each time, always the same. */
+static const char *accepted_conditions(bool is_switch)
+{
+    static char accepted[ACCEPTED_MAX_LENGTH];
+    const char *separator = "";
+    struct text out;
+
+    text_begin(&out, accepted, sizeof(accepted));
+    text_put(&out, is_switch ? "a condition here is one of: " : "a condition is one of: ");
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (is_switch && !conditions[i].in_switch)
+            continue;
+        text_put(&out, separator);
+        text_put(&out, conditions[i].name);
+        text_put_char(&out, '=');
+        separator = ", ";
+    }
+    return accepted;
+}
+
+int condition_read(struct parser *p, struct span token, struct policy_rule *rule)
+{
+    bool is_switch = p->dialect == POLICY_SWITCH;
+    struct span value = token;
+    struct span name = parser_until(p, &value, '=');
+    unsigned i = 0;
+
+    while (i < CONDITION_COUNT && !parser_is(p, name, conditions[i].name))
+        i++;
+    if (i == CONDITION_COUNT)
+        return parser_fail(p, name, "unknown condition", accepted_conditions(is_switch));
+    if (is_switch && !conditions[i].in_switch)
+        return parser_fail(
+            p, name, "condition that is not known before bind():", accepted_conditions(is_switch));
+    if (rule->conditions >> i & 1)
+        return parser_fail(p, token, "condition given twice:",
+                           "several values of one condition are separated by commas");
+    if (value.length == 0)
+        return parser_fail(p, token, "condition without a value:", accepted_conditions(is_switch));
+    rule->conditions |= (uint16_t)(1u << i);
+    return conditions[i].read(p, value, rule);
+}
+
+void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out)
+{
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (!(rule->conditions >> i & 1))
+            continue;
+        text_put_char(out, ' ');
+        text_put(out, conditions[i].name);
+        text_put_char(out, '=');
+        conditions[i].print(policy, rule, out);
+    }
+}

@@ -1,0 +1,39 @@
+/* The conditions of rules: how each is read, written and judged, and what it needs to know. */
+#ifndef LINGER_CONDITION_H
+#define LINGER_CONDITION_H
+
+#include "parser.h"
+
+struct condition {
+    const char *name;   /* "role" */
+    const char *values; /* as the user writes them: "server|client" */
+    const char *help;   /* a line: holds where ... */
+    bool in_switch;     /* the switch dialect has it too: it is known before bind() */
+    unsigned needs[2];  /* enum fact, by enum policy_role; those of addresses are in their values */
+    int (*read)(struct parser *p, struct span value, struct policy_rule *rule);
+    void (*print)(const struct policy *policy, const struct policy_rule *rule, struct text *out);
+    enum truth (*holds)(const struct policy *policy, const struct policy_rule *rule,
+                        const struct facts *facts);
+};
+
+/* The condition of bit 1 << index in struct policy_rule.conditions; NULL after the last one. */
+const struct condition *condition_at(unsigned index);
+
+/* Reads NAME=VALUE into the rule. */
+int condition_read(struct parser *p, struct span token, struct policy_rule *rule);
+
+/* Writes those of the rule, with a blank before each. */
+void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out);
+
+/* The facts that the rule asks for of a connection of that role, enum fact or-ed. */
+unsigned condition_needs(const struct policy *policy, const struct policy_rule *rule,
+                         enum policy_role role);
+
+/* Does prog= hold for the program of that name? True where the rule has none. */
+bool condition_is_for(const struct policy *policy, const struct policy_rule *rule,
+                      const char *program);
+
+const char *condition_role_name(enum policy_role role);
+const char *condition_when_name(enum policy_when when);
+
+#endif

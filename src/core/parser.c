@@ -1,0 +1,48 @@
+/* What reading any part of a policy takes. Must never read past the text, which ends anywhere. */
+#include "parser.h"
+
+#include <string.h>
+
+int parser_fail(struct parser *p, struct span where, const char *what, const char *accepted)
+{
+    *p->error = (struct policy_error){.at = where.at, .length = where.length, what, accepted};
+    return -1;
+}
+
+bool parser_is(const struct parser *p, struct span s, const char *word)
+{
+    return s.length == strlen(word) && memcmp(p->text + s.at, word, s.length) == 0;
+}
+
+struct span parser_until(const struct parser *p, struct span *s, char c)
+{
+    const char *found = memchr(p->text + s->at, c, s->length);
+    size_t before = found ? (size_t)(found - (p->text + s->at)) : s->length;
+    size_t taken = found ? before + 1 : before;
+    struct span head = {s->at, before};
+
+    s->at += taken;
+    s->length -= taken;
+    return head;
+}
+
+bool parser_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+bool parser_number(const struct parser *p, struct span s, uint32_t max, uint32_t *number)
+{
+    uint64_t value = 0;
+
+    if (s.length == 0 || s.length > 9)
+        return false;
+    for (size_t i = 0; i < s.length; i++) {
+        char c = p->text[s.at + i];
+        if (!parser_is_digit(c))
+            return false;
+        value = value * 10 + (uint64_t)(c - '0');
+    }
+    *number = (uint32_t)value;
+    return value <= max;
+}

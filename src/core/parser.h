@@ -1,0 +1,38 @@
+/*
+ * The parser of policies as its parts see it: the text, where it is read, and the mistake. A part
+ * reads a span of the text into a rule; it returns 0, or -1 and has filled the error.
+ */
+#ifndef LINGER_PARSER_H
+#define LINGER_PARSER_H
+
+#include "policy.h"
+
+struct span {
+    size_t at;
+    size_t length;
+};
+
+struct parser {
+    struct policy *policy;
+    enum policy_dialect dialect;
+    const char *text;
+    size_t length;
+    size_t at;
+    bool comments;
+    struct policy_error *error;
+};
+
+/* Fills the error, and returns -1. `accepted` has to outlive the parser. */
+int parser_fail(struct parser *p, struct span where, const char *what, const char *accepted);
+
+bool parser_is(const struct parser *p, struct span s, const char *word);
+
+/* Splits `s` at the first `c`: returns what stands before it, `s` keeps what comes after. */
+struct span parser_until(const struct parser *p, struct span *s, char c);
+
+bool parser_is_digit(char c);
+
+/* A decimal number of digits alone, up to `max`; false for anything else. */
+bool parser_number(const struct parser *p, struct span s, uint32_t max, uint32_t *number);
+
+#endif
