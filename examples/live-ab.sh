@@ -21,7 +21,7 @@ port=8080
 instances=()
 for mode in fin rst; do
     # The same as LINGER_MODE=$mode LINGER_REUSEPORT=1 LINGER_STATS=$work/$mode
-    start "$linger" run -m $mode -p -s="$work/$mode" -- "$programs/echo-server" $port ||
+    start "$linger" run -m $mode -R -s="$work/$mode" -- "$programs/echo-server" $port ||
         die "the server does not start: $complaint"
     instances+=("$pid")
 done

@@ -17,8 +17,9 @@ static int help(void)
     for (int i = 0; i < COMMAND_COUNT; i++)
         printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
     puts("\n"
-         "  linger COMMAND --help    the options of a command, and an example\n"
-         "  linger --version         the version\n"
+         "  linger COMMAND --help    the options of a command, and an example; also\n"
+         "                           linger help COMMAND\n"
+         "  linger --version         the version; also linger version\n"
          "\n"
          "example:\n"
          "  linger run -m rst -- ./someserver");
@@ -27,12 +28,12 @@ static int help(void)
 
 static int unknown(const char *name)
 {
-    const char *names[COMMAND_COUNT];
+    const char *names[COMMAND_COUNT + 2] = {"help", "version"};
     const char *near;
 
     for (int i = 0; i < COMMAND_COUNT; i++)
-        names[i] = commands[i]->name;
-    near = cli_suggestion(name, names, COMMAND_COUNT);
+        names[i + 2] = commands[i]->name;
+    near = cli_suggestion(name, names, COMMAND_COUNT + 2);
     if (name[0] == '-')
         return cli_usage(NULL, "unknown option '%s'", name);
     if (near)
@@ -40,20 +41,39 @@ static int unknown(const char *name)
     return cli_usage(NULL, "unknown command '%s'", name);
 }
 
+static const struct cli_command *find(const char *name)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+static bool is_word(const char *given, const char *letter, const char *word)
+{
+    return strcmp(given, letter) == 0 || strcmp(given, word) == 0 ||
+           (strncmp(given, "--", 2) == 0 && strcmp(given + 2, word) == 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
         return cli_usage(NULL, "a command is missing");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0)
-        return help();
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+    const struct cli_command *command = find(argv[1]);
+    if (command)
+        return command->run(command, argc - 1, argv + 1);
+    if (is_word(argv[1], "-V", "version")) {
         puts("linger " LINGER_VERSION);
         return cli_flush(NULL, CLI_OK);
     }
-    for (int i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return commands[i]->run(commands[i], argc - 1, argv + 1);
-    }
-    return unknown(argv[1]);
+    if (!is_word(argv[1], "-h", "help"))
+        return unknown(argv[1]);
+    if (argc == 2)
+        return help();
+    command = find(argv[2]);
+    if (!command)
+        return unknown(argv[2]);
+    fputs(command->help, stdout);
+    return cli_flush(command, CLI_OK);
 }

@@ -31,7 +31,7 @@ static const char help[] =
     "                           them from a file\n"
     "  -r, --reuseaddr[=VALUE]  SO_REUSEADDR before bind(): on (default) or off, and\n"
     "                           conditions\n"
-    "  -p, --reuseport[=VALUE]  the same for SO_REUSEPORT\n"
+    "  -R, --reuseport[=VALUE]  the same for SO_REUSEPORT\n"
     "  -l, --log[=FILE]         a line for each event, to standard error or a file\n"
     "                           (%p is the pid)\n"
     "  -s, --stats[=FILE]       count in a file; without one, a summary at the end\n"
@@ -49,7 +49,7 @@ static const char help[] =
 static const struct option options[] = {
     CLI_OPTION_MODE,
     {"reuseaddr", optional_argument, NULL, 'r'},
-    {"reuseport", optional_argument, NULL, 'p'},
+    {"reuseport", optional_argument, NULL, 'R'},
     {"log", optional_argument, NULL, 'l'},
     {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
@@ -65,6 +65,7 @@ struct request {
     const char *values[SETTING_COUNT]; /* as given by an option, else NULL */
     bool dry_run;
     enum { AUTO, PRELOAD, SUPERVISE, BACKENDS } backend;
+    const char *bare; /* an option that was given without its value, right before the program */
     struct settings settings;
 };
 
@@ -86,14 +87,17 @@ static int take_backend(struct request *request, const char *name)
 /* 0 to go on, else *status is what to return. */
 static int take_options(struct request *request, int argc, char **argv, int *status)
 {
+    int bare_at = 0;
     int option;
 
     while ((option = cli_option(request->self, argc, argv, options, true, status)) > 0) {
+        if (strchr("rRls", option) && !optarg)
+            bare_at = optind;
         if (option == 'm')
             request->values[SETTING_MODE] = optarg;
         else if (option == 'r')
             request->values[SETTING_REUSEADDR] = cli_optional(optarg, "on");
-        else if (option == 'p')
+        else if (option == 'R')
             request->values[SETTING_REUSEPORT] = cli_optional(optarg, "on");
         else if (option == 'l')
             request->values[SETTING_LOG] = cli_optional(optarg, SETTINGS_STDERR);
@@ -106,13 +110,15 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
             return -1;
         }
     }
+    if (bare_at > 0 && bare_at == optind) /* no "--" between */
+        request->bare = argv[bare_at - 1];
     return option == 0 ? -1 : 0;
 }
 
 /* Parses what the environment says already and what the options say; options go before it. */
 static int take_settings(struct request *request)
 {
-    static const char *const shown_as[] = {"-m", "-r", "-p", "-l", "-s"};
+    static const char *const shown_as[] = {"-m", "-r", "-R", "-l", "-s"};
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
     int status = 0;
@@ -286,7 +292,11 @@ static int print_plan(const struct request *request, const struct reach *reach, 
 
 static int refuse(const struct request *request, const char *program, const struct reach *reach)
 {
-    cli_error(request->self, "%s: %s", program, reach->why);
+    if (reach->how == REACH_ERROR && request->bare)
+        cli_error(request->self, "%s: %s; did you mean %s=%s?", program, reach->why, request->bare,
+                  program);
+    else
+        cli_error(request->self, "%s: %s", program, reach->why);
     if (reach->how == REACH_ERROR)
         return reach->status;
     if (reach->how == REACH_SUPERVISE)
@@ -415,7 +425,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (take_settings(&request) != 0)
         return CLI_FAILED;
     if (!summary && !has_effect(&request.settings))
-        return cli_usage(self, "nothing to do: give a policy with -m, or -r, -p, -l or -s");
+        return cli_usage(self, "nothing to do: give a policy with -m, or -r, -R, -l or -s");
     reach_judge(argv[0], request.backend == SUPERVISE, &reach);
     if (!is_reached(&request, &reach))
         return refuse(&request, argv[0], &reach);

@@ -11,11 +11,11 @@ _linger() {
     case $command:$previous in
     run:-m | run:--mode | attach:-m | attach:--mode | ab:-m | ab:--mode) words="off fin rst fin-rst wait:" ;;
     run:-b | run:--backend) words="auto preload supervise" ;;
-    *:-p | *:--port) [ "$command" != run ] && return ;;
+    *:-p | *:--port) return ;;
     esac
     if [ -z "$words" ]; then
         case $command:$current in
-        run:-*) words="-m --mode= -r --reuseaddr -p --reuseport -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
+        run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
         check:-*) words="-h --help" ;;
         states:*) words="-p --port= -w --watch -j --json -h --help" ;;
         attach:-*) words="-m --mode= -p --port= -n --dry-run -j --json -q --quiet -h --help" ;;

@@ -69,16 +69,39 @@ linger run: -m: unknown mode 'rts'
   a mode is one of: off, fin, rst, fin-rst, wait:SECONDS
 END
     refused 125 "linger run: -r: unknown value 'maybe'" -r=maybe true
-    refused 125 "linger run: -p: condition that is not known before bind(): 'peer'" "--reuseport=on peer=1.2.3.4" true
-    refused 125 "linger run: nothing to do: give a policy with -m, or -r, -p, -l or -s" true
+    refused 125 "linger run: -R: condition that is not known before bind(): 'peer'" "--reuseport=on peer=1.2.3.4" true
+    refused 125 "linger run: nothing to do: give a policy with -m, or -r, -R, -l or -s" true
     refused 125 "linger run: nothing to do: *" -m "" true
     refused 125 "linger run: a program is missing" -m rst
     refused 125 "linger run: option '-m' needs an argument" -m
     refused 125 "linger run: unknown option '--mdoe=rst'; did you mean '--mode'?" --mdoe=rst true
     refused 125 "linger run: unknown option '-x'" -x true
     refused 125 "linger run: option '--dry-run=yes' takes no argument" --dry-run=yes true
+    refused 125 "linger run: unknown option '-p'; a port is a condition of the policy, as in -m 'rst port=80', and SO_REUSEPORT is -R" -m rst -p 8080 true
     refused 125 "linger run: -b: unknown backend 'magic'*" -b magic -m rst true
     refused 125 "linger run: -m: cannot read '/no/such/policy'" -m @/no/such/policy true
+}
+
+@test "linger help and linger version say what --help and --version say" {
+    expect "of linger" "$("$LINGER" help)" "$("$LINGER" --help)"
+    for command in run check states stats attach ab; do
+        expect "of $command" "$("$LINGER" help $command)" "$("$LINGER" $command --help)"
+    done
+    expect version "$("$LINGER" version)" "$("$LINGER" --version)"
+    run -125 --separate-stderr "$LINGER" help rnu
+    expect "the mistake" "${stderr_lines[0]}" "linger: unknown command 'rnu'; did you mean 'run'?"
+    run -125 --separate-stderr "$LINGER" vresion
+    expect "the mistake" "${stderr_lines[0]}" "linger: unknown command 'vresion'; did you mean 'version'?"
+}
+
+@test "a value that stands where the program should: did you mean -l=FILE?" {
+    refused 127 "linger run: a.log: no such program; did you mean -l=a.log?" -m rst -l a.log true
+    refused 127 "linger run: a.stats: no such program; did you mean -s=a.stats?" -s a.stats true
+    refused 127 "linger run: on: no such program; did you mean --reuseaddr=on?" --reuseaddr on true
+    refused 126 "linger run: /etc/passwd: cannot be executed: Permission denied; did you mean -l=/etc/passwd?" -m rst -l /etc/passwd true
+    # Where the options end, that is what it says.
+    refused 127 "linger run: a.log: no such program" -m rst -l -- a.log true
+    refused 127 "linger run: a.log: no such program" -l -m rst a.log true
 }
 
 @test "a bad variable that is there already is refused by its name" {
@@ -108,8 +131,8 @@ END
     expect "within itself" "$("$LINGER" run -m rst "$LINGER" run -m fin sh -c "$show; echo \" \$LINGER_MODE\"")" "$LIB fin"
 }
 
-@test "-r and -p set the variables, -n prints the plan and runs nothing" {
-    expect values "$("$LINGER" run -r -p=off sh -c 'echo $LINGER_REUSEADDR $LINGER_REUSEPORT')" "on off"
+@test "-r and -R set the variables, -n prints the plan and runs nothing" {
+    expect values "$("$LINGER" run -r -R=off sh -c 'echo $LINGER_REUSEADDR $LINGER_REUSEPORT')" "on off"
     run "$LINGER" run -n -m 'off port=22; rst share=10%' -r -- touch "$BATS_TEST_TMPDIR/a file"
     expect status "$status" 0
     diff - <(printf '%s\n' "$output") <<END
