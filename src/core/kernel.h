@@ -114,7 +114,7 @@ static inline bool kernel_is_writable(int fd)
 #ifdef SYS_poll
     long ready = kernel_call(SYS_poll, (long)&writable, 1, 0, 0, 0, 0);
 #else
-    static const struct timespec at_once;
+    struct timespec at_once = {0, 0}; /* ppoll(2) writes into it what is left */
     long ready = kernel_call(SYS_ppoll, (long)&writable, 1, (long)&at_once, 0, 0, 0);
 #endif
 
