@@ -18,7 +18,7 @@ INLINE_ATOMICS := $(shell $(CC) -Werror -mno-outline-atomics -c -x c /dev/null -
 # Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
 # _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
 override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
-	-DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc/core -Isrc/cli $(WARNINGS) \
+	-Isrc/core -Isrc/cli $(WARNINGS) \
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP $(INLINE_ATOMICS)
 
 # SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
@@ -64,11 +64,15 @@ help:
 	@echo 'deb        a Debian package, in $(BUILD)'
 	@echo 'clean      remove what was built'
 
-# What was built with another sanitizer, or none, is built again.
-$(BUILD)/sanitizer: FORCE
+# What was built with another sanitizer, or for another directory, is built again.
+$(BUILD)/sanitizer: STAMP = $(SAN)
+$(BUILD)/libdir: STAMP = $(LIBDIR)
+$(BUILD)/sanitizer $(BUILD)/libdir: FORCE
 	@mkdir -p $(@D)
-	@echo '$(SAN)' | cmp -s - $@ || echo '$(SAN)' >$@
+	@echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 FORCE:
+$(BUILD)/cli/reach/library.o: $(BUILD)/libdir
+$(BUILD)/cli/reach/library.o linger: private override CFLAGS += -DLINGER_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 	@mkdir -p $(@D)
@@ -203,8 +207,10 @@ install: all
 	install -D -m 755 linger $(DESTDIR)$(BINDIR)/linger
 	install -D -m 644 src/completion/linger.bash $(DESTDIR)$(BASHDIR)/linger
 	install -D -m 644 src/completion/_linger $(DESTDIR)$(ZSHDIR)/_linger
-	install -D -m 644 src/man/linger.1 $(DESTDIR)$(MANDIR)/man1/linger.1
-	install -D -m 644 src/man/liblinger.7 $(DESTDIR)$(MANDIR)/man7/liblinger.7
+	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man7
+	sed 's|/usr/local/lib/|$(LIBDIR)/|' src/man/linger.1 >$(DESTDIR)$(MANDIR)/man1/linger.1
+	sed 's|/usr/local/lib/|$(LIBDIR)/|' src/man/liblinger.7 >$(DESTDIR)$(MANDIR)/man7/liblinger.7
+	chmod 644 $(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so $(DESTDIR)$(BINDIR)/linger \

@@ -74,6 +74,5 @@ int main(int argc, char **argv)
     command = find(argv[2]);
     if (!command)
         return unknown(argv[2]);
-    fputs(command->help, stdout);
-    return cli_flush(command, CLI_OK);
+    return command->run(command, 2, (char *[]){argv[2], (char[]){"--help"}, NULL});
 }

@@ -31,18 +31,11 @@ load helper
     grep -q 'not shown: needs tcpdump' "$BATS_TEST_TMPDIR/demo"
 }
 
-@test "make install, and make uninstall takes all of it away" {
-    make -s -C "$ROOT" install DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/opt/x 3>&-
-    cmp "$LIB" "$BATS_TEST_TMPDIR/root/opt/x/lib/liblinger.so"
-    make -s -C "$ROOT" uninstall DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/opt/x 3>&-
-    expect "files left" "$(find "$BATS_TEST_TMPDIR/root" -type f)" ""
-}
-
 # bats test_tags=plain
-@test "make builds without a warning with gcc and with clang, in under 10 s" {
+@test "make builds without a warning with gcc and with clang, in under a minute" {
     for compiler in gcc clang; do
         cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
-        timeout 10 make -s -C "$BATS_TEST_TMPDIR" CC=$compiler 3>&- >"$BATS_TEST_TMPDIR/output" 2>&1
+        timeout 60 make -s -C "$BATS_TEST_TMPDIR" CC=$compiler 3>&- >"$BATS_TEST_TMPDIR/output" 2>&1
         diff /dev/null "$BATS_TEST_TMPDIR/output"
         make -s -C "$BATS_TEST_TMPDIR" clean 3>&-
     done

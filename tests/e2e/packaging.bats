@@ -21,11 +21,30 @@ copy_of_the_sources() {
     at=$BATS_TEST_TMPDIR/at
     make -s -C "$TREE" install PREFIX="$at/usr"
     expect files "$(files_in "$at/usr" | tr '\n' ' ')" "./bin/linger ./lib/liblinger.so ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
+    cmp "$TREE/liblinger.so" "$at/usr/lib/liblinger.so"
     LINGER_MODE=rst "$at/usr/bin/linger" run -n -m rst -- true | grep -q "$at/usr/lib/liblinger.so"
     "$at/usr/bin/linger" run -m rst -- true
     man -l "$at/usr/share/man/man1/linger.1" | grep -q "EXIT STATUS"
     make -s -C "$TREE" uninstall PREFIX="$at/usr"
     expect "files left" "$(files_in "$at/usr")" ""
+}
+
+@test "built for one prefix, installed in another, moved to a third: linger finds its library" {
+    copy_of_the_sources
+    at=$BATS_TEST_TMPDIR/at
+    make -s -C "$TREE"
+    make -s -C "$TREE" install PREFIX="$at/one"
+    "$at/one/bin/linger" run -n -m rst -- true | grep -q "LD_PRELOAD=$at/one/lib/liblinger.so"
+    expect "manuals with another prefix" "$(grep -l /usr/local/lib -r "$at/one/share/man")" ""
+    grep -q "LD_PRELOAD=$at/one/lib/liblinger.so" "$at/one/share/man/man7/liblinger.7"
+    mv "$at/one" "$at/two"
+    "$at/two/bin/linger" run -n -m rst -- true | grep -q "LD_PRELOAD=$at/two/lib/liblinger.so"
+    # A libdir that is not beside bin has to be known to the launcher, however it was built before.
+    make -s -C "$TREE" install PREFIX="$at/three" LIBDIR="$at/elsewhere"
+    "$at/three/bin/linger" run -n -m rst -- true | grep -q "LD_PRELOAD=$at/elsewhere/liblinger.so"
+    # What is staged names the place it will have.
+    make -s -C "$TREE" install DESTDIR="$at/stage" PREFIX=/opt/linger
+    run ! grep -rq "$at/stage" "$at/stage"
 }
 
 @test "make install with DESTDIR touches nothing outside of it" {

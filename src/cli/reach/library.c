@@ -27,24 +27,47 @@ static bool is_there(const char *path)
     return access(path, R_OK) == 0;
 }
 
+/* Fills `directory` with that of this executable; false where /proc does not tell. */
+static bool own_directory(char directory[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
+
+    directory[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(directory, '/');
+    if (slash)
+        *slash = '\0';
+    return slash != NULL;
+}
+
+/* PREFIX/lib beside PREFIX/bin: an installed tree may have been moved, or built for elsewhere. */
+static bool find_beside(const char *own, char path[LIBRARY_PATH_MAX])
+{
+    const char *slash = strrchr(own, '/');
+
+    for (size_t i = 0; slash && i < DIRECTORY_COUNT; i++) {
+        snprintf(path, LIBRARY_PATH_MAX, "%.*s/%s/" LIBRARY, (int)(slash - own), own,
+                 directories[i]);
+        if (is_there(path))
+            return true;
+    }
+    return false;
+}
+
 bool library_find(char path[LIBRARY_PATH_MAX])
 {
     char own[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    bool has_own = own_directory(own);
 
-    own[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(own, '/');
-    if (slash) {
-        *slash = '\0';
+    if (has_own) {
         snprintf(path, LIBRARY_PATH_MAX, "%s/" LIBRARY, own);
-        if (is_there(path))
+        if (is_there(path) || find_beside(own, path))
             return true;
     }
     snprintf(path, LIBRARY_PATH_MAX, LINGER_LIBDIR "/" LIBRARY);
     if (is_there(path))
         return true;
-    snprintf(path, LIBRARY_PATH_MAX, "%s nor in " LINGER_LIBDIR,
-             slash ? own : "the launcher's directory (unknown without /proc)");
+    snprintf(path, LIBRARY_PATH_MAX, "%s, nor in ../lib from there, nor in " LINGER_LIBDIR,
+             has_own ? own : "the launcher's directory (unknown without /proc)");
     return false;
 }
 

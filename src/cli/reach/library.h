@@ -10,9 +10,9 @@
 #define LIBRARY_PATH_MAX (2 * (size_t)PATH_MAX) /* a directory and a name in it */
 
 /*
- * Finds the library beside this executable, else in the installed libdir; never in the current
- * directory by name. Returns false where it is in neither, with both places in `path`, for a
- * message.
+ * Finds the library beside this executable, else in the lib directories beside its bin directory,
+ * else in the libdir it was built for; never in the current directory by name. Returns false where
+ * it is in none of them, with the places in `path`, for a message.
  */
 bool library_find(char path[LIBRARY_PATH_MAX]);
 

@@ -131,7 +131,7 @@ static void judge_library(struct reach *reach)
     bool is_musl = elf_is_musl(elf);
 
     if (!library_find(reach->library)) {
-        settle(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is neither in %s", reach->library);
+        settle(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is not in %s", reach->library);
         return;
     }
     library_fit(elf, reach->library, reach->preload);
