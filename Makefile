@@ -15,11 +15,12 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wun
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
 # On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval.
 INLINE_ATOMICS := $(shell $(CC) -Werror -mno-outline-atomics -c -x c /dev/null -o /dev/null 2>/dev/null && echo -mno-outline-atomics)
+# For 32 bits a time of 64 bits would rename the hooks: real.c has both names.
 # Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
 # _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
 override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
 	-Isrc/core -Isrc/cli $(WARNINGS) \
-	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -MMD -MP $(INLINE_ATOMICS)
+	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS -MMD -MP $(INLINE_ATOMICS)
 
 # SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
 # the library behind them lets it be; in the library, which must need nothing beyond libc, undefined

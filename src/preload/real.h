@@ -20,11 +20,15 @@ struct real {
     int (*fclose)(FILE *);
     int (*dup2)(int, int);
     int (*dup3)(int, int, int);
+    /* NULL outside of a glibc of 32 bits, 2.34 or newer. */
+    int (*setsockopt64)(int, int, int, const void *, socklen_t);
+    ssize_t (*recvmsg64)(int, struct msghdr *, int);
+    int (*recvmmsg64)(int, struct mmsghdr *, unsigned, int, struct timespec *);
 };
 
 extern struct real real;
 
-/* Fills `real`. Every name in it exists in every libc: a failing dlsym() would allocate. */
+/* Fills `real`. Must never ask for a name that this libc lacks: a failing dlsym() allocates. */
 void real_resolve(void);
 
 #endif

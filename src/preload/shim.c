@@ -131,25 +131,39 @@ EXPORT int accept4(int fd, struct sockaddr *peer, socklen_t *length, int flags)
     return connection;
 }
 
-EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+/* `next` is a place in `real`, which wanted() may fill only now. */
+static ssize_t receive(ssize_t (**next)(int, struct msghdr *, int), int fd, struct msghdr *message,
+                       int flags)
 {
     bool ask = wanted(MOMENT_RECEIVE);
-    ssize_t length = real.recvmsg(fd, message, flags);
+    ssize_t length = (*next)(fd, message, flags);
 
     if (ask && length >= 0)
         teardown_receive(message);
     return length;
 }
 
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
-                    struct timespec *timeout)
+static int receive_many(int (**next)(int, struct mmsghdr *, unsigned, int, struct timespec *),
+                        int fd, struct mmsghdr *messages, unsigned count, int flags,
+                        struct timespec *timeout)
 {
     bool ask = wanted(MOMENT_RECEIVE);
-    int received = real.recvmmsg(fd, messages, count, flags, timeout);
+    int received = (*next)(fd, messages, count, flags, timeout);
 
     for (int i = 0; ask && i < received; i++)
         teardown_receive(&messages[i].msg_hdr);
     return received;
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return receive(&real.recvmsg, fd, message, flags);
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                    struct timespec *timeout)
+{
+    return receive_many(&real.recvmmsg, fd, messages, count, flags, timeout);
 }
 
 EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
@@ -164,14 +178,20 @@ EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
     return status;
 }
 
-EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
+static int set(int (**next)(int, int, int, const void *, socklen_t), int fd, int level, int option,
+               const void *value, socklen_t length)
 {
     bool ask = wanted(MOMENT_SETSOCKOPT);
-    int status = real.setsockopt(fd, level, option, value, length);
+    int status = (*next)(fd, level, option, value, length);
 
     if (ask && status == 0)
         teardown_setsockopt(fd, level, option);
     return status;
+}
+
+EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
+{
+    return set(&real.setsockopt, fd, level, option, value, length);
 }
 
 EXPORT int shutdown(int fd, int how)
@@ -212,3 +232,27 @@ EXPORT int dup3(int from, int target, int flags)
         teardown_replace(from, target);
     return real.dup3(from, target, flags);
 }
+
+#if __SIZEOF_POINTER__ == 4
+/* The names that glibc's headers put in the place of the plain ones under -D_TIME_BITS=64. */
+ssize_t __recvmsg64(int fd, struct msghdr *message, int flags);
+int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                 struct timespec *timeout);
+int __setsockopt64(int fd, int level, int option, const void *value, socklen_t length);
+
+EXPORT ssize_t __recvmsg64(int fd, struct msghdr *message, int flags)
+{
+    return receive(&real.recvmsg64, fd, message, flags);
+}
+
+EXPORT int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                        struct timespec *timeout)
+{
+    return receive_many(&real.recvmmsg64, fd, messages, count, flags, timeout);
+}
+
+EXPORT int __setsockopt64(int fd, int level, int option, const void *value, socklen_t length)
+{
+    return set(&real.setsockopt64, fd, level, option, value, length);
+}
+#endif

@@ -56,6 +56,22 @@ works_on() { # ARCHITECTURE WHAT-READELF-SAYS
 }
 
 # bats test_tags=plain
+@test "i386 with a time of 64 bits: glibc has other names for it" {
+    build i686
+    i686-linux-gnu-gcc -O1 -D_GNU_SOURCE -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 -o "$SUBJECT" "$ROOT/tests/tools/subject.c" -pthread
+    for name in __setsockopt64 __recvmsg64 __recvmmsg64; do
+        nm -D --undefined-only "$SUBJECT" | grep -q " $name"
+    done
+    meet rst -o 0,0 close
+    sees 5 0 1 0
+    for way in scm_rights scm_rights_mmsg; do
+        rm -f "$BATS_TEST_TMPDIR/log"
+        LINGER_LOG=$BATS_TEST_TMPDIR/log meet rst $way
+        expect "received and armed" "$(grep -c " event=arm at=receive " "$BATS_TEST_TMPDIR/log")" 1
+    done
+}
+
+# bats test_tags=plain
 @test "aarch64" {
     works_on aarch64 "ELF64 .*little endian .*AArch64"
     "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
