@@ -63,6 +63,7 @@ struct attach {
     struct settings settings;
     struct target targets[TARGETS_MAX];
     int target_count;
+    struct role_ports ports;
 
     /* Of the pass that is on. */
     const struct target *target;
@@ -172,12 +173,12 @@ static bool look(const struct attach *a, int fd, struct facts *f)
 
 static bool note_listener(int fd, int number, void *context)
 {
+    struct attach *a = context;
     struct facts facts = {0};
 
     (void)number;
-    (void)context;
-    if (sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_LISTEN)
-        role_note_served(facts.local_port);
+    if (sock_facts(fd, FACT_LOCAL_PORT, &facts))
+        role_complete(&a->ports, &facts, FACT_ROLE);
     return true;
 }
 
@@ -229,7 +230,7 @@ static bool visit(int fd, int number, void *context)
         snprintf(a->why, sizeof(a->why), "out of memory");
     if (is_new <= 0)
         return is_new == 0;
-    role_complete(&facts, FACT_ROLE);
+    role_complete(&a->ports, &facts, FACT_ROLE);
     if (a->applies)
         change(a, fd, &facts);
     else if (facts.state == TCP_LISTEN)
@@ -386,9 +387,9 @@ static void print_summary(const struct attach *a)
 /* Decides all, then does all. */
 static int attach(struct attach *a)
 {
-    role_read_range();
+    role_read_range(&a->ports);
     for (int i = 0; i < a->target_count; i++) {
-        if (target_each_socket(&a->targets[i], note_listener, NULL, a->why) != 0) {
+        if (target_each_socket(&a->targets[i], note_listener, a, a->why) != 0) {
             cli_error(a->self, "pid %d: %s", (int)a->targets[i].pid, a->why);
             return CLI_FAILED;
         }

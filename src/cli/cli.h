@@ -28,7 +28,7 @@ extern const struct cli_command cli_run, cli_check, cli_states, cli_stats, cli_a
 struct stats;
 
 /* The table of `linger stats`, for the summary of `linger run -s`. */
-void stats_print_summary(FILE *out, const struct stats *stats);
+void cli_print_counters(FILE *out, const struct stats *stats);
 
 /* "linger run: ..." on standard error, with a newline. */
 void cli_error(const struct cli_command *command, const char *format, ...)

@@ -142,7 +142,7 @@ static int take_settings(struct request *request)
 static bool has_effect(const struct settings *s)
 {
     return s->mode.rule_count + s->reuseaddr.rule_count + s->reuseport.rule_count > 0 ||
-           s->log[0] || s->stats[0];
+           s->log_path[0] || s->stats_path[0];
 }
 
 /* Appends the library to LD_PRELOAD (ld.so(8)): names are separated by blanks or colons. */
@@ -344,7 +344,7 @@ static int make_stats_file(struct request *request)
     }
     stats_close(stats);
     request->values[SETTING_STATS] = stats_file;
-    memcpy(request->settings.stats, stats_file, sizeof(request->settings.stats));
+    memcpy(request->settings.stats_path, stats_file, sizeof(request->settings.stats_path));
     return 0;
 }
 
@@ -377,7 +377,7 @@ static void print_summary(const char *program)
 
     if (stats_open(stats_file, false, &stats) == STATS_OK) {
         fprintf(stderr, "linger run: what %s did to its connections\n", program);
-        stats_print_summary(stderr, stats);
+        cli_print_counters(stderr, stats);
     }
     stats_close(stats);
     remove_stats_file();

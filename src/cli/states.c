@@ -146,7 +146,7 @@ static void print_owing(FILE *out, const struct timewait *s)
         fprintf(out, "  by processes that may not be looked into\n");
 }
 
-/* A setting that cannot be read (no /proc) is left out; advice stands where a figure calls for it.
+/* A sysctl that cannot be read (no /proc) is left out; advice stands where a figure calls for it.
  */
 static void print_sysctls(FILE *out, const struct timewait *s)
 {

@@ -137,7 +137,7 @@ static void print_table(FILE *out, const struct stats *stats, const uint64_t *be
         fputs("           0  of anything\n", out);
 }
 
-void stats_print_summary(FILE *out, const struct stats *stats)
+void cli_print_counters(FILE *out, const struct stats *stats)
 {
     name_counters();
     print_table(out, stats, NULL);

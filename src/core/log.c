@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "kernel.h"
 #include "quiet.h"
 #include "settings.h"
@@ -50,11 +51,10 @@ uint64_t log_pid(void)
 void log_stderr(const char *message, size_t length)
 {
     struct facts facts = {0};
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (!sock_facts(STDERR_FILENO, 0, &facts))
         quiet_write(STDERR_FILENO, message, length);
-    errno = saved;
 }
 
 /* The log's name with %p and %% replaced. */

@@ -100,21 +100,21 @@ static void warn(const char *name, const char *value, const char *why)
 
 void report_open(const struct settings *s)
 {
-    if (s->stats[0]) {
-        switch (stats_open(s->stats, true, &counters)) {
+    if (s->stats_path[0]) {
+        switch (stats_open(s->stats_path, true, &counters)) {
         case STATS_OK:
             break;
         case STATS_FAILED:
-            warn("LINGER_STATS", s->stats, "cannot be opened or made");
+            warn("LINGER_STATS", s->stats_path, "cannot be opened or made");
             break;
         case STATS_FOREIGN:
-            warn("LINGER_STATS", s->stats, "is no file of counters of this version");
+            warn("LINGER_STATS", s->stats_path, "is no file of counters of this version");
             break;
         }
     }
-    const char *why = s->log[0] ? log_open(s->log) : NULL;
+    const char *why = s->log_path[0] ? log_open(s->log_path) : NULL;
     if (why)
-        warn("LINGER_LOG", s->log, why);
+        warn("LINGER_LOG", s->log_path, why);
 }
 
 bool report_is_on(void)

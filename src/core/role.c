@@ -1,32 +1,27 @@
-/* One bit a port, and the ephemeral range: all that is kept of sockets. No descriptor is known. */
+/* Asks the kernel for the range alone; of sockets one bit a port is kept, and no descriptor. */
 #include "role.h"
 
 #include <netinet/tcp.h>
 
 #include "kernel.h"
 
-#define PORTS 65536
+#define DEFAULT_LOW 32768 /* inet_init_net(), net/ipv4/af_inet.c */
+#define DEFAULT_HIGH 60999
 
-static struct {
-    uint16_t low;
-    uint16_t high;
-} ephemeral = {32768, 60999}; /* the kernel's own default */
-static uint32_t served[PORTS / 32];
-
-void role_note_served(uint16_t port)
+void role_note_served(struct role_ports *ports, uint16_t port)
 {
-    __atomic_fetch_or(&served[port / 32], 1u << port % 32, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&ports->served[port / 32], 1u << port % 32, __ATOMIC_RELAXED);
 }
 
-static bool is_served(uint16_t port)
+bool role_is_served(const struct role_ports *ports, uint16_t port)
 {
-    bool noted = __atomic_load_n(&served[port / 32], __ATOMIC_RELAXED) >> port % 32 & 1;
+    bool noted = __atomic_load_n(&ports->served[port / 32], __ATOMIC_RELAXED) >> port % 32 & 1;
 
-    return noted || port < ephemeral.low || port > ephemeral.high;
+    return noted || port < ports->low || port > ports->high;
 }
 
-/* Two numbers separated by blanks; where they are not to be had the default stays. */
-void role_read_range(void)
+/* Two numbers separated by blanks. */
+void role_read_range(struct role_ports *ports)
 {
     int fd = kernel_open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC, 0);
     unsigned numbers[2] = {0, 0};
@@ -43,17 +38,19 @@ void role_read_range(void)
         else if (numbers[at] != 0)
             at++;
     }
-    if (numbers[0] != 0 && numbers[1] >= numbers[0] && numbers[1] < PORTS) {
-        ephemeral.low = (uint16_t)numbers[0];
-        ephemeral.high = (uint16_t)numbers[1];
-    }
+    bool is_range = numbers[0] != 0 && numbers[1] >= numbers[0] && numbers[1] < ROLE_PORTS;
+    ports->low = (uint16_t)(is_range ? numbers[0] : DEFAULT_LOW);
+    ports->high = (uint16_t)(is_range ? numbers[1] : DEFAULT_HIGH);
 }
 
-void role_complete(struct facts *facts, unsigned wanted)
+void role_complete(struct role_ports *ports, struct facts *facts, unsigned wanted)
 {
-    bool server = facts->state == TCP_LISTEN ||
-                  (facts->state != TCP_SYN_SENT && is_served(facts->local_port));
+    bool server;
 
+    if (facts->state == TCP_LISTEN && facts->known & FACT_LOCAL_PORT)
+        role_note_served(ports, facts->local_port);
+    server = facts->state == TCP_LISTEN ||
+             (facts->state != TCP_SYN_SENT && role_is_served(ports, facts->local_port));
     /* The share is drawn for a connection, never for a listener or what may become one. */
     if (facts->state == TCP_LISTEN || facts->state == TCP_CLOSE)
         facts->known &= ~FACT_COOKIE;

@@ -8,16 +8,29 @@
 
 #include "decide.h"
 
+#define ROLE_PORTS 65536
+
+/* What tells. All zero, every port is a server's. */
+struct role_ports {
+    uint16_t low; /* the ephemeral range */
+    uint16_t high;
+    uint32_t served[ROLE_PORTS / 32]; /* a bit for each port that was listened on */
+};
+
 /* Reads ip_local_port_range, ip(7), of this network namespace; else the kernel's default counts. */
-void role_read_range(void);
+void role_read_range(struct role_ports *ports);
 
 /* Notes a port as listened on. Async-signal-safe; never taken back. */
-void role_note_served(uint16_t port);
+void role_note_served(struct role_ports *ports, uint16_t port);
+
+/* Is a connection with that local port a server's? */
+bool role_is_served(const struct role_ports *ports, uint16_t port);
 
 /*
  * Completes the facts of a socket whose state and, where `wanted` has FACT_ROLE, local port are
- * known: its role, if it has one, and no cookie where the share is not to be drawn by it.
+ * known: its role, if it has one, and no cookie where the share is not to be drawn by it. Notes the
+ * port of a listener.
  */
-void role_complete(struct facts *facts, unsigned wanted);
+void role_complete(struct role_ports *ports, struct facts *facts, unsigned wanted);
 
 #endif

@@ -199,7 +199,7 @@ static int take_path(struct settings *s, enum setting setting, const struct sour
                      struct text *complaint)
 {
     struct policy_error error = {0};
-    char *path = setting == SETTING_LOG ? s->log : s->stats;
+    char *path = setting == SETTING_LOG ? s->log_path : s->stats_path;
 
     if (from->length >= SETTINGS_PATH_MAX) {
         error = (struct policy_error){SETTINGS_PATH_MAX - 1, 0, "the name is too long",

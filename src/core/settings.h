@@ -33,8 +33,8 @@ struct settings {
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;
-    char log[SETTINGS_PATH_MAX]; /* SETTINGS_STDERR, or a file, in which %p is the pid */
-    char stats[SETTINGS_PATH_MAX];
+    char log_path[SETTINGS_PATH_MAX]; /* SETTINGS_STDERR, or a file, in which %p is the pid */
+    char stats_path[SETTINGS_PATH_MAX];
 };
 
 /* A complaint of five lines fits. */

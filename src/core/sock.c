@@ -121,33 +121,33 @@ bool sock_is_connected(uint8_t state)
 }
 
 /* What each mode sets. TCP_LINGER2 0 is the default, tcp_fin_timeout; below 0, no FIN_WAIT2. */
-static const struct setting {
+static const struct options {
     int linger_on;
     int linger2;
-} settings[] = {
+} options_of[] = {
     [MODE_FIN] = {0, 0},
     [MODE_RST] = {1, 0},
     [MODE_FIN_RST] = {0, -1},
     [MODE_WAIT] = {1, 0},
 };
-static_assert(sizeof(settings) / sizeof(settings[0]) == MODE_WAIT + 1, "a row for each mode");
+static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_WAIT + 1, "a row for each mode");
 
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
 {
     if (verdict->mode == MODE_OFF)
         return NULL;
-    const struct setting *s = &settings[verdict->mode];
-    struct linger linger = {s->linger_on, verdict->seconds};
+    const struct options *options = &options_of[verdict->mode];
+    struct linger linger = {options->linger_on, verdict->seconds};
 
-    if ((!at_birth || s->linger_on) &&
+    if ((!at_birth || options->linger_on) &&
         sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return "SO_LINGER";
-    if (at_birth && s->linger2 == 0)
+    if (at_birth && options->linger2 == 0)
         return NULL;
-    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &s->linger2, sizeof(s->linger2)) == 0)
+    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &options->linger2, sizeof(options->linger2)) == 0)
         return NULL;
     /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
-    return s->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
+    return options->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
 }
 
 bool sock_applied(int fd, struct verdict *verdict)

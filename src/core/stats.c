@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "kernel.h"
 #include "quiet.h"
 #include "text.h"
@@ -51,9 +52,8 @@ static int create(const char *path)
     if (status == 0 && link(name, path) != 0 && errno != EEXIST)
         status = -1;
     kernel_close(fd);
-    int saved = errno;
+    KEEP_ERRNO;
     unlink(name);
-    errno = saved;
     return status;
 }
 

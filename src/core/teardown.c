@@ -17,7 +17,7 @@
  *     accept()   what listen() could not decide or could not apply
  *     close()    when=, which nobody can know earlier
  *
- * The supervisor (cli/supervise.c) sees a program from outside, before its calls and not behind
+ * The supervisor (cli/supervise/) sees a program from outside, before its calls and not behind
  * them: neither socket() nor accept() has a descriptor then. It arms at connect() and listen(),
  * and what accept() would have decided is decided at close() and exit_group().
  *
@@ -38,6 +38,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "kernel.h"
 #include "report.h"
 #include "role.h"
@@ -48,10 +49,11 @@
 unsigned teardown_moments = MOMENT_LOAD;
 
 static const struct settings *settings;
-static unsigned needs;       /* enum fact: those that LINGER_MODE asks for */
-static struct verdict whole; /* of a policy that needs no fact */
-static unsigned reported;    /* enum fact: those that the log and the counters ask for */
-static bool closing_decides; /* some rule cannot be decided earlier */
+static unsigned needs;          /* enum fact: those that LINGER_MODE asks for */
+static struct verdict whole;    /* of a policy that needs no fact */
+static unsigned reported;       /* enum fact: those that the log and the counters ask for */
+static bool closing_decides;    /* some rule cannot be decided earlier */
+static struct role_ports ports; /* those that this process served */
 
 /* From now on accept() asks: some listener could not be armed. Never taken back. */
 static void ask_at_accept(void)
@@ -59,21 +61,29 @@ static void ask_at_accept(void)
     __atomic_fetch_or(&teardown_moments, MOMENT_ACCEPT, __ATOMIC_RELAXED);
 }
 
-/* apply -> report. False where the kernel refused. `moment` is what the log calls it. */
-static bool apply(int fd, const char *moment, const struct facts *facts,
-                  const struct verdict *verdict, bool at_birth)
+/* apply, or report why not: false where the kernel refused. */
+static bool apply(int fd, const struct verdict *verdict, bool at_birth)
 {
     const char *refused = sock_apply(fd, verdict, at_birth);
 
     if (refused)
         report_failed(fd, refused, errno, verdict);
-    else if (verdict->mode != MODE_OFF)
-        report_armed(fd, moment, facts, verdict);
     return !refused;
 }
 
+/* apply -> report. `at` is the call that the log names. */
+static bool arm(int fd, const char *at, const struct facts *facts, const struct verdict *verdict,
+                bool at_birth)
+{
+    bool applied = apply(fd, verdict, at_birth);
+
+    if (applied && verdict->mode != MODE_OFF)
+        report_armed(fd, at, facts, verdict);
+    return applied;
+}
+
 /* decide -> apply. False where the verdict is open or was refused, so that a later moment asks. */
-static bool settle(int fd, const char *moment, const struct facts *facts, bool at_birth)
+static bool settle(int fd, const char *at, const struct facts *facts, bool at_birth)
 {
     struct verdict verdict;
 
@@ -83,7 +93,7 @@ static bool settle(int fd, const char *moment, const struct facts *facts, bool a
     case DECIDE_NO_RULE:
         break;
     case DECIDE_VERDICT:
-        return apply(fd, moment, facts, &verdict, at_birth);
+        return arm(fd, at, facts, &verdict, at_birth);
     }
     return true;
 }
@@ -98,35 +108,34 @@ static bool facts_of(int fd, unsigned wanted, struct facts *facts)
         wanted |= FACT_LOCAL_PORT;
     if (!sock_facts(fd, wanted, facts))
         return false;
-    role_complete(facts, wanted);
+    role_complete(&ports, facts, wanted);
     return true;
 }
 
+/* A port that is listened on tells a server's connection by its local port. */
 static void note_listener(int fd)
 {
     struct facts facts = {0};
 
-    if ((needs | reported) & FACT_ROLE && sock_facts(fd, FACT_LOCAL_PORT, &facts) &&
-        facts.state == TCP_LISTEN)
-        role_note_served(facts.local_port);
+    if ((needs | reported) & FACT_ROLE)
+        (void)facts_of(fd, FACT_ROLE, &facts);
 }
 
-/* A socket that was born elsewhere: inherited over exec, or passed by another process. */
-static void settle_stranger(int fd, const char *moment)
+/* A socket that exists already: inherited over exec, or made by another process. */
+static void settle_existing(int fd, const char *at)
 {
     struct facts facts = {0};
 
-    note_listener(fd);
-    if (!facts_of(fd, needs & ~FACT_WHEN, &facts))
+    if (!facts_of(fd, (needs & ~FACT_WHEN) | (reported & FACT_ROLE), &facts))
         return;
-    bool settled = settle(fd, moment, &facts, false);
+    bool settled = settle(fd, at, &facts, false);
     if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
         ask_at_accept();
 }
 
 static void settle_inherited(int fd)
 {
-    settle_stranger(fd, "load");
+    settle_existing(fd, "load");
 }
 
 /* The entries of /proc/self/fd, from descriptor `dir`, as getdents64(2) lays them out. */
@@ -170,10 +179,9 @@ static void each_descriptor(void (*visit)(int fd))
 
 void teardown_inherit(void)
 {
-    int saved = errno;
+    KEEP_ERRNO;
 
     each_descriptor(settle_inherited);
-    errno = saved;
 }
 
 static bool has_mode(const struct policy *policy, enum policy_mode mode)
@@ -225,7 +233,7 @@ static unsigned moments_outside(const struct policy *policy, unsigned moments)
 
 void teardown_start(const struct settings *s, const char *program)
 {
-    int saved = errno;
+    KEEP_ERRNO;
     unsigned moments;
 
     settings = s;
@@ -243,7 +251,7 @@ void teardown_start(const struct settings *s, const char *program)
         moments |= MOMENT_CLOSE | MOMENT_BIND | MOMENT_LISTEN;
     }
     if ((needs | reported) & FACT_ROLE) {
-        role_read_range();
+        role_read_range(&ports);
         each_descriptor(note_listener);
     }
     if (has_policy)
@@ -251,7 +259,6 @@ void teardown_start(const struct settings *s, const char *program)
     if (s->reuseaddr.rule_count > 0 || s->reuseport.rule_count > 0)
         moments |= MOMENT_BIND;
     __atomic_fetch_or(&teardown_moments, moments, __ATOMIC_RELEASE);
-    errno = saved;
 }
 
 void teardown_switch(const struct settings *s)
@@ -262,11 +269,10 @@ void teardown_switch(const struct settings *s)
 void teardown_socket(int fd, int domain, int type, int protocol)
 {
     static const struct facts nothing;
-    int saved = errno;
+    KEEP_ERRNO;
 
-    if (sock_is_tcp_request(domain, type, protocol) && !apply(fd, "socket", &nothing, &whole, true))
+    if (sock_is_tcp_request(domain, type, protocol) && !arm(fd, "socket", &nothing, &whole, true))
         ask_at_accept();
-    errno = saved;
 }
 
 bool teardown_asks_peer(void)
@@ -278,7 +284,7 @@ bool teardown_asks_peer(void)
 bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (peer && sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
         facts.known |= FACT_PEER;
@@ -286,58 +292,53 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
     bool open = is_wanted && sock_facts(fd, needs & ~FACT_WHEN, &facts) &&
                 !settle(fd, "connect", &facts, !needs);
 
-    errno = saved;
     return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
 }
 
 void teardown_connected(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
         settle(fd, "connect", &facts, false);
-    errno = saved;
 }
 
 bool teardown_listen(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
-    int saved = errno;
+    KEEP_ERRNO;
     bool armed = !needs && settings->backend == BACKEND_PRELOAD; /* by teardown_socket() */
     bool settled = armed || (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
                              facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
 
-    errno = saved;
     return settled;
 }
 
 void teardown_listening(int fd, bool settled)
 {
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (settled)
         note_listener(fd);
     else
-        settle_stranger(fd, "listen");
-    errno = saved;
+        settle_existing(fd, "listen");
 }
 
 void teardown_accept(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
         settle(fd, "accept", &facts, false);
-    errno = saved;
 }
 
 void teardown_receive(const struct msghdr *message)
 {
     const char *at = message->msg_control;
     size_t left = at ? message->msg_controllen : 0;
-    int saved = errno;
+    KEEP_ERRNO;
 
     /* By hand: CMSG_NXTHDR is a function of glibc that musl does not have. */
     while (left >= sizeof(struct cmsghdr)) {
@@ -350,13 +351,12 @@ void teardown_receive(const struct msghdr *message)
              i += sizeof(int)) {
             int fd;
             memcpy(&fd, at + i, sizeof(fd));
-            settle_stranger(fd, "receive");
+            settle_existing(fd, "receive");
         }
         size_t step = CMSG_ALIGN(header.cmsg_len);
         left -= step < left ? step : left;
         at += step;
     }
-    errno = saved;
 }
 
 static void switch_reuse(int fd, const struct policy *policy, int option, const struct facts *facts)
@@ -386,50 +386,43 @@ static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, s
 void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
 {
     struct facts facts = {0};
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (bind_facts(fd, local, length, &facts)) {
         switch_reuse(fd, &settings->reuseaddr, SO_REUSEADDR, &facts);
         switch_reuse(fd, &settings->reuseport, SO_REUSEPORT, &facts);
     }
-    errno = saved;
 }
 
 void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length)
 {
     struct facts facts = {0};
-    int saved = errno;
+    KEEP_ERRNO;
 
-    if (saved == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts))
+    if (errno == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts))
         report_bind_failed(fd, &facts);
-    errno = saved;
 }
 
 void teardown_setsockopt(int fd, int level, int option)
 {
     struct facts facts = {0};
     struct verdict verdict;
-    int saved = errno;
+    KEEP_ERRNO;
 
     bool is_ours = (level == SOL_SOCKET && option == SO_LINGER) ||
                    (level == IPPROTO_TCP && option == TCP_LINGER2);
 
     if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
-        decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF) {
-        const char *refused = sock_apply(fd, &verdict, false);
-        if (refused)
-            report_failed(fd, refused, errno, &verdict);
-        else
-            report_overridden(fd, &verdict);
-    }
-    errno = saved;
+        decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF &&
+        apply(fd, &verdict, false))
+        report_overridden(fd, &verdict);
 }
 
 bool teardown_shutdown(int fd, int how)
 {
     struct facts facts = {0};
     struct verdict verdict;
-    int saved = errno;
+    KEEP_ERRNO;
     bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
                    sock_is_connected(facts.state) &&
                    decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT &&
@@ -437,7 +430,6 @@ bool teardown_shutdown(int fd, int how)
 
     if (aborted)
         report_aborted(fd, &facts, &verdict);
-    errno = saved;
     return aborted;
 }
 
@@ -449,34 +441,30 @@ void teardown_close(int fd)
 {
     struct facts facts = {0};
     struct verdict verdict;
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (facts_of(fd, needs | reported, &facts) && facts.state != TCP_LISTEN) {
         bool decided = decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT;
-        const char *refused = decided && closing_decides ? sock_apply(fd, &verdict, false) : NULL;
-        if (refused)
-            report_failed(fd, refused, errno, &verdict);
+        if (decided && closing_decides)
+            (void)apply(fd, &verdict, false);
         if (reported)
             report_closed(fd, &facts, &settings->mode, decided ? &verdict : NULL);
     }
-    errno = saved;
 }
 
 void teardown_exit(int fd)
 {
     struct facts facts = {0};
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
         settle(fd, "exit", &facts, false);
-    errno = saved;
 }
 
 void teardown_replace(int from, int target)
 {
-    int saved = errno;
+    KEEP_ERRNO;
 
     if (from != target && sock_is_open(from))
         teardown_close(target);
-    errno = saved;
 }

@@ -3,11 +3,11 @@
  * hands over to teardown.c, and calls the real function: nothing else. It must never change what
  * the real function returns, its errno, or its being a cancellation point.
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "log.h"
 #include "real.h"
 #include "teardown.h"
@@ -211,10 +211,8 @@ EXPORT int close(int fd)
 EXPORT int fclose(FILE *stream)
 {
     if (wanted(MOMENT_CLOSE)) {
-        int saved = errno;
-        int fd = fileno(stream); /* -1 and EBADF where the stream has none */
-        errno = saved;
-        teardown_close(fd);
+        KEEP_ERRNO;
+        teardown_close(fileno(stream)); /* -1 and EBADF where the stream has none */
     }
     return real.fclose(stream);
 }

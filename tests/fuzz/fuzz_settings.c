@@ -63,7 +63,8 @@ static void try(enum setting setting, const char *value)
     }
     fuzz_check(complaint.length == 0, "no complaint about what is accepted");
     if (setting == SETTING_LOG || setting == SETTING_STATS)
-        fuzz_check(strcmp(value, setting == SETTING_LOG ? s.log : s.stats) == 0, "a path is whole");
+        fuzz_check(strcmp(value, setting == SETTING_LOG ? s.log_path : s.stats_path) == 0,
+                   "a path is whole");
     settings_keep_program(&s, "redis-server");
 }
 

@@ -1,4 +1,4 @@
-/* Settings are read before unshare(2) and written behind it: a new namespace has the defaults. */
+/* Sysctls are read before unshare(2) and written after it: a new namespace has the defaults. */
 #include "ab/netns.h"
 
 #include <dirent.h>
@@ -13,13 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SETTINGS_MAX 256
+#define SYSCTLS_MAX 256
 #define VALUE_MAX 128
 
-static struct setting {
+static struct sysctl {
     char path[300];
     char value[VALUE_MAX];
-} settings[SETTINGS_MAX];
+} sysctls[SYSCTLS_MAX];
 
 static bool read_file(const char *path, char value[VALUE_MAX])
 {
@@ -44,15 +44,15 @@ static bool write_file(const char *path, const char *value)
 
 static void keep(const char *path, unsigned *count)
 {
-    struct setting *s = &settings[*count];
+    struct sysctl *s = &sysctls[*count];
 
-    if (*count == SETTINGS_MAX)
+    if (*count == SYSCTLS_MAX)
         return;
     snprintf(s->path, sizeof(s->path), "%s", path);
     *count += read_file(path, s->value);
 }
 
-static unsigned read_settings(void)
+static unsigned read_sysctls(void)
 {
     DIR *directory = opendir("/proc/sys/net/ipv4");
     const struct dirent *entry;
@@ -73,13 +73,13 @@ static unsigned read_settings(void)
 }
 
 /* What cannot be written (it is the whole machine's, or not for a user namespace) is as it is. */
-static void write_settings(unsigned count)
+static void write_sysctls(unsigned count)
 {
     char now[VALUE_MAX];
 
     for (unsigned i = 0; i < count; i++) {
-        if (read_file(settings[i].path, now) && strcmp(now, settings[i].value) != 0)
-            (void)write_file(settings[i].path, settings[i].value);
+        if (read_file(sysctls[i].path, now) && strcmp(now, sysctls[i].value) != 0)
+            (void)write_file(sysctls[i].path, sysctls[i].value);
     }
 }
 
@@ -111,12 +111,12 @@ static int enter_as_user(void)
 
 int netns_enter(void)
 {
-    unsigned count = read_settings();
+    unsigned count = read_sysctls();
 
     if (unshare(CLONE_NEWNET) != 0 && (errno != EPERM || enter_as_user() != 0))
         return -1;
     if (raise_loopback() != 0)
         return -1;
-    write_settings(count);
+    write_sysctls(count);
     return 0;
 }

@@ -39,7 +39,7 @@ static struct run {
     const char *mode;
     char server_output[PATH_MAX];
     char load_output[PATH_MAX];
-    char stats[PATH_MAX];
+    char stats_path[PATH_MAX];
     bool counts;     /* there is a file of counters */
     pid_t server;    /* 0: it is nobody's child, or has ended */
     double load_cpu; /* seconds, of the load and all that it waited for */
@@ -137,7 +137,7 @@ static pid_t start_under(const char *const argv[], const char *output, bool supe
         all[count++] = "-b";
         all[count++] = "supervise";
     } else {
-        snprintf(stats, sizeof(stats), "-s%s", run.stats);
+        snprintf(stats, sizeof(stats), "-s%s", run.stats_path);
         all[count++] = stats;
         run.counts = true;
     }
@@ -371,7 +371,7 @@ static void be_runner(void)
     bool done = start_server() && put_load_on(values);
     stop_server();
     if (done && run.plan->on_server && run.counts)
-        values[FIGURE_UNSENT] = figures_unsent(run.stats);
+        values[FIGURE_UNSENT] = figures_unsent(run.stats_path);
     if (done && run.plan->on_server && !run.plan->attach)
         values[FIGURE_RESTART] = measure_restart();
     memcpy(run.result->values, values, sizeof(values));
@@ -391,7 +391,7 @@ void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
     run.load_cpu = 0;
     snprintf(run.server_output, sizeof(run.server_output), "%s/%s.server", plan->directory, label);
     snprintf(run.load_output, sizeof(run.load_output), "%s/%s.load", plan->directory, label);
-    snprintf(run.stats, sizeof(run.stats), "%s/%s.counters", plan->directory, label);
+    snprintf(run.stats_path, sizeof(run.stats_path), "%s/%s.counters", plan->directory, label);
     result->outcome = AB_FAILED;
     snprintf(result->why, sizeof(result->why), "the run ended without a result");
     pid_t runner = fork();

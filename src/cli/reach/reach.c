@@ -20,10 +20,10 @@
 
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
 
-static void settle(struct reach *reach, enum reach_how how, int status, const char *format, ...)
+static void conclude(struct reach *reach, enum reach_how how, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-static void settle(struct reach *reach, enum reach_how how, int status, const char *format, ...)
+static void conclude(struct reach *reach, enum reach_how how, int status, const char *format, ...)
 {
     va_list arguments;
 
@@ -88,7 +88,7 @@ static bool find_program(const char *name, char path[PATH_MAX])
 static bool enter(struct reach *reach, const char *name)
 {
     if (reach->depth == REACH_CHAIN_MAX) {
-        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "#! lines lead on and on from it");
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "#! lines lead on and on from it");
         return false;
     }
     if (find_program(name, reach->file[reach->depth])) {
@@ -96,12 +96,12 @@ static bool enter(struct reach *reach, const char *name)
         return true;
     }
     if (cli_exec_status(errno) == CLI_NOT_FOUND)
-        settle(reach, REACH_ERROR, CLI_NOT_FOUND, "%s%s", reach->depth ? name : "",
-               reach->depth ? ", which its #! line names, is not there" : "no such program");
+        conclude(reach, REACH_ERROR, CLI_NOT_FOUND, "%s%s", reach->depth ? name : "",
+                 reach->depth ? ", which its #! line names, is not there" : "no such program");
     else
-        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s%scannot be executed: %s",
-               reach->depth ? name : "", reach->depth ? ", which its #! line names, " : "",
-               strerror(errno));
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s%scannot be executed: %s",
+                 reach->depth ? name : "", reach->depth ? ", which its #! line names, " : "",
+                 strerror(errno));
     return false;
 }
 
@@ -131,21 +131,21 @@ static void judge_library(struct reach *reach)
     bool is_musl = elf_is_musl(elf);
 
     if (!library_find(reach->library)) {
-        settle(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is not in %s", reach->library);
+        conclude(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is not in %s", reach->library);
         return;
     }
     library_fit(elf, reach->library, reach->preload);
     if (!library_read(reach->library, &reach->library_elf) ||
         !library_is_for(&reach->library_elf, elf))
-        settle(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
-               elf->bits, elf_machine(elf), reach->library);
+        conclude(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
+                 elf->bits, elf_machine(elf), reach->library);
     else if (is_musl || elf_is_glibc(elf))
-        settle(reach, REACH_PRELOAD, 0, "dynamically linked, %s", is_musl ? "musl" : "glibc");
+        conclude(reach, REACH_PRELOAD, 0, "dynamically linked, %s", is_musl ? "musl" : "glibc");
     else
-        settle(reach, REACH_PRELOAD, 0,
-               "dynamically linked, though by a loader that is not known "
-               "here: %s",
-               elf->interpreter);
+        conclude(reach, REACH_PRELOAD, 0,
+                 "dynamically linked, though by a loader that is not known "
+                 "here: %s",
+                 elf->interpreter);
 }
 
 /* A program that is to be supervised, for that reason. */
@@ -156,14 +156,14 @@ static void judge_supervised(struct reach *reach, const char *why, const char *m
 
     snprintf(serves, sizeof(serves), "%s", elf_machine(&ours));
     if (ours.machine == 0)
-        settle(reach, REACH_NONE, 0, "%s; this linger is for an architecture without a supervisor",
-               why);
+        conclude(reach, REACH_NONE, 0,
+                 "%s; this linger is for an architecture without a supervisor", why);
     else if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
-        settle(reach, REACH_NONE, 0,
-               "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
-               reach->elf.bits, elf_machine(&reach->elf), why, serves);
+        conclude(reach, REACH_NONE, 0,
+                 "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
+                 reach->elf.bits, elf_machine(&reach->elf), why, serves);
     else
-        settle(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
+        conclude(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
 }
 
 static void judge_elf(struct reach *reach)
@@ -216,7 +216,7 @@ static char *behind_env(struct reach *reach, char *arguments)
         if (word[0] != '-' && !strchr(word, '='))
             return word;
     }
-    settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line has env without a program");
+    conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line has env without a program");
     return NULL;
 }
 
@@ -227,13 +227,13 @@ static bool enter_interpreter(struct reach *reach, char *line)
     const char *interpreter = next_word(&rest);
 
     if (!interpreter) {
-        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line names no interpreter");
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line names no interpreter");
         return false;
     }
     const char *slash = strrchr(interpreter, '/');
     if (!slash) { /* the kernel does not search PATH */
-        settle(reach, REACH_ERROR, CLI_NOT_FOUND, "its #! line names %s without a path",
-               interpreter);
+        conclude(reach, REACH_ERROR, CLI_NOT_FOUND, "its #! line names %s without a path",
+                 interpreter);
         return false;
     }
     bool is_env = strcmp(slash, "/env") == 0;
@@ -252,15 +252,15 @@ static bool judge_text(struct reach *reach, int fd)
     ssize_t length = pread(fd, line, sizeof(line) - 1, 0);
 
     if (length < 0) {
-        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
         return false;
     }
     line[length] = '\0';
     line[strcspn(line, "\n")] = '\0';
     if (length >= 2 && line[0] == '#' && line[1] == '!')
         return enter_interpreter(reach, line + 2);
-    settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
-           length == 0 ? "an empty file" : "neither an ELF file nor a script with a #! line");
+    conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
+             length == 0 ? "an empty file" : "neither an ELF file nor a script with a #! line");
     return false;
 }
 
@@ -274,24 +274,24 @@ static bool judge_file(struct reach *reach)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &status) != 0) {
-        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read, and so not judged: %s",
-               strerror(errno));
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read, and so not judged: %s",
+                 strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {
-        settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
-               S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
+                 S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
     } else {
         const char *gain = privilege_gain(fd, &status);
         enum elf_status elf = elf_read(fd, &reach->elf, &reason);
         reach->has_elf = elf == ELF_OK;
         if (elf == ELF_BROKEN)
-            settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "a broken ELF file: %s", reason);
+            conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "a broken ELF file: %s", reason);
         else if (elf == ELF_FAILED)
-            settle(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
+            conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
         else if (elf == ELF_OK && gain)
-            settle(reach, REACH_NONE, 0,
-                   "%s: the loader ignores LD_PRELOAD, and seccomp would "
-                   "take its privileges away",
-                   gain);
+            conclude(reach, REACH_NONE, 0,
+                     "%s: the loader ignores LD_PRELOAD, and seccomp would "
+                     "take its privileges away",
+                     gain);
         else if (elf == ELF_OK)
             judge_elf(reach);
         else

@@ -6,39 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORTS 65536
+#include "role.h"
 
-static int read_sysctl(const char *name, int values[2])
+/* The (first) number; -1 where it cannot be read. */
+static int sysctl_number(const char *name)
 {
     char path[128];
-    int count = 0;
+    int value = -1;
 
     snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
     FILE *file = fopen(path, "re");
     if (!file)
-        return 0;
-    count = fscanf(file, "%d %d", &values[0], &values[1]);
+        return -1;
+    if (fscanf(file, "%d", &value) != 1)
+        value = -1;
     fclose(file);
-    return count;
+    return value;
 }
 
-static int sysctl_number(const char *name)
+static void read_sysctls(struct timewait_sysctls *s, const struct role_ports *ports)
 {
-    int values[2];
-
-    return read_sysctl(name, values) >= 1 ? values[0] : -1;
-}
-
-static void read_sysctls(struct timewait_sysctls *s)
-{
-    int range[2] = {32768, 60999}; /* the kernel's default */
-
-    if (read_sysctl("ipv4/ip_local_port_range", range) != 2 || range[0] < 1 || range[1] >= PORTS) {
-        range[0] = 32768;
-        range[1] = 60999;
-    }
-    s->port_low = (unsigned)range[0];
-    s->port_high = (unsigned)range[1];
+    s->port_low = ports->low;
+    s->port_high = ports->high;
     s->tw_reuse = sysctl_number("ipv4/tcp_tw_reuse");
     s->fin_timeout = sysctl_number("ipv4/tcp_fin_timeout");
     s->somaxconn = sysctl_number("core/somaxconn");
@@ -88,17 +77,14 @@ static void count_peer(struct table *table, struct timewait_peer key, bool is_ti
     entry->used += key.peer_port != 0;
 }
 
-/* Where the local port is listened on or lies outside of the ephemeral range, we are the server. */
 static void count_socket(struct table *table, const struct diag_socket *s,
-                         const struct timewait_sysctls *sysctls, const uint8_t *listening)
+                         const struct role_ports *ports)
 {
-    bool is_server = listening[s->local_port] || s->local_port < sysctls->port_low ||
-                     s->local_port > sysctls->port_high;
     struct timewait_peer key = {.peer = s->peer};
 
     if (s->state == TCP_LISTEN || s->peer_port == 0)
         return;
-    if (is_server) {
+    if (role_is_served(ports, s->local_port)) {
         key.local_port = s->local_port;
     } else {
         key.local = s->local;
@@ -135,9 +121,9 @@ static void finish_peers(struct timewait *sum, const struct table *table)
     sum->peer_count = count;
 }
 
-static int count_peers(struct timewait *sum, const struct sockets *sockets)
+static int count_peers(struct timewait *sum, const struct sockets *sockets,
+                       const struct role_ports *ports)
 {
-    static uint8_t listening[PORTS];
     struct table table = {NULL, 16, 0};
 
     while (table.places < sockets->count * 2)
@@ -145,13 +131,8 @@ static int count_peers(struct timewait *sum, const struct sockets *sockets)
     table.peers = calloc(table.places, sizeof(*table.peers));
     if (!table.peers)
         return -1;
-    memset(listening, 0, sizeof(listening));
-    for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->items[i].state == TCP_LISTEN)
-            listening[sockets->items[i].local_port] = 1;
-    }
     for (size_t i = 0; i < sockets->count; i++)
-        count_socket(&table, &sockets->items[i], &sum->sysctls, listening);
+        count_socket(&table, &sockets->items[i], ports);
     finish_peers(sum, &table);
     return 0;
 }
@@ -178,15 +159,21 @@ static int find_owing(struct timewait *sum, const struct sockets *sockets)
 
 int timewait_sum(struct timewait *sum, const struct sockets *sockets)
 {
+    static struct role_ports ports;
+
     memset(sum, 0, sizeof(*sum));
-    read_sysctls(&sum->sysctls);
+    memset(&ports, 0, sizeof(ports));
+    role_read_range(&ports);
+    read_sysctls(&sum->sysctls, &ports);
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         sum->states[s->state < DIAG_STATES ? s->state : 0]++;
+        if (s->state == TCP_LISTEN)
+            role_note_served(&ports, s->local_port);
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets) != 0 || find_owing(sum, sockets) != 0) {
+    if (count_peers(sum, sockets, &ports) != 0 || find_owing(sum, sockets) != 0) {
         timewait_free(sum);
         return -1;
     }

@@ -66,7 +66,7 @@ static void go_into_background(void)
     int null;
 
     supervisor.program = 0;
-    if (strcmp(supervisor.answerer.all->log, SETTINGS_STDERR) == 0)
+    if (strcmp(supervisor.answerer.all->log_path, SETTINGS_STDERR) == 0)
         return;
     null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, STDERR_FILENO);

@@ -1,0 +1,15 @@
+/* The one way of keeping errno, which a hook must leave as the real function left it. */
+#ifndef LINGER_KEEP_H
+#define LINGER_KEEP_H
+
+#include <errno.h>
+
+static inline void keep_restore(const int *before)
+{
+    errno = *before;
+}
+
+/* At the head of a block: errno is put back at its end, whichever way the block is left. */
+#define KEEP_ERRNO __attribute__((cleanup(keep_restore))) const int kept_errno = errno
+
+#endif
