@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/seen.h"
 #include "cli.h"
 #include "mode.h"
 #include "role.h"
@@ -20,6 +19,7 @@
 #include "sock.h"
 #include "system/holders.h"
 #include "system/sockets.h"
+#include "system/seen.h"
 #include "system/target.h"
 
 #define TARGETS_MAX 1024

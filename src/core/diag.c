@@ -51,6 +51,7 @@ static bool visit(const struct visitor *visitor, const struct inet_diag_msg *mes
         .peer_port = ntohs(message->id.idiag_dport),
         .state = message->idiag_state,
         .expires = message->idiag_expires,
+        .cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0],
         .inode = message->idiag_inode,
         .waiting = message->idiag_rqueue,
         .backlog = message->idiag_wqueue,

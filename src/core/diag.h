@@ -19,6 +19,7 @@ struct diag_socket {
     uint16_t peer_port;
     uint8_t state;    /* TCP_ESTABLISHED, ... */
     uint32_t expires; /* ms until the timer runs out: of a TIME_WAIT, until it is gone */
+    uint64_t cookie;  /* SO_COOKIE; a TIME_WAIT has that of the socket it was */
     uint32_t inode;   /* 0 where no descriptor refers to it */
     uint32_t waiting; /* of a listener: connections to be accepted */
     uint32_t backlog; /* and how many may wait */

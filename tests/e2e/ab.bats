@@ -163,6 +163,35 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     finish
 }
 
+# each MODE: TIME_WAIT of its runs, round by round.
+each() {
+    python3 -c '
+import json, sys
+report = json.load(open(sys.argv[1]))
+print(*[int(run["time_wait"]) for m in report["modes"] if m["mode"] == sys.argv[2] for run in m["runs"]])' "$BATS_TEST_TMPDIR/report" "$1"
+}
+
+@test "what one mode left is not counted for the next: --attach, and one namespace for all" {
+    nginx_here
+    start - "${SERVER[@]}"
+    await_listener
+    daemon=$PID
+    load="'$ROOT/tests/tools/talk.py' $PORT 20 http </dev/null"
+    measure -m rst -m fin -r 2 --attach "$daemon" -l "python3 $load"
+    expect "TIME_WAIT of rst, with that of fin beside it" "$(each rst)" "0 0"
+    expect "TIME_WAIT of fin" "$(each fin)" "20 20"
+    kill -TERM "$daemon"
+    finish
+    measure -N -m rst -m fin -r 2 -l "python3 $load" -- "${SERVER[@]}"
+    expect "TIME_WAIT of rst without a namespace" "$(each rst)" "0 0"
+    expect "TIME_WAIT of fin without a namespace" "$(each fin)" "20 20"
+    # And the port is not said to be free again later because of another mode's TIME_WAIT.
+    expect "restart under rst, after fin" "$(python3 -c '
+import json, sys
+report = json.load(open(sys.argv[1]))
+print([run["restart_seconds"] for m in report["modes"] if m["mode"] == "rst" for run in m["runs"]][1])' "$BATS_TEST_TMPDIR/report")" None
+}
+
 @test "without a namespace: --no-namespace, and a taken port is named with who has it" {
     start - python3 -m http.server --bind 127.0.0.1 "$PORT"
     await_listener

@@ -147,7 +147,28 @@ double figures_unsent(const char *path)
     return value;
 }
 
-double figures_time_wait(long port, bool of_client, double *last)
+/* Closed by the program already: what comes of it is no later run's doing. */
+static bool has_ended(uint8_t state)
+{
+    return state == TCP_TIME_WAIT || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 ||
+           state == TCP_CLOSING;
+}
+
+bool figures_note_former(long port, struct seen *former)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    bool noted = sockets_read(&sockets) == 0;
+
+    for (size_t i = 0; noted && i < sockets.count; i++) {
+        const struct diag_socket *s = &sockets.items[i];
+        if (has_ended(s->state) && (s->local_port == port || s->peer_port == port))
+            noted = seen_note(former, s->cookie) >= 0;
+    }
+    free(sockets.items);
+    return noted;
+}
+
+double figures_time_wait(long port, bool of_client, const struct seen *former, double *last)
 {
     struct sockets sockets = {NULL, 0, 0};
     double count = 0;
@@ -158,7 +179,7 @@ double figures_time_wait(long port, bool of_client, double *last)
     for (size_t i = 0; i < sockets.count; i++) {
         const struct diag_socket *s = &sockets.items[i];
         bool is_there = (of_client ? s->peer_port : s->local_port) == port;
-        if (s->state != TCP_TIME_WAIT || !is_there)
+        if (s->state != TCP_TIME_WAIT || !is_there || seen_has(former, s->cookie))
             continue;
         count++;
         if (s->expires / 1e3 > *last)

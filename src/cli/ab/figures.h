@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "system/seen.h"
+
 enum figure {
     FIGURE_SECONDS, /* the load's wall time */
     FIGURE_RATE,    /* requests per second, as the load says */
@@ -47,8 +49,16 @@ void figures_of_output(const char *path, const struct figures_metric *metrics, i
 /* Bytes that were unsent at close, by our own counters in the file `path`; NAN without one. */
 double figures_unsent(const char *path);
 
-/* TIME_WAIT at the port, of the client's or the server's end; `last`: seconds until all are gone.
+/*
+ * Notes the sockets of the port that have had their end, in TIME_WAIT or on the way there: what an
+ * earlier run left in this namespace. False where the kernel does not list its sockets.
  */
-double figures_time_wait(long port, bool of_client, double *last);
+bool figures_note_former(long port, struct seen *former);
+
+/*
+ * TIME_WAIT at the port, of the client's or the server's end, without the former ones; `last`:
+ * seconds until all are gone.
+ */
+double figures_time_wait(long port, bool of_client, const struct seen *former, double *last);
 
 #endif

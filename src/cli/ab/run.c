@@ -31,6 +31,7 @@
 #define NAP_MILLISECONDS 2 /* between two looks */
 #define OUTPUT_SHOWN 400   /* bytes of the last output in an error */
 #define ARGUMENTS_MAX 4096
+#define NOT_LISTED "the kernel does not list its sockets"
 #define RESTART_SECONDS 0.5 /* tried; what takes longer is told by the kernel's timers */
 
 static struct run {
@@ -40,9 +41,10 @@ static struct run {
     char server_output[PATH_MAX];
     char load_output[PATH_MAX];
     char stats_path[PATH_MAX];
-    bool counts;     /* there is a file of counters */
-    pid_t server;    /* 0: it is nobody's child, or has ended */
-    double load_cpu; /* seconds, of the load and all that it waited for */
+    bool counts;        /* there is a file of counters */
+    pid_t server;       /* 0: it is nobody's child, or has ended */
+    struct seen former; /* sockets that an earlier run left */
+    double load_cpu;    /* seconds, of the load and all that it waited for */
     volatile sig_atomic_t interrupted;
 } run;
 
@@ -155,7 +157,7 @@ static bool find_port_free(void)
     ssize_t listeners = sockets_listeners(run.plan->port, &inodes);
 
     if (listeners < 0)
-        return fail(NULL, "the kernel does not list its sockets: %s", strerror(errno));
+        return fail(NULL, NOT_LISTED ": %s", strerror(errno));
     ssize_t found = listeners > 0 ? holders_find(inodes, (size_t)listeners, &holders) : 0;
     if (found > 0)
         fail(NULL, "port %ld is taken, by %s (pid %d)", run.plan->port, holders[0].program,
@@ -276,6 +278,8 @@ static bool put_load_on(double *values)
     double cpu = server_cpu();
     double last;
 
+    if (!figures_note_former(run.plan->port, &run.former))
+        return fail(NULL, NOT_LISTED ": %s", strerror(errno));
     figures_begin(&counters);
     double begin = cli_now();
     pid_t load = run.plan->on_client
@@ -289,7 +293,8 @@ static bool put_load_on(double *values)
     cpu = server_cpu() - cpu;
     values[FIGURE_CPU] = cpu > 0 ? cpu : 0;
     figures_end(&counters, values);
-    values[FIGURE_TIME_WAIT] = figures_time_wait(run.plan->port, !run.plan->on_server, &last);
+    values[FIGURE_TIME_WAIT] =
+        figures_time_wait(run.plan->port, !run.plan->on_server, &run.former, &last);
     figures_of_output(run.load_output, run.plan->metrics, run.plan->metric_count, values);
     return true;
 }
@@ -327,7 +332,8 @@ static bool can_bind(void)
 
 /*
  * Until a server that does not set SO_REUSEADDR can bind the port again. Where TIME_WAIT is in the
- * way, which is known for certain, the kernel's timer says how long, and nobody waits for it.
+ * way, which is known for certain, the kernel's timer says how long, and nobody waits for it. Where
+ * only that of an earlier run is, nothing can be said of this one.
  */
 static double measure_restart(void)
 {
@@ -337,8 +343,9 @@ static double measure_restart(void)
     while (!can_bind()) {
         double waited = cli_now() - begin;
         if (waited > RESTART_SECONDS) {
-            (void)figures_time_wait(run.plan->port, !run.plan->on_server, &last);
-            return last + waited;
+            double own =
+                figures_time_wait(run.plan->port, !run.plan->on_server, &run.former, &last);
+            return own > 0 ? last + waited : NAN;
         }
         nap();
     }

@@ -1,8 +1,17 @@
 /* Open addressing with a power of two of places; at most half of them are taken. */
-#include "attach/seen.h"
+#include "system/seen.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
+
+/* Where the cookie is, or would be. */
+static size_t place(const struct seen *seen, uint64_t cookie)
+{
+    size_t at = (size_t)cookie & (seen->places - 1);
+
+    while (seen->cookies[at] != 0 && seen->cookies[at] != cookie)
+        at = (at + 1) & (seen->places - 1);
+    return at;
+}
 
 static bool grow(struct seen *seen)
 {
@@ -12,11 +21,8 @@ static bool grow(struct seen *seen)
     if (!bigger.cookies)
         return false;
     for (size_t i = 0; i < seen->places; i++) {
-        size_t at = (size_t)seen->cookies[i] & (bigger.places - 1);
-        while (seen->cookies[i] != 0 && bigger.cookies[at] != 0)
-            at = (at + 1) & (bigger.places - 1);
         if (seen->cookies[i] != 0)
-            bigger.cookies[at] = seen->cookies[i];
+            bigger.cookies[place(&bigger, seen->cookies[i])] = seen->cookies[i];
     }
     bigger.count = seen->count;
     free(seen->cookies);
@@ -28,15 +34,17 @@ int seen_note(struct seen *seen, uint64_t cookie)
 {
     if (seen->count * 2 >= seen->places && !grow(seen))
         return -1;
-    size_t at = (size_t)cookie & (seen->places - 1);
-    while (seen->cookies[at] != 0) {
-        if (seen->cookies[at] == cookie)
-            return 0;
-        at = (at + 1) & (seen->places - 1);
-    }
+    size_t at = place(seen, cookie);
+    if (seen->cookies[at] == cookie)
+        return 0;
     seen->cookies[at] = cookie;
     seen->count++;
     return 1;
+}
+
+bool seen_has(const struct seen *seen, uint64_t cookie)
+{
+    return seen->places > 0 && seen->cookies[place(seen, cookie)] == cookie;
 }
 
 void seen_forget(struct seen *seen)
