@@ -50,7 +50,7 @@ help:
 	@echo 'all        build ./liblinger.so and ./linger (the default)'
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'examples   build the programs in examples/'
-	@echo 'check      install what the tests lack, and run them'
+	@echo 'check      install what the tests lack (INSTALL=no: do without), and run them'
 	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers)'
 	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
 	@echo '           long fuzzing, the soak: two hours'
