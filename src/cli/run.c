@@ -370,14 +370,27 @@ static int run_as_child(const struct request *request, const char *file, char **
     return front_wait(&front, front_look_at_child);
 }
 
+static bool has_closes(const struct stats *stats)
+{
+    uint64_t closes = 0;
+
+    for (unsigned i = STAT_CLOSED_ACTIVE; i <= STAT_CLOSED_UNCONNECTED; i++)
+        closes += stats_get(stats, i);
+    return closes > 0;
+}
+
 /* The program has ended; prints what was counted. */
-static void print_summary(const char *program)
+static void print_summary(const char *program, bool is_supervised)
 {
     struct stats *stats = NULL;
 
     if (stats_open(stats_file, false, &stats) == STATS_OK) {
         fprintf(stderr, "linger run: what %s did to its connections\n", program);
         cli_print_counters(stderr, stats);
+        if (is_supervised && !has_closes(stats))
+            fputs("linger run: closes are not counted: the supervisor is told of them only where a "
+                  "rule has when=\n",
+                  stderr);
     }
     stats_close(stats);
     remove_stats_file();
@@ -405,7 +418,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
     else
         return execute(request, reach->file[0], argv);
     if (has_summary)
-        print_summary(argv[0]);
+        print_summary(argv[0], reach->how == REACH_SUPERVISE);
     return front_exit(status);
 }
 

@@ -17,9 +17,11 @@
  *     accept()   what listen() could not decide or could not apply
  *     close()    when=, which nobody can know earlier
  *
- * The supervisor (cli/supervise/) sees a program from outside, before its calls and not behind
+ * The supervisor (cli/supervise/) sees a program from outside, before its calls and not after
  * them: neither socket() nor accept() has a descriptor then. It arms at connect() and listen(),
- * and what accept() would have decided is decided at close() and exit_group().
+ * and what accept() would have decided is decided at close() and exit_group(). It is told of
+ * close() for a rule alone and not for a log or counters: files and numbers that are not open
+ * would cost the program as much as sockets.
  *
  * teardown_start() works out once which of these moments matter, so that a hook whose moment does
  * not costs one branch. There is no table of sockets: descriptors are duplicated, passed and
@@ -248,7 +250,9 @@ void teardown_start(const struct settings *s, const char *program)
     if (report_is_on()) {
         reported =
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
-        moments |= MOMENT_CLOSE | MOMENT_BIND | MOMENT_LISTEN;
+        moments |= MOMENT_BIND;
+        if (s->backend == BACKEND_PRELOAD || closing_decides)
+            moments |= MOMENT_CLOSE | MOMENT_LISTEN;
     }
     if ((needs | reported) & FACT_ROLE) {
         role_read_range(&ports);

@@ -151,16 +151,18 @@ listener.listen()"
 
 @test "only the calls that matter are told: none of 1,000 accepted connections, none of a file" {
     switches() { awk '/^voluntary/ { print $2 }' "/proc/$SUPERVISOR/status"; }
-    supervised rst "$STATIC/subject" -n 1001 -r close
-    hear_port
-    find_processes subject
-    before=$(switches)
-    SEEN=$("$TOOLS/peer" -n 1000 -k connect "$PORT" | tail -1)
-    after=$(switches)
-    expect "the peer saw" "$SEEN" "bytes=5000 eof=0 reset=1000"
-    expect "what woke the supervisor" "$after" "$before"
-    kill -KILL "$PROGRAM" "$PID"
-    finish
+    for report in "" "$BATS_TEST_TMPDIR/report"; do
+        LINGER_LOG=$report LINGER_STATS=${report:+$report.stats} supervised rst "$STATIC/subject" -n 1001 -r close
+        hear_port
+        find_processes subject
+        before=$(switches)
+        SEEN=$("$TOOLS/peer" -n 1000 -k connect "$PORT" | tail -1)
+        after=$(switches)
+        expect "the peer saw" "$SEEN" "bytes=5000 eof=0 reset=1000"
+        expect "what woke the supervisor" "$after" "$before"
+        kill -KILL "$PROGRAM" "$PID"
+        finish
+    done
 }
 
 @test "exit status, death by signal, programs that cannot be run" {
@@ -378,20 +380,32 @@ for _ in range(2):
     finish
 }
 
-@test "the log and the counters: the program's pid and descriptors, backend=supervise" {
-    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats supervised "rst role=server" "$STATIC/subject" -n 4 -r close
+# reported MODE: four connections, of which the peer makes three, under a log and counters.
+reported() {
+    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats supervised "$1" "$STATIC/subject" -n 4 -r close
     hear_port
     find_processes subject
-    "$TOOLS/peer" -n 3 -k connect "$PORT"
+    expect "the peer saw" "$("$TOOLS/peer" -n 3 -k connect "$PORT" | tail -1)" "bytes=15 eof=0 reset=3"
     kill -TERM "$PID"
     finish
     cat "$BATS_TEST_TMPDIR/log"
-    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/log")" "arm=1 close=3 load=1"
     expect pids "$(grep -o ' pid=[0-9]*' "$BATS_TEST_TMPDIR/log" | sort -u)" " pid=$PROGRAM"
+    EVENTS=$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/log")
+    COUNTERS=$("$LINGER" stats --json "$BATS_TEST_TMPDIR/stats")
+}
+
+@test "the log and the counters: the program's pid and descriptors; closes where a rule needs them" {
+    reported "rst role=server"
+    expect events "$EVENTS" "arm=1 load=1"
     grep -q "event=load .* backend=supervise program=subject mode=\"rst role=server\"" "$BATS_TEST_TMPDIR/log"
-    "$LINGER" stats --json "$BATS_TEST_TMPDIR/stats" | grep -q '"closed_active_rst":3'
+    [[ $COUNTERS == *'"armed_rst":1,'*'"closed_active_rst":0,'* ]]
+    rm "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/stats"
+    reported "rst when=active; rst"
+    expect events "$EVENTS" "close=3 load=1"
+    [[ $COUNTERS == *'"closed_active_rst":3,'* ]]
     run --separate-stderr "$LINGER" run -m rst -s -- "$STATIC/subject" -c 1 nothing
     [[ $stderr == *"did to its connections"* ]]
+    [[ $stderr == *"closes are not counted"* ]]
 }
 
 @test "prog= is of each process: children of other names have their own rules" {

@@ -54,6 +54,13 @@ static bool is_valid(const struct call *call)
     return ioctl(call->answerer->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->request->id) == 0;
 }
 
+/* What is reported next is of the caller's descriptor `number`. Costs more than the call does. */
+static void name_subject(const struct call *call, int number)
+{
+    if (report_is_on())
+        report_subject((pid_t)target_status((pid_t)call->request->pid, "Tgid"), number);
+}
+
 static void warn_of(const struct call *call, int error)
 {
     char why[TARGET_WHY_MAX] = "its descriptors cannot be duplicated";
@@ -68,11 +75,14 @@ static void warn_of(const struct call *call, int error)
 }
 
 /* The duplicate; false where there is none: not open, or gone meanwhile, or out of reach. */
-static bool take(struct call *call)
+static bool take(struct call *call, int number)
 {
-    call->fd = target_take((pid_t)call->request->pid, (int)call->request->data.args[0]);
-    if (call->fd < 0 && errno != EBADF && is_valid(call))
-        warn_of(call, errno);
+    call->fd = target_take((pid_t)call->request->pid, number);
+    int error = errno;
+    if (call->fd < 0 && error != EBADF && is_valid(call)) {
+        name_subject(call, number);
+        warn_of(call, error);
+    }
     return call->fd >= 0;
 }
 
@@ -80,11 +90,20 @@ static bool take(struct call *call)
  * The duplicate of a TCP socket whose caller is still held. Nothing else is acted on in the
  * program's stead: listen() on a Unix socket, say, notes who called it (SO_PEERCRED).
  */
-static bool take_tcp(struct call *call)
+static bool take_tcp(struct call *call, int number)
 {
     struct facts facts = {0};
 
-    return take(call) && is_valid(call) && sock_facts(call->fd, 0, &facts);
+    if (!take(call, number) || !sock_facts(call->fd, 0, &facts))
+        return false;
+    name_subject(call, number);
+    return is_valid(call);
+}
+
+/* That of argument 0. */
+static bool take_first(struct call *call)
+{
+    return take_tcp(call, (int)call->request->data.args[0]);
 }
 
 /* The address that is argument 1, its length being argument 2. */
@@ -106,16 +125,15 @@ static void serve_connect(struct call *call)
     struct sockaddr_storage address;
     socklen_t length = 0;
 
-    if (asks_peer && !read_address(call, &address, &length))
-        return;
-    if (take(call) && is_valid(call))
+    bool has_address = !asks_peer || read_address(call, &address, &length);
+    if (take_first(call) && has_address)
         teardown_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
 }
 
 /* Nothing is told after a call, so listen() is made here: then it can be looked at. */
 static void serve_listen(struct call *call)
 {
-    if (!take_tcp(call))
+    if (!take_first(call))
         return;
     bool settled = teardown_listen(call->fd);
     int status = listen(call->fd, (int)call->request->data.args[1]);
@@ -142,7 +160,7 @@ static void serve_bind(struct call *call)
     struct sockaddr_storage address;
     socklen_t length;
 
-    if (!read_address(call, &address, &length) || !take_tcp(call))
+    if (!read_address(call, &address, &length) || !take_first(call))
         return;
     teardown_bind(call->fd, (struct sockaddr *)&address, length);
     if (!report_is_on() || !may_bind(call, &address))
@@ -163,7 +181,7 @@ static void serve_setsockopt(struct call *call)
     struct linger value = {0, 0}; /* the larger one of both */
 
     size = size < (int)sizeof(value) ? size : (int)sizeof(value);
-    if (size < 0 || !read_memory(call, arguments[3], &value, (size_t)size) || !take_tcp(call))
+    if (size < 0 || !read_memory(call, arguments[3], &value, (size_t)size) || !take_first(call))
         return;
     int status = sock_set(call->fd, level, option, &value, (socklen_t)size);
     answer(call, status);
@@ -173,14 +191,13 @@ static void serve_setsockopt(struct call *call)
 
 static void serve_shutdown(struct call *call)
 {
-    if (take(call) && is_valid(call) &&
-        teardown_shutdown(call->fd, (int)call->request->data.args[1]))
+    if (take_first(call) && teardown_shutdown(call->fd, (int)call->request->data.args[1]))
         answer(call, 0);
 }
 
 static void serve_close(struct call *call)
 {
-    if (take(call) && is_valid(call))
+    if (take_first(call))
         teardown_close(call->fd);
 }
 
@@ -195,9 +212,7 @@ static void serve_replace(struct call *call)
     if (source < 0)
         return;
     close(source);
-    call->fd = target_take(thread, target);
-    report_subject(report_is_on() ? (pid_t)target_status(thread, "Tgid") : 0, target);
-    if (call->fd >= 0 && is_valid(call))
+    if (take_tcp(call, target))
         teardown_close(call->fd);
 }
 
@@ -290,9 +305,6 @@ void answer_call(struct answerer *a)
     pid_t thread = (pid_t)notification.request.pid;
     call.answer.id = notification.request.id;
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    if (report_is_on())
-        report_subject((pid_t)target_status(thread, "Tgid"),
-                       (int)notification.request.data.args[0]);
     if (a->asks_name) {
         char name[TARGET_NAME_MAX];
         target_name(thread, name);
