@@ -72,10 +72,13 @@ start() {
     return 1
 }
 
-# stop PID: ends what start() began, and waits until it has ended.
+# stop PID: ends what start() began, and waits until it has ended. One SIGTERM may be lost: a child
+# that has not reached its exec yet may still have this shell's trap.
 stop() {
     local i
-    kill "$1" 2>/dev/null || true
+    while kill "$1" 2>/dev/null; do
+        sleep 0.01
+    done
     wait "$1" 2>/dev/null || true
     for i in "${!started[@]}"; do
         [ "${started[i]}" != "$1" ] || unset "started[i]"

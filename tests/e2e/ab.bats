@@ -131,7 +131,7 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
 # A sanitizer's thread keeps unshare(CLONE_NEWUSER) from working.
 # bats test_tags=plain
 @test "without privileges: user namespaces, or a note and one namespace for all" {
-    [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
+    needs_root
     chmod a+rwx "$BATS_TEST_TMPDIR" && chmod a+rx "$BATS_RUN_TMPDIR"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
     # Where everybody may go, wherever this tree is.

@@ -340,7 +340,7 @@ refused() { # PATTERN COMMAND...
 }
 
 @test "without privileges; and setuid programs are refused for what they would lose" {
-    [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
+    needs_root
     PORT=$("$TOOLS/free-port")
     # Where everybody may go, wherever this tree is.
     chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
@@ -359,7 +359,7 @@ refused() { # PATTERN COMMAND...
 }
 
 @test "a process out of reach is named once, and its calls go on" {
-    [ "$(id -u)" = 0 ] || skip "needs root, to become somebody else"
+    needs_root
     start - "$TOOLS/peer" -n 2 listen
     hear_port
     # An unprivileged supervisor, and a program that makes itself undumpable (PR_SET_DUMPABLE 4).
