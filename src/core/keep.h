@@ -10,6 +10,6 @@ static inline void keep_restore(const int *before)
 }
 
 /* At the head of a block: errno is put back at its end, whichever way the block is left. */
-#define KEEP_ERRNO __attribute__((cleanup(keep_restore))) const int kept_errno = errno
+#define KEEP_ERRNO __attribute__((cleanup(keep_restore), unused)) const int kept_errno = errno
 
 #endif
