@@ -18,8 +18,8 @@
 #include "settings.h"
 #include "sock.h"
 #include "system/holders.h"
-#include "system/sockets.h"
 #include "system/seen.h"
+#include "system/sockets.h"
 #include "system/target.h"
 
 #define TARGETS_MAX 1024

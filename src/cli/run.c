@@ -32,6 +32,8 @@ static const char help[] =
     "  -r, --reuseaddr[=VALUE]  SO_REUSEADDR before bind(): on (default) or off, and\n"
     "                           conditions\n"
     "  -R, --reuseport[=VALUE]  the same for SO_REUSEPORT\n"
+    "  -B, --bind-no-port[=VALUE]  the same for IP_BIND_ADDRESS_NO_PORT: a bound\n"
+    "                           source address has all ports for each destination\n"
     "  -l, --log[=FILE]         a line for each event, to standard error or a file\n"
     "                           (%p is the pid)\n"
     "  -s, --stats[=FILE]       count in a file; without one, a summary at the end\n"
@@ -50,6 +52,7 @@ static const struct option options[] = {
     CLI_OPTION_MODE,
     {"reuseaddr", optional_argument, NULL, 'r'},
     {"reuseport", optional_argument, NULL, 'R'},
+    {"bind-no-port", optional_argument, NULL, 'B'},
     {"log", optional_argument, NULL, 'l'},
     {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
@@ -91,7 +94,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
     int option;
 
     while ((option = cli_option(request->self, argc, argv, options, true, status)) > 0) {
-        if (strchr("rRls", option) && !optarg)
+        if (strchr("rRBls", option) && !optarg)
             bare_at = optind;
         if (option == 'm')
             request->values[SETTING_MODE] = optarg;
@@ -99,6 +102,8 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
             request->values[SETTING_REUSEADDR] = cli_optional(optarg, "on");
         else if (option == 'R')
             request->values[SETTING_REUSEPORT] = cli_optional(optarg, "on");
+        else if (option == 'B')
+            request->values[SETTING_BIND_NO_PORT] = cli_optional(optarg, "on");
         else if (option == 'l')
             request->values[SETTING_LOG] = cli_optional(optarg, SETTINGS_STDERR);
         else if (option == 's')
@@ -118,7 +123,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
 /* Parses what the environment says already and what the options say; options go before it. */
 static int take_settings(struct request *request)
 {
-    static const char *const shown_as[] = {"-m", "-r", "-R", "-l", "-s"};
+    static const char *const shown_as[] = {"-m", "-r", "-R", "-B", "-l", "-s"};
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
     int status = 0;
@@ -141,8 +146,13 @@ static int take_settings(struct request *request)
 
 static bool has_effect(const struct settings *s)
 {
-    return s->mode.rule_count + s->reuseaddr.rule_count + s->reuseport.rule_count > 0 ||
-           s->log_path[0] || s->stats_path[0];
+    bool has_rules = false;
+
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        const struct policy *policy = settings_policy(s, i);
+        has_rules = has_rules || (policy && policy->rule_count > 0);
+    }
+    return has_rules || s->log_path[0] || s->stats_path[0];
 }
 
 /* Appends the library to LD_PRELOAD (ld.so(8)): names are separated by blanks or colons. */
@@ -226,7 +236,8 @@ static int check_version(const struct request *request, const struct reach *reac
 }
 
 /* A rule, and the conditions that it leaves open. */
-static void print_rule(const struct policy *policy, const struct policy_rule *rule)
+static void print_rule(const struct policy *policy, const struct policy_rule *rule,
+                       enum policy_dialect dialect)
 {
     static char buffer[POLICY_TEXT_MAX * 4];
     const char *separator = "  (any ";
@@ -237,8 +248,7 @@ static void print_rule(const struct policy *policy, const struct policy_rule *ru
     policy_print_rule(policy, rule, &out);
     printf("  rule %-3u  %s", rule->number, out.data);
     for (unsigned i = 0; (condition = condition_at(i)); i++) {
-        bool is_known = rule->mode < MODE_TEARDOWNS || condition->in_switch;
-        if (rule->conditions >> i & 1 || !is_known)
+        if (rule->conditions >> i & 1 || !(condition->dialects >> dialect & 1))
             continue;
         printf("%s%s", separator, condition->name);
         separator = ", ";
@@ -246,13 +256,15 @@ static void print_rule(const struct policy *policy, const struct policy_rule *ru
     printf("%s\n", separator[0] == ',' ? ")" : "");
 }
 
-static void print_policy(const char *name, const struct policy *policy)
+static void print_policy(const struct settings *s, enum setting setting)
 {
-    if (policy->rule_count == 0)
+    const struct policy *policy = settings_policy(s, setting);
+
+    if (!policy || policy->rule_count == 0)
         return;
-    printf("%s\n", name);
+    printf("%s\n", settings_name(setting));
     for (unsigned i = 0; i < policy->rule_count; i++)
-        print_rule(policy, &policy->rules[i]);
+        print_rule(policy, &policy->rules[i], settings_dialect(setting));
     printf("  else      left alone\n");
 }
 
@@ -284,9 +296,8 @@ static int print_plan(const struct request *request, const struct reach *reach, 
         cli_print_word(stdout, argv[i]);
     }
     fputc('\n', stdout);
-    print_policy("LINGER_MODE", &request->settings.mode);
-    print_policy("LINGER_REUSEADDR", &request->settings.reuseaddr);
-    print_policy("LINGER_REUSEPORT", &request->settings.reuseport);
+    for (enum setting i = 0; i < SETTING_COUNT; i++)
+        print_policy(&request->settings, i);
     return cli_flush(request->self, CLI_OK);
 }
 
@@ -438,7 +449,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (take_settings(&request) != 0)
         return CLI_FAILED;
     if (!summary && !has_effect(&request.settings))
-        return cli_usage(self, "nothing to do: give a policy with -m, or -r, -R, -l or -s");
+        return cli_usage(self, "nothing to do: give a policy with -m, or -r, -R, -B, -l or -s");
     reach_judge(argv[0], request.backend == SUPERVISE, &reach);
     if (!is_reached(&request, &reach))
         return refuse(&request, argv[0], &reach);

@@ -15,7 +15,7 @@ _linger() {
     esac
     if [ -z "$words" ]; then
         case $command:$current in
-        run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
+        run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -B --bind-no-port -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
         check:-*) words="-h --help" ;;
         states:*) words="-p --port= -w --watch -j --json -h --help" ;;
         attach:-*) words="-m --mode= -p --port= -n --dry-run -j --json -q --quiet -h --help" ;;

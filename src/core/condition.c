@@ -316,12 +316,14 @@ bool condition_is_for(const struct policy *policy, const struct policy_rule *rul
 }
 
 #define ROW(bit) [__builtin_ctz(bit)]
+#define TEARDOWN_ONLY (1u << POLICY_TEARDOWN)
+#define EVERY_DIALECT (TEARDOWN_ONLY | 1u << POLICY_SWITCH | 1u << POLICY_SWITCH_NO_PORT)
 
 static const struct condition conditions[] = {
     ROW(CONDITION_ROLE) = {"role",
                            "server|client",
                            "it was accepted, or made with connect()",
-                           false,
+                           TEARDOWN_ONLY,
                            {FACT_ROLE, FACT_ROLE},
                            read_role,
                            print_role,
@@ -329,7 +331,7 @@ static const struct condition conditions[] = {
     ROW(CONDITION_PORT) = {"port",
                            "PORT[-PORT],...",
                            "the service's port, at either end",
-                           true,
+                           TEARDOWN_ONLY | 1u << POLICY_SWITCH,
                            {FACT_ROLE | FACT_PEER, FACT_ROLE | FACT_LOCAL_PORT},
                            read_port,
                            print_port,
@@ -337,7 +339,7 @@ static const struct condition conditions[] = {
     ROW(CONDITION_LOCAL) = {"local",
                             "ADDRESS,...",
                             "this end: ADDR[/LEN][:PORT[-PORT]]",
-                            true,
+                            EVERY_DIALECT,
                             {0, 0},
                             read_local,
                             print_local,
@@ -345,7 +347,7 @@ static const struct condition conditions[] = {
     ROW(CONDITION_PEER) = {"peer",
                            "ADDRESS,...",
                            "the other end, as for local=",
-                           false,
+                           TEARDOWN_ONLY,
                            {0, 0},
                            read_peer,
                            print_peer,
@@ -353,7 +355,7 @@ static const struct condition conditions[] = {
     ROW(CONDITION_WHEN) = {"when",
                            "active|passive",
                            "we close first, or the peer did",
-                           false,
+                           TEARDOWN_ONLY,
                            {FACT_WHEN, FACT_WHEN},
                            read_when,
                            print_when,
@@ -361,7 +363,7 @@ static const struct condition conditions[] = {
     ROW(CONDITION_SHARE) = {"share",
                             "PERCENT%",
                             "so many of the connections",
-                            false,
+                            TEARDOWN_ONLY,
                             {FACT_COOKIE, FACT_COOKIE},
                             read_share,
                             print_share,
@@ -369,7 +371,7 @@ static const struct condition conditions[] = {
     ROW(CONDITION_PROG) = {"prog",
                            "NAME,...",
                            "the program's file name, or a pattern of it",
-                           true,
+                           EVERY_DIALECT,
                            {0, 0},
                            read_prog,
                            print_prog,
@@ -396,16 +398,17 @@ unsigned condition_needs(const struct policy *policy, const struct policy_rule *
 }
 
 /* The error outlives the parser, so its text does. Written anew each time, always the same. */
-static const char *accepted_conditions(bool is_switch)
+static const char *accepted_conditions(enum policy_dialect dialect)
 {
     static char accepted[ACCEPTED_MAX_LENGTH];
     const char *separator = "";
     struct text out;
 
     text_begin(&out, accepted, sizeof(accepted));
-    text_put(&out, is_switch ? "a condition here is one of: " : "a condition is one of: ");
+    text_put(&out, dialect == POLICY_TEARDOWN ? "a condition is one of: "
+                                              : "a condition here is one of: ");
     for (unsigned i = 0; i < CONDITION_COUNT; i++) {
-        if (is_switch && !conditions[i].in_switch)
+        if (!(conditions[i].dialects >> dialect & 1))
             continue;
         text_put(&out, separator);
         text_put(&out, conditions[i].name);
@@ -417,7 +420,7 @@ static const char *accepted_conditions(bool is_switch)
 
 int condition_read(struct parser *p, struct span token, struct policy_rule *rule)
 {
-    bool is_switch = p->dialect == POLICY_SWITCH;
+    const char *accepted = accepted_conditions(p->dialect);
     struct span value = token;
     struct span name = parser_until(p, &value, '=');
     unsigned i = 0;
@@ -425,15 +428,14 @@ int condition_read(struct parser *p, struct span token, struct policy_rule *rule
     while (i < CONDITION_COUNT && !parser_is(p, name, conditions[i].name))
         i++;
     if (i == CONDITION_COUNT)
-        return parser_fail(p, name, "unknown condition", accepted_conditions(is_switch));
-    if (is_switch && !conditions[i].in_switch)
-        return parser_fail(
-            p, name, "condition that is not known before bind():", accepted_conditions(is_switch));
+        return parser_fail(p, name, "unknown condition", accepted);
+    if (!(conditions[i].dialects >> p->dialect & 1))
+        return parser_fail(p, name, "condition that is not known before bind():", accepted);
     if (rule->conditions >> i & 1)
         return parser_fail(p, token, "condition given twice:",
                            "several values of one condition are separated by commas");
     if (value.length == 0)
-        return parser_fail(p, token, "condition without a value:", accepted_conditions(is_switch));
+        return parser_fail(p, token, "condition without a value:", accepted);
     rule->conditions |= (uint16_t)(1u << i);
     return conditions[i].read(p, value, rule);
 }

@@ -8,7 +8,7 @@ struct condition {
     const char *name;   /* "role" */
     const char *values; /* as the user writes them: "server|client" */
     const char *help;   /* a line: holds where ... */
-    bool in_switch;     /* the switch dialect has it too: it is known before bind() */
+    unsigned dialects;  /* 1 << enum policy_dialect, or-ed: a switch has what bind() knows */
     unsigned needs[2];  /* enum fact, by enum policy_role; those of addresses are in their values */
     int (*read)(struct parser *p, struct span value, struct policy_rule *rule);
     void (*print)(const struct policy *policy, const struct policy_rule *rule, struct text *out);

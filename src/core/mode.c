@@ -110,7 +110,7 @@ int mode_read(struct parser *p, struct span token, struct policy_rule *rule)
     struct span rest = token;
     struct span head = parser_until(p, &rest, ':');
 
-    if (p->dialect == POLICY_SWITCH)
+    if (p->dialect != POLICY_TEARDOWN)
         return read_switch(p, token, rule);
     for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
         bool has_seconds = modes[mode].seconds_max > 0;

@@ -2,8 +2,8 @@
  * The policy language: text -> struct policy, and back.
  *
  * A policy is rules separated by ';' or newlines; a rule is a mode and conditions, all of which
- * must hold; the first rule that matches decides (see decide.h). Two dialects share the grammar:
- * LINGER_MODE speaks of teardown, LINGER_REUSEADDR and LINGER_REUSEPORT of a switch.
+ * must hold; the first rule that matches decides (see decide.h). Dialects share the grammar:
+ * LINGER_MODE speaks of teardown, the variables of options at bind() of a switch.
  */
 #ifndef LINGER_POLICY_H
 #define LINGER_POLICY_H
@@ -26,8 +26,9 @@
 #define POLICY_SHARE_ALL 1000000  /* share=100%, in millionths */
 
 enum policy_dialect {
-    POLICY_TEARDOWN, /* off, fin, rst, fin-rst, wait:N; every condition */
-    POLICY_SWITCH,   /* on/1, off/0; the conditions port=, local=, prog= */
+    POLICY_TEARDOWN,       /* off, fin, rst, fin-rst, wait:N; every condition */
+    POLICY_SWITCH,         /* on/1, off/0; the conditions port=, local=, prog= */
+    POLICY_SWITCH_NO_PORT, /* the same where the port is chosen later: no port= */
 };
 
 enum policy_mode {

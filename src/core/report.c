@@ -16,7 +16,6 @@
 #include "log.h"
 #include "mode.h"
 #include "portuse.h"
-#include "sock.h"
 #include "stats.h"
 
 static struct stats *counters; /* NULL: none */
@@ -148,6 +147,7 @@ void report_load(const struct settings *s, const char *program)
     line_value(&line, "program", program);
     put_policy(&line, "reuseaddr", &s->reuseaddr);
     put_policy(&line, "reuseport", &s->reuseport);
+    put_policy(&line, "bind_no_port", &s->bind_no_port);
     put_policy(&line, "mode", &s->mode);
     end(&line);
 }
@@ -254,20 +254,16 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
     end(&line);
 }
 
-void report_bind(int fd, const struct facts *facts, int option, bool on)
+void report_bind(int fd, const struct facts *facts, enum sock_switch option, bool on)
 {
-    bool is_address = option == SO_REUSEADDR;
     struct line line;
 
-    if (is_address)
-        stats_add(counters, on ? STAT_REUSEADDR_SET : STAT_REUSEADDR_CLEARED, 1);
-    else
-        stats_add(counters, on ? STAT_REUSEPORT_SET : STAT_REUSEPORT_CLEARED, 1);
+    stats_add(counters, stats_switched(option, on), 1);
     if (!begin(&line, "bind"))
         return;
     put_descriptor(&line, fd);
     line_endpoint(&line, "local", facts->local_ip, facts->local_port);
-    line_word(&line, is_address ? "SO_REUSEADDR" : "SO_REUSEPORT", on ? "1" : "0");
+    line_word(&line, sock_switch_name(option), on ? "1" : "0");
     end(&line);
 }
 

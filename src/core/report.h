@@ -10,6 +10,7 @@
 
 #include "decide.h"
 #include "settings.h"
+#include "sock.h"
 
 /* Opens the log and the counters that `s` names; one line on standard error for what fails. */
 void report_open(const struct settings *s);
@@ -37,7 +38,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
                    const struct verdict *verdict);
 
 /* `option` was set or cleared before bind(). */
-void report_bind(int fd, const struct facts *facts, int option, bool on);
+void report_bind(int fd, const struct facts *facts, enum sock_switch option, bool on);
 
 /* bind() failed with EADDRINUSE: says who holds the port. */
 void report_bind_failed(int fd, const struct facts *facts);

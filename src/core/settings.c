@@ -22,6 +22,7 @@ static const struct {
     [SETTING_MODE] = {"LINGER_MODE", POLICY_TEARDOWN},
     [SETTING_REUSEADDR] = {"LINGER_REUSEADDR", POLICY_SWITCH},
     [SETTING_REUSEPORT] = {"LINGER_REUSEPORT", POLICY_SWITCH},
+    [SETTING_BIND_NO_PORT] = {"LINGER_BIND_NO_PORT", POLICY_SWITCH_NO_PORT},
     [SETTING_LOG] = {"LINGER_LOG", 0},
     [SETTING_STATS] = {"LINGER_STATS", 0},
 };
@@ -39,9 +40,20 @@ static bool is_path(enum setting setting)
 
 static struct policy *policy_of(struct settings *s, enum setting setting)
 {
-    struct policy *const policies[SETTING_COUNT] = {&s->mode, &s->reuseaddr, &s->reuseport};
+    struct policy *const policies[SETTING_COUNT] = {&s->mode, &s->reuseaddr, &s->reuseport,
+                                                    &s->bind_no_port};
 
     return policies[setting];
+}
+
+const struct policy *settings_policy(const struct settings *s, enum setting setting)
+{
+    return policy_of((struct settings *)s, setting);
+}
+
+enum policy_dialect settings_dialect(enum setting setting)
+{
+    return variables[setting].dialect;
 }
 
 /* What was parsed, and where it came from. */

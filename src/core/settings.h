@@ -9,11 +9,12 @@
 #include "policy.h"
 
 enum setting {
-    SETTING_MODE,      /* LINGER_MODE */
-    SETTING_REUSEADDR, /* LINGER_REUSEADDR */
-    SETTING_REUSEPORT, /* LINGER_REUSEPORT */
-    SETTING_LOG,       /* LINGER_LOG */
-    SETTING_STATS,     /* LINGER_STATS */
+    SETTING_MODE,         /* LINGER_MODE */
+    SETTING_REUSEADDR,    /* LINGER_REUSEADDR */
+    SETTING_REUSEPORT,    /* LINGER_REUSEPORT */
+    SETTING_BIND_NO_PORT, /* LINGER_BIND_NO_PORT */
+    SETTING_LOG,          /* LINGER_LOG */
+    SETTING_STATS,        /* LINGER_STATS */
     SETTING_COUNT
 };
 
@@ -33,6 +34,7 @@ struct settings {
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;
+    struct policy bind_no_port;
     char log_path[SETTINGS_PATH_MAX]; /* SETTINGS_STDERR, or a file, in which %p is the pid */
     char stats_path[SETTINGS_PATH_MAX];
 };
@@ -42,6 +44,10 @@ struct settings {
 
 /* "LINGER_MODE" */
 const char *settings_name(enum setting setting);
+
+/* The policy of a setting that is one, else NULL; and the language that it is written in. */
+const struct policy *settings_policy(const struct settings *s, enum setting setting);
+enum policy_dialect settings_dialect(enum setting setting);
 
 /*
  * Takes the value of one setting, which the user knows as `shown_as` ("LINGER_MODE", "-m").

@@ -15,6 +15,9 @@
 #include "address.h"
 #include "kernel.h"
 
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h, Linux 4.2 */
+#endif
 #ifndef SO_COOKIE
 #define SO_COOKIE 57 /* Linux 4.12 */
 #endif
@@ -168,11 +171,26 @@ bool sock_applied(int fd, struct verdict *verdict)
     return true;
 }
 
-int sock_reuse(int fd, int option, bool on)
+static const struct {
+    const char *name;
+    int level;
+    int option;
+} switches[] = {
+    [SOCK_REUSEADDR] = {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR},
+    [SOCK_REUSEPORT] = {"SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT},
+    [SOCK_BIND_NO_PORT] = {"IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+};
+
+const char *sock_switch_name(enum sock_switch option)
+{
+    return switches[option].name;
+}
+
+int sock_switch(int fd, enum sock_switch option, bool on)
 {
     int value = on;
 
-    return sock_set(fd, SOL_SOCKET, option, &value, sizeof(value));
+    return sock_set(fd, switches[option].level, switches[option].option, &value, sizeof(value));
 }
 
 int sock_abort(int fd)

@@ -46,8 +46,18 @@ bool sock_applied(int fd, struct verdict *verdict);
 /* What a program asked for, set in its stead: setsockopt(2). */
 int sock_set(int fd, int level, int option, const void *value, socklen_t length);
 
-/* Sets or clears SO_REUSEADDR or SO_REUSEPORT (`option`). Returns 0, or -1 and errno. */
-int sock_reuse(int fd, int option, bool on);
+/* The options that are set or cleared before bind(). */
+enum sock_switch {
+    SOCK_REUSEADDR,
+    SOCK_REUSEPORT,
+    SOCK_BIND_NO_PORT, /* ip(7), Linux 4.2; of an IPv6 socket too */
+};
+
+/* "SO_REUSEADDR" */
+const char *sock_switch_name(enum sock_switch option);
+
+/* Returns 0, or -1 and errno. */
+int sock_switch(int fd, enum sock_switch option, bool on);
 
 /*
  * Aborts the connection at once: connect() to AF_UNSPEC sends RST (tcp_disconnect()), and a

@@ -24,6 +24,8 @@
 static const char magic[8] = {'l', 'i', 'n', 'g', 'e', 'r', '\0', LAYOUT};
 
 static_assert(sizeof(struct stats) < 4096, "the counters fit in one page");
+static_assert(STAT_BIND_NO_PORT_SET == STAT_REUSEADDR_SET + 2 * SOCK_BIND_NO_PORT,
+              "two counters for each option");
 static_assert(MODE_OFF == 0 && MODE_FIN == 1, "every mode but off arms");
 
 static int write_new(int fd)
@@ -127,4 +129,9 @@ enum stats_counter stats_closed(bool passive, bool has_verdict, enum policy_mode
 enum stats_counter stats_armed(enum policy_mode mode)
 {
     return STAT_ARMED + (mode - MODE_FIN);
+}
+
+enum stats_counter stats_switched(enum sock_switch option, bool on)
+{
+    return STAT_REUSEADDR_SET + 2 * (option - SOCK_REUSEADDR) + !on;
 }

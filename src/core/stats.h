@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "policy.h"
+#include "sock.h"
 
 enum stats_counter {
     /* Sockets armed, by mode from MODE_FIN on; what a listener's connections inherit is not. */
@@ -25,6 +25,8 @@ enum stats_counter {
     STAT_REUSEADDR_CLEARED,
     STAT_REUSEPORT_SET,
     STAT_REUSEPORT_CLEARED,
+    STAT_BIND_NO_PORT_SET,
+    STAT_BIND_NO_PORT_CLEARED,
     STAT_BIND_FAILED, /* with EADDRINUSE */
     STAT_OVERRIDDEN,  /* the program's own SO_LINGER or TCP_LINGER2 was overruled */
     STAT_FAILED,      /* an option could not be applied */
@@ -58,5 +60,8 @@ enum stats_counter stats_closed(bool passive, bool has_verdict, enum policy_mode
 
 /* The counter of a socket armed; `mode` is not MODE_OFF. */
 enum stats_counter stats_armed(enum policy_mode mode);
+
+/* The counter of an option that was set or cleared before bind(). */
+enum stats_counter stats_switched(enum sock_switch option, bool on);
 
 #endif

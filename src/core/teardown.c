@@ -260,7 +260,7 @@ void teardown_start(const struct settings *s, const char *program)
     }
     if (has_policy)
         teardown_inherit();
-    if (s->reuseaddr.rule_count > 0 || s->reuseport.rule_count > 0)
+    if (s->reuseaddr.rule_count + s->reuseport.rule_count + s->bind_no_port.rule_count > 0)
         moments |= MOMENT_BIND;
     __atomic_fetch_or(&teardown_moments, moments, __ATOMIC_RELEASE);
 }
@@ -363,7 +363,8 @@ void teardown_receive(const struct msghdr *message)
     }
 }
 
-static void switch_reuse(int fd, const struct policy *policy, int option, const struct facts *facts)
+static void switch_option(int fd, const struct policy *policy, enum sock_switch option,
+                          const struct facts *facts)
 {
     struct verdict verdict;
     bool on;
@@ -371,30 +372,35 @@ static void switch_reuse(int fd, const struct policy *policy, int option, const 
     if (decide(policy, facts, &verdict) != DECIDE_VERDICT)
         return;
     on = verdict.mode == MODE_SET;
-    if (sock_reuse(fd, option, on) == 0)
+    if (sock_switch(fd, option, on) == 0)
         report_bind(fd, facts, option, on);
     else
-        report_failed(fd, option == SO_REUSEADDR ? "SO_REUSEADDR" : "SO_REUSEPORT", errno,
-                      &verdict);
+        report_failed(fd, sock_switch_name(option), errno, &verdict);
 }
 
-/* What is known of a TCP socket that is about to be bound to a port; false for any other. */
+/* What is known of a TCP socket that is about to be bound; false for any other. */
 static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, struct facts *facts)
 {
-    facts->known = FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT;
     facts->role = ROLE_SERVER;
-    return sock_endpoint(local, length, &facts->local_ip, &facts->local_port) &&
-           facts->local_port != 0 && sock_facts(fd, 0, facts);
+    if (!sock_endpoint(local, length, &facts->local_ip, &facts->local_port))
+        return false;
+    facts->known = FACT_ROLE | FACT_LOCAL_IP | (facts->local_port != 0 ? FACT_LOCAL_PORT : 0);
+    return sock_facts(fd, 0, facts);
 }
 
+/* Port 0 is one that the kernel chooses: nobody else has it, and only of it is it said when. */
 void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
 {
     struct facts facts = {0};
     KEEP_ERRNO;
 
     if (bind_facts(fd, local, length, &facts)) {
-        switch_reuse(fd, &settings->reuseaddr, SO_REUSEADDR, &facts);
-        switch_reuse(fd, &settings->reuseport, SO_REUSEPORT, &facts);
+        if (facts.local_port != 0) {
+            switch_option(fd, &settings->reuseaddr, SOCK_REUSEADDR, &facts);
+            switch_option(fd, &settings->reuseport, SOCK_REUSEPORT, &facts);
+        } else {
+            switch_option(fd, &settings->bind_no_port, SOCK_BIND_NO_PORT, &facts);
+        }
     }
 }
 
@@ -403,7 +409,8 @@ void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length
     struct facts facts = {0};
     KEEP_ERRNO;
 
-    if (errno == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts))
+    if (errno == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts) &&
+        facts.local_port != 0)
         report_bind_failed(fd, &facts);
 }
 

@@ -114,6 +114,7 @@ said() {
         grep -oE '"[A-Za-z_]+"' | tr -d '"' | sort -u >"$BATS_TEST_TMPDIR/source"
     grep -oE '(settle|settle_stranger|apply)\(fd, "[a-z]+"' "$ROOT/src/core/teardown.c" |
         sed 's/.*"\(.*\)"/\1/' >>"$BATS_TEST_TMPDIR/source"
+    strings core/sock.c switches >>"$BATS_TEST_TMPDIR/source"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -gt 40 ]
     text=$(manual text "$PAGES/liblinger.7" DESCRIPTION "The log")
     while read -r word; do

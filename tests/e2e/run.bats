@@ -70,7 +70,7 @@ linger run: -m: unknown mode 'rts'
 END
     refused 125 "linger run: -r: unknown value 'maybe'" -r=maybe true
     refused 125 "linger run: -R: condition that is not known before bind(): 'peer'" "--reuseport=on peer=1.2.3.4" true
-    refused 125 "linger run: nothing to do: give a policy with -m, or -r, -R, -l or -s" true
+    refused 125 "linger run: nothing to do: give a policy with -m, or -r, -R, -B, -l or -s" true
     refused 125 "linger run: nothing to do: *" -m "" true
     refused 125 "linger run: a program is missing" -m rst
     refused 125 "linger run: option '-m' needs an argument" -m

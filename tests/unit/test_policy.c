@@ -82,6 +82,8 @@ static void test_switch(void **state)
     assert_string_equal(printed(&policy), "on port=80; off local=:1; off prog=x; on");
     assert_int_equal(parse(POLICY_SWITCH, "rst"), -1);
     assert_int_equal(parse(POLICY_SWITCH, "on role=server"), -1);
+    assert_int_equal(parse(POLICY_SWITCH_NO_PORT, "on local=10.0.0.1 prog=x"), 0);
+    assert_int_equal(parse(POLICY_SWITCH_NO_PORT, "on port=80"), -1);
     assert_int_equal(parse(POLICY_TEARDOWN, "on"), -1);
 }
 

@@ -281,8 +281,10 @@ static bool asks_name(const struct policy *policy)
 
 void answer_begin(struct answerer *a, pid_t program, const char *name)
 {
-    a->asks_name =
-        asks_name(&a->all->mode) || asks_name(&a->all->reuseaddr) || asks_name(&a->all->reuseport);
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        const struct policy *policy = settings_policy(a->all, i);
+        a->asks_name = a->asks_name || (policy && asks_name(policy));
+    }
     report_subject(program, -1);
     teardown_start(a->all, name);
     if (a->asks_name) {
