@@ -245,9 +245,10 @@ static void restore_target(struct ab *ab)
 {
     char why[TARGET_WHY_MAX];
 
-    if (saved_put_back(&ab->saved, &ab->target, why) != 0)
+    if (saved_put_back(&ab->saved, false, why) != 0)
         cli_error(ab->plan.self, "pid %d is left under the last mode: %s", (int)ab->plan.attach,
                   why);
+    saved_free(&ab->saved);
     target_close(&ab->target);
 }
 

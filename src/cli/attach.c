@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/restore.h"
+#include "attach/savefile.h"
 #include "cli.h"
 #include "mode.h"
 #include "role.h"
@@ -27,12 +29,15 @@
 static const char help[] =
     "usage: linger attach -m POLICY [OPTION...] PID...\n"
     "       linger attach -m POLICY [OPTION...] --port PORT\n"
+    "       linger attach --restore FILE [-njq]\n"
     "\n"
     "Sets how the TCP connections of running processes end: of those they have, and\n"
     "of those their listeners will accept. Nothing is injected or restarted.\n"
     "\n"
     "  -m, --mode=POLICY  a mode, or rules; fin takes it back\n"
     "  -p, --port=PORT    whoever listens there; only that port's sockets are changed\n"
+    "  -s, --save=FILE    note what each socket had, in a new file\n"
+    "  -r, --restore=FILE put back what was noted, and tell which sockets are gone\n"
     "  -n, --dry-run      show what would be done\n"
     "  -j, --json         as JSON, in one line\n"
     "  -q, --quiet        only errors\n"
@@ -46,6 +51,8 @@ static const char help[] =
 static const struct option options[] = {
     CLI_OPTION_MODE,
     CLI_OPTION_PORT,
+    {"save", required_argument, NULL, 's'},
+    {"restore", required_argument, NULL, 'r'},
     CLI_OPTION_DRY_RUN,
     CLI_OPTION_JSON,
     {"quiet", no_argument, NULL, 'q'},
@@ -57,6 +64,9 @@ struct attach {
     const struct cli_command *self;
     const char *mode;
     long port;
+    const char *save; /* a file's name, or NULL */
+    const char *restore;
+    FILE *saved;
     bool dry_run;
     bool json;
     bool quiet;
@@ -197,14 +207,27 @@ static bool plan(struct attach *a, const struct facts *f)
     return false;
 }
 
+/* What a socket had is in the file before it is changed; false, and `why`, where it is not. */
+static bool save(struct attach *a, int fd)
+{
+    struct saved_socket socket;
+
+    if (!a->saved || (saved_look(fd, &socket) && savefile_write(a->saved, &socket) == 0))
+        return true;
+    snprintf(a->why, sizeof(a->why), "%.100s: cannot be written: %s", a->save, strerror(errno));
+    return false;
+}
+
 /* The second pass. */
-static void change(struct attach *a, int fd, const struct facts *f)
+static bool change(struct attach *a, int fd, const struct facts *f)
 {
     struct outcome o = {.decision = DECIDE_NO_RULE};
 
     (void)sock_applied(fd, &o.before);
     o.decision = decide(&a->policy, f, &o.verdict);
-    if (o.decision == DECIDE_VERDICT && !a->dry_run) {
+    if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->dry_run) {
+        if (!save(a, fd))
+            return false;
         o.refused = sock_apply(fd, &o.verdict, false);
         o.error = errno;
     }
@@ -214,6 +237,7 @@ static void change(struct attach *a, int fd, const struct facts *f)
         a->connections++;
     a->failed += o.refused != NULL || o.decision == DECIDE_NOT_YET;
     print(a, f, &o);
+    return true;
 }
 
 static bool visit(int fd, int number, void *context)
@@ -232,8 +256,8 @@ static bool visit(int fd, int number, void *context)
         return is_new == 0;
     role_complete(&a->ports, &facts, FACT_ROLE);
     if (a->applies)
-        change(a, fd, &facts);
-    else if (facts.state == TCP_LISTEN)
+        return change(a, fd, &facts);
+    if (facts.state == TCP_LISTEN)
         return plan(a, &facts);
     return true;
 }
@@ -402,11 +426,31 @@ static int attach(struct attach *a)
                   a->port ? " at that port" : "");
         return CLI_FAILED;
     }
+    if (a->save && !(a->saved = savefile_create(a->save, a->why))) {
+        cli_error(a->self, "%s: %s", a->save, a->why);
+        return CLI_FAILED;
+    }
     if (a->json && !a->quiet)
         fputs("{\"sockets\":[", stdout);
     int status = pass(a, true);
     print_summary(a);
     return cli_flush(a->self, status == 0 && a->failed == 0 ? CLI_OK : CLI_FAILED);
+}
+
+/* What is missing or contradicts itself, in words; NULL if nothing. */
+static const char *find_mistake(const struct attach *a, bool has_pids)
+{
+    if (a->restore && (a->mode || a->save || a->port || has_pids))
+        return "--restore goes with no policy, port or pid: the file knows the sockets";
+    if (a->restore)
+        return NULL;
+    if (!a->mode)
+        return "a policy is missing: -m";
+    if (a->save && a->dry_run)
+        return "--save and --dry-run exclude each other";
+    if (!a->port == !has_pids)
+        return a->port ? "either pids or --port" : "a pid is missing, or --port";
+    return NULL;
 }
 
 static int main_attach(const struct cli_command *self, int argc, char **argv)
@@ -421,22 +465,29 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
             a.mode = optarg;
         else if (option == 'p' && !cli_take_port(self, optarg, &a.port))
             return CLI_FAILED;
+        else if (option == 's')
+            a.save = optarg;
+        else if (option == 'r')
+            a.restore = optarg;
         a.dry_run = a.dry_run || option == 'n';
         a.json = a.json || option == 'j';
         a.quiet = a.quiet || option == 'q';
     }
     if (option == 0)
         return status;
-    if (!a.mode)
-        return cli_usage(self, "a policy is missing: -m");
-    if (!a.port == !argv[optind])
-        return cli_usage(self, a.port ? "either pids or --port" : "a pid is missing, or --port");
+    const char *mistake = find_mistake(&a, argv[optind]);
+    if (mistake)
+        return cli_usage(self, "%s", mistake);
+    if (a.restore)
+        return restore(self, &(struct restore_request){a.restore, a.dry_run, a.json, a.quiet});
     if (take_mode(&a) != 0 || (a.port ? add_holders(&a) : add_pids(&a, argv + optind)) != 0)
         return CLI_FAILED;
     status = attach(&a);
     for (int i = 0; i < a.target_count; i++)
         target_close(&a.targets[i]);
     seen_forget(&a.seen);
+    if (a.saved)
+        fclose(a.saved);
     return status;
 }
 

@@ -12,13 +12,14 @@ _linger() {
     run:-m | run:--mode | attach:-m | attach:--mode | ab:-m | ab:--mode) words="off fin rst fin-rst wait:" ;;
     run:-b | run:--backend) words="auto preload supervise" ;;
     *:-p | *:--port) return ;;
+    attach:-s | attach:--save | attach:-r | attach:--restore) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
     esac
     if [ -z "$words" ]; then
         case $command:$current in
         run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -B --bind-no-port -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
         check:-*) words="-h --help" ;;
         states:*) words="-p --port= -w --watch -j --json -h --help" ;;
-        attach:-*) words="-m --mode= -p --port= -n --dry-run -j --json -q --quiet -h --help" ;;
+        attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -n --dry-run -j --json -q --quiet -h --help" ;;
         ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
         attach:*) mapfile -t COMPREPLY < <(compgen -W "$(ps -A -o pid=)" -- "$current") && return ;;
         stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;

@@ -153,21 +153,53 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
     return options->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
 }
 
-bool sock_applied(int fd, struct verdict *verdict)
+bool sock_linger(int fd, struct sock_linger *l)
 {
     struct linger linger = {0, 0};
-    int linger2 = 0;
 
     if (get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return false;
-    (void)get_option(fd, IPPROTO_TCP, TCP_LINGER2, &linger2, sizeof(linger2));
+    l->on = linger.l_onoff != 0;
+    l->seconds = linger.l_linger;
+    l->linger2 = 0;
+    l->has_linger2 = get_option(fd, IPPROTO_TCP, TCP_LINGER2, &l->linger2, sizeof(l->linger2)) == 0;
+    return true;
+}
+
+/* A value that equals the default may be the default, which follows the sysctl: 0 sets that. */
+static int put_back_linger2(int fd, int value)
+{
+    const int none = 0;
+    int now;
+
+    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &none, sizeof(none)) != 0 ||
+        get_option(fd, IPPROTO_TCP, TCP_LINGER2, &now, sizeof(now)) != 0)
+        return -1;
+    return now == value ? 0 : sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof(value));
+}
+
+const char *sock_put_back(int fd, const struct sock_linger *l)
+{
+    const struct linger linger = {l->on, l->seconds};
+
+    if (sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        return "SO_LINGER";
+    return l->has_linger2 && put_back_linger2(fd, l->linger2) != 0 ? "TCP_LINGER2" : NULL;
+}
+
+bool sock_applied(int fd, struct verdict *verdict)
+{
+    struct sock_linger l;
+
+    if (!sock_linger(fd, &l))
+        return false;
     verdict->seconds = 0;
-    if (linger.l_onoff)
-        verdict->mode = linger.l_linger == 0 ? MODE_RST : MODE_WAIT;
+    if (l.on)
+        verdict->mode = l.seconds == 0 ? MODE_RST : MODE_WAIT;
     else
-        verdict->mode = linger2 < 0 ? MODE_FIN_RST : MODE_FIN;
+        verdict->mode = l.linger2 < 0 ? MODE_FIN_RST : MODE_FIN;
     if (verdict->mode == MODE_WAIT)
-        verdict->seconds = (uint16_t)(linger.l_linger < UINT16_MAX ? linger.l_linger : UINT16_MAX);
+        verdict->seconds = (uint16_t)(l.seconds < UINT16_MAX ? l.seconds : UINT16_MAX);
     return true;
 }
 

@@ -40,6 +40,20 @@ bool sock_is_connected(uint8_t state);
  */
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
 
+/* The two options of a socket, as getsockopt(2) tells them. */
+struct sock_linger {
+    bool on; /* SO_LINGER */
+    int seconds;
+    bool has_linger2; /* MPTCP has no TCP_LINGER2 */
+    int linger2;
+};
+
+/* False where they cannot be asked. */
+bool sock_linger(int fd, struct sock_linger *linger);
+
+/* Sets both as they were. Returns NULL, or the name of the option that the kernel refused. */
+const char *sock_put_back(int fd, const struct sock_linger *linger);
+
 /* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
 bool sock_applied(int fd, struct verdict *verdict);
 

@@ -163,6 +163,27 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     finish
 }
 
+@test "--attach: options that the daemon set itself come back exactly, after Ctrl-C too" {
+    with_own_options "$PORT"
+    keep
+    say show "1,5,7 1,3,9"
+    load="'$TOOLS/peer' -n 5 -k connect $PORT"
+    measure -m fin -m rst -r 1 --attach "$DAEMON" -l "$load"
+    say show "1,5,7 1,3,9"
+    mkfifo "$BATS_TEST_TMPDIR/run"
+    start - "$LINGER" ab -m rst -m fin --attach "$DAEMON" -p "$PORT" -l "echo on >'$BATS_TEST_TMPDIR/run'; exec sleep 1002"
+    read -r word <"$BATS_TEST_TMPDIR/run"
+    keep
+    say show "1,0,60 1,0,60 1,0,60"
+    runner=$(cat "/proc/$PID/task/$PID/children")
+    # shellcheck disable=SC2086  # a list
+    kill -INT "$PID" $runner
+    finish
+    expect status "$STATUS" 130
+    say show "1,5,7 1,3,9 1,5,7"
+    kill "$DAEMON"
+}
+
 # each MODE: TIME_WAIT of its runs, round by round.
 each() {
     python3 -c '

@@ -221,6 +221,83 @@ thread.join()"
     kill "$PID"
 }
 
+@test "--save and --restore: what was comes back exactly, and what is gone is told" {
+    file=$BATS_TEST_TMPDIR/was
+    with_own_options
+    keep
+    say show "1,5,7 1,3,9"
+    "$LINGER" attach -m "off port=1; rst" --save "$file" "$DAEMON"
+    cat "$file"
+    expect "who may read it" "$(stat -c %a "$file")" 600
+    say show "1,0,60 1,0,60"
+    keep # one that inherits
+    say show "1,0,60 1,0,60 1,0,60"
+    # A file is never overwritten: it may be all that tells what was.
+    refused "$file: it exists, and what it holds would be lost" -m fin --save "$file" "$DAEMON"
+    say show "1,0,60 1,0,60 1,0,60"
+    "$LINGER" attach --restore "$file" -n | tee "$BATS_TEST_TMPDIR/out"
+    expect "-n" "$(tail -1 "$BATS_TEST_TMPDIR/out")" "nothing was changed: 2 put back, and 1 accepted since; 0 gone, 0 failed"
+    say show "1,0,60 1,0,60 1,0,60"
+    "$LINGER" attach --restore "$file" | tee "$BATS_TEST_TMPDIR/out"
+    grep -qx "listener    127.0.0.1:$PORT  SO_LINGER {1, 5} TCP_LINGER2 7  put back" "$BATS_TEST_TMPDIR/out"
+    expect "the sum" "$(tail -1 "$BATS_TEST_TMPDIR/out")" "2 put back, and 1 accepted since; 0 gone, 0 failed"
+    say show "1,5,7 1,3,9 1,5,7"
+    say drop "1,5,7 1,5,7"
+    "$LINGER" attach --restore "$file" --json | python3 -c '
+import json, sys
+done = json.load(sys.stdin)
+assert {s["kind"]: s["result"] for s in done["sockets"]} == {"listener": "put back", "connection": "gone"}, done
+assert [done[k] for k in ("put_back", "accepted_since", "gone", "failed")] == [1, 1, 1, 0], done'
+    kill "$DAEMON"
+}
+
+@test "--save and --restore: fin-rst, a default that follows the sysctl, a worker that holds the listener" {
+    needs_namespace
+    file=$BATS_TEST_TMPDIR/was
+    start - python3 -c "
+import os, socket, sys
+listener = socket.create_server(('127.0.0.1', 0))
+print('port', listener.getsockname()[1], flush=True)
+if os.fork() == 0:
+    listener.accept()[0].recv(1)
+    os._exit(0)
+listener2 = listener.getsockopt(6, socket.TCP_LINGER2)
+for line in sys.stdin:
+    print(listener.getsockopt(6, socket.TCP_LINGER2), flush=True)" < <(exec 3>&-; cat "$(mkfifo "$BATS_TEST_TMPDIR/in"; echo "$BATS_TEST_TMPDIR/in")")
+    hear_port
+    exec {GO}>"$BATS_TEST_TMPDIR/in"
+    DAEMON_OUT=$OUT
+    "$LINGER" attach -q -m fin-rst --save "$file" "$PID"
+    say show -1
+    "$LINGER" attach -q --restore "$file"
+    say show 60
+    sysctl -qw net.ipv4.tcp_fin_timeout=33
+    say show 33
+    sysctl -qw net.ipv4.tcp_fin_timeout=60
+    kill "$PID" "$(pgrep -P "$PID")"
+}
+
+@test "--restore refuses in words what is not such a file, or of another boot or version" {
+    file=$BATS_TEST_TMPDIR/was
+    with_own_options
+    "$LINGER" attach -q -m rst --save "$file" "$DAEMON"
+    refused "$file-not: cannot be read: No such file or directory" --restore "$file-not"
+    refused "/bin/sh: not a file of linger attach --save" --restore /bin/sh
+    refused "/dev/zero: not a regular file" --restore /dev/zero
+    sed 1s/1/2/ "$file" >"$file-2"
+    refused "$file-2: of version 2; this linger reads version 1" --restore "$file-2"
+    sed '2s/-.*/-/' "$file" >"$file-3"
+    refused "$file-3: of another boot of this machine, or of another machine" --restore "$file-3"
+    head -c -4 "$file" >"$file-4"
+    refused "$file-4: line 4 is not a socket of linger attach --save" --restore "$file-4"
+    refused "--restore goes with no policy, port or pid" --restore "$file" -m rst
+    refused "--restore goes with no policy, port or pid" --restore "$file" "$DAEMON"
+    refused "--save and --dry-run exclude each other" -n -m rst --save "$file-5" "$DAEMON"
+    refused "/dev/full/x: cannot be written: Not a directory" -m rst --save /dev/full/x "$DAEMON"
+    say show "1,0,60"
+    kill "$DAEMON"
+}
+
 @test "without privilege: other users, pid 1, an undumpable process" {
     needs_root
     start - "$TOOLS/subject" -h

@@ -252,6 +252,29 @@ connection.close()"
     LEFT=$(time_wait "$PORT")
 }
 
+# with_own_options [PORT]: the server of own-options.py; say() is a line to it, and its answer.
+with_own_options() {
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - python3 "$ROOT/tests/tools/own-options.py" "$@" <&"$GO"
+    hear_port
+    DAEMON=$PID DAEMON_OUT=$OUT
+}
+
+say() { # WORD EXPECTED
+    echo "$1" >&"$GO"
+    read -r -t 30 REPLY <&"$DAEMON_OUT"
+    expect "its options" "$REPLY" "$2"
+}
+
+# A connection that the server keeps.
+keep() {
+    exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf keep >&"$CLIENT"
+    read -r -t 30 REPLY <&"$CLIENT"
+    expect "the server" "$REPLY" kept
+}
+
 NGINX_CONF='daemon off; user root; pid $2/nginx.pid; error_log stderr; worker_processes $3;
 events {}
 http {

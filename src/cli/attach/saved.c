@@ -1,65 +1,193 @@
 /* Sockets are known again by their cookies: numbers of descriptors are reused, cookies never. */
 #include "attach/saved.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
-#include "sock.h"
+#include "cli.h"
+#include "system/holders.h"
+
+bool saved_look(int fd, struct saved_socket *socket)
+{
+    struct facts f = {0};
+    struct stat status;
+
+    memset(socket, 0, sizeof(*socket));
+    if (!sock_facts(fd, FACT_COOKIE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER, &f) ||
+        !sock_linger(fd, &socket->linger) || fstat(fd, &status) != 0)
+        return false;
+    socket->cookie = f.cookie;
+    socket->inode = (uint32_t)status.st_ino;
+    socket->port = f.local_port;
+    socket->is_listener = f.state == TCP_LISTEN;
+    snprintf(socket->local, sizeof(socket->local), "%s", cli_endpoint(f.local_ip, f.local_port));
+    snprintf(socket->peer, sizeof(socket->peer), "%s",
+             f.known & FACT_PEER ? cli_endpoint(f.peer_ip, f.peer_port) : "-");
+    return true;
+}
+
+bool saved_add(struct saved *saved, const struct saved_socket *socket)
+{
+    if (saved->count == saved->room) {
+        size_t room = saved->room ? saved->room * 2 : 256;
+        struct saved_socket *bigger = reallocarray(saved->sockets, room, sizeof(*bigger));
+        if (!bigger)
+            return false;
+        saved->sockets = bigger;
+        saved->room = room;
+    }
+    saved->sockets[saved->count++] = *socket;
+    return true;
+}
 
 static bool note_socket(int fd, int number, void *context)
 {
     struct saved *saved = context;
-    struct saved_socket *f = &saved->sockets[saved->count];
-    struct facts facts = {0};
+    struct saved_socket socket;
 
     (void)number;
-    if (saved->count == SAVED_MAX || !sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts) ||
-        !sock_applied(fd, &f->verdict))
-        return true;
-    f->cookie = facts.cookie;
-    f->port = facts.local_port;
-    f->is_listener = facts.state == TCP_LISTEN;
-    saved->count++;
-    return true;
-}
-
-/* As it was found; a connection that was accepted since is as its listener was. */
-static const struct saved_socket *find_former(const struct saved *saved, const struct facts *facts)
-{
-    const struct saved_socket *listener = NULL;
-
-    for (size_t i = 0; i < saved->count; i++) {
-        const struct saved_socket *f = &saved->sockets[i];
-        if (f->cookie == facts->cookie)
-            return f;
-        if (f->is_listener && f->port == facts->local_port)
-            listener = f;
-    }
-    return listener;
-}
-
-static bool restore_socket(int fd, int number, void *context)
-{
-    const struct saved *saved = context;
-    struct facts facts = {0};
-
-    (void)number;
-    if (!sock_facts(fd, FACT_COOKIE | FACT_LOCAL_PORT, &facts))
-        return true;
-    const struct saved_socket *former = find_former(saved, &facts);
-    if (former)
-        (void)sock_apply(fd, &former->verdict, false);
-    return true;
+    return !saved_look(fd, &socket) || saved_add(saved, &socket);
 }
 
 int saved_take(struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX])
 {
     saved->count = 0;
+    snprintf(why, TARGET_WHY_MAX, "out of memory"); /* what note_socket() stops for */
     return target_each_socket(target, note_socket, saved, why);
 }
 
-int saved_put_back(const struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX])
+static int by_cookie(const void *a, const void *b)
 {
-    return target_each_socket(target, restore_socket, (void *)saved, why);
+    const struct saved_socket *x = a;
+    const struct saved_socket *y = b;
+
+    return (x->cookie > y->cookie) - (x->cookie < y->cookie);
+}
+
+static struct saved_socket *find(const struct saved *saved, const struct saved_socket *socket)
+{
+    return bsearch(socket, saved->sockets, saved->count, sizeof(*socket), by_cookie);
+}
+
+/* Of an accepted connection: the one at its very address before one at any. */
+static const struct saved_socket *find_listener(const struct saved *saved,
+                                                const struct saved_socket *connection)
+{
+    const struct saved_socket *listener = NULL;
+
+    for (const struct saved_socket *s = saved->listeners; s; s = s->next_listener) {
+        if (s->port != connection->port)
+            continue;
+        if (!listener || strcmp(s->local, connection->local) == 0)
+            listener = s;
+    }
+    return listener;
+}
+
+/* MPTCP listeners have no TCP_LINGER2 to hand on. */
+static bool has_inherited(const struct sock_linger *own, const struct sock_linger *listener)
+{
+    return own->on == listener->on && own->seconds == listener->seconds &&
+           (!listener->has_linger2 || own->linger2 == listener->linger2);
+}
+
+/* What listeners have until now tells which connections have it from them. */
+static bool look_before(int fd, int number, void *context)
+{
+    struct saved *saved = context;
+    struct saved_socket socket;
+    struct saved_socket *former;
+
+    (void)number;
+    if (!saved_look(fd, &socket) || !(former = find(saved, &socket)) || former->is_there)
+        return true;
+    former->is_there = true;
+    if (former->is_listener) {
+        former->next_listener = saved->listeners;
+        saved->listeners = former;
+    }
+    former->now = socket.linger;
+    return true;
+}
+
+struct restoring {
+    struct saved *saved;
+    bool dry_run;
+};
+
+static bool put_back(int fd, int number, void *context)
+{
+    struct restoring *r = context;
+    struct saved_socket socket;
+    struct saved_socket *former;
+    const struct saved_socket *listener;
+
+    (void)number;
+    if (!saved_look(fd, &socket))
+        return true;
+    if ((former = find(r->saved, &socket))) {
+        if (former->result != SAVED_GONE)
+            return true; /* another process has it too */
+        former->refused = r->dry_run ? NULL : sock_put_back(fd, &former->linger);
+        former->error = errno;
+        former->result = former->refused ? SAVED_REFUSED : SAVED_PUT_BACK;
+    } else if (!socket.is_listener && (listener = find_listener(r->saved, &socket)) &&
+               has_inherited(&socket.linger, &listener->now)) {
+        r->saved->inherited += r->dry_run || !sock_put_back(fd, &listener->linger);
+    }
+    return true;
+}
+
+/* Calls `visit` for each socket of each of the holders, which are sorted. */
+static int each_socket(const struct holder *holders, size_t count, target_visit *visit,
+                       void *context, char why[TARGET_WHY_MAX])
+{
+    char reason[TARGET_WHY_MAX];
+    struct target target;
+    int status = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && holders[i].pid == holders[i - 1].pid)
+            continue;
+        if (target_open(&target, holders[i].pid, reason) != 0)
+            continue; /* it has ended meanwhile */
+        if (target_each_socket(&target, visit, context, reason) != 0) {
+            snprintf(why, TARGET_WHY_MAX, "pid %d: %.200s", (int)target.pid, reason);
+            status = -1;
+        }
+        target_close(&target);
+    }
+    return status;
+}
+
+int saved_put_back(struct saved *saved, bool dry_run, char why[TARGET_WHY_MAX])
+{
+    struct restoring restoring = {saved, dry_run};
+    uint32_t *inodes = calloc(saved->count + 1, sizeof(*inodes));
+    struct holder *holders = NULL;
+    ssize_t count = -1;
+    int status = -1;
+
+    for (size_t i = 0; inodes && i < saved->count; i++)
+        inodes[i] = saved->sockets[i].inode;
+    if (inodes)
+        count = holders_find(inodes, saved->count, &holders);
+    if (count < 0)
+        snprintf(why, TARGET_WHY_MAX, "its processes cannot be found: %s", strerror(errno));
+    if (saved->count > 0)
+        qsort(saved->sockets, saved->count, sizeof(*saved->sockets), by_cookie);
+    if (count >= 0) {
+        holders_sort(holders, (size_t)count);
+        status = each_socket(holders, (size_t)count, look_before, saved, why);
+        status |= each_socket(holders, (size_t)count, put_back, &restoring, why);
+    }
+    free(inodes);
+    free(holders);
+    return status;
 }
 
 bool saved_has_listener(const struct saved *saved, long port)
@@ -69,4 +197,10 @@ bool saved_has_listener(const struct saved *saved, long port)
             return true;
     }
     return false;
+}
+
+void saved_free(struct saved *saved)
+{
+    free(saved->sockets);
+    *saved = (struct saved){0};
 }

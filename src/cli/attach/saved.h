@@ -1,4 +1,5 @@
-/* What the sockets of a running process had before it was attached to, to be put back. */
+/* SO_LINGER and TCP_LINGER2 of sockets as they were before somebody changed them, to be put back.
+ */
 #ifndef LINGER_ATTACH_SAVED_H
 #define LINGER_ATTACH_SAVED_H
 
@@ -6,30 +7,62 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "decide.h"
+#include "sock.h"
 #include "system/target.h"
 
-#define SAVED_MAX 4096 /* sockets; what a process has beyond them is not noted */
+#define SAVED_ENDPOINT_MAX 64
+
+enum saved_result {
+    SAVED_GONE, /* no process that may be looked into has it any more */
+    SAVED_PUT_BACK,
+    SAVED_REFUSED, /* the kernel refused an option */
+};
 
 struct saved_socket {
     uint64_t cookie;
-    bool is_listener;
+    uint32_t inode;
     uint16_t port;
-    struct verdict verdict;
+    bool is_listener;
+    char local[SAVED_ENDPOINT_MAX];
+    char peer[SAVED_ENDPOINT_MAX]; /* "-": none */
+    struct sock_linger linger;
+
+    /* Of saved_put_back(). */
+    bool is_there;
+    struct saved_socket *next_listener;
+    struct sock_linger now; /* before it was put back */
+    enum saved_result result;
+    const char *refused; /* the option, with `error` */
+    int error;
 };
 
+/* Begins as zeros. */
 struct saved {
-    struct saved_socket sockets[SAVED_MAX];
+    struct saved_socket *sockets;
     size_t count;
+    size_t room;
+    struct saved_socket *listeners; /* those that are there */
+    size_t inherited; /* connections that were accepted since, and put back as their listeners */
 };
 
-/* Notes what each socket of the process has. Returns 0, or -1 and `why`. */
+/* Fills an entry from a duplicate of a socket; false where it is not a TCP socket. */
+bool saved_look(int fd, struct saved_socket *socket);
+
+/* Adds a copy. False: out of memory. */
+bool saved_add(struct saved *saved, const struct saved_socket *socket);
+
+/* Notes each TCP socket of the process. Returns 0, or -1 and `why`. */
 int saved_take(struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX]);
 
-/* Puts it back: connections that were accepted since get what their listener had. */
-int saved_put_back(const struct saved *saved, const struct target *target,
-                   char why[TARGET_WHY_MAX]);
+/*
+ * Puts all back, whoever holds the sockets now, and fills in what came of each. Connections that
+ * were accepted since and have what their listener had until now get what it gets. With `dry_run`
+ * nothing is changed. Returns 0, or -1 and `why` where a holder could not be looked into.
+ */
+int saved_put_back(struct saved *saved, bool dry_run, char why[TARGET_WHY_MAX]);
 
 bool saved_has_listener(const struct saved *saved, long port);
+
+void saved_free(struct saved *saved);
 
 #endif

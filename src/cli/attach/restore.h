@@ -1,0 +1,17 @@
+/* linger attach --restore: puts back what a file says, and tells what came of each socket. */
+#ifndef LINGER_ATTACH_RESTORE_H
+#define LINGER_ATTACH_RESTORE_H
+
+#include "cli.h"
+
+struct restore_request {
+    const char *path;
+    bool dry_run;
+    bool json;
+    bool quiet;
+};
+
+/* Returns an exit status. */
+int restore(const struct cli_command *self, const struct restore_request *request);
+
+#endif

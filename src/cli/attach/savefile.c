@@ -1,0 +1,157 @@
+/* Text, so that it can be read where nothing else is left. Each socket is written at once: what a
+ * change that was killed half-way had changed by then is in the file. */
+#include "attach/savefile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEAD "linger attach --save"
+#define VERSION 1
+#define COLUMNS "# kind cookie inode port SO_LINGER(on seconds) TCP_LINGER2 local peer"
+#define BOOT_MAX 64
+#define LINE_MAX_LENGTH 400
+#define NO_LINGER2 "none"
+
+/* A number of this boot, as random(4) has it; "" without /proc. */
+static void read_boot(char boot[BOOT_MAX])
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+    if (!file || !fgets(boot, BOOT_MAX, file))
+        boot[0] = '\0';
+    if (file)
+        fclose(file);
+    boot[strcspn(boot, "\n")] = '\0';
+}
+
+FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX])
+{
+    char boot[BOOT_MAX];
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+    read_boot(boot);
+    if (fd < 0 && errno == EEXIST)
+        snprintf(why, SAVEFILE_WHY_MAX,
+                 "it exists, and what it holds would be lost; --restore it, remove it, or name "
+                 "another");
+    else if (!file || fprintf(file, HEAD " %d\nboot %s\n" COLUMNS "\n", VERSION, boot) < 0 ||
+             fflush(file) != 0)
+        snprintf(why, SAVEFILE_WHY_MAX, "cannot be written: %s", strerror(errno));
+    else
+        return file;
+    if (file)
+        fclose(file);
+    else if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
+int savefile_write(FILE *file, const struct saved_socket *s)
+{
+    char linger2[16] = NO_LINGER2;
+
+    if (s->linger.has_linger2)
+        snprintf(linger2, sizeof(linger2), "%d", s->linger.linger2);
+    fprintf(file, "%s %" PRIu64 " %" PRIu32 " %u %d %d %s %s %s\n",
+            s->is_listener ? "listener" : "connection", s->cookie, s->inode, s->port, s->linger.on,
+            s->linger.seconds, linger2, s->local, s->peer);
+    return fflush(file) == 0 ? 0 : -1;
+}
+
+static bool read_line(const char *line, struct saved_socket *s)
+{
+    char kind[16];
+    char linger2[16];
+    char *end;
+    int on;
+    int length = 0;
+
+    memset(s, 0, sizeof(*s));
+    if (sscanf(line, "%15s %" SCNu64 " %" SCNu32 " %hu %d %d %15s %63s %63s%n", kind, &s->cookie,
+               &s->inode, &s->port, &on, &s->linger.seconds, linger2, s->local, s->peer,
+               &length) != 9 ||
+        strcmp(line + length, "\n") != 0)
+        return false;
+    s->is_listener = strcmp(kind, "listener") == 0;
+    s->linger.on = on;
+    s->linger.has_linger2 = strcmp(linger2, NO_LINGER2) != 0;
+    s->linger.linger2 = s->linger.has_linger2 ? (int)strtol(linger2, &end, 10) : 0;
+    return (s->is_listener || strcmp(kind, "connection") == 0) && (on == 0 || on == 1) &&
+           (!s->linger.has_linger2 || (linger2[0] && *end == '\0'));
+}
+
+/* The two lines in front: the file's kind, and whether its cookies still mean something. */
+static int check_head(FILE *file, char why[SAVEFILE_WHY_MAX])
+{
+    char line[LINE_MAX_LENGTH] = "";
+    char boot[BOOT_MAX];
+    int version = 0;
+    char end = '\0';
+
+    if (!fgets(line, sizeof(line), file) || sscanf(line, HEAD " %d%c", &version, &end) != 2 ||
+        end != '\n') {
+        snprintf(why, SAVEFILE_WHY_MAX, "not a file of linger attach --save");
+        return -1;
+    }
+    if (version != VERSION) {
+        snprintf(why, SAVEFILE_WHY_MAX, "of version %d; this linger reads version %d", version,
+                 VERSION);
+        return -1;
+    }
+    read_boot(boot);
+    if (!fgets(line, sizeof(line), file) || strncmp(line, "boot ", 5) != 0 ||
+        strcspn(line + 5, "\n") != strlen(boot) || strncmp(line + 5, boot, strlen(boot)) != 0) {
+        snprintf(why, SAVEFILE_WHY_MAX,
+                 "of another boot of this machine, or of another machine: none of its sockets "
+                 "exists any more");
+        return -1;
+    }
+    return 0;
+}
+
+static int read_sockets(FILE *file, struct saved *saved, char why[SAVEFILE_WHY_MAX])
+{
+    char line[LINE_MAX_LENGTH];
+    struct saved_socket socket;
+
+    for (int number = 3; fgets(line, sizeof(line), file); number++) {
+        if (line[0] == '#')
+            continue;
+        if (!read_line(line, &socket)) {
+            snprintf(why, SAVEFILE_WHY_MAX, "line %d is not a socket of linger attach --save",
+                     number);
+            return -1;
+        }
+        if (!saved_add(saved, &socket)) {
+            snprintf(why, SAVEFILE_WHY_MAX, "out of memory");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_MAX])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    struct stat status;
+    int result = -1;
+
+    if (!file)
+        snprintf(why, SAVEFILE_WHY_MAX, "cannot be read: %s", strerror(errno));
+    else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        snprintf(why, SAVEFILE_WHY_MAX, "not a regular file");
+    else if (check_head(file, why) == 0)
+        result = read_sockets(file, saved, why);
+    if (file)
+        fclose(file);
+    else if (fd >= 0)
+        close(fd);
+    return result;
+}

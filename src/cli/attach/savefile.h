@@ -1,0 +1,23 @@
+/*
+ * The file of `linger attach --save`: a line of a head, a line of the boot, a line for each socket.
+ * Cookies are of one boot, so a file is of no use after the next.
+ */
+#ifndef LINGER_ATTACH_SAVEFILE_H
+#define LINGER_ATTACH_SAVEFILE_H
+
+#include <stdio.h>
+
+#include "attach/saved.h"
+
+#define SAVEFILE_WHY_MAX 256
+
+/* Makes the file, which must not be there yet. NULL, and `why` after the file's name. */
+FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX]);
+
+/* Writes a socket through to the file. Returns 0, or -1 and errno. */
+int savefile_write(FILE *file, const struct saved_socket *socket);
+
+/* Reads it all. Returns 0, or -1 and `why` after the file's name. */
+int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_MAX]);
+
+#endif
