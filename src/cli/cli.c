@@ -91,9 +91,6 @@ static int unknown_option(const struct cli_command *command, const char *given,
     char name[NAME_MAX_LENGTH] = "";
     int count = 0;
 
-    if (optopt == 'p' && command == &cli_run)
-        return cli_usage(command, "unknown option '-p'; a port is a condition of the policy, as in "
-                                  "-m 'rst port=80', and SO_REUSEPORT is -R");
     if (optopt)
         return cli_usage(command, "unknown option '-%c'", optopt);
     while (count < OPTIONS_MAX && options[count].name) {

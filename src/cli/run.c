@@ -57,6 +57,7 @@ static const struct option options[] = {
     {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
     CLI_OPTION_DRY_RUN,
+    {"port", optional_argument, NULL, 'p'}, /* there is none: the message says what to write */
     CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
@@ -87,6 +88,13 @@ static int take_backend(struct request *request, const char *name)
     return -1;
 }
 
+/* In each other command it is a port. */
+static int refuse_port(const struct request *request)
+{
+    return cli_usage(request->self, "unknown option '-p'; a port is a condition of the policy, as "
+                                    "in -m 'rst port=80', and SO_REUSEPORT is -R");
+}
+
 /* 0 to go on, else *status is what to return. */
 static int take_options(struct request *request, int argc, char **argv, int *status)
 {
@@ -110,7 +118,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
             request->values[SETTING_STATS] = cli_optional(optarg, SUMMARY);
         else if (option == 'n')
             request->dry_run = true;
-        else if (take_backend(request, optarg) != 0) {
+        else if (option == 'p' ? refuse_port(request) : take_backend(request, optarg)) {
             *status = CLI_FAILED;
             return -1;
         }
