@@ -19,9 +19,9 @@
 #include "role.h"
 #include "settings.h"
 #include "sock.h"
+#include "sockets/seen.h"
+#include "sockets/sockets.h"
 #include "system/holders.h"
-#include "system/seen.h"
-#include "system/sockets.h"
 #include "system/target.h"
 
 #define TARGETS_MAX 1024

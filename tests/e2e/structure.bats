@@ -1,6 +1,10 @@
 #!/usr/bin/env bats
-# The sources as a house: which file may stand on which, and how large each may be.
+# The sources as a house: which file may stand on which, how large each may be, and that README tells it.
 load helper
+
+rooms() {
+    python3 "$ROOT/tests/tools/rooms.py" "$@"
+}
 
 # asks ROOM: what its objects leave to others to define.
 asks() {
@@ -16,4 +20,78 @@ asks() {
     asks core | sed 's/64$//' | sort >"$BATS_TEST_TMPDIR/asked"
     grep -qx memcpy "$BATS_TEST_TMPDIR/asked"
     grep -Fxf "$BATS_TEST_TMPDIR/hooks" -f "$BATS_TEST_TMPDIR/points" "$BATS_TEST_TMPDIR/asked" | diff /dev/null -
+}
+
+@test "no circle between files or rooms, neither of includes nor of calls" {
+    rooms includes "$ROOT/src" "$ROOT/build" >"$BATS_TEST_TMPDIR/includes"
+    rooms calls "$ROOT/src" "$ROOT/build" >"$BATS_TEST_TMPDIR/calls"
+    grep -qx "core/teardown.c -> core/sock.h" "$BATS_TEST_TMPDIR/includes"
+    grep -qx "core/teardown.c -> core/sock.c" "$BATS_TEST_TMPDIR/calls"
+    grep -qx "cli/supervise -> core" "$BATS_TEST_TMPDIR/calls"
+}
+
+@test "a circle is found, and named" {
+    local src=$BATS_TEST_TMPDIR/src
+    cp -r "$ROOT/src" "$src"
+    echo '#include "supervise/filter.h"' >>"$src/cli/system/processes.h"
+    run ! rooms includes "$src" "$ROOT/build"
+    [[ ${lines[-1]} == "a circle: "*"cli/system -> cli/supervise"* ]]
+    echo '#include "report.h"' >>"$src/core/decide.h"
+    run ! rooms includes "$src" "$ROOT/build"
+    [[ ${lines[-1]} == "a circle: "*"core/decide.h -> core/report.h"* ]]
+    cp -r "$ROOT/build/core" "$ROOT/build/preload" "$ROOT/build/cli" "$BATS_TEST_TMPDIR"
+    echo 'int close(int); int circle(void); int circle(void) { return close(0); }' |
+        cc -x c -c -o "$BATS_TEST_TMPDIR/circle.o" -
+    ld -r -o "$BATS_TEST_TMPDIR/core/text.o" "$ROOT/build/core/text.o" "$BATS_TEST_TMPDIR/circle.o"
+    run ! rooms calls "$ROOT/src" "$BATS_TEST_TMPDIR"
+    [[ ${lines[-1]} == "a circle: "*"core/text.c -> preload/shim.c"* ]]
+}
+
+# large LINES: "N FILE FUNCTION" for each function in the sources with more lines than that.
+large() {
+    find "$ROOT/src" "$ROOT/examples" -name '*.[ch]' -exec awk -v most="$1" '
+        /^$|;$|^}/ && !body { begin = 0 }
+        /^[A-Za-z_]/ && !body && !begin { begin = FNR; name = $0 }
+        /^{$/ { body = 1 }
+        /^}$/ && body {
+            if (FNR - begin + 1 > most)
+                print FNR - begin + 1, FILENAME, name
+            body = begin = 0
+        }' {} +
+}
+
+@test "a file has at most 500 lines, a function 50, a room below src/cli 8 files" {
+    [ "$(large 0 | wc -l)" -gt 300 ]
+    large 50 | diff /dev/null -
+    find "$ROOT/src" "$ROOT/examples" -name '*.[ch]' -exec wc -l {} \; | awk '$1 > 500' | diff /dev/null -
+    find "$ROOT/src/cli" -mindepth 2 -name '*.[ch]' -printf '%h\n' | sort | uniq -c | awk '$1 > 8' | diff /dev/null -
+}
+
+# What README says there is in src, two levels deep, as the lines of its layout begin.
+told() {
+    sed -n '/^    src\/core\/ /,/^$/p' "$ROOT/README.md" | awk '
+        /^    [^ ]/ { top = $1; print top }
+        /^      [^ ]/ { print top $1 }' | grep '^src/'
+}
+
+# What there is: a .c with its .h in one, directories with a slash. The files of the subcommands are
+# those that linger has; what is in src/man, src/completion and src/packaging stands in no list.
+there() {
+    local commands
+    commands=$("$ROOT/linger" --help | awk 'NF == 0 { part++ } part == 2 && NF { print $1 }' | paste -sd'|')
+    (cd "$ROOT" && find src -mindepth 1 -maxdepth 2 \( -type d -printf '%p/\n' -o -print \)) |
+        grep -vxE "src/cli/($commands)\.c" | grep -vE '^src/(man|completion|packaging)/.' |
+        awk '{ names[$0] }
+             END {
+                 for (name in names) {
+                     base = substr(name, 1, length(name) - 1)
+                     if (name ~ /\.[ch]$/ && (base "c") in names && (base "h") in names)
+                         name = base "[ch]"
+                     print name
+                 }
+             }' | sort -u
+}
+
+@test "README's layout is the real one: src, two levels deep" {
+    told | sort | diff - <(there)
 }

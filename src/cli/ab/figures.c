@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sockets/sockets.h"
 #include "stats.h"
-#include "system/sockets.h"
 
 #define OUTPUT_MAX 1048576 /* bytes of the load's output that are searched */
 

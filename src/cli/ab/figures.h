@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "system/seen.h"
+#include "sockets/seen.h"
 
 enum figure {
     FIGURE_SECONDS, /* the load's wall time */

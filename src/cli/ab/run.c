@@ -23,9 +23,9 @@
 
 #include "ab/netns.h"
 #include "reach/reach.h"
+#include "sockets/sockets.h"
 #include "system/holders.h"
 #include "system/processes.h"
-#include "system/sockets.h"
 
 #define LISTEN_SECONDS 30  /* until the server listens */
 #define NAP_MILLISECONDS 2 /* between two looks */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "system/sockets.h"
+#include "sockets/sockets.h"
 
 /* Prints it, as JSON if asked for. Returns 0, or -1 where memory ran out. */
 int port_show(FILE *out, const struct sockets *sockets, long port, bool json);

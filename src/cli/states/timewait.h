@@ -4,8 +4,8 @@
 
 #include <sys/types.h>
 
+#include "sockets/sockets.h"
 #include "system/holders.h"
-#include "system/sockets.h"
 
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
 

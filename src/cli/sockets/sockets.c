@@ -1,5 +1,5 @@
 /* The kernel's dump (diag.c), kept: 100,000 sockets take some 10 MB and 0.1 s. */
-#include "system/sockets.h"
+#include "sockets/sockets.h"
 
 #include <netinet/tcp.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* All TCP sockets of this network namespace in an array. */
-#ifndef LINGER_SYSTEM_SOCKETS_H
-#define LINGER_SYSTEM_SOCKETS_H
+#ifndef LINGER_SOCKETS_SOCKETS_H
+#define LINGER_SOCKETS_SOCKETS_H
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 /* Sockets that were met already, by their cookies: workers share listeners, modes share a port. */
-#ifndef LINGER_SYSTEM_SEEN_H
-#define LINGER_SYSTEM_SEEN_H
+#ifndef LINGER_SOCKETS_SEEN_H
+#define LINGER_SOCKETS_SEEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

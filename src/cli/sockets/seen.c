@@ -1,5 +1,5 @@
 /* Open addressing with a power of two of places; at most half of them are taken. */
-#include "system/seen.h"
+#include "sockets/seen.h"
 
 #include <stdlib.h>
 

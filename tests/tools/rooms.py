@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""rooms.py includes|calls SRC BUILD: who stands on whom.
+
+Prints an arrow a line, first between files, then between rooms: a directory is a room, and at the
+top of src/cli each .c with its .h. Ends with status 1 and names the circle where arrows make one.
+
+includes   as the sources say by #include "..."
+calls      as the object files do, of the library and of linger: a symbol that one leaves undefined
+           and another one defines
+"""
+import os
+import re
+import subprocess
+import sys
+
+
+def sources(src):
+    for directory, _, names in os.walk(src):
+        for name in names:
+            if name.endswith((".c", ".h")):
+                yield os.path.relpath(os.path.join(directory, name), src)
+
+
+def includes(src, _):
+    known = set(sources(src))
+    for path in sorted(known):
+        with open(os.path.join(src, path)) as file:
+            for name in re.findall(r'^#include "(.*)"', file.read(), re.M):
+                places = [os.path.join(at, name) for at in (os.path.dirname(path), "core", "cli")]
+                found = [place for place in places if place in known]
+                if not found:
+                    sys.exit(f"{path}: nobody has {name}")
+                yield path, found[0]
+
+
+def symbols(path):
+    for line in subprocess.check_output(["nm", path], text=True).splitlines():
+        kind, name = line.split()[-2:]
+        yield kind, name
+
+
+def calls(src, build):
+    for linked in ("core", "preload"), ("core", "cli"):
+        defined, asked = {}, []
+        for path in sorted(sources(src)):
+            if path.endswith(".h") or path.split("/")[0] not in linked:
+                continue
+            for kind, name in symbols(os.path.join(build, path[:-1] + "o")):
+                if kind in "Uw":
+                    asked.append((path, name))
+                elif kind.isupper():
+                    defined[name] = path
+        yield from ((path, defined[name]) for path, name in asked if name in defined)
+
+
+def room(path):
+    directory = os.path.dirname(path)
+    return os.path.splitext(path)[0] if directory == "cli" else directory
+
+
+def circle(arrows):
+    """The nodes of one circle, in order, or None."""
+    after, done = {}, set()
+    for a, b in arrows:
+        after.setdefault(a, []).append(b)
+
+    def walk(node, path):
+        if node in path:
+            return path[path.index(node):] + [node]
+        if node in done:
+            return None
+        for other in after.get(node, []):
+            found = walk(other, path + [node])
+            if found:
+                return found
+        done.add(node)
+        return None
+
+    for node in after:
+        found = walk(node, [])
+        if found:
+            return found
+    return None
+
+
+def main():
+    draw = {"includes": includes, "calls": calls}[sys.argv[1]]
+    files = sorted({(a, b) for a, b in draw(*sys.argv[2:]) if a != b})
+    rooms = sorted({(room(a), room(b)) for a, b in files if room(a) != room(b)})
+    for arrows in files, rooms:
+        for arrow in arrows:
+            print(*arrow, sep=" -> ")
+        found = circle(arrows)
+        if found:
+            sys.exit("a circle: " + " -> ".join(found))
+
+
+main()
