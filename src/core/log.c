@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,13 +19,17 @@
 #include "settings.h"
 #include "sock.h"
 
+/* A FIFO without a reader is an error at once; a full one, or a full terminal, loses the line. */
+#define OPEN_QUIETLY (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
 static enum { LOG_OFF, LOG_STDERR, LOG_FILE } kind;
 static char file[SETTINGS_PATH_MAX]; /* absolute: the program may change its directory */
 static struct identity {
     uint64_t device;
     uint64_t inode;
-} first;              /* of descriptor 2 at load */
-static pid_t subject; /* 0: this process */
+} first;                 /* of descriptor 2 at load */
+static bool is_terminal; /* descriptor 2 */
+static pid_t subject;    /* 0: this process */
 
 /* fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx does not. */
 static bool identify(int fd, struct identity *id)
@@ -72,14 +77,12 @@ static void expand(char path[SETTINGS_PATH_MAX])
     }
 }
 
-/* O_NONBLOCK: a FIFO without a reader is an error at once, and a full one loses the line. */
 static int open_log(void)
 {
     char path[SETTINGS_PATH_MAX];
 
     expand(path);
-    return kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                       0644);
+    return kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | OPEN_QUIETLY, 0644);
 }
 
 static bool write_to_file(const char *data, size_t length)
@@ -92,12 +95,43 @@ static bool write_to_file(const char *data, size_t length)
     return written;
 }
 
-static bool write_to_stderr(const char *data, size_t length)
+/*
+ * poll(2) says that a terminal has room, not how much, and write(2) would wait for the rest, though
+ * nobody reads. So it is written through a description of its own, which does not block. Where a
+ * line was cut short the next one begins at the margin.
+ */
+static bool write_to_terminal(int fd, const char *data, size_t length)
+{
+    static bool is_cut;
+    bool written;
+
+    if (is_cut && !quiet_write(fd, "\n", 1))
+        return false;
+    written = quiet_write(fd, data, length);
+    is_cut = !written && errno == ENOSPC;
+    return written;
+}
+
+static bool is_as_found(void)
 {
     struct identity now;
 
-    return identify(STDERR_FILENO, &now) && now.device == first.device &&
-           now.inode == first.inode && quiet_write(STDERR_FILENO, data, length);
+    return identify(STDERR_FILENO, &now) && now.device == first.device && now.inode == first.inode;
+}
+
+/* A process that may not open its terminal, having dropped its privileges, can only ask poll(2). */
+static bool write_to_stderr(const char *data, size_t length)
+{
+    bool written;
+
+    if (!is_as_found())
+        return false;
+    int fd = is_terminal ? kernel_open("/proc/self/fd/2", O_WRONLY | OPEN_QUIETLY, 0) : -1;
+    if (fd < 0)
+        return quiet_write(STDERR_FILENO, data, length);
+    written = write_to_terminal(fd, data, length);
+    kernel_close(fd);
+    return written;
 }
 
 bool log_write(const char *line, size_t length)
@@ -125,12 +159,14 @@ static void make_absolute(const char *path)
 const char *log_open(const char *name)
 {
     struct facts facts = {0};
+    struct winsize size;
     int fd;
 
     if (strcmp(name, SETTINGS_STDERR) == 0) {
         /* Descriptor 2 may be closed, or inetd's connection: then there is no log. */
         if (identify(STDERR_FILENO, &first) && !sock_facts(STDERR_FILENO, 0, &facts))
             kind = LOG_STDERR;
+        is_terminal = kernel_call(SYS_ioctl, STDERR_FILENO, TIOCGWINSZ, (long)&size, 0, 0, 0) == 0;
         return NULL;
     }
     make_absolute(name);

@@ -31,6 +31,7 @@ bool quiet_write(int fd, const void *data, size_t length)
     sigemptyset(&own);
     sigaddset(&own, SIGPIPE);
     sigaddset(&own, SIGXFSZ);
+    sigaddset(&own, SIGTTOU); /* blocked, it lets a background process write: tty_check_change() */
     sigemptyset(&pending);
     sigpending(&pending);
     sigprocmask(SIG_BLOCK, &own, &before); /* on Linux: of this thread alone */

@@ -259,6 +259,40 @@ END
     expect "statuses" "$(python3 "$BATS_TEST_TMPDIR/pipes.py" "$LIB" | tr '\n' ' ')" "0 0 "
 }
 
+# bats test_tags=preload
+@test "a terminal that nobody reads and that has less room than a line: never blocks, the line is counted as lost" {
+    STATS=$BATS_TEST_TMPDIR/stats
+    run timeout 60 python3 "$ROOT/tests/tools/full-terminal.py" env LD_PRELOAD="$LIB" LINGER_LOG=stderr LINGER_STATS="$STATS" \
+        python3 -c "import socket; [socket.socket().close() for _ in range(100)]"
+    expect status "$output" 0
+    [ "$("$ROOT/linger" stats --json "$STATS" | python3 -c "import json, sys; print(json.load(sys.stdin)['log_lost'])")" -gt 0 ]
+}
+
+# bats test_tags=preload
+@test "a terminal with tostop does not stop a process in the background that logs" {
+    run timeout 60 python3 - "$LIB" <<'END'
+import os, pty, sys, termios
+front, terminal = pty.fork()
+if front == 0:
+    attributes = termios.tcgetattr(0)
+    attributes[3] |= termios.TOSTOP
+    termios.tcsetattr(0, termios.TCSANOW, attributes)
+    back = os.fork()
+    if back == 0:
+        os.setpgid(0, 0)
+        os.execvpe("python3", ["python3", "-c", "import socket; socket.socket().close()"],
+                   os.environ | {"LD_PRELOAD": sys.argv[1], "LINGER_LOG": "stderr"})
+    os._exit(os.WIFSTOPPED(os.waitpid(back, os.WUNTRACED)[1]))
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass
+print(os.waitstatus_to_exitcode(os.waitpid(front, 0)[1]))
+END
+    expect "stopped" "$output" 0
+}
+
 @test "a full disk, a file size limit and a read-only root: the program goes on" {
     needs_mount_namespace
     undisturbed /dev/full
