@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keep.h"
@@ -19,7 +20,8 @@
 
 #define BYTE_ORDER_MARK 0x01020304u
 #define LAYOUT 1
-#define NAME_MAX_LENGTH 4200 /* a path, ".new." and a pid */
+#define NAME_MAX_LENGTH 4200 /* a path, ".new." and a time */
+#define TRIES 8
 
 static const char magic[8] = {'l', 'i', 'n', 'g', 'e', 'r', '\0', LAYOUT};
 
@@ -36,18 +38,34 @@ static int write_new(int fd)
     return quiet_write(fd, &fresh, sizeof(fresh)) ? 0 : -1;
 }
 
+/*
+ * A file that nobody else has, beside `path`. Named after the time and not after a pid: every
+ * container has a PID 1, and what one left in a crash would be in the way of all that come later.
+ */
+static int open_new(const char *path, char name[NAME_MAX_LENGTH])
+{
+    struct timespec now = {0, 0};
+    struct text out;
+    int fd = -1;
+
+    for (int tries = 0; tries < TRIES && (tries == 0 || (fd < 0 && errno == EEXIST)); tries++) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        text_begin(&out, name, NAME_MAX_LENGTH);
+        text_put(&out, path);
+        text_put(&out, ".new.");
+        text_put_number(&out, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+        fd = kernel_open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    return fd;
+}
+
 /* 0 also where another process was faster. */
 static int create(const char *path)
 {
     char name[NAME_MAX_LENGTH];
-    struct text out;
     int status;
 
-    text_begin(&out, name, sizeof(name));
-    text_put(&out, path);
-    text_put(&out, ".new.");
-    text_put_number(&out, (uint64_t)getpid());
-    int fd = kernel_open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = open_new(path, name);
     if (fd < 0)
         return -1;
     status = write_new(fd);
