@@ -293,8 +293,9 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
     if (peer && sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
-    bool open = is_wanted && sock_facts(fd, needs & ~FACT_WHEN, &facts) &&
-                !settle(fd, "connect", &facts, !needs);
+    bool is_first = is_wanted && sock_facts(fd, needs & ~FACT_WHEN, &facts) &&
+                    facts.state == TCP_CLOSE; /* else it asks how the first one went */
+    bool open = is_first && !settle(fd, "connect", &facts, !needs);
 
     return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
 }

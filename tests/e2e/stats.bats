@@ -68,6 +68,33 @@ counting() { # COMMAND...
     expect armed_rst "$(counted armed_rst)" 1
 }
 
+@test "what a crash left beside the file disables nothing, for a PID 1 either" {
+    unshare -pf true 2>/dev/null || skip "needs a PID namespace"
+    touch "$STATS.new.1"
+    unshare -pf env LD_PRELOAD="$LIB" LINGER_MODE=rst LINGER_STATS="$STATS" "$SUBJECT" nothing 2>"$BATS_TEST_TMPDIR/said"
+    expect said "$(cat "$BATS_TEST_TMPDIR/said")" ""
+    [ -s "$STATS" ]
+    expect "left beside it" "$(cd "$BATS_TEST_TMPDIR" && echo stats.new.*)" stats.new.1
+}
+
+@test "a connect() that is called again arms once" {
+    needs_namespace
+    start - "$TOOLS/peer" -n 20 listen
+    hear_port
+    (counting under "fin-rst role=client" python3 -c '
+import select, socket, sys
+for _ in range(20):
+    s = socket.socket()
+    s.setblocking(False)
+    where = ("127.0.0.1", int(sys.argv[1]))
+    s.connect_ex(where)
+    select.select([], [s], [])
+    s.connect_ex(where)
+    s.close()' "$PORT")
+    finish
+    expect armed "$(counted armed_fin_rst)" 20
+}
+
 @test "a file that is not ours is refused and left as it is" {
     for content in "" "something else" "$(head -c 300 /dev/zero | tr '\0' x)"; do
         printf %s "$content" >"$STATS"
