@@ -21,6 +21,7 @@ field() {
     }' "$LOG"
 }
 
+# bats test_tags=preload
 @test "the life of a connection: load, arm, override, close" {
     logged "off port=1; rst role=server" -o 0,0 close
     sees 5 0 1 0
@@ -38,6 +39,7 @@ field() {
     [ "$(field close cookie)" -gt 0 ]
 }
 
+# bats test_tags=preload
 @test "a client, a passive close, a policy that does not match, no policy at all" {
     LOG=$BATS_TEST_TMPDIR/log
     LINGER_LOG=$LOG meet_as_client rst close
@@ -54,6 +56,7 @@ field() {
     expect role "$(field close role)" server
 }
 
+# bats test_tags=preload
 @test "unread data: the line says that the kernel resets whatever the mode" {
     PEER="-s 3" logged fin-rst close
     expect unread "$(field close unread)" 3
@@ -61,6 +64,7 @@ field() {
     expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
 }
 
+# bats test_tags=preload
 @test "unsent data, and a shutdown that became an abort" {
     needs_namespace
     sysctl -qw net.ipv4.tcp_wmem="4096 8388608 16777216"
@@ -80,6 +84,7 @@ field() {
     expect "state after the abort" "$(field close state)" closed
 }
 
+# bats test_tags=preload
 @test "a FIN on its way is no unsent byte, though the kernel counts it as one" {
     LOG=$BATS_TEST_TMPDIR/log
     PORT=$("$TOOLS/free-port")
@@ -128,6 +133,7 @@ field() {
     expect errno "$(field fail errno)" 92
 }
 
+# bats test_tags=preload
 @test "%p is the pid, a relative name is kept over chdir, values are quoted and cut at 512 bytes" {
     cd "$BATS_TEST_TMPDIR"
     mkdir elsewhere
@@ -210,6 +216,7 @@ undisturbed() {
     expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR/no/log' cannot be written, so nothing goes there"
 }
 
+# bats test_tags=preload
 @test "a file that disappears is made again" {
     LOG=$BATS_TEST_TMPDIR/log
     LINGER_LOG=$LOG start rst "$SUBJECT" -n 2 -r close

@@ -17,6 +17,7 @@ counting() { # COMMAND...
     LINGER_STATS=$STATS "$@"
 }
 
+# bats test_tags=preload
 @test "each counter moves with its event" {
     counting meet rst -o 0,0 close
     expect armed_rst "$(counted armed_rst)" 1
@@ -49,6 +50,7 @@ counting() { # COMMAND...
     [ "$(counted log_lost)" -ge 3 ]
 }
 
+# bats test_tags=preload
 @test "8 processes x 8 threads close 10,000 connections each: exact, and every log line whole" {
     (LINGER_LOG=$BATS_TEST_TMPDIR/log counting under rst "$TOOLS/closer" 8 8 1250)
     total=0
@@ -129,6 +131,7 @@ for _ in range(20):
     expect status "$status" 125
 }
 
+# bats test_tags=preload
 @test "nginx with 4 workers under wrk: the counters are the connections that stub_status reports" {
     PORT=$("$TOOLS/free-port")
     counting start fin-rst bash -c "set -- \"\$1\" \"\$2\" 4; $NGINX" daemon "$PORT" "$BATS_TEST_TMPDIR"
@@ -163,6 +166,7 @@ for _ in range(1000):
     [ "$(grep -c getsockopt "$BATS_TEST_TMPDIR/strace")" -le 100 ]
 }
 
+# bats test_tags=preload
 @test "linger stats: a table, JSON, Prometheus, watch" {
     counting meet rst close
     run "$LINGER" stats "$STATS"
