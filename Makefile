@@ -75,6 +75,10 @@ FORCE:
 $(BUILD)/cli/reach/library.o: $(BUILD)/libdir
 $(BUILD)/cli/reach/library.o linger: private override CFLAGS += -DLINGER_LIBDIR='"$(LIBDIR)"'
 
+# Nothing is unwound through core: no cancellation point is in it, and no C++ calls it. In the shim
+# the tables stay: a thread that is cancelled in close() is unwound through its hook.
+$(CORE): private override CFLAGS += -fno-asynchronous-unwind-tables
+
 $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 	@mkdir -p $(@D)
 	$(call say,CC,$@)

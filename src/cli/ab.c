@@ -94,6 +94,8 @@ static bool take_mode(struct ab *ab, const char *text)
         fputs(complaint.data, stderr);
         return false;
     }
+    settings_warn(&settings, SETTING_MODE, "-m", &complaint);
+    fputs(complaint.data, stderr);
     if (ab->table.mode_count == AB_MODES_MAX) {
         cli_error(ab->plan.self, "more than %d modes", AB_MODES_MAX);
         return false;

@@ -387,6 +387,8 @@ static int take_mode(struct attach *a)
         fputs(complaint.data, stderr);
         return -1;
     }
+    settings_warn(&a->settings, SETTING_MODE, "-m", &complaint);
+    fputs(complaint.data, stderr);
     if (a->settings.mode.rule_count == 0) {
         (void)cli_usage(a->self, "-m: the policy has no rules");
         return -1;

@@ -17,6 +17,7 @@
 #include "settings.h"
 #include "stats.h"
 #include "supervise/supervise.h"
+#include "unreached.h"
 
 static const char help[] =
     "usage: linger run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
@@ -71,6 +72,7 @@ struct request {
     enum { AUTO, PRELOAD, SUPERVISE, BACKENDS } backend;
     const char *bare; /* an option that was given without its value, right before the program */
     struct settings settings;
+    char warnings[SETTINGS_COMPLAINT_MAX];
 };
 
 static int take_backend(struct request *request, const char *name)
@@ -134,21 +136,26 @@ static int take_settings(struct request *request)
     static const char *const shown_as[] = {"-m", "-r", "-R", "-B", "-l", "-s"};
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
+    struct text warnings;
     int status = 0;
 
     request->settings.who = "linger run";
     text_begin(&complaint, buffer, sizeof(buffer));
+    text_begin(&warnings, request->warnings, sizeof(request->warnings));
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         if (request->values[i])
             unsetenv(settings_name(i));
     }
-    status = settings_take_environment(&request->settings, environ, &complaint);
+    status = settings_take_environment(&request->settings, environ, &warnings);
     for (enum setting i = 0; status == 0 && i < SETTING_COUNT; i++) {
-        if (request->values[i])
-            status =
-                settings_take(&request->settings, i, shown_as[i], request->values[i], &complaint);
+        if (!request->values[i])
+            continue;
+        status = settings_take(&request->settings, i, shown_as[i], request->values[i], &complaint);
+        if (status == 0)
+            settings_warn(&request->settings, i, shown_as[i], &warnings);
     }
-    fputs(complaint.data, stderr);
+    if (status != 0)
+        fprintf(stderr, "%s%s", warnings.data, complaint.data);
     return status;
 }
 
@@ -261,7 +268,7 @@ static void print_rule(const struct policy *policy, const struct policy_rule *ru
         printf("%s%s", separator, condition->name);
         separator = ", ";
     }
-    printf("%s\n", separator[0] == ',' ? ")" : "");
+    fputs(separator[0] == ',' ? ")" : "", stdout);
 }
 
 static void print_policy(const struct settings *s, enum setting setting)
@@ -271,8 +278,10 @@ static void print_policy(const struct settings *s, enum setting setting)
     if (!policy || policy->rule_count == 0)
         return;
     printf("%s\n", settings_name(setting));
-    for (unsigned i = 0; i < policy->rule_count; i++)
+    for (unsigned i = 0; i < policy->rule_count; i++) {
         print_rule(policy, &policy->rules[i], settings_dialect(setting));
+        printf("%s\n", unreached_is(policy, i) ? "  never reached" : "");
+    }
     printf("  else      left alone\n");
 }
 
@@ -422,6 +431,8 @@ static int start(struct request *request, const struct reach *reach, char **argv
 
     if (reach->how == REACH_PRELOAD && check_version(request, reach) != 0)
         return CLI_FAILED;
+    if (request->dry_run || reach->how != REACH_PRELOAD) /* else the library says it */
+        fputs(request->warnings, stderr);
     if (has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;
     if (reach->how == REACH_PRELOAD && set_variables(request, reach->preload) != 0) {

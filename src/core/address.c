@@ -254,6 +254,17 @@ static bool ip_matches(const struct policy_address *a, const struct policy_ip *i
     return differs == 0 && ip->is_ipv4 == a->ip.is_ipv4;
 }
 
+bool address_covers(const struct policy_address *wide, const struct policy_address *narrow)
+{
+    bool has_port = wide->ports.low == 0 || (address_port_in(wide->ports, narrow->ports.low) &&
+                                             address_port_in(wide->ports, narrow->ports.high));
+    bool is_longer =
+        !(wide->mask_high & ~narrow->mask_high) && !(wide->mask_low & ~narrow->mask_low);
+    bool has_ip = wide->any_ip || (!narrow->any_ip && is_longer && ip_matches(wide, &narrow->ip));
+
+    return has_port && has_ip;
+}
+
 static enum truth address_matches(const struct policy_address *a, const struct policy_ip *ip,
                                   const uint16_t *port)
 {

@@ -21,6 +21,9 @@ bool address_port_in(struct policy_ports ports, uint16_t port);
 int address_read(struct parser *p, struct span value, struct policy_address *address);
 void address_print(struct text *out, const struct policy_address *address);
 
+/* Is every address and port of `narrow` one of `wide`? */
+bool address_covers(const struct policy_address *wide, const struct policy_address *narrow);
+
 /* Is it one of the policy's addresses in `run`? NULL is what is not known. */
 enum truth address_holds(const struct policy *policy, struct policy_run run,
                          const struct policy_ip *ip, const uint16_t *port);

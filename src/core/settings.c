@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "unreached.h"
 
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */
@@ -144,6 +145,27 @@ static void complain(const char *who, const struct source *from, const struct po
     text_put_char(out, '\n');
 }
 
+/* A warning that does not fit is left out whole: it began at `before`. */
+static void end_warning(struct text *complaint, size_t before)
+{
+    if (complaint->data[complaint->length - 1] != '\n') {
+        complaint->length = before;
+        complaint->data[before] = '\0';
+    }
+}
+
+static int take_policy(struct settings *s, enum setting setting, const struct source *from,
+                       struct text *complaint)
+{
+    struct policy_error error = {0};
+
+    if (policy_parse(policy_of(s, setting), variables[setting].dialect, from->text, from->length,
+                     from->file != NULL, &error) == 0)
+        return 0;
+    complain(s->who, from, &error, complaint);
+    return -1;
+}
+
 /* What strerror() would say, without its locale, which may allocate. */
 static const char *reason(int error)
 {
@@ -199,11 +221,7 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
         return -1;
     }
     const struct source from = {shown_as, path, buffer, (size_t)length};
-    if (policy_parse(policy_of(s, setting), variables[setting].dialect, buffer, (size_t)length,
-                     true, &error) == 0)
-        return 0;
-    complain(s->who, &from, &error, complaint);
-    return -1;
+    return take_policy(s, setting, &from, complaint);
 }
 
 /* A file name; in that of the log %p stands for the pid, and %% for one '%'. */
@@ -238,20 +256,40 @@ int settings_take(struct settings *s, enum setting setting, const char *shown_as
                   struct text *complaint)
 {
     const struct source from = {shown_as, NULL, value, strlen(value)};
-    struct policy_error error = {0};
 
     if (is_path(setting))
         return take_path(s, setting, &from, complaint);
     if (value[0] == '@')
         return take_file(s, setting, shown_as, value + 1, complaint);
-    if (policy_parse(policy_of(s, setting), variables[setting].dialect, value, from.length, false,
-                     &error) == 0)
-        return 0;
-    complain(s->who, &from, &error, complaint);
-    return -1;
+    return take_policy(s, setting, &from, complaint);
 }
 
-/* A line that does not fit is left out whole. */
+void settings_warn(const struct settings *s, enum setting setting, const char *shown_as,
+                   struct text *complaint)
+{
+    const struct policy *policy = settings_policy(s, setting);
+    char buffer[EXCERPT_COLUMNS + 1];
+    size_t before = complaint->length;
+    struct text rule;
+    unsigned i = 0;
+
+    while (policy && i < policy->rule_count && !unreached_is(policy, i))
+        i++;
+    if (!policy || i == policy->rule_count)
+        return;
+    text_begin(&rule, buffer, sizeof(buffer));
+    policy_print_rule(policy, &policy->rules[i], &rule);
+    text_put(complaint, s->who);
+    text_put(complaint, ": ");
+    text_put(complaint, shown_as);
+    text_put(complaint, ": rule ");
+    text_put_number(complaint, policy->rules[i].number);
+    text_put(complaint, " can never decide: '");
+    text_put_printable(complaint, rule.data, rule.length);
+    text_put(complaint, "'; rules before it match all that it does, so move it up\n");
+    end_warning(complaint, before);
+}
+
 static void warn_unknown(const char *who, const char *name, size_t length, struct text *complaint)
 {
     size_t before = complaint->length;
@@ -265,10 +303,7 @@ static void warn_unknown(const char *who, const char *name, size_t length, struc
         text_put(complaint, variables[i].name);
     }
     text_put_char(complaint, '\n');
-    if (complaint->data[complaint->length - 1] != '\n') {
-        complaint->length = before;
-        complaint->data[before] = '\0';
-    }
+    end_warning(complaint, before);
 }
 
 /* The setting of that name, or SETTING_COUNT. */
@@ -304,6 +339,10 @@ int settings_take_environment(struct settings *s, char *const *environment, stru
         seen |= 1u << setting;
     }
     /* Only now: any number of warnings must not take the room of what stops the program. */
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (seen & 1u << i)
+            settings_warn(s, i, variables[i].name, complaint);
+    }
     for (char *const *e = environment; e && *e; e++) {
         size_t length = name_length(*e);
         if (length > 0 && find(*e, length) == SETTING_COUNT)

@@ -56,9 +56,14 @@ enum policy_dialect settings_dialect(enum setting setting);
 int settings_take(struct settings *s, enum setting setting, const char *shown_as, const char *value,
                   struct text *complaint);
 
+/* Appends a line to `complaint` where the value that was taken has a rule that can never decide. */
+void settings_warn(const struct settings *s, enum setting setting, const char *shown_as,
+                   struct text *complaint);
+
 /*
  * Takes every LINGER_ variable of `environment`. Returns 0, with a line in `complaint` for each
- * LINGER_ name that does not exist, or -1 with the complaint about the value that does not parse.
+ * policy that has such a rule and each LINGER_ name that does not exist, or -1 with the complaint
+ * about the value that does not parse.
  */
 int settings_take_environment(struct settings *s, char *const *environment, struct text *complaint);
 

@@ -120,6 +120,26 @@ END
     grep -q '^liblinger: LINGER_MOED: no such variable; there are LINGER_MODE, ' "$BATS_TEST_TMPDIR/complaint"
 }
 
+@test "a rule that can never decide is one warning, and the program runs" {
+    warned() { # POLICY COMMAND...: what goes to standard error
+        (LINGER_MODE=$1 "${@:2}" "$TOOLS/subject" nothing) 2>"$BATS_TEST_TMPDIR/complaint"
+    }
+    warned "fin; rst port=80; off" env LD_PRELOAD="${WITHOUT_LIBRARY:-$LIB}"
+    warning="can never decide: 'rst port=80'; rules before it match all that it does, so move it up"
+    expect warning "$(cat "$BATS_TEST_TMPDIR/complaint")" "liblinger: LINGER_MODE: rule 2 $warning"
+    warned "rst port=80; fin" env LD_PRELOAD="${WITHOUT_LIBRARY:-$LIB}"
+    expect "warning where each can" "$(cat "$BATS_TEST_TMPDIR/complaint")" ""
+    # Once: by whoever obeys the policy.
+    warned "fin; rst port=80" "$ROOT/linger" run -b preload --
+    expect warning "$(cat "$BATS_TEST_TMPDIR/complaint")" "liblinger: LINGER_MODE: rule 2 $warning"
+    warned "fin; rst port=80" "$ROOT/linger" run -b supervise --
+    expect warning "$(cat "$BATS_TEST_TMPDIR/complaint")" "linger run: LINGER_MODE: rule 2 $warning"
+    run --separate-stderr "$ROOT/linger" run -n -m "fin; rst port=80" true
+    expect warning "$stderr" "linger run: -m: rule 2 $warning"
+    grep -q '^  rule 2    rst port=80  (.*)  never reached$' <<<"$output"
+    grep -q '^  rule 1    fin  (.*)$' <<<"$output"
+}
+
 @test "off, an empty value and an unset variable leave the program alone" {
     for mode in off "" " ; "; do
         meet "$mode" -o 1,0 close

@@ -12,6 +12,7 @@
 #include "address.h"
 #include "decide.h"
 #include "fuzz.h"
+#include "unreached.h"
 
 #define HEADER 47
 #define EVERY_FACT 0x3f
@@ -98,6 +99,17 @@ static void check_monotone(const struct policy *policy, struct facts facts, unsi
         fuzz_check(late.verdict.rule >= early.verdict.rule, "no rule comes back");
 }
 
+static void check_unreached(const struct policy *policy, const struct facts *facts)
+{
+    struct answer answer = asked(policy, facts);
+
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        bool decided =
+            answer.decision == DECIDE_VERDICT && answer.verdict.rule == policy->rules[i].number;
+        fuzz_check(!decided || !unreached_is(policy, i), "a rule that decides can decide");
+    }
+}
+
 /* `policy` has no prog= any more: that is decided before the first connection. */
 static void check_needs(const struct policy *policy, struct facts facts)
 {
@@ -139,5 +151,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     policy_keep_program(&policy, "redis-server");
     check_monotone(&policy, facts, data[1] & EVERY_FACT);
     check_needs(&policy, facts);
+    check_unreached(&policy, &facts);
     return 0;
 }

@@ -1,0 +1,87 @@
+/* Which rules can never decide, and of which that is not said. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "unreached.h"
+
+/* Is the last rule one that the rules before it leave nothing? */
+static bool is_last_unreached(const char *text)
+{
+    static struct policy policy;
+    struct policy_error error;
+
+    assert_int_equal(policy_parse(&policy, POLICY_TEARDOWN, text, strlen(text), false, &error), 0);
+    for (unsigned i = 0; i + 1 < policy.rule_count; i++)
+        assert_false(unreached_is(&policy, i));
+    return unreached_is(&policy, policy.rule_count - 1u);
+}
+
+static void test_unreached(void **state)
+{
+    static const char *const policies[] = {
+        "fin; rst port=80",
+        "fin share=100%; rst",
+        "rst when=active; fin when=active port=80",
+        "rst port=80,1000-2000; fin role=server port=1500-1600,80",
+        "rst peer=10.0.0.0/8; fin peer=10.1.0.0/16,10.2.3.4:80",
+        "rst local=:80; fin local=127.0.0.1:80",
+        "rst local=0.0.0.0/0; fin local=127.0.0.1",
+        "rst peer=[2001:db8::]/32:1-100; fin peer=[2001:db8::1]:99",
+        "rst role=client; fin role=server; off",
+        "rst role=client; fin role=server when=active; off when=passive; wait:3",
+        "rst prog=redis-*; fin prog=redis-server",
+        "rst prog=*; fin prog=[ab]*",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        if (!is_last_unreached(policies[i]))
+            fail_msg("reached: %s", policies[i]);
+    }
+}
+
+static void test_reached(void **state)
+{
+    static const char *const policies[] = {
+        "fin",
+        "rst port=80; fin",
+        "rst share=10%; fin share=10%", /* each draws anew */
+        "rst share=99.9%; fin",
+        "rst port=80-90; fin port=80-91",
+        "rst port=81-90; fin port=80-90",
+        "rst peer=10.1.0.0/16; fin peer=10.0.0.0/8",
+        "rst peer=10.0.0.0/8; fin peer=11.0.0.0/8",
+        "rst peer=10.0.0.0/8; fin peer=:80",
+        "rst peer=10.0.0.0/8:80; fin peer=10.0.0.1",
+        "rst peer=[::]/0; fin peer=10.0.0.1",
+        "rst peer=0.0.0.0/0; fin local=10.0.0.1",
+        "rst peer=10.0.0.0/8; fin peer=10.0.0.1,11.0.0.1",
+        "rst peer=10.0.0.0/8; fin",
+        "rst role=client; fin role=server when=active; off",
+        "rst role=client when=active; fin role=server when=passive; off",
+        "rst prog=a?; fin prog=a*",
+        "rst prog=nginx; fin",
+        "rst role=client port=80; fin role=server port=80; off",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        if (is_last_unreached(policies[i]))
+            fail_msg("unreached: %s", policies[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unreached),
+        cmocka_unit_test(test_reached),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
