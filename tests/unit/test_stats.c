@@ -1,0 +1,188 @@
+/* The file of counters: made once, shared, never half, and never somebody else's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stats.h"
+
+static char directory[64];
+static char path[96];
+
+static int begin(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof(directory), "%s/stats.XXXXXX",
+             getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
+    if (!mkdtemp(directory))
+        return -1;
+    snprintf(path, sizeof(path), "%s/counters", directory);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    unlink(path);
+    rmdir(path);
+    return rmdir(directory); /* nothing else was left in it */
+}
+
+static void write_file(const void *data, size_t length)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, length, file), length);
+    fclose(file);
+}
+
+static void test_all_who_name_it_count_in_one_file(void **state)
+{
+    struct stats *ours;
+    struct stats *theirs;
+    struct stats *seen;
+
+    (void)state;
+    assert_int_equal(stats_open(path, true, &ours), STATS_OK);
+    assert_int_equal(stats_open(path, true, &theirs), STATS_OK);
+    assert_int_equal(stats_open(path, false, &seen), STATS_OK);
+    for (int i = 0; i < STAT_COUNT; i++)
+        assert_int_equal(stats_get(seen, i), 0);
+    stats_add(ours, STAT_FAILED, 2);
+    stats_add(theirs, STAT_FAILED, 1);
+    stats_add(theirs, STAT_COUNT - 1, 0);
+    assert_int_equal(stats_get(seen, STAT_FAILED), 3);
+    assert_int_equal(stats_get(seen, STAT_FAILED + 1), 0);
+    stats_close(ours);
+    stats_close(theirs);
+    stats_close(seen);
+    assert_int_equal(stats_open(path, false, &seen), STATS_OK); /* it outlives them */
+    assert_int_equal(stats_get(seen, STAT_FAILED), 3);
+    stats_close(seen);
+}
+
+static void test_without_a_file_nothing_is_counted(void **state)
+{
+    (void)state;
+    stats_add(NULL, STAT_FAILED, 1);
+    stats_close(NULL);
+}
+
+static void test_who_only_reads_makes_none(void **state)
+{
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(stats_open(path, false, &stats), STATS_FAILED);
+    assert_int_equal(errno, ENOENT);
+    assert_null(stats);
+}
+
+static void test_what_is_not_ours_is_left_as_it_is(void **state)
+{
+    static char bytes[sizeof(struct stats) + 1];
+    static const size_t lengths[] = {0, 1, sizeof(struct stats) - 1, sizeof(struct stats),
+                                     sizeof(struct stats) + 1};
+    struct stats *stats;
+    struct stat status;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        write_file(bytes, lengths[i]);
+        assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+        assert_null(stats);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_size, lengths[i]);
+    }
+}
+
+/* One field of a good file changed, or a byte too much or too few. */
+static void test_another_version_is_not_ours(void **state)
+{
+    struct {
+        struct stats stats;
+        char more;
+    } good = {.more = 0};
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    memcpy(&good.stats, stats, sizeof(*stats));
+    stats_close(stats);
+    for (size_t at = 0; at < offsetof(struct stats, values); at++) {
+        char *byte = (char *)&good + at;
+        *byte ^= 1;
+        write_file(&good, sizeof(good.stats));
+        assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+        *byte ^= 1;
+    }
+    write_file(&good, sizeof(good.stats) - 1);
+    assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+    write_file(&good, sizeof(good.stats) + 1);
+    assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+    write_file(&good, sizeof(good.stats));
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    stats_close(stats);
+}
+
+static void test_what_is_no_file(void **state)
+{
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(stats_open(path, true, &stats), STATS_FAILED);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(stats_open("/nowhere/counters", true, &stats), STATS_FAILED);
+}
+
+/* Each verdict on a closed connection, active and passive, and each mode armed: one of its own. */
+static void test_no_two_events_share_a_counter(void **state)
+{
+    unsigned seen[STAT_COUNT] = {0};
+
+    (void)state;
+    for (enum policy_mode mode = MODE_FIN; mode < MODE_TEARDOWNS; mode++)
+        seen[stats_armed(mode)]++;
+    for (int passive = 0; passive < 2; passive++) {
+        seen[stats_closed(passive, false, MODE_OFF)]++;
+        for (enum policy_mode mode = MODE_OFF; mode < MODE_TEARDOWNS; mode++)
+            seen[stats_closed(passive, true, mode)]++;
+    }
+    for (enum sock_switch option = SOCK_REUSEADDR; option <= SOCK_BIND_NO_PORT; option++) {
+        seen[stats_switched(option, false)]++;
+        seen[stats_switched(option, true)]++;
+    }
+    for (int i = 0; i < STAT_COUNT; i++) {
+        bool is_switch =
+            i >= STAT_REUSEADDR_SET && i <= (int)stats_switched(SOCK_BIND_NO_PORT, false);
+        assert_int_equal(seen[i], i < STAT_CLOSED_UNCONNECTED || is_switch);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_all_who_name_it_count_in_one_file, begin, end),
+        cmocka_unit_test(test_without_a_file_nothing_is_counted),
+        cmocka_unit_test_setup_teardown(test_who_only_reads_makes_none, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_not_ours_is_left_as_it_is, begin, end),
+        cmocka_unit_test_setup_teardown(test_another_version_is_not_ours, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_no_file, begin, end),
+        cmocka_unit_test(test_no_two_events_share_a_counter),
+    };
+
+    return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
+}
