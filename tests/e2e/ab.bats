@@ -9,6 +9,7 @@ setup() {
     export TMPDIR=$BATS_TEST_TMPDIR
     unset LD_PRELOAD
     PORT=$("$TOOLS/free-port")
+    needs_what_it_names
 }
 
 # The report as JSON of `linger ab ARGUMENT...`, which has to succeed.

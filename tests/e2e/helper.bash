@@ -9,6 +9,7 @@ SUBJECT=${SUBJECT:-$TOOLS/subject}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 bats_require_minimum_version 1.5.0
 STARTED=()
+. "$ROOT/tests/e2e/lacks.bash"
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
 
 setup() {
@@ -16,6 +17,7 @@ setup() {
     for name in LD_PRELOAD $(compgen -e LINGER_); do
         unset "$name"
     done
+    needs_what_it_names
 }
 
 # under MODE COMMAND...: runs it under the policy; "-" is a program that is left alone.

@@ -34,7 +34,8 @@ END
 case $* in
 -s*) printf 'Inst new (1.0 Debian)\nInst daemon (1.0 Debian)\n' ;;
 *Status-Fd*)
-    printf 'dlstatus:1:55.0:Retrieving\nSetting up new\npmstatus:new:12.5:Installing new\npmstatus:daemon:100:Installed daemon\n'
+    printf 'dlstatus:1:55.0:Retrieving\npmstatus:new:12.5:Installing new\npmstatus:daemon:100:Installed daemon\n' >&3
+    echo 'Setting up new'
     [ -z "${FAILS:-}" ] || { echo "E: no space left" && exit 100; }
     ln -s /lib/systemd/system/daemon.service /etc/systemd/system/multi-user.target.wants/daemon.service ;;
 esac
@@ -130,7 +131,7 @@ END
         <<<secret >"$BATS_TEST_TMPDIR/said" || true
     cat "$BATS_TEST_TMPDIR/said" "$BATS_TEST_TMPDIR/calls"
     grep -q 'needs root to install 3 packages that the tests use: sudo asks for your password' "$BATS_TEST_TMPDIR/said"
-    grep -q '^sudo env .*apt-get' "$BATS_TEST_TMPDIR/calls"
+    grep -q '^sudo env .* sh -c' "$BATS_TEST_TMPDIR/calls"
 }
 
 @test "every line of tests/packages has a package that this Debian knows or has" {

@@ -11,6 +11,7 @@ counted() {
 
 setup() {
     STATS=$BATS_TEST_TMPDIR/stats
+    needs_what_it_names
 }
 
 counting() { # COMMAND...
