@@ -118,21 +118,23 @@ $(BUILD)/examples/%: examples/%.c
 
 GO_BUILD = GO111MODULE=off CGO_ENABLED=0 GOFLAGS=-trimpath GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
 	/usr/bin/go build
-GO_EXAMPLES = $(patsubst examples/%.go,$(BUILD)/examples/go/%,$(wildcard examples/*.go))
+GO = $(wildcard /usr/bin/go)
+GO_EXAMPLES = $(if $(GO),$(patsubst examples/%.go,$(BUILD)/examples/go/%,$(wildcard examples/*.go)))
 
 $(BUILD)/examples/go/%: examples/%.go
 	@mkdir -p $(@D)
 	$(call say,GO,$@)
 	$(Q)$(GO_BUILD) -o $@ $<
 
-examples: all $(EXAMPLES) $(if $(wildcard /usr/bin/go),$(GO_EXAMPLES))
+examples: all $(EXAMPLES) $(GO_EXAMPLES)
 
-# Programs of the tests: what they drive knows nothing of the project, and is not built with it.
+# Programs of the tests: what they drive knows nothing of the project, and is not built with it. What
+# this machine has no compiler or library for is left out; the tests that want it are skipped.
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,$(wildcard tests/tools/*.c)))
-UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
+UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
 # The subject once more, as no preload reaches it.
-STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm musl/subject)
-GO_TOOLS = $(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,$(wildcard tests/tools/*.go))
+STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm $(if $(wildcard /usr/bin/musl-gcc),musl/subject))
+GO_TOOLS = $(if $(GO),$(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,$(wildcard tests/tools/*.go)))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
