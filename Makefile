@@ -11,16 +11,21 @@ ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 MANDIR ?= $(PREFIX)/share/man
 BUILD = build
 
-WARNINGS = -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wundef -Wvla \
-	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
+# WERROR=1, as the tests build: a warning is an error.
+WARNINGS = -Wall -Wextra $(if $(WERROR),-Werror) -Wshadow -Wconversion -Wno-sign-conversion -Wundef \
+	-Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
 # On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval.
 INLINE_ATOMICS := $(shell $(CC) -Werror -mno-outline-atomics -c -x c /dev/null -o /dev/null 2>/dev/null && echo -mno-outline-atomics)
+# musl-gcc looks only into musl's directories, which lack the kernel's headers.
+KERNEL_HEADERS := $(shell $(CC) -E -x c -include linux/inet_diag.h /dev/null >/dev/null 2>&1 || \
+	echo -idirafter /usr/include -idirafter /usr/include/`$(CC) -print-multiarch`)
 # For 32 bits a time of 64 bits would rename the hooks: real.c has both names.
 # Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
 # _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
-override CFLAGS += -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
-	-Isrc/core -Isrc/cli $(WARNINGS) \
-	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS -MMD -MP $(INLINE_ATOMICS)
+override CFLAGS += $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
+	-Isrc/core -Isrc/cli $(KERNEL_HEADERS) $(WARNINGS) \
+	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS \
+	-MMD -MP $(INLINE_ATOMICS)
 
 # SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
 # the library behind them lets it be; in the library, which must need nothing beyond libc, undefined
@@ -93,13 +98,17 @@ $(BUILD)/stub/%:
 	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -Wl,-soname,$(@F) -o $@
 
 STUBS = $(BUILD)/stub/libc.so.6 $(BUILD)/stub/libdl.so.2
+# With stand-ins that define nothing, no link of the library can resolve every symbol.
+UNLINKABLE = -Wl,-z,defs -Wl,--no-undefined
+DROPPED = $(filter $(UNLINKABLE),$(LDFLAGS))
 
 liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 	$(call say,LD,$@)
+	$(if $(DROPPED),@echo 'liblinger.so: $(DROPPED) left out: the library is linked against no libc' >&2)
 	$(Q)$(CC) $(CFLAGS) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
 		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUBS) -lgcc \
-		$(LDFLAGS)
+		$(filter-out $(UNLINKABLE),$(LDFLAGS))
 
 # What the library and the launcher share is the same object files.
 linger: $(CORE) $(CLI)
@@ -114,7 +123,7 @@ EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 $(BUILD)/examples/%: examples/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
+	$(Q)$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -o $@ $<
 
 GO_BUILD = GO111MODULE=off CGO_ENABLED=0 GOFLAGS=-trimpath GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
 	/usr/bin/go build

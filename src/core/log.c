@@ -8,9 +8,9 @@
 #include "log.h"
 
 #include <errno.h>
+#include <linux/stat.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "keep.h"

@@ -143,9 +143,9 @@ static ssize_t receive(ssize_t (**next)(int, struct msghdr *, int), int fd, stru
     return length;
 }
 
-static int receive_many(int (**next)(int, struct mmsghdr *, unsigned, int, struct timespec *),
-                        int fd, struct mmsghdr *messages, unsigned count, int flags,
-                        struct timespec *timeout)
+static int
+receive_many(int (**next)(int, struct mmsghdr *, unsigned, real_flags, struct timespec *), int fd,
+             struct mmsghdr *messages, unsigned count, real_flags flags, struct timespec *timeout)
 {
     bool ask = wanted(MOMENT_RECEIVE);
     int received = (*next)(fd, messages, count, flags, timeout);
@@ -160,7 +160,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     return receive(&real.recvmsg, fd, message, flags);
 }
 
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, real_flags flags,
                     struct timespec *timeout)
 {
     return receive_many(&real.recvmmsg, fd, messages, count, flags, timeout);
@@ -234,7 +234,7 @@ EXPORT int dup3(int from, int target, int flags)
 #if __SIZEOF_POINTER__ == 4
 /* The names that glibc's headers put in the place of the plain ones under -D_TIME_BITS=64. */
 ssize_t __recvmsg64(int fd, struct msghdr *message, int flags);
-int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags,
+int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, real_flags flags,
                  struct timespec *timeout);
 int __setsockopt64(int fd, int level, int option, const void *value, socklen_t length);
 
@@ -243,7 +243,7 @@ EXPORT ssize_t __recvmsg64(int fd, struct msghdr *message, int flags)
     return receive(&real.recvmsg64, fd, message, flags);
 }
 
-EXPORT int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags,
+EXPORT int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, real_flags flags,
                         struct timespec *timeout)
 {
     return receive_many(&real.recvmmsg64, fd, messages, count, flags, timeout);

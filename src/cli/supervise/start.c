@@ -154,7 +154,7 @@ bool start_program(struct answerer *answerer, const char *file, char **argv, pid
 
     if (make_channel(channel) != 0 || front_begin(&front) != 0) {
         cli_error(answerer->self, "cannot start a process: %s", strerror(errno));
-        *status = W_EXITCODE(CLI_FAILED, 0);
+        *status = START_FAILED;
         return false;
     }
     if (front.child == 0) {

@@ -161,7 +161,7 @@ static bool look_at_supervisor(pid_t child, int *status)
     if (told == NO_NEWS) {
         cli_error(supervisor.answerer.self, "the supervisor died, so the program has been ended");
         processes_end_children(); /* all that it has left are ours now */
-        told = W_EXITCODE(CLI_FAILED, 0);
+        told = START_FAILED;
     }
     *status = told;
     return true;
@@ -179,13 +179,13 @@ int supervise(const struct cli_command *self, struct settings *settings, const c
     news = mmap(NULL, sizeof(*news), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (news == MAP_FAILED) {
         cli_error(self, "out of memory");
-        return W_EXITCODE(CLI_FAILED, 0);
+        return START_FAILED;
     }
     atomic_store(news, NO_NEWS);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (front_begin(&front) != 0) {
         cli_error(self, "cannot start a process: %s", strerror(errno));
-        return W_EXITCODE(CLI_FAILED, 0);
+        return START_FAILED;
     }
     if (front.child == 0)
         be_supervisor(file, argv);
