@@ -1,4 +1,4 @@
-/* Asks the kernel for the range alone; of sockets one bit a port is kept, and no descriptor. */
+/* Asks the kernel for the range alone; of sockets two bits a port are kept, and no descriptor. */
 #include "role.h"
 
 #include <netinet/tcp.h>
@@ -8,16 +8,32 @@
 #define DEFAULT_LOW 32768 /* inet_init_net(), net/ipv4/af_inet.c */
 #define DEFAULT_HIGH 60999
 
+static void note(uint32_t bits[], uint16_t port)
+{
+    __atomic_fetch_or(&bits[port / 32], 1u << port % 32, __ATOMIC_RELAXED);
+}
+
+static bool is_noted(const uint32_t bits[], uint16_t port)
+{
+    return __atomic_load_n(&bits[port / 32], __ATOMIC_RELAXED) >> port % 32 & 1;
+}
+
 void role_note_served(struct role_ports *ports, uint16_t port)
 {
-    __atomic_fetch_or(&ports->served[port / 32], 1u << port % 32, __ATOMIC_RELAXED);
+    note(ports->served, port);
+}
+
+void role_note(struct role_ports *ports, const struct facts *facts)
+{
+    if (facts->known & FACT_ROLE && facts->known & FACT_LOCAL_PORT)
+        note(facts->role == ROLE_SERVER ? ports->served : ports->connected, facts->local_port);
 }
 
 bool role_is_served(const struct role_ports *ports, uint16_t port)
 {
-    bool noted = __atomic_load_n(&ports->served[port / 32], __ATOMIC_RELAXED) >> port % 32 & 1;
-
-    return noted || port < ports->low || port > ports->high;
+    if (is_noted(ports->served, port) || is_noted(ports->connected, port))
+        return is_noted(ports->served, port);
+    return port < ports->low || port > ports->high;
 }
 
 /* Two numbers separated by blanks. */

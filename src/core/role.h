@@ -1,7 +1,8 @@
 /*
  * Server or client, of a connection that was met in the middle of its life. The kernel does not
- * remember who connected; the local port tells: one that is (or was) listened on, or that lies
- * outside of the ephemeral range, is a server's.
+ * remember who connected; the local port tells: one that is (or was) listened on is a server's, one
+ * that connect() was seen from a client's, and any other a server's if it lies outside of the
+ * ephemeral range.
  */
 #ifndef LINGER_ROLE_H
 #define LINGER_ROLE_H
@@ -14,7 +15,8 @@
 struct role_ports {
     uint16_t low; /* the ephemeral range */
     uint16_t high;
-    uint32_t served[ROLE_PORTS / 32]; /* a bit for each port that was listened on */
+    uint32_t served[ROLE_PORTS / 32];    /* a bit for each port that was listened on */
+    uint32_t connected[ROLE_PORTS / 32]; /* and for each that was connected from */
 };
 
 /* Reads ip_local_port_range, ip(7), of this network namespace; else the kernel's default counts. */
@@ -22,6 +24,9 @@ void role_read_range(struct role_ports *ports);
 
 /* Notes a port as listened on. Async-signal-safe; never taken back. */
 void role_note_served(struct role_ports *ports, uint16_t port);
+
+/* Notes the local port of a socket of which connect() or accept() has just shown the role. */
+void role_note(struct role_ports *ports, const struct facts *facts);
 
 /* Is a connection with that local port a server's? */
 bool role_is_served(const struct role_ports *ports, uint16_t port);

@@ -26,27 +26,23 @@
  * teardown_start() works out once which of these moments matter, so that a hook whose moment does
  * not costs one branch. There is no table of sockets: descriptors are duplicated, passed and
  * reused behind our back, so each moment asks the kernel anew. What is kept is the policy, and
- * one bit for each port that this process served, to tell a server's connection from a client's.
+ * two bits for each port, served and connected from, to tell a server's connection from a client's.
  *
  * Must never allocate, lock, keep a descriptor, change errno, or touch what is not TCP.
  */
 #include "teardown.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "descriptors.h"
 #include "keep.h"
-#include "kernel.h"
 #include "report.h"
 #include "role.h"
 #include "sock.h"
-
-#define SCAN_WITHOUT_PROC 1024 /* descriptors tried where /proc/self/fd is not to be had */
 
 unsigned teardown_moments = MOMENT_LOAD;
 
@@ -55,11 +51,13 @@ static unsigned needs;          /* enum fact: those that LINGER_MODE asks for */
 static struct verdict whole;    /* of a policy that needs no fact */
 static unsigned reported;       /* enum fact: those that the log and the counters ask for */
 static bool closing_decides;    /* some rule cannot be decided earlier */
-static struct role_ports ports; /* those that this process served */
+static bool accept_decides;     /* some listener could not be armed; never taken back */
+static struct role_ports ports; /* those that this process served, and connected from */
 
-/* From now on accept() asks: some listener could not be armed. Never taken back. */
+/* From now on accept() decides. */
 static void ask_at_accept(void)
 {
+    __atomic_store_n(&accept_decides, true, __ATOMIC_RELAXED);
     __atomic_fetch_or(&teardown_moments, MOMENT_ACCEPT, __ATOMIC_RELAXED);
 }
 
@@ -140,50 +138,11 @@ static void settle_inherited(int fd)
     settle_existing(fd, "load");
 }
 
-/* The entries of /proc/self/fd, from descriptor `dir`, as getdents64(2) lays them out. */
-static void each_entry(int dir, void (*visit)(int fd))
-{
-    struct entry {
-        uint64_t ino;
-        int64_t off;
-        unsigned short reclen;
-        unsigned char type;
-        char name[];
-    };
-    _Alignas(struct entry) char buffer[1024] = {0};
-    long length;
-
-    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer), 0, 0, 0)) > 0) {
-        for (long at = 0; at < length;) {
-            const struct entry *e = (const struct entry *)(buffer + at);
-            int fd = 0;
-            for (const char *c = e->name; *c >= '0' && *c <= '9'; c++)
-                fd = fd * 10 + (*c - '0');
-            if (e->name[0] != '.' && fd != dir)
-                visit(fd);
-            at += e->reclen;
-        }
-    }
-}
-
-static void each_descriptor(void (*visit)(int fd))
-{
-    int dir = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-
-    if (dir < 0) {
-        for (int fd = 0; fd < SCAN_WITHOUT_PROC; fd++)
-            visit(fd);
-        return;
-    }
-    each_entry(dir, visit);
-    kernel_close(dir);
-}
-
 void teardown_inherit(void)
 {
     KEEP_ERRNO;
 
-    each_descriptor(settle_inherited);
+    descriptors_each(settle_inherited);
 }
 
 static bool has_mode(const struct policy *policy, enum policy_mode mode)
@@ -252,11 +211,12 @@ void teardown_start(const struct settings *s, const char *program)
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
         moments |= MOMENT_BIND;
         if (s->backend == BACKEND_PRELOAD || closing_decides)
-            moments |= MOMENT_CLOSE | MOMENT_LISTEN;
+            moments |= MOMENT_CONNECT | MOMENT_CLOSE | MOMENT_LISTEN;
     }
     if ((needs | reported) & FACT_ROLE) {
+        moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
         role_read_range(&ports);
-        each_descriptor(note_listener);
+        descriptors_each(note_listener);
     }
     if (has_policy)
         teardown_inherit();
@@ -284,7 +244,23 @@ bool teardown_asks_peer(void)
     return (needs | reported) & FACT_PEER;
 }
 
-/* A policy that needs no fact has been applied to all that the program set since birth. */
+/* A policy that needs no fact is applied by teardown_socket(), and to all that the program sets. */
+static bool is_armed_at_birth(void)
+{
+    return !needs && settings->backend == BACKEND_PRELOAD;
+}
+
+/* The facts of a socket whose role a call has just shown; later ones ask for it. */
+static bool facts_shown(int fd, struct facts *facts)
+{
+    unsigned port = (needs | reported) & FACT_ROLE ? FACT_LOCAL_PORT : 0;
+    bool is_tcp = sock_facts(fd, (needs & ~FACT_WHEN) | port, facts);
+
+    if (is_tcp)
+        role_note(&ports, facts);
+    return is_tcp;
+}
+
 bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
@@ -293,9 +269,9 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
     if (peer && sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
-    bool is_first = is_wanted && sock_facts(fd, needs & ~FACT_WHEN, &facts) &&
+    bool is_first = is_wanted && facts_shown(fd, &facts) &&
                     facts.state == TCP_CLOSE; /* else it asks how the first one went */
-    bool open = is_first && !settle(fd, "connect", &facts, !needs);
+    bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !needs);
 
     return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
 }
@@ -305,7 +281,7 @@ void teardown_connected(int fd)
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
     KEEP_ERRNO;
 
-    if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
+    if (facts_shown(fd, &facts))
         settle(fd, "connect", &facts, false);
 }
 
@@ -313,9 +289,9 @@ bool teardown_listen(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     KEEP_ERRNO;
-    bool armed = !needs && settings->backend == BACKEND_PRELOAD; /* by teardown_socket() */
-    bool settled = armed || (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
-                             facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
+    bool settled = is_armed_at_birth() ||
+                   (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
+                    facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
 
     return settled;
 }
@@ -335,7 +311,7 @@ void teardown_accept(int fd)
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     KEEP_ERRNO;
 
-    if (sock_facts(fd, needs & ~FACT_WHEN, &facts))
+    if (facts_shown(fd, &facts) && __atomic_load_n(&accept_decides, __ATOMIC_RELAXED))
         settle(fd, "accept", &facts, false);
 }
 

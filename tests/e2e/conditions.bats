@@ -169,3 +169,39 @@ share_of_2000() { # HOW
     holds meet "@$BATS_TEST_TMPDIR/policy"
     fails meet_as_client "@$BATS_TEST_TMPDIR/policy"
 }
+
+# Role: what connect() and accept() showed, where the local port tells another tale.
+@test "role= holds for a client that is bound to a port outside of the ephemeral range" {
+    for policy in "rst role=client when=active; fin" "rst role=client; fin"; do
+        start - "$TOOLS/peer" listen
+        hear_port
+        (under "$policy" python3 - "$PORT" 3>&- <<'END'
+import errno, socket, struct, sys
+for port in range(20000, 20100):
+    client = socket.socket()
+    try:
+        client.bind(("127.0.0.1", port))
+        break
+    except OSError as error:
+        assert error.errno == errno.EADDRINUSE
+client.connect(("127.0.0.1", int(sys.argv[1])))
+client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+client.send(b"hello")
+client.close()
+END
+        )
+        hear
+        expect "under '$policy' the peer saw" "$REPLY" "$RESET"
+        finish
+    done
+}
+
+@test "role= holds for a server whose listen() nobody saw" {
+    LISTENER="import ctypes, os
+listener = socket.socket()
+listener.bind(('127.0.0.1', 0))
+numbers = {'x86_64': 50, 'aarch64': 201, 'riscv64': 201}
+assert ctypes.CDLL(None).syscall(numbers[os.uname().machine], listener.fileno(), 1) == 0"
+    serve_python "rst role=server when=active; fin"
+    expect "the peer saw" "$SEEN" "$RESET"
+}

@@ -57,6 +57,29 @@ field() {
 }
 
 # bats test_tags=preload
+@test "the role in the line of close() is what connect() showed, not what the local port suggests" {
+    start - "$TOOLS/peer" listen
+    hear_port
+    LOG=$BATS_TEST_TMPDIR/log
+    (LINGER_LOG=$LOG under "" python3 -c "
+import socket
+client = socket.socket()
+for port in range(20000, 20100):
+    try:
+        client.bind(('127.0.0.1', port))
+        break
+    except OSError:
+        pass
+client.connect(('127.0.0.1', $PORT))
+client.close()")
+    hear
+    finish
+    cat "$LOG"
+    expect role "$(field close role)" client
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$LOG")" "close=1 load=1"
+}
+
+# bats test_tags=preload
 @test "unread data: the line says that the kernel resets whatever the mode" {
     PEER="-s 3" logged fin-rst close
     expect unread "$(field close unread)" 3
