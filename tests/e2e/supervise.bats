@@ -408,6 +408,60 @@ reported() {
     [[ $stderr == *"closes are not counted"* ]]
 }
 
+# binds COMMAND...: what bind() to $PORT says to a program that is started so, with a log and counters.
+binds() {
+    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats "$LINGER" run -b supervise -m rst -- "$@" python3 -c '
+import errno, socket, sys
+try:
+    socket.socket().bind(("127.0.0.1", int(sys.argv[1])))
+    print("bound")
+except OSError as error:
+    print(errno.errorcode[error.errno])' "$PORT"
+}
+
+@test "a program that may not bind does not bind, with a log and counters either" {
+    PORT=$("$TOOLS/free-port")
+    expect unconfined "$(binds)" bound
+    python3 "$ROOT/tests/tools/landlocked.py" true || skip "this kernel has no Landlock for TCP"
+    expect Landlock "$(binds python3 "$ROOT/tests/tools/landlocked.py")" EACCES
+    expect "lines of bind()" "$(grep -c event=bind "$BATS_TEST_TMPDIR/log" || true)" 0
+}
+
+@test "a program that dropped its privileges binds no port below ip_unprivileged_port_start" {
+    needs_root
+    needs_namespace
+    before=$(sysctl -n net.ipv4.ip_unprivileged_port_start)
+    PORT=$((10000 + RANDOM % 10000)) # the range of free-port cannot be made privileged
+    sysctl -qw net.ipv4.ip_unprivileged_port_start=20000
+    said=$(binds setpriv --reuid=65534 --clear-groups)
+    sysctl -qw "net.ipv4.ip_unprivileged_port_start=$before"
+    expect unprivileged "$said" EACCES
+}
+
+@test "the log and the counters say why bind() fails" {
+    start - "$SUBJECT" -r close
+    hear_port
+    expect "in use" "$(binds)" EADDRINUSE
+    grep -q "event=bind .* local=127.0.0.1:$PORT errno=98 listeners=1 " "$BATS_TEST_TMPDIR/log"
+    "$LINGER" stats --json "$BATS_TEST_TMPDIR/stats" | grep -q '"bind_failed":1'
+    kill "$PID"
+    finish
+    # TIME_WAIT is in the way of one socket and not of another that has SO_REUSEADDR, as it had itself.
+    talks='import socket, sys
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.listen()
+client = socket.create_connection(listener.getsockname())
+listener.accept()[0].close()
+client.recv(1)'
+    PORT=$("$TOOLS/free-port")
+    python3 -c "$talks" "$PORT"
+    expect reuse "$(LINGER_REUSEADDR=1 && export LINGER_REUSEADDR && binds)" bound
+    expect "no reuse" "$(binds)" EADDRINUSE
+    expect failures "$(grep -c "local=127.0.0.1:$PORT errno=98 .* time_wait=1 " "$BATS_TEST_TMPDIR/log")" 1
+}
+
 @test "prog= is of each process: children of other names have their own rules" {
     for name in wanted other; do cp "$STATIC/subject" "$BATS_TEST_TMPDIR/$name"; done
     for name in wanted other; do

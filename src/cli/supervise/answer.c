@@ -9,7 +9,6 @@
 #include "supervise/answer.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -22,6 +21,10 @@
 #include "report.h"
 #include "sock.h"
 #include "teardown.h"
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 /* Linux 5.0 */
+#endif
 
 #define NOTIFICATION_MAX 512 /* bytes; struct seccomp_notif grows with kernels */
 
@@ -142,19 +145,39 @@ static void serve_listen(struct call *call)
         teardown_listening(call->fd, settled);
 }
 
-/* May the caller bind that port, as the kernel will judge it? (ip(7), ip_unprivileged_port_start)
- */
-static bool may_bind(const struct call *call, const struct sockaddr_storage *address)
+/* Those that decide about a conflict, inet_csk_get_port(). */
+static void copy_settings(int from, int to, int family)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, (int)call->request->pid};
-    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
-    uint16_t port = ntohs(((const struct sockaddr_in *)address)->sin_port); /* as in sockaddr_in6 */
-
-    return port >= 1024 || (syscall(SYS_capget, &header, data) == 0 &&
-                            data[0].effective & 1u << CAP_NET_BIND_SERVICE);
+    (void)sock_copy(from, to, SOL_SOCKET, SO_REUSEADDR);
+    (void)sock_copy(from, to, SOL_SOCKET, SO_REUSEPORT);
+    (void)sock_copy(from, to, SOL_SOCKET, SO_BINDTOIFINDEX);
+    if (family == AF_INET6)
+        (void)sock_copy(from, to, IPPROTO_IPV6, IPV6_V6ONLY);
 }
 
-/* Made here where the log is to say why it failed, and where the caller is permitted to do it. */
+/*
+ * bind() is the program's own call: what confines the program (Landlock, a range of ports, a user
+ * namespace) is judged by the kernel when it is made, and we are told before. So that the log can
+ * say why it fails, the same is tried here first, with a socket of our own. It holds the address
+ * for no longer than the program is about to. 0, or -1 and errno.
+ */
+static int try_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int other = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int status = 0;
+
+    if (other < 0)
+        return 0;
+    if (sock_is_of_network(fd, other)) {
+        copy_settings(fd, other, address->sa_family);
+        status = bind(other, address, length);
+    }
+    int saved = errno;
+    close(other);
+    errno = saved;
+    return status;
+}
+
 static void serve_bind(struct call *call)
 {
     struct sockaddr_storage address;
@@ -163,11 +186,7 @@ static void serve_bind(struct call *call)
     if (!read_address(call, &address, &length) || !take_first(call))
         return;
     teardown_bind(call->fd, (struct sockaddr *)&address, length);
-    if (!report_is_on() || !may_bind(call, &address))
-        return;
-    int status = bind(call->fd, (struct sockaddr *)&address, length);
-    answer(call, status);
-    if (status != 0)
+    if (report_is_on() && try_bind(call->fd, (struct sockaddr *)&address, length) != 0)
         teardown_bind_failed(call->fd, (struct sockaddr *)&address, length);
 }
 
