@@ -138,6 +138,8 @@ static const char *result_text(const struct attach *a, const struct outcome *o)
     }
     if (o->verdict.mode == MODE_OFF)
         return "left alone: off";
+    if (o->verdict.yields && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
+        return "left alone: SO_LINGER is set already (overrule=no)";
     return a->dry_run ? "would be applied" : "applied";
 }
 

@@ -14,6 +14,8 @@
 #define ACCEPTED_WHEN "when is one of: active, passive"
 #define ACCEPTED_SHARE "a share is above 0% and up to 100%, with up to 4 decimals, as in share=2.5%"
 #define ACCEPTED_PROGRAM "prog takes file names or patterns, as in prog=nginx,redis-*"
+#define ACCEPTED_OVERRULE "overrule takes one value: no"
+#define OVERRULE_NO "no"
 #define ACCEPTED_MAX_LENGTH 160
 
 static const char *const role_names[] = {[ROLE_CLIENT] = "client", [ROLE_SERVER] = "server"};
@@ -159,6 +161,15 @@ static int read_prog(struct parser *p, struct span value, struct policy_rule *ru
     return read_list(p, value, &p->policy->pattern_count, &rule->programs, add_pattern);
 }
 
+/* Its bit in the rule's conditions says all. */
+static int read_overrule(struct parser *p, struct span value, struct policy_rule *rule)
+{
+    (void)rule;
+    if (parser_is(p, value, OVERRULE_NO))
+        return 0;
+    return parser_fail(p, value, "unknown value of overrule:", ACCEPTED_OVERRULE);
+}
+
 static void print_role(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out)
 {
@@ -222,6 +233,14 @@ static void print_prog(const struct policy *policy, const struct policy_rule *ru
         text_put(out, i == 0 ? "" : ",");
         text_put(out, policy->pattern_text + policy->patterns[rule->programs.first + i]);
     }
+}
+
+static void print_overrule(const struct policy *policy, const struct policy_rule *rule,
+                           struct text *out)
+{
+    (void)policy;
+    (void)rule;
+    text_put(out, OVERRULE_NO);
 }
 
 static enum truth role_holds(const struct policy *policy, const struct policy_rule *rule,
@@ -376,6 +395,14 @@ static const struct condition conditions[] = {
                            read_prog,
                            print_prog,
                            prog_holds},
+    ROW(CONDITION_OVERRULE) = {"overrule",
+                               OVERRULE_NO,
+                               "no condition: what the program sets stands",
+                               TEARDOWN_ONLY,
+                               {0, 0},
+                               read_overrule,
+                               print_overrule,
+                               NULL},
 };
 
 #define CONDITION_COUNT (sizeof(conditions) / sizeof(conditions[0]))

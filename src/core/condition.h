@@ -13,7 +13,7 @@ struct condition {
     int (*read)(struct parser *p, struct span value, struct policy_rule *rule);
     void (*print)(const struct policy *policy, const struct policy_rule *rule, struct text *out);
     enum truth (*holds)(const struct policy *policy, const struct policy_rule *rule,
-                        const struct facts *facts);
+                        const struct facts *facts); /* NULL: a word about the rule */
 };
 
 /* The condition of bit 1 << index in struct policy_rule.conditions; NULL after the last one. */

@@ -10,9 +10,10 @@ static enum truth rule_holds(const struct policy *policy, const struct policy_ru
     enum truth result = TRUTH_YES;
 
     for (unsigned i = 0; rule->conditions >> i != 0; i++) {
-        if (!(rule->conditions >> i & 1))
+        const struct condition *condition = condition_at(i);
+        if (!(rule->conditions >> i & 1) || !condition->holds)
             continue;
-        enum truth t = condition_at(i)->holds(policy, rule, f);
+        enum truth t = condition->holds(policy, rule, f);
         if (t == TRUTH_NO)
             return TRUTH_NO;
         if (t == TRUTH_UNKNOWN)
@@ -33,7 +34,8 @@ enum decision decide(const struct policy *policy, const struct facts *facts,
             verdict->rule = rule->number;
             return DECIDE_NOT_YET;
         case TRUTH_YES:
-            *verdict = (struct verdict){rule->mode, rule->seconds, rule->number};
+            *verdict = (struct verdict){rule->mode, rule->seconds, rule->number,
+                                        (rule->conditions & CONDITION_OVERRULE) != 0};
             return DECIDE_VERDICT;
         }
     }

@@ -63,7 +63,8 @@ enum policy_condition {
     CONDITION_WHEN = 1 << 4,
     CONDITION_SHARE = 1 << 5,
     CONDITION_PROG = 1 << 6,
-    CONDITION_END = 1 << 7 /* the first bit that is free */
+    CONDITION_OVERRULE = 1 << 7, /* none, but a word about the rule: overrule=no */
+    CONDITION_END = 1 << 8       /* the first bit that is free */
 };
 static_assert(CONDITION_END - 1 <= UINT16_MAX, "the bits of struct policy_rule.conditions");
 

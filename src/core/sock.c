@@ -138,17 +138,25 @@ static const struct options {
 };
 static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_WAIT + 1, "a row for each mode");
 
+static bool has_linger(int fd)
+{
+    struct linger linger = {0, 0};
+
+    return get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff;
+}
+
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
 {
     if (verdict->mode == MODE_OFF)
         return NULL;
     const struct options *options = &options_of[verdict->mode];
     struct linger linger = {options->linger_on, verdict->seconds};
+    bool keeps_defaults = at_birth || verdict->yields;
 
-    if ((!at_birth || options->linger_on) &&
+    if ((!keeps_defaults || options->linger_on) && !(verdict->yields && has_linger(fd)) &&
         sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return "SO_LINGER";
-    if (at_birth && options->linger2 == 0)
+    if (keeps_defaults && options->linger2 == 0)
         return NULL;
     if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &options->linger2, sizeof(options->linger2)) == 0)
         return NULL;

@@ -35,7 +35,8 @@ bool sock_is_connected(uint8_t state);
 
 /*
  * Makes the verdict the socket's own: MODE_OFF sets nothing; at birth, where the options still
- * have their defaults, only what differs from them is set; elsewhere all of it.
+ * have their defaults, only what differs from them is set; elsewhere all of it. A verdict that
+ * yields sets no option that is set already.
  * Returns NULL, or the name of the first option that the kernel refused, and errno.
  */
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);

@@ -154,12 +154,24 @@ static bool has_mode(const struct policy *policy, enum policy_mode mode)
     return false;
 }
 
+/* Is there a rule to be applied again after the program's own setting? */
+static bool overrules(const struct policy *policy)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (!(policy->rules[i].conditions & CONDITION_OVERRULE))
+            return true;
+    }
+    return false;
+}
+
 /* The moments of LINGER_MODE. */
 static unsigned moments_of(const struct policy *policy)
 {
     static const struct facts nothing;
-    unsigned moments = MOMENT_SETSOCKOPT | MOMENT_RECEIVE;
+    unsigned moments = MOMENT_RECEIVE;
 
+    if (overrules(policy))
+        moments |= MOMENT_SETSOCKOPT;
     if (has_mode(policy, MODE_RST))
         moments |= MOMENT_SHUTDOWN;
     switch (decide(policy, &nothing, &whole)) {
@@ -402,8 +414,23 @@ void teardown_setsockopt(int fd, int level, int option)
 
     if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
         decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF &&
-        apply(fd, &verdict, false))
+        !verdict.yields && apply(fd, &verdict, false))
         report_overridden(fd, &verdict);
+}
+
+/*
+ * The verdict as the connection ends. One that yields is on the socket by now, or what the program
+ * itself has set: what is there decides.
+ */
+static bool decide_end(int fd, const struct facts *facts, struct verdict *verdict)
+{
+    if (decide(&settings->mode, facts, verdict) != DECIDE_VERDICT)
+        return false;
+    if (closing_decides)
+        (void)apply(fd, verdict, false);
+    if (verdict->yields && verdict->mode != MODE_OFF)
+        (void)sock_applied(fd, verdict);
+    return true;
 }
 
 bool teardown_shutdown(int fd, int how)
@@ -412,8 +439,7 @@ bool teardown_shutdown(int fd, int how)
     struct verdict verdict;
     KEEP_ERRNO;
     bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
-                   sock_is_connected(facts.state) &&
-                   decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT &&
+                   sock_is_connected(facts.state) && decide_end(fd, &facts, &verdict) &&
                    verdict.mode == MODE_RST && sock_abort(fd) == 0;
 
     if (aborted)
@@ -432,9 +458,7 @@ void teardown_close(int fd)
     KEEP_ERRNO;
 
     if (facts_of(fd, needs | reported, &facts) && facts.state != TCP_LISTEN) {
-        bool decided = decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT;
-        if (decided && closing_decides)
-            (void)apply(fd, &verdict, false);
+        bool decided = decide_end(fd, &facts, &verdict);
         if (reported)
             report_closed(fd, &facts, &settings->mode, decided ? &verdict : NULL);
     }

@@ -44,6 +44,8 @@ END
     refused LINGER_MODE "rst port=1 port=2" "condition given twice: 'port=2'"
     refused LINGER_MODE "rst role=both" "unknown role 'both'"
     refused LINGER_MODE "rst when=later" "unknown value of when: 'later'"
+    refused LINGER_MODE "rst overrule=yes" "unknown value of overrule: 'yes'"
+    refused LINGER_REUSEADDR "on overrule=no" "condition that is not known before bind(): 'overrule'"
 }
 
 @test "ports" {

@@ -177,17 +177,18 @@ needs_root() {
     { [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true 2>/dev/null; } || skip "needs root, to become somebody else"
 }
 
-# From here on counts the FIN and RST that leave a port of this namespace (and a retransmission
-# as well, which loopback does not know).
-watch_wire() { # PORT
+# From here on counts the FIN and RST that leave a port of this namespace, or that go to it with
+# dport (and a retransmission as well, which loopback does not know).
+watch_wire() { # PORT [dport]
+    local end=${2:-sport}
     nft -f - <<EOF
 table inet wire {}
 delete table inet wire
 table inet wire {
     chain out {
         type filter hook output priority 0;
-        tcp sport $1 tcp flags & fin == fin counter comment "fin"
-        tcp sport $1 tcp flags & rst == rst counter comment "rst"
+        tcp $end $1 tcp flags & fin == fin counter comment "fin"
+        tcp $end $1 tcp flags & rst == rst counter comment "rst"
     }
 }
 EOF

@@ -89,7 +89,7 @@ said() {
         said conditions | sed 's/=.*/=/'
         strings core/condition.c role_names
         strings core/condition.c when_names
-        printf '%s\n' on 1 0
+        printf '%s\n' on 1 0 no
     ) | sort -u >"$BATS_TEST_TMPDIR/source"
     manual text "$PAGES/liblinger.7" DESCRIPTION Grammar | grep -oE '"[a-z01]+[a-z-]*[:=]?"' | tr -d '"' |
         sort -u >"$BATS_TEST_TMPDIR/page"

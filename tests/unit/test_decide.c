@@ -137,6 +137,9 @@ static void test_not_yet(void **state)
     assert_int_equal(verdict.mode, MODE_FIN);
     /* One that holds does not. */
     assert_int_equal(asked("rst role=server share=10%; fin", &facts), DECIDE_NOT_YET);
+    assert_int_equal(asked("rst overrule=no", &facts), DECIDE_VERDICT);
+    assert_true(verdict.yields);
+    assert_int_equal(asked("off role=client overrule=no; rst", &facts), DECIDE_VERDICT);
     /* The port of a listener is known before its address is. */
     assert_int_equal(asked("rst local=10.0.0.0/8:81; fin", &facts), DECIDE_VERDICT);
     assert_int_equal(asked("rst local=10.0.0.0/8:80; fin", &facts), DECIDE_NOT_YET);

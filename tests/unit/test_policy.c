@@ -58,6 +58,7 @@ static const struct {
     {"rst share=0.0001%; fin share=100%", "rst share=0.0001%; fin share=100%"},
     {"rst share=0.05%; fin share=100.0000%", "rst share=0.05%; fin share=100%"},
     {"rst prog=nginx,redis-*,[ab]?", "rst prog=nginx,redis-*,[ab]?"},
+    {"rst overrule=no prog=x", "rst prog=x overrule=no"},
     {"rst prog=x share=1% when=passive peer=:1 local=:2 port=3 role=client",
      "rst role=client port=3 local=:2 peer=:1 when=passive share=1% prog=x"},
 };
