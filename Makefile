@@ -56,7 +56,8 @@ help:
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'examples   build the programs in examples/'
 	@echo 'check      install what the tests lack (INSTALL=no: do without), and run them'
-	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers)'
+	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers); with T=attach only'
+	@echo '           the files that have the word in their name, and nothing is installed'
 	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
 	@echo '           long fuzzing, the soak: two hours'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
@@ -204,11 +205,12 @@ bench: all
 	$(Q)$(MAKE) --no-print-directory $(BENCH_TOOLS) $(GO_TOOLS) $(BUILD)/tests/free-port
 	$(Q)tests/bench/run
 
-check: all
-	$(Q)SAN=$(SAN) tests/check
+# It builds by itself: a compiler may be among what it installs.
+check:
+	$(Q)SAN=$(SAN) T='$(T)' tests/check
 
 # And what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
-check-all: all
+check-all:
 	$(Q)LONG=1 SAN=$(SAN) tests/check
 
 soak: all
