@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "condition.h"
 #include "launch/front.h"
+#include "launch/variables.h"
 #include "reach/reach.h"
 #include "settings.h"
 #include "stats.h"
@@ -168,70 +169,6 @@ static bool has_effect(const struct settings *s)
         has_rules = has_rules || (policy && policy->rule_count > 0);
     }
     return has_rules || s->log_path[0] || s->stats_path[0];
-}
-
-/* Appends the library to LD_PRELOAD (ld.so(8)): names are separated by blanks or colons. */
-static int append_preload(const struct request *request, const char *library)
-{
-    const char *before = getenv("LD_PRELOAD");
-    char *joined;
-
-    if (strpbrk(library, " :")) {
-        cli_error(request->self, "%s: LD_PRELOAD cannot name a path with a blank or a colon",
-                  library);
-        return -1;
-    }
-    for (const char *at = before; at && *at; at += strspn(at, " :")) {
-        size_t length = strcspn(at, " :");
-        if (length == strlen(library) && memcmp(at, library, length) == 0)
-            return 0;
-        at += length;
-    }
-    bool extends = before && before[0];
-    if (asprintf(&joined, "%s%s%s", extends ? before : "", extends ? ":" : "", library) < 0) {
-        cli_error(request->self, "out of memory");
-        return -1;
-    }
-    int status = setenv("LD_PRELOAD", joined, 1);
-    free(joined);
-    return status;
-}
-
-/* A file is named from here: the program and its children may be elsewhere when they open it. */
-static char *from_here(enum setting setting, const char *value)
-{
-    bool is_file = setting == SETTING_LOG ? strcmp(value, SETTINGS_STDERR) != 0
-                                          : setting == SETTING_STATS || value[0] == '@';
-    const char *name = value + (value[0] == '@');
-    char *here = is_file && name[0] != '/' ? getcwd(NULL, 0) : NULL;
-    char *whole = NULL;
-
-    if (!here)
-        return strdup(value);
-    if (asprintf(&whole, "%s%s/%s", value[0] == '@' ? "@" : "", here, name) < 0)
-        whole = NULL;
-    free(here);
-    return whole;
-}
-
-static int set_variable(const struct request *request, enum setting setting)
-{
-    char *value = from_here(setting, request->values[setting]);
-    int status = value ? setenv(settings_name(setting), value, 1) : -1;
-
-    if (status != 0)
-        cli_error(request->self, "out of memory");
-    free(value);
-    return status;
-}
-
-static int set_variables(const struct request *request, const char *library)
-{
-    for (enum setting i = 0; i < SETTING_COUNT; i++) {
-        if (request->values[i] && set_variable(request, i) != 0)
-            return -1;
-    }
-    return append_preload(request, library);
 }
 
 static int check_version(const struct request *request, const struct reach *reach)
@@ -435,7 +372,8 @@ static int start(struct request *request, const struct reach *reach, char **argv
         fputs(request->warnings, stderr);
     if (has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;
-    if (reach->how == REACH_PRELOAD && set_variables(request, reach->preload) != 0) {
+    if (reach->how == REACH_PRELOAD &&
+        variables_set(request->self, &request->settings, request->values, reach->preload) != 0) {
         remove_stats_file();
         return CLI_FAILED;
     }

@@ -31,12 +31,11 @@ static struct identity {
 static bool is_terminal; /* descriptor 2 */
 static pid_t subject;    /* 0: this process */
 
-/* fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx does not. */
 static bool identify(int fd, struct identity *id)
 {
-    struct statx status = {0}; /* written by the kernel, which an analyser does not see */
+    struct statx status = {0};
 
-    if (kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)&status, 0) != 0)
+    if (kernel_statx(fd, STATX_INO, &status) != 0)
         return false;
     id->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
     id->inode = status.stx_ino;

@@ -102,3 +102,11 @@ void policy_print_rule(const struct policy *policy, const struct policy_rule *ru
     mode_print(out, rule->mode, rule->seconds);
     condition_print(policy, rule, out);
 }
+
+void policy_print(const struct policy *policy, struct text *out)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        text_put(out, i > 0 ? "; " : "");
+        policy_print_rule(policy, &policy->rules[i], out);
+    }
+}

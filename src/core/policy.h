@@ -176,6 +176,9 @@ void policy_keep_program(struct policy *policy, const char *program);
 void policy_print_rule(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out);
 
+/* The whole policy in one line. */
+void policy_print(const struct policy *policy, struct text *out);
+
 /* The rule of that number, or NULL where prog= took it out. */
 const struct policy_rule *policy_rule(const struct policy *policy, unsigned number);
 

@@ -129,10 +129,7 @@ static void put_policy(struct line *line, const char *key, const struct policy *
     if (policy->rule_count == 0)
         return;
     text_begin(&out, buffer, sizeof(buffer));
-    for (unsigned i = 0; i < policy->rule_count; i++) {
-        text_put(&out, i > 0 ? "; " : "");
-        policy_print_rule(policy, &policy->rules[i], &out);
-    }
+    policy_print(policy, &out);
     line_value(line, key, buffer);
 }
 

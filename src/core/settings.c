@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kernel.h"
 #include "unreached.h"
@@ -177,6 +178,8 @@ static const char *reason(int error)
         return "permission was denied";
     case EISDIR:
         return "it is a directory; @FILE names a file of rules";
+    case ENODEV:
+        return "it is not a regular file; @FILE names a file of rules";
     case EFBIG:
         return "it is too long; a policy has up to 16384 bytes";
     default:
@@ -184,10 +187,23 @@ static const char *reason(int error)
     }
 }
 
+/* A FIFO would have the program wait for its writer, and a device has no end. */
+static int open_regular(const char *path)
+{
+    int fd = kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+    struct statx status = {0};
+
+    if (fd < 0 || (kernel_statx(fd, STATX_TYPE, &status) == 0 && S_ISREG(status.stx_mode)))
+        return fd;
+    errno = S_ISDIR(status.stx_mode) ? EISDIR : ENODEV;
+    kernel_close(fd);
+    return -1;
+}
+
 /* Reads a whole file of up to `size` bytes. Returns its length, or -1 and errno. */
 static ssize_t read_file(const char *path, char *buffer, size_t size)
 {
-    int fd = kernel_open(path, O_RDONLY | O_CLOEXEC, 0);
+    int fd = open_regular(path);
     size_t length = 0;
     ssize_t got = 0;
     char more;

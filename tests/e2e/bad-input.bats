@@ -110,6 +110,19 @@ END
     refused LINGER_MODE "@$BATS_TEST_TMPDIR/long" "cannot read '$BATS_TEST_TMPDIR/long'"
 }
 
+@test "@FILE: what is not a regular file is refused at once" {
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    for file in "$BATS_TEST_TMPDIR/fifo" /dev/null; do
+        for command in "env LD_PRELOAD=${WITHOUT_LIBRARY:-$LIB}" "$ROOT/linger run --" "$ROOT/linger run -n --"; do
+            status=0
+            LINGER_MODE=@$file timeout 20 $command "$TOOLS/subject" nothing 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
+            expect "status of $command" "$status" 125
+            grep -q ": LINGER_MODE: cannot read '$file'$" "$BATS_TEST_TMPDIR/complaint"
+            grep -q "^  it is not a regular file; @FILE names a file of rules$" "$BATS_TEST_TMPDIR/complaint"
+        done
+    done
+}
+
 @test "control characters and bytes beyond ASCII do not reach the terminal" {
     refused LINGER_MODE $'rst\e[31m\xff' "unknown mode 'rst?[31m?'"
     refused LINGER_MODE "# not a file" "unknown mode '#'"

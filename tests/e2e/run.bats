@@ -161,6 +161,19 @@ END
     (cd / && ! ls log stats 2>/dev/null)
 }
 
+@test "@FILE is read once, by linger: what becomes of the file is nothing to the children" {
+    printf '%s\n' "off port=22 # ssh" "fin-rst  role=server" >"$BATS_TEST_TMPDIR/rules"
+    show='printf "%s|%s" "$LINGER_MODE" "$LINGER_REUSEADDR"'
+    printf 'on port=80 # web\n' >"$BATS_TEST_TMPDIR/ports"
+    expect text "$("$LINGER" run -m "@$BATS_TEST_TMPDIR/rules" -r="@$BATS_TEST_TMPDIR/ports" sh -c "$show")" \
+        "off port=22; fin-rst role=server|on port=80"
+    expect "text of a file that a variable names" \
+        "$(LINGER_MODE=@$BATS_TEST_TMPDIR/rules "$LINGER" run -l=/dev/null sh -c "$show")" "off port=22; fin-rst role=server|"
+    export FILE=$BATS_TEST_TMPDIR/rules
+    run "$LINGER" run -m "@$FILE" sh -c 'echo rts >"$FILE"; /bin/true && rm "$FILE" && /bin/true'
+    expect "status after a typo and a rm" "$status: $output" "0: "
+}
+
 @test "the library: beside the executable, then in the installed libdir, never in the current directory" {
     cp "$LINGER" "$BATS_TEST_TMPDIR/linger"
     cd "$BATS_TEST_TMPDIR"

@@ -25,10 +25,7 @@ static const char *printed(const struct policy *p)
     struct text out;
 
     text_begin(&out, buffer, sizeof(buffer));
-    for (unsigned i = 0; i < p->rule_count; i++) {
-        text_put(&out, i > 0 ? "; " : "");
-        policy_print_rule(p, &p->rules[i], &out);
-    }
+    policy_print(p, &out);
     return buffer;
 }
 

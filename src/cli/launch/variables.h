@@ -1,0 +1,15 @@
+/* What the program that is started finds in its environment. */
+#ifndef LINGER_LAUNCH_VARIABLES_H
+#define LINGER_LAUNCH_VARIABLES_H
+
+#include "cli.h"
+#include "settings.h"
+
+/*
+ * Sets LINGER_ variables to `values`, of which those that are NULL stay, and appends `library` to
+ * LD_PRELOAD. `s` is what they were parsed to. Returns 0, or -1 after a message.
+ */
+int variables_set(const struct cli_command *self, const struct settings *s,
+                  const char *const values[SETTING_COUNT], const char *library);
+
+#endif
