@@ -165,6 +165,21 @@ listener.listen()"
     done
 }
 
+@test "no signal interrupts a close(), under a log and counters, whose handler has no SA_RESTART" {
+    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats \
+        "$LINGER" run -b supervise -m "rst" -r -- "$TOOLS/interrupt" files 20000
+}
+
+@test "root's supervisor is first in the queue, and its program is where it was" {
+    [ "$(id -u)" = 0 ] || skip "needs root, for a negative nice value"
+    supervised rst busybox sleep 1000
+    find_processes busybox
+    expect "the supervisor" "$(ps -o ni= -p "$SUPERVISOR" | xargs)" -20
+    expect "the program" "$(ps -o ni= -p "$PROGRAM" | xargs)" "$(ps -o ni= -p $$ | xargs)"
+    kill -KILL "$PROGRAM"
+    finish
+}
+
 @test "exit status, death by signal, programs that cannot be run" {
     for status in 0 3 255; do
         run "$LINGER" run -m rst busybox sh -c "exit $status"

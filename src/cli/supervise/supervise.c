@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,6 +145,8 @@ static _Noreturn void be_supervisor(const char *file, char **argv)
         _exit(CLI_FAILED);
     }
     supervisor.signals = watch_signals();
+    /* Until a call is taken a signal can interrupt it, so that it is never made. Root's right. */
+    setpriority(PRIO_PROCESS, 0, -20);
     if (chdir("/") != 0) {
         /* Then a file system stays in use while the program runs, which it does anyway. */
     }
