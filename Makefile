@@ -116,7 +116,7 @@ linger: $(CORE) $(CLI)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
 		$(if $(SAN),$(wildcard src/core/*.c src/cli/*.c src/cli/*/*.c),$(CORE) $(CLI)) \
-		-Wl,-z,relro,-z,now $(LDFLAGS)
+		-Wl,-z,relro,-z,now -pthread $(LDFLAGS)
 
 # The examples are built as a stranger would build them.
 EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
@@ -150,13 +150,13 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
 
 # Unit tests are built from the sources, with the sanitizers in them.
-UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/reach/elffile.c
+UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/reach/elffile.c src/cli/system/target.c
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h src/cli/*.h src/cli/*/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka
+		-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka -pthread
 
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	@mkdir -p $(@D)

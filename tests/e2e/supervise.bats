@@ -409,6 +409,19 @@ reported() {
     COUNTERS=$("$LINGER" stats --json "$BATS_TEST_TMPDIR/stats")
 }
 
+@test "a low limit of open files leaves nobody out, and the program has it still" {
+    for limit in -Sn -n; do
+        start - "$TOOLS/peer" -n 60 listen
+        hear_port
+        said=$(ulimit $limit 20 && "$LINGER" run -b supervise -m rst -- busybox sh -c 'ulimit -Sn
+            for i in $(busybox seq 60); do "$0" -c "$1" close >/dev/null; done' "$STATIC/subject" "$PORT" 2>&1)
+        expect said "$said" 20
+        hear
+        expect "the peer saw under ulimit $limit" "$REPLY" "bytes=300 eof=0 reset=60"
+        finish
+    done
+}
+
 @test "the log and the counters: the program's pid and descriptors; closes where a rule needs them" {
     reported "rst role=server"
     expect events "$EVENTS" "arm=1 load=1"

@@ -230,7 +230,7 @@ static void serve_replace(struct call *call)
 
     if (source < 0)
         return;
-    close(source);
+    target_release(source);
     if (take_tcp(call, target))
         teardown_close(call->fd);
 }
@@ -333,6 +333,6 @@ void answer_call(struct answerer *a)
     }
     dispatch(&call);
     if (call.fd >= 0)
-        close(call.fd);
+        target_release(call.fd);
     ioctl(a->listener, SECCOMP_IOCTL_NOTIF_SEND, &call.answer);
 }

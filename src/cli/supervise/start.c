@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,6 +145,17 @@ static bool order_filter(const struct answerer *answerer, int channel)
     return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);
 }
 
+/* Each call that is answered takes a descriptor or two; the program keeps the limit it had. */
+static void raise_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 bool start_program(struct answerer *answerer, const char *file, char **argv, pid_t *program,
                    int *status)
 {
@@ -162,6 +174,7 @@ bool start_program(struct answerer *answerer, const char *file, char **argv, pid
         become_program(answerer->self, channel[1], self, file, argv);
     }
     *program = front.child;
+    raise_limit();
     close(channel[1]);
     answer_begin(answerer, *program, slash ? slash + 1 : file);
     bool ordered = order_filter(answerer, channel[0]);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,18 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "sock.h"
 
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
 #endif
 
 #define PIDFDS_KEPT 64
+#define CLOSER_STACK (64 * 1024)
+#define CLOSER_PATIENCE 100000000 /* nanoseconds */
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
@@ -201,12 +207,13 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
  * Opening and closing a pidfd costs as much as all else that a duplicate costs, so some stay open.
  * One whose thread has ended answers ESRCH, even if another thread has the number now.
  */
+static struct {
+    pid_t thread; /* 0: none */
+    int pidfd;
+} places[PIDFDS_KEPT];
+
 static int remembered(pid_t thread, bool anew)
 {
-    static struct {
-        pid_t thread;
-        int pidfd;
-    } places[PIDFDS_KEPT];
     size_t at = (size_t)thread % PIDFDS_KEPT;
 
     if (places[at].thread == thread && !anew)
@@ -220,14 +227,75 @@ static int remembered(pid_t thread, bool anew)
     return places[at].pidfd;
 }
 
+/* Where RLIMIT_NOFILE is as low as that, none stays open. */
+static void forget_all(void)
+{
+    for (size_t i = 0; i < PIDFDS_KEPT; i++) {
+        if (places[i].thread != 0)
+            close(places[i].pidfd);
+        places[i].thread = 0;
+    }
+}
+
+static int take(pid_t thread, int number, bool anew)
+{
+    int pidfd = remembered(thread, anew);
+
+    return pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+}
+
 int target_take(pid_t thread, int number)
 {
-    int pidfd = remembered(thread, false);
-    int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    int fd = take(thread, number, false);
 
-    if (pidfd >= 0 && fd < 0 && errno == ESRCH)
-        fd = (int)syscall(SYS_pidfd_getfd, remembered(thread, true), number, 0);
+    if (fd < 0 && errno == ESRCH)
+        fd = take(thread, number, true);
+    if (fd < 0 && errno == EMFILE) {
+        forget_all();
+        fd = take(thread, number, true);
+    }
     return fd;
+}
+
+static void *close_it(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+/*
+ * In a thread, which is left to itself where it takes longer than any close() that has nothing to
+ * wait for. False where there can be none.
+ */
+static bool close_aside(int fd)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    struct timespec until;
+
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    pthread_attr_setstacksize(&attributes, CLOSER_STACK);
+    bool is_started =
+        pthread_create(&thread, &attributes, close_it, (void *)(intptr_t)fd) == 0; /* NOLINT */
+    pthread_attr_destroy(&attributes);
+    if (!is_started)
+        return false;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += CLOSER_PATIENCE;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+        pthread_detach(thread);
+    return true;
+}
+
+void target_release(int fd)
+{
+    struct verdict now;
+
+    if (!sock_applied(fd, &now) || now.mode != MODE_WAIT || !close_aside(fd))
+        close(fd);
 }
 
 void target_close(struct target *target)
@@ -261,7 +329,7 @@ static int look_at(const struct target *target, int number, target_visit *visit,
         return -1;
     }
     go_on = visit(fd, number, context);
-    close(fd);
+    target_release(fd);
     return go_on;
 }
 

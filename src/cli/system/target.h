@@ -35,6 +35,12 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
  */
 int target_take(pid_t thread, int number);
 
+/*
+ * Closes a duplicate, and never waits: it may be the last reference, and with SO_LINGER {1, N} on
+ * the socket the kernel would keep the caller for N seconds (inet_release()).
+ */
+void target_release(int fd);
+
 /* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
 
