@@ -7,6 +7,9 @@ TOOLS=$ROOT/build/tests
 SUBJECT=${SUBJECT:-$TOOLS/subject}
 # Debian's programs, whatever else is on this machine.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+if ! declare -F bats_require_minimum_version >/dev/null; then
+    . "$ROOT/tests/e2e/old-bats.bash"
+fi
 bats_require_minimum_version 1.5.0
 STARTED=()
 . "$ROOT/tests/e2e/lacks.bash"
