@@ -12,6 +12,7 @@
 #include "address.h"
 #include "condition.h"
 #include "mode.h"
+#include "nearest.h"
 
 #define OPTIONS_MAX 32
 #define NAME_MAX_LENGTH 40
@@ -46,44 +47,6 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
     return CLI_FAILED;
 }
 
-/* Levenshtein's distance of two short words. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_LENGTH + 1];
-    size_t length = strlen(b);
-
-    if (length > NAME_MAX_LENGTH)
-        return NAME_MAX_LENGTH;
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < length; j++) {
-            size_t change = diagonal + (a[i] != b[j]);
-            size_t shift = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = change < shift ? change : shift;
-        }
-    }
-    return row[length];
-}
-
-const char *cli_suggestion(const char *name, const char *const *names, int count)
-{
-    const char *best = NULL;
-    size_t nearest = 3; /* a slip of up to two letters */
-
-    for (int i = 0; i < count; i++) {
-        size_t d = distance(name, names[i]);
-        if (d < nearest && d < strlen(names[i])) {
-            nearest = d;
-            best = names[i];
-        }
-    }
-    return best;
-}
-
 static int unknown_option(const struct cli_command *command, const char *given,
                           const struct option *options)
 {
@@ -98,7 +61,7 @@ static int unknown_option(const struct cli_command *command, const char *given,
         count++;
     }
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(given + 2, "="), given + 2);
-    const char *near = cli_suggestion(name, names, count);
+    const char *near = nearest(name, strlen(name), names, (size_t)count);
     if (near)
         return cli_usage(command, "unknown option '%s'; did you mean '--%s'?", given, near);
     return cli_usage(command, "unknown option '%s'", given);

@@ -94,9 +94,6 @@ double cli_now(void);
 /* The directory for temporary files: $TMPDIR, or /tmp. */
 const char *cli_temporary(void);
 
-/* The nearest of `count` names that `name` may be a slip of, or NULL. */
-const char *cli_suggestion(const char *name, const char *const *names, int count);
-
 /* Flushes standard output. Returns `status`, or CLI_FAILED where something was not written. */
 int cli_flush(const struct cli_command *command, int status);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "nearest.h"
 
 static const struct cli_command *const commands[] = {&cli_run,   &cli_check,  &cli_states,
                                                      &cli_stats, &cli_attach, &cli_ab};
@@ -33,7 +34,7 @@ static int unknown(const char *name)
 
     for (int i = 0; i < COMMAND_COUNT; i++)
         names[i + 2] = commands[i]->name;
-    near = cli_suggestion(name, names, COMMAND_COUNT + 2);
+    near = nearest(name, strlen(name), names, COMMAND_COUNT + 2);
     if (name[0] == '-')
         return cli_usage(NULL, "unknown option '%s'", name);
     if (near)

@@ -14,6 +14,7 @@
 #include "condition.h"
 #include "launch/front.h"
 #include "launch/variables.h"
+#include "nearest.h"
 #include "reach/reach.h"
 #include "settings.h"
 #include "stats.h"
@@ -86,8 +87,12 @@ static int take_backend(struct request *request, const char *name)
             return 0;
         }
     }
-    cli_error(request->self,
-              "-b: unknown backend '%s'; a backend is one of: auto, preload, supervise", name);
+    const char *near = nearest(name, strlen(name), names, BACKENDS);
+    if (near)
+        cli_error(request->self, "-b: unknown backend '%s'; did you mean '%s'?", name, near);
+    else
+        cli_error(request->self,
+                  "-b: unknown backend '%s'; a backend is one of: auto, preload, supervise", name);
     return -1;
 }
 

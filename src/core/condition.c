@@ -104,7 +104,7 @@ static int read_word(struct parser *p, struct span value, const char *const name
             return 0;
         }
     }
-    return parser_fail(p, value, what, accepted);
+    return parser_fail_word(p, value, what, accepted, names, 2);
 }
 
 /* 0.0001% to 100%, in millionths. */
@@ -445,6 +445,18 @@ static const char *accepted_conditions(enum policy_dialect dialect)
     return accepted;
 }
 
+static int unknown_condition(struct parser *p, struct span name, const char *accepted)
+{
+    const char *names[CONDITION_COUNT];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (conditions[i].dialects >> p->dialect & 1)
+            names[count++] = conditions[i].name;
+    }
+    return parser_fail_word(p, name, "unknown condition", accepted, names, count);
+}
+
 int condition_read(struct parser *p, struct span token, struct policy_rule *rule)
 {
     const char *accepted = accepted_conditions(p->dialect);
@@ -455,7 +467,7 @@ int condition_read(struct parser *p, struct span token, struct policy_rule *rule
     while (i < CONDITION_COUNT && !parser_is(p, name, conditions[i].name))
         i++;
     if (i == CONDITION_COUNT)
-        return parser_fail(p, name, "unknown condition", accepted);
+        return unknown_condition(p, name, accepted);
     if (!(conditions[i].dialects >> p->dialect & 1))
         return parser_fail(p, name, "condition that is not known before bind():", accepted);
     if (rule->conditions >> i & 1)

@@ -97,12 +97,22 @@ static int read_seconds(struct parser *p, struct span token, enum policy_mode mo
 
 static int read_switch(struct parser *p, struct span token, struct policy_rule *rule)
 {
+    static const char *const names[] = {"off", "on"};
     bool set = parser_is(p, token, modes[MODE_SET].name) || parser_is(p, token, "1");
 
     if (!set && !parser_is(p, token, modes[MODE_CLEAR].name) && !parser_is(p, token, "0"))
-        return parser_fail(p, token, "unknown value", ACCEPTED_SWITCH);
+        return parser_fail_word(p, token, "unknown value", ACCEPTED_SWITCH, names, 2);
     rule->mode = set ? MODE_SET : MODE_CLEAR;
     return 0;
+}
+
+static int unknown_mode(struct parser *p, struct span token)
+{
+    const char *names[MODE_TEARDOWNS];
+
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++)
+        names[mode] = modes[mode].name;
+    return parser_fail_word(p, token, "unknown mode", accepted_modes(), names, MODE_TEARDOWNS);
 }
 
 int mode_read(struct parser *p, struct span token, struct policy_rule *rule)
@@ -119,5 +129,5 @@ int mode_read(struct parser *p, struct span token, struct policy_rule *rule)
         rule->mode = (uint8_t)mode;
         return has_seconds ? read_seconds(p, token, mode, rule) : 0;
     }
-    return parser_fail(p, token, "unknown mode", accepted_modes());
+    return unknown_mode(p, token);
 }

@@ -3,9 +3,19 @@
 
 #include <string.h>
 
+#include "nearest.h"
+
 int parser_fail(struct parser *p, struct span where, const char *what, const char *accepted)
 {
-    *p->error = (struct policy_error){.at = where.at, .length = where.length, what, accepted};
+    *p->error = (struct policy_error){.at = where.at, .length = where.length, what, accepted, NULL};
+    return -1;
+}
+
+int parser_fail_word(struct parser *p, struct span where, const char *what, const char *accepted,
+                     const char *const *names, size_t count)
+{
+    parser_fail(p, where, what, accepted);
+    p->error->meant = nearest(p->text + where.at, where.length, names, count);
     return -1;
 }
 

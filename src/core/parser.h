@@ -25,6 +25,10 @@ struct parser {
 /* Fills the error, and returns -1. `accepted` has to outlive the parser. */
 int parser_fail(struct parser *p, struct span where, const char *what, const char *accepted);
 
+/* The same for a word that is none of `names`: the nearest of them is suggested. */
+int parser_fail_word(struct parser *p, struct span where, const char *what, const char *accepted,
+                     const char *const *names, size_t count);
+
 bool parser_is(const struct parser *p, struct span s, const char *word);
 
 /* Splits `s` at the first `c`: returns what stands before it, `s` keeps what comes after. */

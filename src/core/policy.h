@@ -159,6 +159,7 @@ struct policy_error {
     size_t length;        /* its bytes; 0 at a place where something is missing */
     const char *what;     /* "unknown mode" */
     const char *accepted; /* "a mode is one of: ..." */
+    const char *meant;    /* the name that it may be a slip of, or NULL */
 };
 
 /*

@@ -139,6 +139,11 @@ static void complain(const char *who, const struct source *from, const struct po
                            e->length < EXCERPT_COLUMNS ? e->length : EXCERPT_COLUMNS);
         text_put_char(out, '\'');
     }
+    if (e->meant) {
+        text_put(out, "; did you mean '");
+        text_put(out, e->meant);
+        text_put(out, "'?");
+    }
     text_put_char(out, '\n');
     put_excerpt(out, from, e);
     text_put(out, "  ");
@@ -232,7 +237,7 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
 
     if (length < 0) {
         const struct source from = {shown_as, NULL, path - 1, strlen(path) + 1};
-        error = (struct policy_error){1, strlen(path), "cannot read", reason(errno)};
+        error = (struct policy_error){1, strlen(path), "cannot read", reason(errno), NULL};
         complain(s->who, &from, &error, complaint);
         return -1;
     }
@@ -240,27 +245,39 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
     return take_policy(s, setting, &from, complaint);
 }
 
-/* A file name; in that of the log %p stands for the pid, and %% for one '%'. */
+/* The mistake in a file name, if any; in that of a log %p stands for the pid, and %% for one '%'.
+ */
+static bool find_mistake(enum setting setting, const struct source *from,
+                         struct policy_error *error)
+{
+    const char *escape = setting == SETTING_LOG ? strchr(from->text, '%') : NULL;
+
+    while (escape && (escape[1] == 'p' || escape[1] == '%'))
+        escape = strchr(escape + 2, '%');
+    if (from->length >= SETTINGS_PATH_MAX)
+        *error = (struct policy_error){.at = SETTINGS_PATH_MAX - 1,
+                                       .what = "the name is too long",
+                                       .accepted = "a file name has up to 4095 bytes"};
+    else if (escape)
+        *error = (struct policy_error){.at = (size_t)(escape - from->text),
+                                       .length = escape[1] ? 2 : 1,
+                                       .what = "unknown",
+                                       .accepted =
+                                           "in a log's name %p is the pid, and %% a percent sign"};
+    else if (setting == SETTING_LOG && strcmp(from->text, "stdout") == 0)
+        *error = (struct policy_error){.length = from->length,
+                                       .what = "no log goes to standard output:",
+                                       .accepted = "a log is stderr or a file, as in ./stdout"};
+    return error->what != NULL;
+}
+
 static int take_path(struct settings *s, enum setting setting, const struct source *from,
                      struct text *complaint)
 {
     struct policy_error error = {0};
     char *path = setting == SETTING_LOG ? s->log_path : s->stats_path;
 
-    if (from->length >= SETTINGS_PATH_MAX) {
-        error = (struct policy_error){SETTINGS_PATH_MAX - 1, 0, "the name is too long",
-                                      "a file name has up to 4095 bytes"};
-        complain(s->who, from, &error, complaint);
-        return -1;
-    }
-    for (size_t i = 0; setting == SETTING_LOG && i < from->length; i++) {
-        if (from->text[i] != '%')
-            continue;
-        i++;
-        if (from->text[i] == 'p' || from->text[i] == '%')
-            continue;
-        error = (struct policy_error){i - 1, i < from->length ? 2 : 1, "unknown",
-                                      "in a log's name %p is the pid, and %% a percent sign"};
+    if (find_mistake(setting, from, &error)) {
         complain(s->who, from, &error, complaint);
         return -1;
     }

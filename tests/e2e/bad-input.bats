@@ -15,9 +15,9 @@ refused() {
 }
 
 @test "the complaint shows the value, a caret and what is accepted" {
-    refused LINGER_MODE "off port=22; rts share=10%" "unknown mode 'rts'"
+    refused LINGER_MODE "off port=22; rts share=10%" "unknown mode 'rts'; did you mean 'rst'?"
     diff "$BATS_TEST_TMPDIR/complaint" - <<'END'
-liblinger: LINGER_MODE: unknown mode 'rts'
+liblinger: LINGER_MODE: unknown mode 'rts'; did you mean 'rst'?
   off port=22; rts share=10%
                ^~~
   a mode is one of: off, fin, rst, fin-rst, wait:SECONDS
@@ -25,7 +25,7 @@ END
 }
 
 @test "modes" {
-    refused LINGER_MODE RST "unknown mode 'RST'"
+    refused LINGER_MODE RST "unknown mode 'RST'; did you mean 'rst'?"
     refused LINGER_MODE "port=80" "unknown mode 'port=80'"
     refused LINGER_MODE wait "bad number of seconds"
     refused LINGER_MODE wait: "bad number of seconds"
@@ -33,12 +33,12 @@ END
     refused LINGER_MODE wait:3601 "bad number of seconds '3601'"
     refused LINGER_MODE wait:1.5 "bad number of seconds '1.5'"
     refused LINGER_MODE wait:-1 "bad number of seconds '-1'"
-    refused LINGER_MODE rst:1 "unknown mode 'rst:1'"
+    refused LINGER_MODE rst:1 "unknown mode 'rst:1'; did you mean 'rst'?"
 }
 
 @test "conditions" {
     refused LINGER_MODE "rst server" "unknown condition 'server'"
-    refused LINGER_MODE "rst prt=80" "unknown condition 'prt'"
+    refused LINGER_MODE "rst prt=80" "unknown condition 'prt'; did you mean 'port'?"
     refused LINGER_MODE "rst port" "condition without a value: 'port'"
     refused LINGER_MODE "rst port=" "condition without a value: 'port='"
     refused LINGER_MODE "rst port=1 port=2" "condition given twice: 'port=2'"
@@ -102,7 +102,7 @@ END
 
 @test "@FILE: the file and the line are named" {
     printf 'off port=22\nrst prt=80\n' >"$BATS_TEST_TMPDIR/policy"
-    refused LINGER_MODE "@$BATS_TEST_TMPDIR/policy" "$BATS_TEST_TMPDIR/policy:2: unknown condition 'prt'"
+    refused LINGER_MODE "@$BATS_TEST_TMPDIR/policy" "$BATS_TEST_TMPDIR/policy:2: unknown condition 'prt'; did you mean 'port'?"
     refused LINGER_MODE "@$BATS_TEST_TMPDIR/none" "cannot read '$BATS_TEST_TMPDIR/none'"
     refused LINGER_MODE "@$BATS_TEST_TMPDIR" "cannot read '$BATS_TEST_TMPDIR'"
     refused LINGER_MODE "@" "cannot read"

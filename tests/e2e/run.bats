@@ -61,9 +61,9 @@ refused() {
     refused 127 "linger run: no-such-program: no such program" -m rst no-such-program
     refused 126 "linger run: $BATS_TEST_TMPDIR: a directory" -m rst "$BATS_TEST_TMPDIR"
     refused 126 "linger run: /etc/passwd: cannot be executed: Permission denied" -m rst /etc/passwd
-    refused 125 "linger run: -m: unknown mode 'rts'" -m "off; rts" true
+    refused 125 "linger run: -m: unknown mode 'rts'; did you mean 'rst'?" -m "off; rts" true
     diff - <(printf '%s\n' "$COMPLAINT") <<'END'
-linger run: -m: unknown mode 'rts'
+linger run: -m: unknown mode 'rts'; did you mean 'rst'?
   off; rts
        ^~~
   a mode is one of: off, fin, rst, fin-rst, wait:SECONDS
@@ -79,6 +79,10 @@ END
     refused 125 "linger run: option '--dry-run=yes' takes no argument" --dry-run=yes true
     refused 125 "linger run: unknown option '-p'; a port is a condition of the policy, as in -m 'rst port=80', and SO_REUSEPORT is -R" -m rst -p 8080 true
     refused 125 "linger run: -b: unknown backend 'magic'*" -b magic -m rst true
+    refused 125 "linger run: -b: unknown backend 'prelod'; did you mean 'preload'?" -b prelod -m rst true
+    refused 125 "linger run: -r: unknown value 'of'; did you mean 'off'?" -r=of true
+    refused 125 "linger run: -m: unknown role 'clint'; did you mean 'client'?" -m "rst role=clint" true
+    refused 125 "linger run: -l: no log goes to standard output: 'stdout'" -l=stdout true
     refused 125 "linger run: -m: cannot read '/no/such/policy'" -m @/no/such/policy true
 }
 

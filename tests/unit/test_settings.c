@@ -109,14 +109,14 @@ static void test_warnings_leave_room_for_the_mistake(void **state)
     assert_int_equal(buffer[strlen(buffer) - 1], '\n');
     environment[100] = "LINGER_MODE=rts";
     assert_int_equal(take_environment(environment), -1);
-    assert_non_null(strstr(buffer, "who: LINGER_MODE: unknown mode 'rts'\n"));
+    assert_non_null(strstr(buffer, "who: LINGER_MODE: unknown mode 'rts'; did you mean 'rst'?\n"));
 }
 
 static void test_the_mistake_and_its_place(void **state)
 {
     (void)state;
     assert_int_equal(take(SETTING_MODE, "off port=22; rts share=10%"), -1);
-    assert_string_equal(buffer, "who: -x: unknown mode 'rts'\n"
+    assert_string_equal(buffer, "who: -x: unknown mode 'rts'; did you mean 'rst'?\n"
                                 "  off port=22; rts share=10%\n"
                                 "               ^~~\n"
                                 "  a mode is one of: off, fin, rst, fin-rst, wait:SECONDS\n");
@@ -195,7 +195,8 @@ static void test_a_file_of_rules(void **state)
     assert_int_equal(take_file("", 0, name, sizeof(name)), 0);
     assert_int_equal(settings.mode.rule_count, 0);
     assert_int_equal(take_file("rst port=80\nfin prot=1\n", 23, name, sizeof(name)), -1);
-    snprintf(expected, sizeof(expected), "who: -x: %s:2: unknown condition 'prot'\n", name + 1);
+    snprintf(expected, sizeof(expected),
+             "who: -x: %s:2: unknown condition 'prot'; did you mean 'prog'?\n", name + 1);
     assert_memory_equal(buffer, expected, strlen(expected));
     memset(large, ' ', sizeof(large));
     assert_int_equal(take_file(large, sizeof(large) - 1, name, sizeof(name)), 0);
