@@ -32,7 +32,14 @@ func main() { net.LookupHost("localhost") }' >go/main.go
     printf '#!/bin/sh -e\n:\n' >shell && chmod +x shell
     printf '#!/usr/bin/env python3\n' >python && chmod +x python
     printf '#!/usr/bin/env -S LANG=C python3 -u\n' >python-S && chmod +x python-S
+    for options in '-iS' '-S --unset=LD_PRELOAD' '-S -u LINGER_MODE' '-S LD_PRELOAD=libc.so.6' '-S - LANG=C' '-S env -i'; do
+        printf '#!/usr/bin/env %s python3\n' "$options" >"python $options" && chmod +x "python $options"
+    done
+    for options in '-S -u FOO' '-vS "-uFOO" LANG=C' '-S -C /' '-S env'; do
+        printf '#!/usr/bin/env %s python3\nimport os\nprint(os.environ.get("LINGER_MODE"))\n' "$options" >"kept $options" && chmod +x "kept $options"
+    done
     printf '#!/usr/bin/env -i python3\n' >python-i && chmod +x python-i
+    printf '#!/usr/bin/env -S -u FOO\n' >no-program && chmod +x no-program
     printf '#!%s/static\n' "$PWD" >script-of-static && chmod +x script-of-static
     printf '#!%s/script-of-static\n' "$PWD" >script-of-script && chmod +x script-of-script
     printf '#!%s/endless\n' "$PWD" >endless && chmod +x endless
@@ -80,7 +87,14 @@ judged() {
         judged "$BATS_FILE_TMPDIR/$name" 0 preload 'dynamically linked, glibc$'
         grep -q '^  through  *\(/usr\)\?/bin/python3$' "$BATS_TEST_TMPDIR/out"
     done
-    judged "$BATS_FILE_TMPDIR/python-i" 1 supervisor 'its #! line has env -i, which drops LD_PRELOAD$'
+    for script in "$BATS_FILE_TMPDIR/kept "*; do
+        judged "$script" 0 preload 'dynamically linked, glibc$'
+        grep -q '^  through  *\(/usr\)\?/bin/python3$' "$BATS_TEST_TMPDIR/out"
+        expect "what env makes of it" "$("$LINGER" run -m rst -- "$script")" rst
+    done
+    for script in "$BATS_FILE_TMPDIR/python "*; do
+        judged "$script" 1 supervisor 'env in its #! line takes LD_PRELOAD or a LINGER_ variable away$'
+    done
     judged "$BATS_FILE_TMPDIR/script-of-static" 1 supervisor 'statically linked'
     judged "$BATS_FILE_TMPDIR/script-of-script" 1 supervisor 'statically linked'
 }
@@ -88,6 +102,8 @@ judged() {
 @test "scripts that lead nowhere" {
     judged "$BATS_FILE_TMPDIR/endless" 2 error '#! lines lead on and on'
     judged "$BATS_FILE_TMPDIR/orphan" 2 error '/no/such/interpreter, which its #! line names, is not there'
+    judged "$BATS_FILE_TMPDIR/python-i" 2 error 'its #! line has options that env refuses'
+    judged "$BATS_FILE_TMPDIR/no-program" 2 error 'its #! line has env without a program'
     judged "$BATS_FILE_TMPDIR/pathless" 2 error 'its #! line names python3 without a path'
     judged "$BATS_FILE_TMPDIR/nameless" 2 error 'its #! line names no interpreter'
 }

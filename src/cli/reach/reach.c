@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "reach/envline.h"
 #include "supervise/filter.h"
 
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
@@ -181,7 +182,8 @@ static void judge_elf(struct reach *reach)
     else if (reach->by_supervisor)
         judge_supervised(reach, "dynamically linked", ", and the supervisor was asked for");
     else if (reach->drops_preload)
-        judge_supervised(reach, "its #! line has env -i", ", which drops LD_PRELOAD");
+        judge_supervised(reach, "env in its #! line takes LD_PRELOAD or a LINGER_ variable away",
+                         "");
     else
         judge_library(reach);
 }
@@ -199,25 +201,19 @@ static char *next_word(char **text)
     return word;
 }
 
-/*
- * What `env` will run: the first word that is neither an option nor NAME=VALUE. NULL and a
- * judgement where it runs nothing.
- */
-static char *behind_env(struct reach *reach, char *arguments)
+/* What `env` will run; NULL and a judgement where it runs nothing. */
+static const char *behind_env(struct reach *reach, char *argument)
 {
-    char *word;
+    struct envline line;
 
-    while ((word = next_word(&arguments))) {
-        if (strcmp(word, "-i") == 0 || strcmp(word, "-") == 0 ||
-            strcmp(word, "--ignore-environment") == 0)
-            reach->drops_preload = true;
-        if (strncmp(word, "-S", 2) == 0 && word[2])
-            return word + 2;
-        if (word[0] != '-' && !strchr(word, '='))
-            return word;
-    }
-    conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line has env without a program");
-    return NULL;
+    if (!envline_read(argument, &line))
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                 "its #! line has options that env refuses");
+    else if (!line.program)
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line has env without a program");
+    else
+        reach->drops_preload = reach->drops_preload || line.drops;
+    return line.program;
 }
 
 /* The interpreter of a #! line, or what `env` in it names; false where the judgement has ended. */
@@ -241,6 +237,10 @@ static bool enter_interpreter(struct reach *reach, char *line)
         return false;
     if (!is_env)
         return true;
+    rest += strspn(rest, " \t");
+    for (size_t end = strlen(rest); end > 0 && (rest[end - 1] == ' ' || rest[end - 1] == '\t');
+         end--)
+        rest[end - 1] = '\0';
     const char *program = behind_env(reach, rest);
     return program && enter(reach, program);
 }

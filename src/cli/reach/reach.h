@@ -26,7 +26,7 @@ struct reach {
     char file[REACH_CHAIN_MAX][PATH_MAX]; /* the program, then what interprets it */
     int depth;                            /* how many of them */
     bool by_supervisor;                   /* as asked for */
-    bool drops_preload;                   /* `env -i` stands in a #! line */
+    bool drops_preload;                   /* by `env` in a #! line */
     bool has_elf;                         /* `elf` was filled, from the last of the chain */
     struct elf elf;
     char library[LIBRARY_PATH_MAX]; /* REACH_PRELOAD: liblinger.so for this program */
