@@ -5,26 +5,15 @@
  *
  * Two passes over the sockets. The first only decides, and refuses the whole where a listener
  * could not carry the policy; the second decides again, by what each socket is then, and applies.
- * Must never touch a socket by its number alone: numbers are reused, so each duplicate is asked.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "attach/restore.h"
 #include "attach/savefile.h"
-#include "cli.h"
-#include "mode.h"
-#include "role.h"
-#include "settings.h"
+#include "attach/selection.h"
 #include "sock.h"
-#include "sockets/seen.h"
-#include "sockets/sockets.h"
-#include "system/holders.h"
-#include "system/target.h"
-
-#define TARGETS_MAX 1024
 
 static const char help[] =
     "usage: linger attach -m POLICY [OPTION...] PID...\n"
@@ -55,65 +44,24 @@ static const struct option options[] = {
     {"restore", required_argument, NULL, 'r'},
     CLI_OPTION_DRY_RUN,
     CLI_OPTION_JSON,
-    {"quiet", no_argument, NULL, 'q'},
+    CLI_OPTION_QUIET,
     CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
 
 struct attach {
-    const struct cli_command *self;
-    const char *mode;
-    long port;
+    struct selection selection;
     const char *save; /* a file's name, or NULL */
     const char *restore;
     FILE *saved;
     bool dry_run;
     bool json;
     bool quiet;
-    struct settings settings;
-    struct target targets[TARGETS_MAX];
-    int target_count;
-    struct role_ports ports;
-
-    /* Of the pass that is on. */
-    const struct target *target;
-    struct policy policy; /* the target's: prog= is decided */
-    struct seen seen;
-    bool applies;
-    char why[TARGET_WHY_MAX];
+    bool applies; /* the pass that is on is the second */
     unsigned listeners;
     unsigned connections;
     unsigned failed;
 };
-
-/* The rule of that number, in the language. */
-static const char *rule_text(const struct policy *policy, unsigned number)
-{
-    static char buffer[512];
-    struct text out;
-
-    text_begin(&out, buffer, sizeof(buffer));
-    policy_print_rule(policy, policy_rule(policy, number), &out);
-    return buffer;
-}
-
-/* The other end of a connection; a listener has none. */
-static const char *peer_text(const struct facts *f)
-{
-    return f->known & FACT_PEER ? cli_endpoint(f->peer_ip, f->peer_port) : "";
-}
-
-static const char *mode_text(const struct verdict *verdict)
-{
-    static char buffers[2][16];
-    static int turn;
-    struct text out;
-
-    turn = !turn;
-    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
-    mode_print(&out, verdict->mode, verdict->seconds);
-    return buffers[turn];
-}
 
 /* What came of one socket. */
 struct outcome {
@@ -127,17 +75,14 @@ struct outcome {
 static const char *result_text(const struct attach *a, const struct outcome *o)
 {
     static char buffer[128];
+    const char *left = selection_left_text(o->decision, &o->verdict);
 
-    if (o->decision == DECIDE_NO_RULE)
-        return "left alone: no rule matches";
-    if (o->decision == DECIDE_NOT_YET)
-        return "left alone: a rule cannot be decided here";
+    if (left)
+        return left;
     if (o->refused) {
         snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
     }
-    if (o->verdict.mode == MODE_OFF)
-        return "left alone: off";
     if (o->verdict.yields && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
         return "left alone: SO_LINGER is set already (overrule=no)";
     return a->dry_run ? "would be applied" : "applied";
@@ -147,11 +92,12 @@ static void print_json(const struct attach *a, const struct facts *f, const stru
 {
     bool is_listener = f->state == TCP_LISTEN;
 
-    printf("%s{\"pid\":%d,\"kind\":\"%s\",\"local\":\"%s\",", a->seen.count > 1 ? "," : "",
-           (int)a->target->pid, is_listener ? "listener" : "connection",
-           cli_endpoint(f->local_ip, f->local_port));
-    printf("\"peer\":\"%s\",\"before\":\"%s\",\"verdict\":\"%s\",\"result\":", peer_text(f),
-           mode_text(&o->before), o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none");
+    printf("%s{\"pid\":%d,\"kind\":\"%s\",\"local\":\"%s\",",
+           a->selection.seen.count > 1 ? "," : "", (int)a->selection.target->pid,
+           is_listener ? "listener" : "connection", cli_endpoint(f->local_ip, f->local_port));
+    printf("\"peer\":\"%s\",\"before\":\"%s\",\"verdict\":\"%s\",\"result\":",
+           selection_peer_text(f), selection_mode_text(&o->before),
+           o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none");
     cli_print_json(stdout, result_text(a, o));
     putchar('}');
 }
@@ -166,32 +112,10 @@ static void print(const struct attach *a, const struct facts *f, const struct ou
     }
     printf("%-10s  %s%s%s  before %s  verdict %s  %s\n",
            f->state == TCP_LISTEN ? "listener" : "connection",
-           cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "", peer_text(f),
-           mode_text(&o->before), o->decision == DECIDE_VERDICT ? mode_text(&o->verdict) : "none",
+           cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
+           selection_peer_text(f), selection_mode_text(&o->before),
+           o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none",
            result_text(a, o));
-}
-
-/*
- * The facts of a duplicate; false where it is not one to be changed: no TCP socket, not connected,
- * or of another port than the one asked for.
- */
-static bool look(const struct attach *a, int fd, struct facts *f)
-{
-    unsigned all = FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE;
-
-    return sock_facts(fd, all, f) && f->state != TCP_CLOSE &&
-           (!a->port || f->local_port == a->port);
-}
-
-static bool note_listener(int fd, int number, void *context)
-{
-    struct attach *a = context;
-    struct facts facts = {0};
-
-    (void)number;
-    if (sock_facts(fd, FACT_LOCAL_PORT, &facts))
-        role_complete(&a->ports, &facts, FACT_ROLE);
-    return true;
 }
 
 /* The first pass: a listener has to be able to carry the policy. */
@@ -199,12 +123,12 @@ static bool plan(struct attach *a, const struct facts *f)
 {
     struct verdict verdict;
 
-    if (decide(&a->policy, f, &verdict) != DECIDE_NOT_YET)
+    if (decide(&a->selection.policy, f, &verdict) != DECIDE_NOT_YET)
         return true;
-    snprintf(a->why, sizeof(a->why),
+    snprintf(a->selection.why, sizeof(a->selection.why),
              "rule %u (%.60s) cannot be carried by the listener %s: it hangs on what only a later "
              "connection knows; `linger run` decides it for each",
-             verdict.rule, rule_text(&a->policy, verdict.rule),
+             verdict.rule, selection_rule_text(&a->selection.policy, verdict.rule),
              cli_endpoint(f->local_ip, f->local_port));
     return false;
 }
@@ -216,7 +140,8 @@ static bool save(struct attach *a, int fd)
 
     if (!a->saved || (saved_look(fd, &socket) && savefile_write(a->saved, &socket) == 0))
         return true;
-    snprintf(a->why, sizeof(a->why), "%.100s: cannot be written: %s", a->save, strerror(errno));
+    snprintf(a->selection.why, sizeof(a->selection.why), "%.100s: cannot be written: %s", a->save,
+             strerror(errno));
     return false;
 }
 
@@ -226,7 +151,7 @@ static bool change(struct attach *a, int fd, const struct facts *f)
     struct outcome o = {.decision = DECIDE_NO_RULE};
 
     (void)sock_applied(fd, &o.before);
-    o.decision = decide(&a->policy, f, &o.verdict);
+    o.decision = decide(&a->selection.policy, f, &o.verdict);
     if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->dry_run) {
         if (!save(a, fd))
             return false;
@@ -242,67 +167,21 @@ static bool change(struct attach *a, int fd, const struct facts *f)
     return true;
 }
 
-static bool visit(int fd, int number, void *context)
+static bool visit(struct selection *selection, int fd, const struct facts *facts, void *context)
 {
     struct attach *a = context;
-    struct facts facts = {0};
-    int is_new;
 
-    (void)number;
-    if (!look(a, fd, &facts))
-        return true;
-    is_new = seen_note(&a->seen, facts.cookie);
-    if (is_new < 0)
-        snprintf(a->why, sizeof(a->why), "out of memory");
-    if (is_new <= 0)
-        return is_new == 0;
-    role_complete(&a->ports, &facts, FACT_ROLE);
+    (void)selection;
     if (a->applies)
-        return change(a, fd, &facts);
-    if (facts.state == TCP_LISTEN)
-        return plan(a, &facts);
-    return true;
-}
-
-/* prog= has to match the target's name: a rule for another program is a slip. */
-static int take_policy(struct attach *a, const struct target *target)
-{
-    a->policy = a->settings.mode;
-    policy_keep_program(&a->policy, target->name);
-    for (unsigned i = 0; i < a->settings.mode.rule_count; i++) {
-        const struct policy_rule *rule = &a->settings.mode.rules[i];
-        if (policy_rule(&a->policy, rule->number))
-            continue;
-        cli_error(a->self, "rule %u (%.60s) is not for %s (pid %d)", rule->number,
-                  rule_text(&a->settings.mode, rule->number), target->name, (int)target->pid);
-        return -1;
-    }
-    return 0;
-}
-
-/* One pass over all targets. */
-static int pass(struct attach *a, bool applies)
-{
-    a->applies = applies;
-    seen_forget(&a->seen);
-    for (int i = 0; i < a->target_count; i++) {
-        a->target = &a->targets[i];
-        a->why[0] = '\0';
-        if (take_policy(a, a->target) != 0)
-            return -1;
-        if (target_each_socket(a->target, visit, a, a->why) != 0) {
-            cli_error(a->self, "pid %d: %s", (int)a->target->pid, a->why);
-            return -1;
-        }
-    }
-    return 0;
+        return change(a, fd, facts);
+    return facts->state != TCP_LISTEN || plan(a, facts);
 }
 
 /* What no running process can be given, whatever its sockets are. */
 static int check_policy(const struct attach *a)
 {
-    for (unsigned i = 0; i < a->settings.mode.rule_count; i++) {
-        const struct policy_rule *rule = &a->settings.mode.rules[i];
+    for (unsigned i = 0; i < a->selection.rules.rule_count; i++) {
+        const struct policy_rule *rule = &a->selection.rules.rules[i];
         const char *what = NULL;
         if (rule->conditions & CONDITION_WHEN)
             what = "when= is known only as a connection closes";
@@ -310,92 +189,12 @@ static int check_policy(const struct attach *a)
             what = "connections that the process will make are not born yet";
         if (!what)
             continue;
-        cli_error(a->self,
+        cli_error(a->selection.self,
                   "rule %u (%.60s) cannot be carried: %s; `linger run` decides it for each",
-                  rule->number, rule_text(&a->settings.mode, rule->number), what);
+                  rule->number, selection_rule_text(&a->selection.rules, rule->number), what);
         return -1;
     }
     return 0;
-}
-
-static int add_target(struct attach *a, pid_t pid)
-{
-    for (int i = 0; i < a->target_count; i++) {
-        if (a->targets[i].pid == pid)
-            return 0;
-    }
-    if (a->target_count == TARGETS_MAX) {
-        cli_error(a->self, "more than %d processes", TARGETS_MAX);
-        return -1;
-    }
-    if (target_open(&a->targets[a->target_count], pid, a->why) != 0) {
-        cli_error(a->self, "pid %d: %s", (int)pid, a->why);
-        return -1;
-    }
-    a->target_count++;
-    return 0;
-}
-
-/* Everybody who holds a listener of the port. */
-static int add_holders(struct attach *a)
-{
-    struct holder *holders = NULL;
-    uint32_t *inodes = NULL;
-    ssize_t listeners = sockets_listeners(a->port, &inodes);
-    ssize_t found = listeners > 0 ? holders_find(inodes, (size_t)listeners, &holders) : 0;
-    int status = -1;
-
-    if (listeners < 0)
-        cli_error(a->self, "the kernel does not list its sockets: %s", strerror(errno));
-    else if (listeners == 0)
-        cli_error(a->self, "nobody listens on port %ld (in this network namespace)", a->port);
-    else if (found <= 0)
-        cli_error(a->self,
-                  "port %ld is listened on by a process that may not be looked into: root, or "
-                  "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
-                  a->port);
-    else
-        status = 0;
-    for (ssize_t i = 0; i < found && status == 0; i++)
-        status = add_target(a, holders[i].pid);
-    free(inodes);
-    free(holders);
-    return status;
-}
-
-static int add_pids(struct attach *a, char **names)
-{
-    long pid;
-
-    for (; *names; names++) {
-        if (!cli_number(*names, 1, INT32_MAX, &pid)) {
-            (void)cli_usage(a->self, "'%s' is not a pid", *names);
-            return -1;
-        }
-        if (add_target(a, (pid_t)pid) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int take_mode(struct attach *a)
-{
-    char buffer[SETTINGS_COMPLAINT_MAX];
-    struct text complaint;
-
-    a->settings.who = "linger attach";
-    text_begin(&complaint, buffer, sizeof(buffer));
-    if (settings_take(&a->settings, SETTING_MODE, "-m", a->mode, &complaint) != 0) {
-        fputs(complaint.data, stderr);
-        return -1;
-    }
-    settings_warn(&a->settings, SETTING_MODE, "-m", &complaint);
-    fputs(complaint.data, stderr);
-    if (a->settings.mode.rule_count == 0) {
-        (void)cli_usage(a->self, "-m: the policy has no rules");
-        return -1;
-    }
-    return check_policy(a);
 }
 
 static void print_summary(const struct attach *a)
@@ -409,51 +208,49 @@ static void print_summary(const struct attach *a)
         printf("%s%u listener%s, %u connection%s in %d process%s, %u failed\n",
                a->dry_run ? "nothing was changed: " : "", a->listeners,
                a->listeners == 1 ? "" : "s", a->connections, a->connections == 1 ? "" : "s",
-               a->target_count, a->target_count == 1 ? "" : "es", a->failed);
+               a->selection.target_count, a->selection.target_count == 1 ? "" : "es", a->failed);
 }
 
 /* Decides all, then does all. */
 static int attach(struct attach *a)
 {
-    role_read_range(&a->ports);
-    for (int i = 0; i < a->target_count; i++) {
-        if (target_each_socket(&a->targets[i], note_listener, a, a->why) != 0) {
-            cli_error(a->self, "pid %d: %s", (int)a->targets[i].pid, a->why);
-            return CLI_FAILED;
-        }
-    }
-    if (pass(a, false) != 0)
+    struct selection *s = &a->selection;
+
+    if (selection_each(s, visit, a) != 0)
         return CLI_FAILED;
-    if (a->seen.count == 0) {
-        cli_error(a->self, "%s no TCP listener and no connection%s",
-                  a->target_count == 1 ? "the process has" : "the processes have",
-                  a->port ? " at that port" : "");
+    if (s->seen.count == 0) {
+        cli_error(s->self, "%s no TCP listener and no connection%s",
+                  s->target_count == 1 ? "the process has" : "the processes have",
+                  s->port ? " at that port" : "");
         return CLI_FAILED;
     }
-    if (a->save && !(a->saved = savefile_create(a->save, a->why))) {
-        cli_error(a->self, "%s: %s", a->save, a->why);
+    if (a->save && !(a->saved = savefile_create(a->save, s->why))) {
+        cli_error(s->self, "%s: %s", a->save, s->why);
         return CLI_FAILED;
     }
     if (a->json && !a->quiet)
         fputs("{\"sockets\":[", stdout);
-    int status = pass(a, true);
+    a->applies = true;
+    int status = selection_each(s, visit, a);
     print_summary(a);
-    return cli_flush(a->self, status == 0 && a->failed == 0 ? CLI_OK : CLI_FAILED);
+    return cli_flush(s->self, status == 0 && a->failed == 0 ? CLI_OK : CLI_FAILED);
 }
 
 /* What is missing or contradicts itself, in words; NULL if nothing. */
 static const char *find_mistake(const struct attach *a, bool has_pids)
 {
-    if (a->restore && (a->mode || a->save || a->port || has_pids))
+    const struct selection *s = &a->selection;
+
+    if (a->restore && (s->mode || a->save || s->port || has_pids))
         return "--restore goes with no policy, port or pid: the file knows the sockets";
     if (a->restore)
         return NULL;
-    if (!a->mode)
+    if (!s->mode)
         return "a policy is missing: -m";
     if (a->save && a->dry_run)
         return "--save and --dry-run exclude each other";
-    if (!a->port == !has_pids)
-        return a->port ? "either pids or --port" : "a pid is missing, or --port";
+    if (!s->port == !has_pids)
+        return s->port ? "either pids or --port" : "a pid is missing, or --port";
     return NULL;
 }
 
@@ -463,11 +260,13 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     int option;
     int status = CLI_FAILED;
 
-    a.self = self;
+    a.selection.self = self;
+    a.selection.of_listeners = true;
+    a.selection.wanted = FACT_ROLE | FACT_LOCAL_IP | FACT_PEER;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (option == 'm')
-            a.mode = optarg;
-        else if (option == 'p' && !cli_take_port(self, optarg, &a.port))
+            a.selection.mode = optarg;
+        else if (option == 'p' && !cli_take_port(self, optarg, &a.selection.port))
             return CLI_FAILED;
         else if (option == 's')
             a.save = optarg;
@@ -484,12 +283,11 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
         return cli_usage(self, "%s", mistake);
     if (a.restore)
         return restore(self, &(struct restore_request){a.restore, a.dry_run, a.json, a.quiet});
-    if (take_mode(&a) != 0 || (a.port ? add_holders(&a) : add_pids(&a, argv + optind)) != 0)
+    if (selection_take_mode(&a.selection) != 0 || check_policy(&a) != 0 ||
+        selection_open(&a.selection, argv + optind) != 0)
         return CLI_FAILED;
     status = attach(&a);
-    for (int i = 0; i < a.target_count; i++)
-        target_close(&a.targets[i]);
-    seen_forget(&a.seen);
+    selection_close(&a.selection);
     if (a.saved)
         fclose(a.saved);
     return status;

@@ -65,6 +65,10 @@ enum cli_status cli_exec_failed(const struct cli_command *command, const char *p
     {                                                                                              \
         "dry-run", no_argument, NULL, 'n'                                                          \
     }
+#define CLI_OPTION_QUIET                                                                           \
+    {                                                                                              \
+        "quiet", no_argument, NULL, 'q'                                                            \
+    }
 #define CLI_OPTION_HELP                                                                            \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \

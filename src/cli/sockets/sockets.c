@@ -28,7 +28,7 @@ int sockets_read(struct sockets *sockets)
     return diag_each(buffer, add, sockets);
 }
 
-ssize_t sockets_listeners(long port, uint32_t **inodes)
+static ssize_t find(long port, bool of_listeners, uint32_t **inodes)
 {
     struct sockets sockets = {NULL, 0, 0};
     ssize_t count = -1;
@@ -37,9 +37,20 @@ ssize_t sockets_listeners(long port, uint32_t **inodes)
     if (sockets_read(&sockets) == 0 && (*inodes = calloc(sockets.count + 1, sizeof(**inodes))))
         count = 0;
     for (size_t i = 0; count >= 0 && i < sockets.count; i++) {
-        if (sockets.items[i].state == TCP_LISTEN && sockets.items[i].local_port == port)
-            (*inodes)[count++] = sockets.items[i].inode;
+        const struct diag_socket *s = &sockets.items[i];
+        if (s->local_port == port && s->inode != 0 && (s->state == TCP_LISTEN || !of_listeners))
+            (*inodes)[count++] = s->inode;
     }
     free(sockets.items);
     return count;
+}
+
+ssize_t sockets_listeners(long port, uint32_t **inodes)
+{
+    return find(port, true, inodes);
+}
+
+ssize_t sockets_at(long port, uint32_t **inodes)
+{
+    return find(port, false, inodes);
 }

@@ -19,4 +19,7 @@ int sockets_read(struct sockets *sockets);
 /* Fills `inodes`, for free(3), with those of the listeners at a port. Returns how many, or -1. */
 ssize_t sockets_listeners(long port, uint32_t **inodes);
 
+/* The same of all sockets whose local port it is, as far as a process may have them. */
+ssize_t sockets_at(long port, uint32_t **inodes);
+
 #endif

@@ -1,0 +1,227 @@
+/* Must never touch a socket by its number alone: numbers are reused, so each duplicate is asked. */
+#include "attach/selection.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mode.h"
+#include "sock.h"
+#include "sockets/sockets.h"
+#include "system/holders.h"
+
+const char *selection_rule_text(const struct policy *policy, unsigned number)
+{
+    static char buffer[512];
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    policy_print_rule(policy, policy_rule(policy, number), &out);
+    return buffer;
+}
+
+const char *selection_peer_text(const struct facts *f)
+{
+    return f->known & FACT_PEER ? cli_endpoint(f->peer_ip, f->peer_port) : "";
+}
+
+const char *selection_mode_text(const struct verdict *verdict)
+{
+    static char buffers[2][16];
+    static int turn;
+    struct text out;
+
+    turn = !turn;
+    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    mode_print(&out, verdict->mode, verdict->seconds);
+    return buffers[turn];
+}
+
+const char *selection_left_text(enum decision decision, const struct verdict *verdict)
+{
+    if (decision == DECIDE_NO_RULE)
+        return "left alone: no rule matches";
+    if (decision == DECIDE_NOT_YET)
+        return "left alone: a rule cannot be decided here";
+    return verdict->mode == MODE_OFF ? "left alone: off" : NULL;
+}
+
+int selection_take_mode(struct selection *s)
+{
+    static struct settings settings;
+    char buffer[SETTINGS_COMPLAINT_MAX];
+    char who[32];
+    struct text complaint;
+
+    snprintf(who, sizeof(who), "linger %s", s->self->name);
+    settings.who = who;
+    text_begin(&complaint, buffer, sizeof(buffer));
+    if (settings_take(&settings, SETTING_MODE, "-m", s->mode, &complaint) != 0) {
+        fputs(complaint.data, stderr);
+        return -1;
+    }
+    settings_warn(&settings, SETTING_MODE, "-m", &complaint);
+    fputs(complaint.data, stderr);
+    if (settings.mode.rule_count == 0) {
+        (void)cli_usage(s->self, "-m: the policy has no rules");
+        return -1;
+    }
+    s->rules = settings.mode;
+    return 0;
+}
+
+static int add_target(struct selection *s, pid_t pid)
+{
+    for (int i = 0; i < s->target_count; i++) {
+        if (s->targets[i].pid == pid)
+            return 0;
+    }
+    if (s->target_count == SELECTION_TARGETS_MAX) {
+        cli_error(s->self, "more than %d processes", SELECTION_TARGETS_MAX);
+        return -1;
+    }
+    if (target_open(&s->targets[s->target_count], pid, s->why) != 0) {
+        cli_error(s->self, "pid %d: %s", (int)pid, s->why);
+        return -1;
+    }
+    s->target_count++;
+    return 0;
+}
+
+/* Everybody who holds a listener, or any socket, of the port. */
+static int add_holders(struct selection *s)
+{
+    struct holder *holders = NULL;
+    uint32_t *inodes = NULL;
+    ssize_t count =
+        s->of_listeners ? sockets_listeners(s->port, &inodes) : sockets_at(s->port, &inodes);
+    ssize_t found = count > 0 ? holders_find(inodes, (size_t)count, &holders) : 0;
+    int status = -1;
+
+    if (count < 0)
+        cli_error(s->self, "the kernel does not list its sockets: %s", strerror(errno));
+    else if (count == 0)
+        cli_error(s->self, "nobody %s port %ld (in this network namespace)",
+                  s->of_listeners ? "listens on" : "has a connection at", s->port);
+    else if (found <= 0)
+        cli_error(s->self,
+                  "port %ld is held by a process that may not be looked into: root, or "
+                  "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
+                  s->port);
+    else
+        status = 0;
+    for (ssize_t i = 0; i < found && status == 0; i++)
+        status = add_target(s, holders[i].pid);
+    free(inodes);
+    free(holders);
+    return status;
+}
+
+static int add_pids(struct selection *s, char **names)
+{
+    long pid;
+
+    for (; *names; names++) {
+        if (!cli_number(*names, 1, INT32_MAX, &pid)) {
+            (void)cli_usage(s->self, "'%s' is not a pid", *names);
+            return -1;
+        }
+        if (add_target(s, (pid_t)pid) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static bool note_listener(int fd, int number, void *context)
+{
+    struct selection *s = context;
+    struct facts facts = {0};
+
+    (void)number;
+    if (sock_facts(fd, FACT_LOCAL_PORT, &facts))
+        role_complete(&s->ports, &facts, FACT_ROLE);
+    return true;
+}
+
+int selection_open(struct selection *s, char **pids)
+{
+    if ((s->port ? add_holders(s) : add_pids(s, pids)) != 0)
+        return -1;
+    role_read_range(&s->ports);
+    for (int i = 0; i < s->target_count; i++) {
+        if (target_each_socket(&s->targets[i], note_listener, s, s->why) == 0)
+            continue;
+        cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why);
+        return -1;
+    }
+    return 0;
+}
+
+void selection_close(struct selection *s)
+{
+    for (int i = 0; i < s->target_count; i++)
+        target_close(&s->targets[i]);
+    seen_forget(&s->seen);
+}
+
+struct pass {
+    struct selection *selection;
+    selection_visit *visit;
+    void *context;
+};
+
+/* Passes over what is not to be looked at: no TCP socket, not connected, another port's, seen. */
+static bool visit_socket(int fd, int number, void *context)
+{
+    const struct pass *pass = context;
+    struct selection *s = pass->selection;
+    struct facts facts = {0};
+    int is_new;
+
+    (void)number;
+    if (!sock_facts(fd, s->wanted | FACT_LOCAL_PORT | FACT_COOKIE, &facts) ||
+        facts.state == TCP_CLOSE || (s->port && facts.local_port != s->port))
+        return true;
+    is_new = seen_note(&s->seen, facts.cookie);
+    if (is_new < 0)
+        snprintf(s->why, sizeof(s->why), "out of memory");
+    if (is_new <= 0)
+        return is_new == 0;
+    role_complete(&s->ports, &facts, FACT_ROLE);
+    return pass->visit(s, fd, &facts, pass->context);
+}
+
+/* prog= has to match the target's name: a rule for another program is a slip. */
+static int take_policy(struct selection *s, const struct target *target)
+{
+    s->policy = s->rules;
+    policy_keep_program(&s->policy, target->name);
+    for (unsigned i = 0; i < s->rules.rule_count; i++) {
+        const struct policy_rule *rule = &s->rules.rules[i];
+        if (policy_rule(&s->policy, rule->number))
+            continue;
+        cli_error(s->self, "rule %u (%.60s) is not for %s (pid %d)", rule->number,
+                  selection_rule_text(&s->rules, rule->number), target->name, (int)target->pid);
+        return -1;
+    }
+    return 0;
+}
+
+int selection_each(struct selection *s, selection_visit *visit, void *context)
+{
+    struct pass pass = {s, visit, context};
+
+    seen_forget(&s->seen);
+    for (int i = 0; i < s->target_count; i++) {
+        s->target = &s->targets[i];
+        s->why[0] = '\0';
+        if (take_policy(s, s->target) != 0)
+            return -1;
+        if (target_each_socket(s->target, visit_socket, &pass, s->why) != 0) {
+            cli_error(s->self, "pid %d: %s", (int)s->target->pid, s->why);
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,65 @@
+/*
+ * Sockets of running processes, chosen by a policy and by pids or a port: what `linger attach` and
+ * `linger close` have in common.
+ */
+#ifndef LINGER_ATTACH_SELECTION_H
+#define LINGER_ATTACH_SELECTION_H
+
+#include <stdio.h>
+
+#include "cli.h"
+#include "role.h"
+#include "settings.h"
+#include "sockets/seen.h"
+#include "system/target.h"
+
+#define SELECTION_TARGETS_MAX 1024
+
+struct selection {
+    const struct cli_command *self;
+    const char *mode;    /* the text of -m */
+    long port;           /* of -p; 0: pids */
+    bool of_listeners;   /* -p is for who listens there, not for all who have a socket there */
+    unsigned wanted;     /* facts for each socket, enum fact or-ed */
+    struct policy rules; /* all of them */
+    struct target targets[SELECTION_TARGETS_MAX];
+    int target_count;
+    struct role_ports ports;
+
+    /* Of the pass that is on. */
+    const struct target *target;
+    struct policy policy; /* the target's: prog= is decided */
+    struct seen seen;
+    char why[TARGET_WHY_MAX];
+};
+
+/* Reads `mode`. Returns 0, or -1 after a message. */
+int selection_take_mode(struct selection *s);
+
+/* Opens the processes of `pids`, or of `port`. Returns 0, or -1 after a message. */
+int selection_open(struct selection *s, char **pids);
+void selection_close(struct selection *s);
+
+/* Looks at a duplicate of a socket. False: stop, for the reason in `why`. */
+typedef bool selection_visit(struct selection *s, int fd, const struct facts *facts, void *context);
+
+/*
+ * A pass over all sockets that are connected or listen, each of them once, however many processes
+ * have it. Returns 0, or -1 after a message.
+ */
+int selection_each(struct selection *s, selection_visit *visit, void *context);
+
+/* The rule of that number, in the language. */
+const char *selection_rule_text(const struct policy *policy, unsigned number);
+
+/* The other end of a connection; "" of a listener. */
+const char *selection_peer_text(const struct facts *facts);
+
+/* A verdict's mode in one of two static buffers, used in turn. */
+const char *selection_mode_text(const struct verdict *verdict);
+
+/* What came of a socket that the policy left alone or could not decide on; NULL where it decided.
+ */
+const char *selection_left_text(enum decision decision, const struct verdict *verdict);
+
+#endif
