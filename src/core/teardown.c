@@ -190,6 +190,16 @@ static unsigned moments_of(const struct policy *policy)
     return moments | MOMENT_CONNECT | MOMENT_LISTEN;
 }
 
+/* Does the policy leave every client's connection alone, whatever else is known of it? */
+static bool spares_clients(const struct policy *policy)
+{
+    static const struct facts client = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    struct verdict verdict;
+    enum decision decision = decide(policy, &client, &verdict);
+
+    return decision == DECIDE_NO_RULE || (decision == DECIDE_VERDICT && verdict.mode == MODE_OFF);
+}
+
 /* The same as the supervisor sees it. */
 static unsigned moments_outside(const struct policy *policy, unsigned moments)
 {
@@ -201,6 +211,8 @@ static unsigned moments_outside(const struct policy *policy, unsigned moments)
         moments |= MOMENT_CLOSE | MOMENT_EXIT;
     if (moments & MOMENT_SOCKET)
         moments |= MOMENT_CONNECT | MOMENT_LISTEN;
+    if (!(moments & MOMENT_CLOSE) && spares_clients(policy))
+        moments &= ~MOMENT_CONNECT;
     return moments & ~(MOMENT_SOCKET | MOMENT_RECEIVE);
 }
 

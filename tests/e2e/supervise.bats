@@ -165,6 +165,29 @@ listener.listen()"
     done
 }
 
+@test "connect() is not told where every rule is a server's: it goes on while the supervisor stands still" {
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    for mode in "fin-rst role=server" "off role=client; rst"; do
+        start - "$TOOLS/peer" listen
+        hear_port
+        peer=$PID
+        peer_out=$OUT
+        supervised "$mode" busybox sh -c 'read -r line <"$2"; exec "$0" -c "$1" close' "$STATIC/subject" "$PORT" "$BATS_TEST_TMPDIR/go"
+        find_processes busybox
+        kill -STOP "$SUPERVISOR"
+        echo >"$BATS_TEST_TMPDIR/go"
+        front=$PID
+        PID=$peer
+        OUT=$peer_out
+        hear
+        expect "the peer saw" "$REPLY" "bytes=5 eof=1 reset=0"
+        finish
+        kill -CONT "$SUPERVISOR"
+        PID=$front
+        wait "$front"
+    done
+}
+
 @test "no signal interrupts a close(), under a log and counters, whose handler has no SA_RESTART" {
     LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats \
         "$LINGER" run -b supervise -m "rst" -r -- "$TOOLS/interrupt" files 20000
