@@ -15,7 +15,7 @@
 #
 #   linger states said of the first:
 #     to 127.0.0.1:81: 1000 of 1000 used (100 %), 1000 of them by TIME_WAIT
-#     0 left: 0 new connections a second, if each leaves 60 s of TIME_WAIT
+#     0 left; at most 16 new connections a second, as TIME_WAIT holds a port for 60 s
 . "$(dirname "$0")/lib.sh"
 own_namespace "$@"
 

@@ -12,20 +12,19 @@
 #include <time.h>
 
 #include "cli.h"
+#include "states/advice.h"
 #include "states/port.h"
 #include "states/timewait.h"
 
 #define HISTORY 30     /* samples in a bar of -w */
 #define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */
-#define WALL_NEAR 80   /* percent of the ephemeral ports */
-#define FIN_WAIT_MANY 1000
 
 static const char help[] =
     "usage: linger states [OPTION...]\n"
     "\n"
     "Shows the TCP sockets of this network namespace: how many in each state, who\n"
     "has the most TIME_WAIT, how many ephemeral ports are left towards the busiest\n"
-    "destination, and which processes owe a close() (CLOSE_WAIT).\n"
+    "destination, which processes owe a close() (CLOSE_WAIT), and what helps.\n"
     "\n"
     "  -p, --port=PORT         who holds a port, TIME_WAIT and for how long\n"
     "  -w, --watch[=SECONDS]   again and again, every second or so many; redrawn in\n"
@@ -111,8 +110,9 @@ static unsigned percent(const struct timewait *s)
 static unsigned left(const struct timewait *s)
 {
     unsigned range = timewait_range(s);
+    unsigned held = timewait_held(s, &s->busiest);
 
-    return s->busiest.used < range ? range - s->busiest.used : 0;
+    return held < range ? range - held : 0;
 }
 
 static void print_ephemeral(FILE *out, const struct timewait *s)
@@ -127,8 +127,9 @@ static void print_ephemeral(FILE *out, const struct timewait *s)
     fprintf(out, "  to %s: %u of %u used (%u %%), %u of them by TIME_WAIT\n",
             cli_endpoint(b->peer, b->peer_port), b->used, timewait_range(s), percent(s),
             b->time_wait);
-    fprintf(out, "  %u left: %u new connections a second, if each leaves %d s of TIME_WAIT\n",
-            left(s), left(s) / TIME_WAIT_SECONDS, TIME_WAIT_SECONDS);
+    fprintf(out,
+            "  %u left; at most %u new connections a second, as TIME_WAIT holds a port for %g s\n",
+            left(s), timewait_rate(s, b), timewait_seconds(s, b));
 }
 
 static void print_owing(FILE *out, const struct timewait *s)
@@ -142,35 +143,28 @@ static void print_owing(FILE *out, const struct timewait *s)
             ;
         fprintf(out, "  %8zu  %s (pid %d)\n", next - i, s->owing[i].program, (int)s->owing[i].pid);
     }
-    if (s->owing_count == 0)
-        fprintf(out, "  by processes that may not be looked into\n");
+    if (s->owing_unseen > 0)
+        fprintf(out, "  %8zu  of processes that this user may not look into\n", s->owing_unseen);
 }
 
-/* A sysctl that cannot be read (no /proc) is left out; advice stands where a figure calls for it.
- */
+/* One that cannot be read (no /proc, or an older kernel) is left out. */
+static void print_setting(FILE *out, const char *name, int value)
+{
+    if (value >= 0)
+        fprintf(out, "  %-19s %5d\n", name, value);
+}
+
 static void print_sysctls(FILE *out, const struct timewait *s)
 {
     const struct timewait_sysctls *set = &s->sysctls;
-    bool is_near = percent(s) >= WALL_NEAR;
 
-    fprintf(out, "settings\n  ip_local_port_range %5u-%u%s\n", set->port_low, set->port_high,
-            is_near ? "  near the wall: widen it, keep connections, or use fin-rst" : "");
-    if (set->tw_reuse >= 0)
-        fprintf(out, "  tcp_tw_reuse        %5d%s\n", set->tw_reuse,
-                is_near && set->tw_reuse != 1
-                    ? "  1 lets clients reuse a TIME_WAIT port after a second"
-                    : "");
-    if (set->fin_timeout >= 0)
-        fprintf(out, "  tcp_fin_timeout     %5d%s\n", set->fin_timeout,
-                s->states[TCP_FIN_WAIT2] >= FIN_WAIT_MANY && set->fin_timeout > 10
-                    ? "  many wait for the peer's FIN: a lower value lets orphans go earlier"
-                    : "");
-    if (set->somaxconn >= 0)
-        fprintf(out, "  somaxconn           %5d", set->somaxconn);
-    if (set->somaxconn >= 0 && s->full.state)
-        fprintf(out, "  the queue of %s is full (%u): a larger backlog, or accept faster",
-                cli_endpoint(s->full.local, s->full.local_port), s->full.backlog);
-    fputc('\n', out);
+    fprintf(out, "settings\n  ip_local_port_range %5u-%u\n", set->port_low, set->port_high);
+    print_setting(out, "tcp_tw_reuse", set->tw_reuse);
+    print_setting(out, "tcp_tw_reuse_delay", set->tw_reuse_delay);
+    print_setting(out, "tcp_timestamps", set->timestamps);
+    print_setting(out, "tcp_max_tw_buckets", set->max_tw_buckets);
+    print_setting(out, "tcp_fin_timeout", set->fin_timeout);
+    print_setting(out, "somaxconn", set->somaxconn);
 }
 
 static void print_line(FILE *out, const struct timewait *s)
@@ -235,13 +229,17 @@ static void print_json(FILE *out, const struct timewait *s)
     print_json_peers(out, s);
     print_json_owing(out, s);
     fprintf(out, "\"ephemeral\":{\"range\":%u,\"used\":%u,\"left\":%u,\"per_second\":%u",
-            timewait_range(s), s->busiest.used, left(s), left(s) / TIME_WAIT_SECONDS);
+            timewait_range(s), s->busiest.used, left(s), timewait_rate(s, &s->busiest));
     if (s->busiest.used > 0)
         fprintf(out, ",\"to\":\"%s\"", cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     fprintf(out,
             "},\"settings\":{\"ip_local_port_range\":[%u,%u],\"tcp_tw_reuse\":%d,"
-            "\"tcp_fin_timeout\":%d,\"somaxconn\":%d}}\n",
-            set->port_low, set->port_high, set->tw_reuse, set->fin_timeout, set->somaxconn);
+            "\"tcp_tw_reuse_delay\":%d,\"tcp_timestamps\":%d,\"tcp_max_tw_buckets\":%d,"
+            "\"tcp_fin_timeout\":%d,\"somaxconn\":%d},\"close_wait_unseen\":%zu,\"advice\":",
+            set->port_low, set->port_high, set->tw_reuse, set->tw_reuse_delay, set->timestamps,
+            set->max_tw_buckets, set->fin_timeout, set->somaxconn, s->owing_unseen);
+    advice_print(out, s, true);
+    fputs("}\n", out);
 }
 
 static void print_all(FILE *out, const struct request *r, const struct timewait *s)
@@ -251,6 +249,7 @@ static void print_all(FILE *out, const struct request *r, const struct timewait 
     print_ephemeral(out, s);
     print_owing(out, s);
     print_sysctls(out, s);
+    advice_print(out, s, false);
 }
 
 static int show(struct request *r, const struct sockets *sockets, FILE *out)

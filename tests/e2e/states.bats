@@ -82,27 +82,143 @@ assert 50 <= port["time_wait_seconds"] <= 60, port'
     "$LINGER" states -p "$PORT" | grep -q 'nobody holds it'
 }
 
-@test "the port wall is shown when it is near, with advice, and not before" {
-    needs_namespace
-    sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="40000 40099"
-    start - "$TOOLS/peer" -s 1 -n 95 listen 80
+# waits_towards COUNT: so many TIME_WAIT more towards 127.0.0.1:80, or $TEST_ADDRESS; OUT is then what
+# is said, and in JSON.
+waits_towards() {
+    start - "$TOOLS/peer" -s 1 -n "$1" listen 80
     hear_port
-    "$TOOLS/flood" 80 50
-    time_wait 80 >/dev/null
-    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
-    cat "$BATS_TEST_TMPDIR/out"
-    grep -q 'to 127.0.0.1:80: 5[0-9] of 100 used' "$BATS_TEST_TMPDIR/out"
-    run ! grep -q 'near the wall' "$BATS_TEST_TMPDIR/out"
-    "$TOOLS/flood" 80 45
+    "$TOOLS/flood" 80 "$1"
     finish
     time_wait 80 >/dev/null
     "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    "$LINGER" states -j >"$BATS_TEST_TMPDIR/json"
     cat "$BATS_TEST_TMPDIR/out"
-    grep -q 'to 127.0.0.1:80: 95 of 100 used (95 %), 95 of them by TIME_WAIT' "$BATS_TEST_TMPDIR/out"
-    grep -q '5 left: 0 new connections a second' "$BATS_TEST_TMPDIR/out"
-    grep -q 'ip_local_port_range 40000-40099  near the wall' "$BATS_TEST_TMPDIR/out"
-    grep -q 'tcp_tw_reuse  *0  1 lets clients' "$BATS_TEST_TMPDIR/out"
-    grep -q '^ *95  to 127.0.0.1:80$' "$BATS_TEST_TMPDIR/out"
+}
+
+says() { # REGEX
+    grep -q "$1" "$BATS_TEST_TMPDIR/out"
+}
+
+says_not() {
+    run ! grep "$1" "$BATS_TEST_TMPDIR/out"
+}
+
+json() { # EXPRESSION
+    python3 -c 'import json, sys; s = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$BATS_TEST_TMPDIR/json" "$1"
+}
+
+@test "from half of the ports on there is advice, and not before" {
+    needs_namespace
+    sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="40000 40099"
+    waits_towards 48
+    says 'to 127.0.0.1:80: 4[78] of 100 used'
+    says_not '^  ports to'
+    waits_towards 47
+    says 'to 127.0.0.1:80: 95 of 100 used (95 %), 95 of them by TIME_WAIT'
+    says '5 left; at most 1 new connections a second, as TIME_WAIT holds a port for 60 s'
+    says '^  ports to 127.0.0.1:80: from half .* slower by two orders .* fin-rst leaves no TIME_WAIT, or tcp_tw_reuse=1, or a wider'
+    says '^ *95  to 127.0.0.1:80$'
+    expect "JSON" "$(json '(s["ephemeral"]["left"], s["ephemeral"]["per_second"], len([a for a in s["advice"] if "from half" in a]))')" "(5, 1, 1)"
+}
+
+@test "tcp_tw_reuse=2 reuses on loopback: nothing is needed there, and elsewhere it is" {
+    needs_namespace
+    sysctl -qw net.ipv4.tcp_tw_reuse=2 net.ipv4.ip_local_port_range="40000 40099"
+    TEST_ADDRESS=127.0.0.2 waits_towards 60 # where earlier tests left nothing
+    says '^  ports to 127.0.0.[12]:80: nothing is needed; with tcp_tw_reuse=2 '
+    says_not 'from half'
+    delay=$(cat /proc/sys/net/ipv4/tcp_tw_reuse_delay 2>/dev/null || echo 1000)
+    expect rate "$(json 's["ephemeral"]["per_second"]')" $((100 * 1000 / delay))
+    [ ! -e /proc/sys/net/ipv4/tcp_tw_reuse_delay ] || says "^  tcp_tw_reuse_delay  *$delay$"
+    # Without timestamps no port is reused.
+    sysctl -qw net.ipv4.tcp_timestamps=0
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says '^  ports to 127.0.0.[12]:80: from half .* or tcp_timestamps=1 and tcp_tw_reuse=1'
+    sysctl -qw net.ipv4.tcp_timestamps=1
+    # An address of this host that is none of loopback; more of it shows than of what needs nothing.
+    ip address add 192.0.2.1/32 dev lo
+    TEST_ADDRESS=192.0.2.1 waits_towards 55
+    says '^  ports to 192.0.2.1:80: from half .* or tcp_tw_reuse=1'
+    sysctl -qw net.ipv4.tcp_tw_reuse=1
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says '^  ports to .* nothing is needed; with tcp_tw_reuse=1 '
+    says_not 'from half'
+}
+
+@test "TIME_WAIT of a server: no harm while it runs, and then bind() may fail" {
+    needs_namespace
+    start - "$TOOLS/subject" -p 71 -n 2 -r close
+    hear
+    "$TOOLS/peer" -k connect 71
+    time_wait 71 >/dev/null
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^  TIME_WAIT at our port 71 does no harm while the server runs; .*linger run -r'
+    "$TOOLS/peer" -k connect 71
+    finish
+    time_wait 71 >/dev/null
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says '^  TIME_WAIT at our port 71, which nobody listens on: bind() may fail there, .*linger run -r'
+    sysctl -qw net.ipv4.tcp_max_tw_buckets=2
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says '^  [0-9]* of 2 TIME_WAIT that tcp_max_tw_buckets allows'
+}
+
+# drop: what goes to port 81 is lost from here on.
+drop() {
+    nft -f - <<END
+table inet lost {
+    chain out {
+        type filter hook output priority 0;
+        tcp dport 81 drop
+    }
+}
+END
+}
+
+@test "peers that do not answer, and a listener whose queue is full" {
+    needs_namespace
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
+    start - python3 "$ROOT/tests/tools/unanswered.py" fin-wait-1 100 <&"$GO"
+    hear
+    drop
+    echo go >&"$GO"
+    hear
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^  100 peers do not acknowledge our FIN'
+    start - python3 "$ROOT/tests/tools/unanswered.py" syn-sent 100
+    hear
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says '^  100 connect() wait'
+    start - python3 -c "
+import signal, socket
+listener = socket.create_server(('127.0.0.1', 82), backlog=1)
+clients = [socket.create_connection(('127.0.0.1', 82)) for _ in range(2)]
+print('full', flush=True)
+signal.pause()"
+    hear
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^  the queue of 127.0.0.1:82 is full (1)'
+}
+
+@test "who may not look into other users' processes is told how many sockets that concerns" {
+    needs_root
+    with_each_state
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^ *1  of processes that this user may not look into$'
+    says '^  CLOSE_WAIT: '
+    port=$(ss -Htln | awk 'NR == 1 { sub(".*:", "", $4); print $4 }')
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" states -p "$port" >"$BATS_TEST_TMPDIR/out"
+    says '^  [0-9]* sockets\{0,1\} held by processes that this user may not look into$'
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says_not 'may not look into'
+    echo go >&"$GO"
+    finish
 }
 
 @test "-w: a line each time where standard output is no terminal, and silent when the reader goes" {

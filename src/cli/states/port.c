@@ -14,6 +14,7 @@ struct port {
     uint32_t last; /* ms until the last TIME_WAIT is gone */
     struct holder *holders;
     ssize_t holder_count;
+    size_t unseen; /* sockets whose process may not be looked into */
 };
 
 static int look_at(struct port *p, const struct sockets *sockets, long port)
@@ -35,8 +36,10 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
             inodes[count++] = s->inode;
     }
     p->holder_count = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
+    size_t found = p->holder_count > 0 ? (size_t)p->holder_count : 0;
+    p->unseen = holders_unseen(inodes, count, p->holders, found);
     free(inodes);
-    holders_sort(p->holders, p->holder_count > 0 ? (size_t)p->holder_count : 0);
+    holders_sort(p->holders, found);
     return 0;
 }
 
@@ -75,7 +78,7 @@ static void print_json(FILE *out, const struct port *p, long port)
         fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), p->states[i]);
     fprintf(out, "},\"time_wait_seconds\":%u,\"holders\":[", seconds_left(p));
     each_holder(out, p, print_json_holder);
-    fputs("]}\n", out);
+    fprintf(out, "],\"unseen\":%zu}\n", p->unseen);
 }
 
 static void print(FILE *out, const struct port *p, long port)
@@ -91,6 +94,9 @@ static void print(FILE *out, const struct port *p, long port)
     if (total == 0)
         fprintf(out, "  nobody holds it\n");
     each_holder(out, p, print_holder);
+    if (p->unseen > 0)
+        fprintf(out, "  %zu socket%s held by processes that this user may not look into\n",
+                p->unseen, p->unseen == 1 ? "" : "s");
     if (p->states[TCP_TIME_WAIT] > 0)
         fprintf(
             out, "  the last TIME_WAIT goes in %u s%s\n", seconds_left(p),

@@ -29,6 +29,9 @@ static void read_sysctls(struct timewait_sysctls *s, const struct role_ports *po
     s->port_low = ports->low;
     s->port_high = ports->high;
     s->tw_reuse = sysctl_number("ipv4/tcp_tw_reuse");
+    s->tw_reuse_delay = sysctl_number("ipv4/tcp_tw_reuse_delay");
+    s->timestamps = sysctl_number("ipv4/tcp_timestamps");
+    s->max_tw_buckets = sysctl_number("ipv4/tcp_max_tw_buckets");
     s->fin_timeout = sysctl_number("ipv4/tcp_fin_timeout");
     s->somaxconn = sysctl_number("core/somaxconn");
 }
@@ -36,6 +39,40 @@ static void read_sysctls(struct timewait_sysctls *s, const struct role_ports *po
 unsigned timewait_range(const struct timewait *sum)
 {
     return sum->sysctls.port_high - sum->sysctls.port_low + 1;
+}
+
+static bool is_loopback(struct policy_ip ip)
+{
+    return ip.high == 0 && (ip.is_ipv4 ? (ip.low >> 24 & 0xff) == 127 : ip.low == 1);
+}
+
+bool timewait_is_reused(const struct timewait *sum, const struct timewait_peer *p)
+{
+    const struct timewait_sysctls *set = &sum->sysctls;
+
+    return set->timestamps != 0 &&
+           (set->tw_reuse == 1 ||
+            (set->tw_reuse == 2 && (is_loopback(p->peer) || is_loopback(p->local))));
+}
+
+double timewait_seconds(const struct timewait *sum, const struct timewait_peer *p)
+{
+    if (!timewait_is_reused(sum, p))
+        return TIME_WAIT_SECONDS;
+    return sum->sysctls.tw_reuse_delay > 0 ? sum->sysctls.tw_reuse_delay / 1000.0 : 1;
+}
+
+unsigned timewait_held(const struct timewait *sum, const struct timewait_peer *p)
+{
+    return timewait_is_reused(sum, p) ? p->used - p->time_wait : p->used;
+}
+
+unsigned timewait_rate(const struct timewait *sum, const struct timewait_peer *p)
+{
+    unsigned range = timewait_range(sum);
+    unsigned open = p->used - p->time_wait;
+
+    return open < range ? (unsigned)((range - open) / timewait_seconds(sum, p)) : 0;
 }
 
 /* Open addressing; `peers` has a power of two of places, of which at most half are taken. */
@@ -112,13 +149,34 @@ static void finish_peers(struct timewait *sum, const struct table *table)
         const struct timewait_peer *p = &table->peers[i];
         if (p->local_port + p->peer_port == 0)
             continue;
-        if (p->used > sum->busiest.used)
+        unsigned held = p->used > 0 ? timewait_held(sum, p) : 0;
+        unsigned most = timewait_held(sum, &sum->busiest);
+        if (held > most || (held == most && p->used > sum->busiest.used))
             sum->busiest = *p;
         table->peers[count++] = *p;
     }
     qsort(table->peers, count, sizeof(*table->peers), more_time_wait);
     sum->peers = table->peers;
     sum->peer_count = count;
+}
+
+/* Of the ports that are served, the one with the most TIME_WAIT. */
+static void find_served(struct timewait *sum, const struct sockets *sockets)
+{
+    static unsigned at_port[UINT16_MAX + 1];
+    struct timewait_served *served = &sum->served;
+
+    memset(at_port, 0, sizeof(at_port));
+    for (size_t i = 0; i < sum->peer_count; i++)
+        at_port[sum->peers[i].local_port] += sum->peers[i].time_wait;
+    for (unsigned port = 1; port <= UINT16_MAX; port++) { /* 0: of destinations */
+        if (at_port[port] > served->time_wait)
+            *served = (struct timewait_served){.port = (uint16_t)port, .time_wait = at_port[port]};
+    }
+    for (size_t i = 0; i < sockets->count; i++)
+        served->is_listening =
+            served->is_listening ||
+            (sockets->items[i].state == TCP_LISTEN && sockets->items[i].local_port == served->port);
 }
 
 static int count_peers(struct timewait *sum, const struct sockets *sockets,
@@ -134,6 +192,7 @@ static int count_peers(struct timewait *sum, const struct sockets *sockets,
     for (size_t i = 0; i < sockets->count; i++)
         count_socket(&table, &sockets->items[i], ports);
     finish_peers(sum, &table);
+    find_served(sum, sockets);
     return 0;
 }
 
@@ -151,8 +210,9 @@ static int find_owing(struct timewait *sum, const struct sockets *sockets)
             inodes[count++] = sockets->items[i].inode;
     }
     found = count > 0 ? holders_find(inodes, count, &sum->owing) : 0;
-    free(inodes);
     sum->owing_count = found > 0 ? (size_t)found : 0; /* without /proc nobody is named */
+    sum->owing_unseen = holders_unseen(inodes, count, sum->owing, sum->owing_count);
+    free(inodes);
     holders_sort(sum->owing, sum->owing_count);
     return 0;
 }

@@ -25,19 +25,32 @@ struct timewait_peer {
 struct timewait_sysctls {
     unsigned port_low; /* net.ipv4.ip_local_port_range */
     unsigned port_high;
-    int tw_reuse;    /* net.ipv4.tcp_tw_reuse; -1 where it cannot be read */
-    int fin_timeout; /* net.ipv4.tcp_fin_timeout, seconds */
-    int somaxconn;   /* net.core.somaxconn */
+    /* -1 where it cannot be read. */
+    int tw_reuse;       /* net.ipv4.tcp_tw_reuse: 0 no, 1 yes, 2 on loopback */
+    int tw_reuse_delay; /* net.ipv4.tcp_tw_reuse_delay, milliseconds; Linux 6.14 */
+    int timestamps;     /* net.ipv4.tcp_timestamps, without which no port is reused */
+    int max_tw_buckets; /* net.ipv4.tcp_max_tw_buckets */
+    int fin_timeout;    /* net.ipv4.tcp_fin_timeout, seconds */
+    int somaxconn;      /* net.core.somaxconn */
+};
+
+/* A port that this host serves. */
+struct timewait_served {
+    uint16_t port;
+    bool is_listening;
+    unsigned time_wait;
 };
 
 struct timewait {
     unsigned states[DIAG_STATES];
     struct timewait_peer *peers; /* the most TIME_WAIT first */
     size_t peer_count;
-    struct timewait_peer busiest; /* the destination with the most used ports; none: used is 0 */
-    struct diag_socket full;      /* a listener whose accept queue is full; none: state is 0 */
-    struct holder *owing;         /* who holds sockets in CLOSE_WAIT, one entry a socket, by pid */
+    struct timewait_peer busiest;  /* the destination with the most held ports; none: used is 0 */
+    struct timewait_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
+    struct diag_socket full;       /* a listener whose accept queue is full; none: state is 0 */
+    struct holder *owing;          /* who holds sockets in CLOSE_WAIT, one entry a socket, by pid */
     size_t owing_count;
+    size_t owing_unseen; /* sockets in CLOSE_WAIT whose process may not be looked into */
     struct timewait_sysctls sysctls;
 };
 
@@ -47,5 +60,17 @@ void timewait_free(struct timewait *sum);
 
 /* Ephemeral ports in the range. */
 unsigned timewait_range(const struct timewait *sum);
+
+/* Does the kernel use ports in TIME_WAIT towards that destination again (tcp_twsk_unique())? */
+bool timewait_is_reused(const struct timewait *sum, const struct timewait_peer *peer);
+
+/* Seconds for which TIME_WAIT holds a port of that destination. */
+double timewait_seconds(const struct timewait *sum, const struct timewait_peer *peer);
+
+/* Ports of that destination that a new connection cannot have. */
+unsigned timewait_held(const struct timewait *sum, const struct timewait_peer *peer);
+
+/* New connections that it could take a second, for as long as one likes. */
+unsigned timewait_rate(const struct timewait *sum, const struct timewait_peer *peer);
 
 #endif

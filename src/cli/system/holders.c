@@ -111,6 +111,27 @@ ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
     return (ssize_t)list.count;
 }
 
+static int by_inode(const void *a, const void *b)
+{
+    return compare(&((const struct holder *)a)->inode, &((const struct holder *)b)->inode);
+}
+
+size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
+                      size_t holder_count)
+{
+    size_t unseen = 0;
+    size_t at = 0;
+
+    if (holder_count > 0)
+        qsort(holders, holder_count, sizeof(*holders), by_inode);
+    for (size_t i = 0; i < count; i++) {
+        while (at < holder_count && holders[at].inode < inodes[i])
+            at++;
+        unseen += at == holder_count || holders[at].inode != inodes[i];
+    }
+    return unseen;
+}
+
 static int by_pid(const void *a, const void *b)
 {
     const struct holder *x = a;

@@ -21,6 +21,13 @@ struct holder {
  */
 ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
 
+/*
+ * How many of the inodes, sorted, nobody was found for: to anyone but root /proc shows the
+ * descriptors of the same user's processes alone. Sorts the holders by inode.
+ */
+size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
+                      size_t holder_count);
+
 /* Sorts by pid, so that the sockets of a process stand together. */
 void holders_sort(struct holder *holders, size_t count);
 

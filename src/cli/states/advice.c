@@ -1,0 +1,152 @@
+/*
+ * The advice. Each symptom has a function that looks at the sum and says one line, or nothing: what
+ * it is, whether it hurts, and the way out. Must never advise what is in force already.
+ */
+#include "states/advice.h"
+
+#include <netinet/tcp.h>
+#include <stdarg.h>
+
+#include "cli.h"
+
+#define MANY 100           /* sockets in a state that a healthy host passes through */
+#define ORPHANS_MANY 1000  /* in FIN_WAIT2 */
+#define BUCKETS_NEAR 80    /* percent of tcp_max_tw_buckets */
+#define FIN_TIMEOUT_LOW 10 /* seconds: not worth lowering any more */
+
+struct advice {
+    FILE *out;
+    bool json;
+    unsigned lines;
+};
+
+static void say(struct advice *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct advice *a, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (a->json) {
+        fputs(a->lines > 0 ? "," : "", a->out);
+        cli_print_json(a->out, line);
+    } else {
+        fprintf(a->out, "%s  %s\n", a->lines == 0 ? "advice\n" : "", line);
+    }
+    a->lines++;
+}
+
+/* What would make the kernel use ports in TIME_WAIT again; "" where it is of no use. */
+static const char *reuse_remedy(const struct timewait *s)
+{
+    if (s->sysctls.timestamps == 0)
+        return ", or tcp_timestamps=1 and tcp_tw_reuse=1";
+    return s->sysctls.tw_reuse == 1 || s->sysctls.tw_reuse < 0 ? "" : ", or tcp_tw_reuse=1";
+}
+
+/*
+ * connect() goes through the ports of one parity before it tries the other one's
+ * (__inet_hash_connect()): from half of them on each call meets all that are taken.
+ */
+static void say_ports(struct advice *a, const struct timewait *s)
+{
+    const struct timewait_peer *b = &s->busiest;
+    const char *to = cli_endpoint(b->peer, b->peer_port);
+    unsigned range = timewait_range(s);
+    unsigned held = timewait_held(s, b);
+
+    if (held * 2 >= range && b->time_wait * 2 >= b->used && !timewait_is_reused(s, b))
+        say(a,
+            "ports to %s: from half of them on connect() is slower by two orders of magnitude, and "
+            "at the last it fails; fin-rst leaves no TIME_WAIT%s, or a wider ip_local_port_range",
+            to, reuse_remedy(s));
+    else if (held * 2 >= range)
+        say(a,
+            "ports to %s: from half of them on connect() is slower by two orders of magnitude, and "
+            "at the last it fails; they are open connections: close some, widen "
+            "ip_local_port_range, or use more addresses",
+            to);
+    else if (b->used * 2 >= range)
+        say(a,
+            "ports to %s: nothing is needed; with tcp_tw_reuse=%d those in TIME_WAIT are used "
+            "again after %g s",
+            to, s->sysctls.tw_reuse, timewait_seconds(s, b));
+}
+
+/* TIME_WAIT at a port that this host serves: connections that the server closed first. */
+static void say_server(struct advice *a, const struct timewait *s)
+{
+    if (s->served.time_wait == 0)
+        return;
+    if (s->served.is_listening)
+        say(a,
+            "TIME_WAIT at our port %u does no harm while the server runs; for a restart both runs "
+            "need SO_REUSEADDR (linger run -r), and fin-rst leaves none",
+            s->served.port);
+    else
+        say(a,
+            "TIME_WAIT at our port %u, which nobody listens on: bind() may fail there, unless both "
+            "runs of the server set SO_REUSEADDR (linger run -r); fin-rst leaves none",
+            s->served.port);
+}
+
+/* Beyond the limit the kernel forgets a connection at once (tcp_time_wait()). */
+static void say_buckets(struct advice *a, const struct timewait *s)
+{
+    unsigned waiting = s->states[TCP_TIME_WAIT];
+
+    if (s->sysctls.max_tw_buckets > 0 &&
+        waiting * 100ul >= (unsigned long)s->sysctls.max_tw_buckets * BUCKETS_NEAR)
+        say(a,
+            "%u of %d TIME_WAIT that tcp_max_tw_buckets allows: what comes after gets none; raise "
+            "it, or use fin-rst",
+            waiting, s->sysctls.max_tw_buckets);
+}
+
+static void say_closing(struct advice *a, const struct timewait *s)
+{
+    unsigned unanswered =
+        s->states[TCP_FIN_WAIT1] + s->states[TCP_CLOSING] + s->states[TCP_LAST_ACK];
+
+    if (s->states[TCP_FIN_WAIT2] >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
+        say(a,
+            "%u wait for the peer's FIN: a lower tcp_fin_timeout lets orphans go earlier, and "
+            "fin-rst at once",
+            s->states[TCP_FIN_WAIT2]);
+    if (unanswered >= MANY)
+        say(a,
+            "%u peers do not acknowledge our FIN: they are gone, or the network drops it; the "
+            "kernel tries for minutes (tcp_orphan_retries), and rst does not wait",
+            unanswered);
+    if (s->states[TCP_CLOSE_WAIT] > 0)
+        say(a, "CLOSE_WAIT: the peer has closed; the program has to call close()");
+}
+
+static void say_opening(struct advice *a, const struct timewait *s)
+{
+    if (s->states[TCP_SYN_SENT] >= MANY)
+        say(a, "%u connect() wait: the destination does not answer, or the network drops its SYN",
+            s->states[TCP_SYN_SENT]);
+    if (s->states[TCP_SYN_RECV] >= MANY)
+        say(a, "%u half-open: clients do not answer (a SYN flood: tcp_syncookies=1)",
+            s->states[TCP_SYN_RECV]);
+    if (s->full.state)
+        say(a, "the queue of %s is full (%u): a larger backlog, up to somaxconn, or accept faster",
+            cli_endpoint(s->full.local, s->full.local_port), s->full.backlog);
+}
+
+void advice_print(FILE *out, const struct timewait *sum, bool json)
+{
+    struct advice advice = {out, json, 0};
+
+    fputs(json ? "[" : "", out);
+    say_ports(&advice, sum);
+    say_server(&advice, sum);
+    say_buckets(&advice, sum);
+    say_closing(&advice, sum);
+    say_opening(&advice, sum);
+    fputs(json ? "]" : "", out);
+}

@@ -1,0 +1,13 @@
+/* What the figures of `linger states` call for: one line for each symptom. */
+#ifndef LINGER_STATES_ADVICE_H
+#define LINGER_STATES_ADVICE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "states/timewait.h"
+
+/* As lines under a head of their own, nothing where there is none; or as an array of JSON. */
+void advice_print(FILE *out, const struct timewait *sum, bool json);
+
+#endif
