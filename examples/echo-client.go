@@ -12,9 +12,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"os"
@@ -33,12 +33,13 @@ func main() {
 	if _, err = connection.Write([]byte("hello, world")); err != nil {
 		log.Fatal(err)
 	}
-	reply, err := io.ReadAll(connection)
+	var reply bytes.Buffer
+	_, err = reply.ReadFrom(connection)
 	ending := "EOF"
 	if errors.Is(err, syscall.ECONNRESET) {
 		ending = "ECONNRESET (Connection reset by peer)"
 	} else if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%d bytes, then %s\n", len(reply), ending)
+	fmt.Printf("%d bytes, then %s\n", reply.Len(), ending)
 }

@@ -295,7 +295,8 @@ understood() { # NAME
     unit nginx
     SYSTEMD_UNIT_PATH=$UNITS run -0 systemd-analyze verify "$UNITS/nginx.service"
     expect "complaints" "$output" ""
-    understood nginx >"$BATS_TEST_TMPDIR/understood"
+    # In a chroot nobody may make a user namespace.
+    understood nginx >"$BATS_TEST_TMPDIR/understood" || true
     [ -s "$BATS_TEST_TMPDIR/understood" ] || skip "systemd's test mode does not run here"
     sed -n 's/^\t*Environment: //p' "$BATS_TEST_TMPDIR/understood" >"$BATS_TEST_TMPDIR/environment"
     diff <(echo OF_THE_UNIT=1; expected "$EXAMPLES/systemd/liblinger.conf" | sed 's/^ *//') "$BATS_TEST_TMPDIR/environment"

@@ -125,7 +125,7 @@ static void way_close_range(int fd)
 
 static void way_closefrom(int fd)
 {
-#ifdef __GLIBC__
+#ifdef HAS_CLOSEFROM
     closefrom(fd);
 #else
     way_close_range(fd);
