@@ -236,10 +236,14 @@ uninstall:
 		$(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7
 
 # Both are reproducible: the last commit gives the bytes.
+TARBALL = $(BUILD)/liblinger-$(VERSION).tar.gz
+
 dist:
+	$(Q)[ -e .git ] || { echo 'make dist: no .git here; a tarball is made from the last commit of a checkout' >&2; exit 1; }
 	$(Q)mkdir -p $(BUILD)
-	$(Q)git archive --format=tar --prefix=liblinger-$(VERSION)/ HEAD | gzip -9n >$(BUILD)/liblinger-$(VERSION).tar.gz
-	@echo $(BUILD)/liblinger-$(VERSION).tar.gz
+	$(Q)git archive --format=tar --prefix=liblinger-$(VERSION)/ -o $(TARBALL:.gz=) HEAD
+	$(Q)gzip -9nf $(TARBALL:.gz=)
+	@echo $(TARBALL)
 
 deb:
 	$(Q)src/packaging/deb $(VERSION)

@@ -66,6 +66,19 @@ copy_of_the_sources() {
     expect "top level" "$(cd "$unpacked" && echo *)" "LICENSE Makefile README.md examples src tests"
     make -s -C "$unpacked"
     "$unpacked/linger" run -m rst -- true
+    make -s -C "$unpacked" install DESTDIR="$BATS_TEST_TMPDIR/stage"
+    [ -x "$BATS_TEST_TMPDIR/stage/usr/local/bin/linger" ]
+    [ ! -e "$(command -v dpkg-deb)" ] || [ -e "$unpacked/$(make -s -C "$unpacked" deb)" ]
+    # One file of tests stands for all of them.
+    INSTALL=no make -s -C "$unpacked" check T=bad-input | tail -1 | grep -qx "[0-9]* passed, 0 failed, [0-9]* skipped"
+}
+
+@test "make dist in what is not a checkout: refused, and nothing is left" {
+    copy_of_the_sources
+    git init -q "$BATS_TEST_TMPDIR" # somebody else's repository around it
+    run ! make -s -C "$TREE" dist
+    expect said "${lines[0]}" "make dist: no .git here; a tarball is made from the last commit of a checkout"
+    [ ! -e "$TREE/build" ]
 }
 
 @test "make deb: two runs give the same bytes, lintian finds nothing" {
