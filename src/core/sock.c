@@ -136,7 +136,7 @@ static const struct options {
     [MODE_FIN_RST] = {0, -1},
     [MODE_WAIT] = {1, 0},
 };
-static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_WAIT + 1, "a row for each mode");
+static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_TEARDOWNS, "a row for each mode");
 
 static bool has_linger(int fd)
 {

@@ -19,33 +19,16 @@ static void resolve(void *slot, const char *name)
     memcpy(slot, &symbol, sizeof(symbol));
 }
 
-/* What a program for 32 bits that was built with -D_TIME_BITS=64 calls instead. */
-static void resolve_time64(void)
-{
-#if __SIZEOF_POINTER__ == 4
-    if (!__sendmsg64)
-        return;
-    resolve(&real.setsockopt64, "__setsockopt64");
-    resolve(&real.recvmsg64, "__recvmsg64");
-    resolve(&real.recvmmsg64, "__recvmmsg64");
-#endif
-}
+#define RESOLVE(type, name, arguments) resolve(&real.name, #name);
+#define RESOLVE_TIME64(type, name, arguments) resolve(&real.name, "__" #name);
 
 void real_resolve(void)
 {
-    resolve(&real.close, "close"); /* first: another library's dlsym() may call it */
-    resolve(&real.socket, "socket");
-    resolve(&real.connect, "connect");
-    resolve(&real.listen, "listen");
-    resolve(&real.accept, "accept");
-    resolve(&real.accept4, "accept4");
-    resolve(&real.recvmsg, "recvmsg");
-    resolve(&real.recvmmsg, "recvmmsg");
-    resolve(&real.bind, "bind");
-    resolve(&real.setsockopt, "setsockopt");
-    resolve(&real.shutdown, "shutdown");
-    resolve(&real.fclose, "fclose");
-    resolve(&real.dup2, "dup2");
-    resolve(&real.dup3, "dup3");
-    resolve_time64();
+    REAL_FUNCTIONS(RESOLVE)
+#if __SIZEOF_POINTER__ == 4
+    /* What a program that was built with -D_TIME_BITS=64 calls instead. */
+    if (__sendmsg64) {
+        REAL_FUNCTIONS_TIME64(RESOLVE_TIME64)
+    }
+#endif
 }

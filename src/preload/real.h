@@ -12,25 +12,34 @@ typedef int real_flags;
 typedef unsigned real_flags;
 #endif
 
+/* close() first: another library's dlsym() may call it. */
+#define REAL_FUNCTIONS(ENTRY)                                                                      \
+    ENTRY(int, close, (int))                                                                       \
+    ENTRY(int, socket, (int, int, int))                                                            \
+    ENTRY(int, connect, (int, const struct sockaddr *, socklen_t))                                 \
+    ENTRY(int, listen, (int, int))                                                                 \
+    ENTRY(int, accept, (int, struct sockaddr *, socklen_t *))                                      \
+    ENTRY(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                \
+    ENTRY(ssize_t, recvmsg, (int, struct msghdr *, int))                                           \
+    ENTRY(int, recvmmsg, (int, struct mmsghdr *, unsigned, real_flags, struct timespec *))         \
+    ENTRY(int, bind, (int, const struct sockaddr *, socklen_t))                                    \
+    ENTRY(int, setsockopt, (int, int, int, const void *, socklen_t))                               \
+    ENTRY(int, shutdown, (int, int))                                                               \
+    ENTRY(int, fclose, (FILE *))                                                                   \
+    ENTRY(int, dup2, (int, int))                                                                   \
+    ENTRY(int, dup3, (int, int, int))
+
+/* Their names begin with "__". NULL outside of a glibc of 32 bits, 2.34 or newer. */
+#define REAL_FUNCTIONS_TIME64(ENTRY)                                                               \
+    ENTRY(int, setsockopt64, (int, int, int, const void *, socklen_t))                             \
+    ENTRY(ssize_t, recvmsg64, (int, struct msghdr *, int))                                         \
+    ENTRY(int, recvmmsg64, (int, struct mmsghdr *, unsigned, real_flags, struct timespec *))
+
+#define REAL_SLOT(type, name, arguments) type(*name) arguments;
+
 struct real {
-    int (*socket)(int, int, int);
-    int (*connect)(int, const struct sockaddr *, socklen_t);
-    int (*listen)(int, int);
-    int (*accept)(int, struct sockaddr *, socklen_t *);
-    int (*accept4)(int, struct sockaddr *, socklen_t *, int);
-    ssize_t (*recvmsg)(int, struct msghdr *, int);
-    int (*recvmmsg)(int, struct mmsghdr *, unsigned, real_flags, struct timespec *);
-    int (*bind)(int, const struct sockaddr *, socklen_t);
-    int (*setsockopt)(int, int, int, const void *, socklen_t);
-    int (*shutdown)(int, int);
-    int (*close)(int);
-    int (*fclose)(FILE *);
-    int (*dup2)(int, int);
-    int (*dup3)(int, int, int);
-    /* NULL outside of a glibc of 32 bits, 2.34 or newer. */
-    int (*setsockopt64)(int, int, int, const void *, socklen_t);
-    ssize_t (*recvmsg64)(int, struct msghdr *, int);
-    int (*recvmmsg64)(int, struct mmsghdr *, unsigned, real_flags, struct timespec *);
+    REAL_FUNCTIONS(REAL_SLOT)
+    REAL_FUNCTIONS_TIME64(REAL_SLOT)
 };
 
 extern struct real real;

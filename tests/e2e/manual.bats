@@ -112,7 +112,7 @@ said() {
     tr '\n' ' ' <"$ROOT/src/core/report.c" |
         grep -oE '(begin|put_policy|line_(word|number|value|endpoint))\(&?line, [^;]*;' |
         grep -oE '"[A-Za-z_]+"' | tr -d '"' | sort -u >"$BATS_TEST_TMPDIR/source"
-    grep -oE '(settle|settle_stranger|apply)\(fd, "[a-z]+"' "$ROOT/src/core/teardown.c" |
+    grep -oE '(settle|settle_existing|arm)\(fd, "[a-z]+"' "$ROOT/src/core/teardown.c" |
         sed 's/.*"\(.*\)"/\1/' >>"$BATS_TEST_TMPDIR/source"
     strings core/sock.c switches >>"$BATS_TEST_TMPDIR/source"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -gt 40 ]
