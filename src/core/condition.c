@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "address.h"
+#include "values.h"
 
 #define ACCEPTED_ROLE "a role is one of: server, client"
 #define ACCEPTED_WHEN "when is one of: active, passive"
 #define ACCEPTED_SHARE "a share is above 0% and up to 100%, with up to 4 decimals, as in share=2.5%"
-#define ACCEPTED_PROGRAM "prog takes file names or patterns, as in prog=nginx,redis-*"
 #define ACCEPTED_OVERRULE "overrule takes one value: no"
 #define OVERRULE_NO "no"
 #define ACCEPTED_MAX_LENGTH 160
@@ -29,70 +29,6 @@ const char *condition_role_name(enum policy_role role)
 const char *condition_when_name(enum policy_when when)
 {
     return when_names[when];
-}
-
-static int add_address(struct parser *p, struct span value)
-{
-    struct policy *policy = p->policy;
-
-    if (policy->address_count == POLICY_ADDRESSES_MAX)
-        return parser_fail(p, value, "too many addresses at", "a policy has up to 256 addresses");
-    if (address_read(p, value, &policy->addresses[policy->address_count]) != 0)
-        return -1;
-    policy->address_count++;
-    return 0;
-}
-
-static int add_ports(struct parser *p, struct span value)
-{
-    struct policy *policy = p->policy;
-
-    if (policy->port_count == POLICY_PORTS_MAX)
-        return parser_fail(p, value, "too many ports at",
-                           "a policy has up to 256 ports and port ranges");
-    if (!address_read_ports(p, value, &policy->ports[policy->port_count]))
-        return parser_fail(p, value, "bad port", ADDRESS_ACCEPTED_PORT);
-    policy->port_count++;
-    return 0;
-}
-
-static int add_pattern(struct parser *p, struct span value)
-{
-    struct policy *policy = p->policy;
-    size_t end = policy->pattern_bytes + value.length + 1;
-
-    if (policy->pattern_count == POLICY_PATTERNS_MAX || end > POLICY_PATTERN_BYTES)
-        return parser_fail(p, value, "too many programs at",
-                           "a policy has up to 64 program patterns, of 2048 bytes together");
-    if (memchr(p->text + value.at, '/', value.length) ||
-        memchr(p->text + value.at, '\0', value.length))
-        return parser_fail(p, value, "a path is no file name:", ACCEPTED_PROGRAM);
-    memcpy(policy->pattern_text + policy->pattern_bytes, p->text + value.at, value.length);
-    policy->pattern_text[end - 1] = '\0';
-    policy->patterns[policy->pattern_count++] = policy->pattern_bytes;
-    policy->pattern_bytes = (uint16_t)end;
-    return 0;
-}
-
-/* A comma-separated list; `count` is the count of the pool that `add` appends to. */
-static int read_list(struct parser *p, struct span s, const uint16_t *count, struct policy_run *run,
-                     int (*add)(struct parser *, struct span))
-{
-    size_t end = s.at + s.length;
-
-    run->first = *count;
-    while (true) {
-        struct span value = parser_until(p, &s, ',');
-        bool is_last = value.at + value.length == end;
-        if (value.length == 0)
-            return parser_fail(p, value, "a value is missing", "values are separated by one comma");
-        if (add(p, value) != 0)
-            return -1;
-        if (is_last)
-            break;
-    }
-    run->count = (uint16_t)(*count - run->first);
-    return 0;
 }
 
 static int read_word(struct parser *p, struct span value, const char *const names[2], uint8_t *out,
@@ -143,22 +79,22 @@ static int read_when(struct parser *p, struct span value, struct policy_rule *ru
 
 static int read_port(struct parser *p, struct span value, struct policy_rule *rule)
 {
-    return read_list(p, value, &p->policy->port_count, &rule->ports, add_ports);
+    return values_read_ports(p, value, &rule->ports);
 }
 
 static int read_local(struct parser *p, struct span value, struct policy_rule *rule)
 {
-    return read_list(p, value, &p->policy->address_count, &rule->local, add_address);
+    return values_read_addresses(p, value, &rule->local);
 }
 
 static int read_peer(struct parser *p, struct span value, struct policy_rule *rule)
 {
-    return read_list(p, value, &p->policy->address_count, &rule->peer, add_address);
+    return values_read_addresses(p, value, &rule->peer);
 }
 
 static int read_prog(struct parser *p, struct span value, struct policy_rule *rule)
 {
-    return read_list(p, value, &p->policy->pattern_count, &rule->programs, add_pattern);
+    return values_read_patterns(p, value, &rule->programs);
 }
 
 /* Its bit in the rule's conditions says all. */
@@ -187,30 +123,19 @@ static void print_when(const struct policy *policy, const struct policy_rule *ru
 static void print_port(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out)
 {
-    for (unsigned i = 0; i < rule->ports.count; i++) {
-        text_put(out, i == 0 ? "" : ",");
-        address_print_ports(out, policy->ports[rule->ports.first + i]);
-    }
-}
-
-static void print_addresses(const struct policy *policy, struct policy_run run, struct text *out)
-{
-    for (unsigned i = 0; i < run.count; i++) {
-        text_put(out, i == 0 ? "" : ",");
-        address_print(out, &policy->addresses[run.first + i]);
-    }
+    values_print_ports(policy, rule->ports, out);
 }
 
 static void print_local(const struct policy *policy, const struct policy_rule *rule,
                         struct text *out)
 {
-    print_addresses(policy, rule->local, out);
+    values_print_addresses(policy, rule->local, out);
 }
 
 static void print_peer(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out)
 {
-    print_addresses(policy, rule->peer, out);
+    values_print_addresses(policy, rule->peer, out);
 }
 
 static void print_share(const struct policy *policy, const struct policy_rule *rule,
@@ -229,10 +154,7 @@ static void print_share(const struct policy *policy, const struct policy_rule *r
 static void print_prog(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out)
 {
-    for (unsigned i = 0; i < rule->programs.count; i++) {
-        text_put(out, i == 0 ? "" : ",");
-        text_put(out, policy->pattern_text + policy->patterns[rule->programs.first + i]);
-    }
+    values_print_patterns(policy, rule->programs, out);
 }
 
 static void print_overrule(const struct policy *policy, const struct policy_rule *rule,

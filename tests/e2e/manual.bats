@@ -101,6 +101,26 @@ said() {
     done
 }
 
+# table HEAD: the names in the first column of README's table with that head.
+table() {
+    sed -n "/^| $1 |/,/^\$/s/^| \([^|]*\) |.*/\1/p" "$ROOT/README.md" | grep -oE '`[^`]*`' | tr -d '`' | sort
+}
+
+@test "README's modes, conditions, variables and subcommands are the program's" {
+    said modes | sed 's/SECONDS/N/' | sort >"$BATS_TEST_TMPDIR/source"
+    table mode >"$BATS_TEST_TMPDIR/page"
+    same modes
+    said conditions | sed 's/=.*/=/' | sort >"$BATS_TEST_TMPDIR/source"
+    table condition | sed 's/=.*/=/' | sort -u >"$BATS_TEST_TMPDIR/page"
+    same conditions
+    strings core/settings.c variables >"$BATS_TEST_TMPDIR/source"
+    table variable >"$BATS_TEST_TMPDIR/page"
+    same variables
+    "$LINGER" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' | grep -v linger | sort >"$BATS_TEST_TMPDIR/source"
+    sed -n '/^## The command line/,/^Programs/s/^    linger \([a-z]*\) .*/\1/p' "$ROOT/README.md" | sort -u >"$BATS_TEST_TMPDIR/page"
+    same subcommands
+}
+
 @test "the hooks of liblinger(7) are the library's" {
     sed -n 's/^ *\([a-z0-9]*\);$/\1/p' "$ROOT/src/preload/liblinger.map" | sort >"$BATS_TEST_TMPDIR/source"
     words_of_heads DESCRIPTION Moments | sed -n 's/()$//p' >"$BATS_TEST_TMPDIR/page"
