@@ -48,7 +48,7 @@ hit() { # MODE COMMAND...: COMMAND runs the client under that mode
 
 row mode connections TIME_WAIT "why it stopped"
 hit plain env
-states=$("$linger" states | grep -A 1 "to 127.0.0.1:$port:") || true
+states=$("$linger" states | grep -A 1 "^  to 127.0.0.1:$port:") || true
 for mode in fin-rst rst; do
     hit $mode "$linger" run -m $mode --
 done
