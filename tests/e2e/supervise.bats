@@ -188,9 +188,13 @@ listener.listen()"
     done
 }
 
-@test "no signal interrupts a close(), under a log and counters, whose handler has no SA_RESTART" {
-    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats \
-        "$LINGER" run -b supervise -m "rst" -r -- "$TOOLS/interrupt" files 20000
+@test "no signal takes away a call that is not told: close() under a log, connect() under a server's rule" {
+    lost() { "$LINGER" run -b "$1" -m "$2" -- "$TOOLS/lost" "$3" "$4" 200; }
+    expect closes "$(LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats lost supervise rst close 20000)" "lost 0"
+    expect connects "$(lost supervise "fin-rst role=server" connect 5000)" "lost 0"
+    for call in connect close listen bind setsockopt; do
+        expect "preloaded, $call" "$(LINGER_LOG=$BATS_TEST_TMPDIR/log lost preload "rst when=active" $call 5000)" "lost 0"
+    done
 }
 
 @test "root's supervisor is first in the queue, and its program is where it was" {

@@ -1,5 +1,5 @@
 /*
- * Signals and calls: interrupt close | interrupt tick PORT COUNT | interrupt files COUNT
+ * Closes in a signal handler: interrupt close | interrupt tick PORT COUNT
  *
  * close: a server of one connection. It closes another one, which it made itself and whose peer
  * does not read, so that close() lingers if it is told to. Meanwhile a handler closes the first.
@@ -8,12 +8,8 @@
  * tick: a signal comes 1,000 times a second, and its handler connects to PORT, says hello and
  * closes, COUNT times, while the program itself opens and closes sockets all the time.
  *
- * files: a signal comes 5,000 times a second, and its handler has no SA_RESTART, while the program
- * opens and closes COUNT files and as many sockets. No close() may fail.
- *
  * It has no alarm(): its timer takes the place of that.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -27,10 +23,10 @@ static socklen_t length;
 static int connection;
 
 /* As often as that until the handler has no more to do. */
-static void every(int microseconds, void (*handler)(int), int flags)
+static void every(int microseconds, void (*handler)(int))
 {
     struct itimerval timer = {{0, microseconds}, {0, microseconds}};
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
 
     check(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
     check(setitimer(ITIMER_REAL, &timer, NULL) == 0, "setitimer");
@@ -73,7 +69,7 @@ static void close_in_close(void)
     check(connect(own, (struct sockaddr *)&address, length) == 0, "connect");
     while (send(own, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
         ;
-    every(20000, close_the_other, SA_RESTART);
+    every(20000, close_the_other);
     in_close = 1;
     check(close(own) == 0, "close");
     in_close = 0;
@@ -100,7 +96,7 @@ static void tick(int port, int count)
 {
     length = test_address(AF_INET, port, &address);
     left = count;
-    every(1000, connect_and_close, SA_RESTART);
+    every(1000, connect_and_close);
     while (left > 0) {
         errno = 7;
         int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -109,31 +105,13 @@ static void tick(int port, int count)
     }
 }
 
-static void ignore(int number)
-{
-    (void)number;
-}
-
-static void close_files(int count)
-{
-    every(200, ignore, 0);
-    for (int i = 0; i < count; i++) {
-        int file = open("/dev/null", O_RDONLY);
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        check(file >= 0 && fd >= 0, "open");
-        check(close(file) == 0 && close(fd) == 0, "close");
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct itimerval none = {0};
 
-    check(argc >= 2 && argc <= 4, "usage");
+    check(argc == 2 || argc == 4, "usage");
     if (argc == 4)
         tick(atoi(argv[2]), atoi(argv[3]));
-    else if (argc == 3)
-        close_files(atoi(argv[2]));
     else
         close_in_close();
     setitimer(ITIMER_REAL, &none, NULL);
