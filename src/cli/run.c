@@ -12,7 +12,7 @@
 
 #include "cli.h"
 #include "condition.h"
-#include "launch/front.h"
+#include "launch/launch.h"
 #include "launch/variables.h"
 #include "nearest.h"
 #include "reach/reach.h"
@@ -26,7 +26,7 @@ static const char help[] =
     "\n"
     "Runs PROGRAM with liblinger.so preloaded. linger becomes the program: it keeps\n"
     "the pid, and signals and exit status are the program's own. (With -s alone it\n"
-    "stays in front of it, and passes signals and exit status on.)\n"
+    "stays in front of it, and signals and exit status are still the program's.)\n"
     "A static or Go program is run by a supervisor of its system calls; linger stays\n"
     "in front of it in the same way.\n"
     "\n"
@@ -301,10 +301,13 @@ static int make_stats_file(struct request *request)
 
     snprintf(stats_directory, sizeof(stats_directory) - sizeof("/stats"), "%s/linger.XXXXXX",
              cli_temporary());
-    if (!mkdtemp(stats_directory)) {
+    char *whole = mkdtemp(stats_directory) ? realpath(stats_directory, NULL) : NULL;
+    if (!whole) {
         cli_error(request->self, "-s: cannot make %s: %s", stats_directory, strerror(errno));
         return -1;
     }
+    snprintf(stats_directory, sizeof(stats_directory) - sizeof("/stats"), "%s", whole);
+    free(whole);
     memcpy(stats_file, stats_directory, sizeof(stats_file));
     memcpy(stats_file + strlen(stats_file), "/stats", sizeof("/stats"));
     if (stats_open(stats_file, true, &stats) != STATS_OK) {
@@ -325,21 +328,6 @@ static int execute(const struct request *request, const char *file, char **argv)
     return cli_exec_failed(request->self, argv[0]);
 }
 
-/* Runs the program as a child; returns its wait status. */
-static int run_as_child(const struct request *request, const char *file, char **argv)
-{
-    struct front front;
-
-    if (front_begin(&front) != 0) {
-        cli_error(request->self, "cannot start a process: %s", strerror(errno));
-        return CLI_FAILED << 8;
-    }
-    if (front.child == 0)
-        _exit(execute(request, file, argv));
-    front_release(-1);
-    return front_wait(&front, front_look_at_child);
-}
-
 static bool has_closes(const struct stats *stats)
 {
     uint64_t closes = 0;
@@ -349,15 +337,17 @@ static bool has_closes(const struct stats *stats)
     return closes > 0;
 }
 
-/* The program has ended; prints what was counted. */
-static void print_summary(const char *program, bool is_supervised)
+/* What was counted, when the last of all has ended. */
+static void print_summary(const struct launch *launch)
 {
+    const char *slash = strrchr(launch->file, '/');
     struct stats *stats = NULL;
 
     if (stats_open(stats_file, false, &stats) == STATS_OK) {
-        fprintf(stderr, "linger run: what %s did to its connections\n", program);
+        fprintf(stderr, "linger run: what %s did to its connections\n",
+                slash ? slash + 1 : launch->file);
         cli_print_counters(stderr, stats);
-        if (is_supervised && !has_closes(stats))
+        if (launch->serve && !has_closes(stats))
             fputs("linger run: closes are not counted: the supervisor is told of them only where a "
                   "rule has when=\n",
                   stderr);
@@ -366,10 +356,27 @@ static void print_summary(const char *program, bool is_supervised)
     remove_stats_file();
 }
 
+static int run_program(struct request *request, const struct reach *reach, char **argv,
+                       bool has_summary)
+{
+    struct launch launch = {
+        .self = request->self,
+        .file = reach->file[0],
+        .argv = argv,
+        .start = launch_start,
+        .served = -1,
+        .finish = has_summary ? print_summary : NULL,
+        .speaks = has_summary || strcmp(request->settings.log_path, SETTINGS_STDERR) == 0,
+    };
+
+    if (reach->how == REACH_SUPERVISE)
+        return launch_exit(supervise(&launch, &request->settings));
+    return has_summary ? launch_exit(launch_run(&launch)) : execute(request, reach->file[0], argv);
+}
+
 static int start(struct request *request, const struct reach *reach, char **argv)
 {
     bool has_summary = request->values[SETTING_STATS] && !request->values[SETTING_STATS][0];
-    int status;
 
     if (reach->how == REACH_PRELOAD && check_version(request, reach) != 0)
         return CLI_FAILED;
@@ -384,15 +391,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
     }
     if (request->dry_run)
         return print_plan(request, reach, argv);
-    if (reach->how == REACH_SUPERVISE)
-        status = supervise(request->self, &request->settings, reach->file[0], argv);
-    else if (has_summary)
-        status = run_as_child(request, reach->file[0], argv);
-    else
-        return execute(request, reach->file[0], argv);
-    if (has_summary)
-        print_summary(argv[0], reach->how == REACH_SUPERVISE);
-    return front_exit(status);
+    return run_program(request, reach, argv, has_summary);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)

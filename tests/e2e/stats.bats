@@ -208,7 +208,7 @@ sys.exit(3)'
 @test "linger run -s passes signals on, and ends as its program does" {
     passes_signals_on start - "$LINGER" run -s -- sh
     start - "$LINGER" run -s -- sleep 100
-    until pgrep -P "$PID" -x sleep >/dev/null; do :; done
+    until keeper=$(pgrep -P "$PID") && pgrep -P "$keeper" -x sleep >/dev/null; do :; done
     kill -TERM "$PID"
     finish
     expect status "$STATUS" 143

@@ -320,7 +320,7 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     curl -s "http://127.0.0.1:$PORT/" | grep -q "a page"
     daemon=$(ss -Htlnp "sport = :$PORT" | sed 's/.*pid=\([0-9]*\).*/\1/')
     SUPERVISOR=$(awk '/^PPid/ { print $2 }' "/proc/$daemon/status")
-    expect "its parent" "$(cat "/proc/$SUPERVISOR/comm")" linger
+    expect "its parent" "$(cat "/proc/$SUPERVISOR/comm")" "(busybox)"
     expect "the supervisor's stdout" "$(readlink "/proc/$SUPERVISOR/fd/1")" /dev/null
     expect "the supervisor's stderr" "$(readlink "/proc/$SUPERVISOR/fd/2")" /dev/null
     kill -TERM "$daemon"

@@ -1,49 +1,116 @@
 /*
- * The front of a program: the parent that the user sees. All signals are blocked and taken one by
- * one with sigwaitinfo(2). What the terminal sends (Ctrl-C, Ctrl-Z) goes to the whole process
- * group, so the child has it already; what others send to us alone is forwarded.
+ * Where linger cannot become the program, it stays in front of it:
+ *
+ *     front          what the user started. Stops and goes on with the program, ends as it ends.
+ *       |
+ *     keeper         the parent of the program and, as a subreaper, of all that it leaves behind,
+ *       |            until the last of them has ended. The supervisor's calls are answered here.
+ *     program
+ *
+ * The keeper is not the front, so that a program which goes into the background gives the prompt
+ * back. It is an ancestor, so that it knows when the last has ended, leaves no zombies to a
+ * container's PID 1, and may take duplicates of descriptors under Yama's scope 1.
+ *
+ * Signals. Who signals a process group, a terminal's foreground, a cgroup or every process has
+ * reached the program with it; who signals the front alone means the program. The front cannot
+ * tell which, but there is a witness: the keeper is wherever the program is, and acts on no
+ * signal. What comes to both is everybody's; what comes to the front alone is passed on, as soon
+ * as it is certain that the keeper does not get it (PATIENCE: a cgroup is signalled one by one).
+ *
+ * Who dies first takes nobody along half-working: a supervised call that nobody answers fails with
+ * ENOSYS, so when the keeper dies the front ends all that it kept; when the front dies the keeper
+ * ends the program, as the same signal would have without us.
  */
-#include "launch/front.h"
-
 #include <errno.h>
-#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "sock.h"
+#include "launch/child.h"
+#include "launch/keeper.h"
+#include "system/processes.h"
 
-#ifndef SYS_close_range
-#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
-#endif
+#define MILLISECOND INT64_C(1000000)
+#define PATIENCE (100 * MILLISECOND)
 
-int front_begin(struct front *front)
+static struct front {
+    struct launch *launch;
+    struct keeper_news *news;
+    pid_t keeper;
+    int64_t stopped; /* when it was, and when it went on */
+    int64_t continued;
+} front;
+
+/* Waits for that: the keeper may get it a moment later than we do, or have got it before. */
+static bool is_everybodys(int number, const siginfo_t *info)
 {
-    sigset_t all;
+    int64_t now = keeper_clock();
+    int64_t until = now + PATIENCE;
+    int64_t awake = now - front.continued < PATIENCE ? front.stopped : now;
 
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &front->before);
-    front->child = fork();
-    if (front->child <= 0)
-        sigprocmask(SIG_SETMASK, &front->before, NULL);
-    return front->child < 0 ? -1 : 0;
+    for (;;) {
+        if (atomic_load(&front.news->signals[number].when) >= awake - PATIENCE &&
+            atomic_load(&front.news->signals[number].from) == info->si_pid)
+            return true;
+        if (keeper_clock() >= until)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = MILLISECOND}, NULL);
+    }
 }
 
-bool front_look_at_child(pid_t child, int *status)
+static void take_signal(int number, const siginfo_t *info)
 {
-    return waitpid(child, status, WNOHANG | WUNTRACED) == child;
+    if (number <= 0 || number == SIGCHLD || info->si_pid == front.keeper ||
+        is_everybodys(number, info))
+        return;
+    atomic_fetch_or(&front.news->passed, UINT64_C(1) << (number - 1));
+    kill(front.keeper, SIGCHLD); /* it looks */
 }
 
-void front_forward(pid_t child, int number, int code)
+/* As a container's PID 1 it gets the orphans of others too. */
+static bool is_keeper_dead(void)
 {
-    bool is_from_terminal = code == SI_KERNEL;
+    bool is_dead = false;
+    pid_t pid;
 
-    if (number > 0 && number != SIGCHLD && !is_from_terminal)
-        kill(child, number);
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+        is_dead = is_dead || pid == front.keeper;
+    return is_dead;
 }
 
-int front_wait(const struct front *front, front_look *look)
+/* Has the program ended or stopped? Then its wait status. */
+static bool look(int *status)
+{
+    bool is_dead = is_keeper_dead();
+    int told = atomic_exchange(&front.news->status, KEEPER_NO_NEWS);
+
+    if (told == KEEPER_NO_NEWS && !is_dead)
+        return false;
+    if (told == KEEPER_NO_NEWS) {
+        cli_error(front.launch->self, "the supervisor died, so the program has been ended");
+        processes_end_children(); /* all that it has left are ours now */
+        if (front.launch->finish)
+            front.launch->finish(front.launch);
+        told = W_EXITCODE(CLI_FAILED, 0);
+    }
+    *status = told;
+    return true;
+}
+
+static void stop(void)
+{
+    front.stopped = keeper_clock();
+    raise(SIGSTOP);
+    front.continued = keeper_clock();
+}
+
+static int wait_for_end(void)
 {
     sigset_t all;
     siginfo_t info;
@@ -51,52 +118,43 @@ int front_wait(const struct front *front, front_look *look)
 
     sigfillset(&all);
     for (;;) {
-        if (look(front->child, &status)) {
-            if (!WIFSTOPPED(status))
-                return status;
-            raise(SIGSTOP);
-            kill(front->child, SIGCONT);
-            continue;
+        if (!look(&status)) {
+            int number = sigwaitinfo(&all, &info);
+            take_signal(number, &info);
+        } else if (WIFSTOPPED(status)) {
+            stop();
+        } else {
+            return status;
         }
-        int number = sigwaitinfo(&all, &info);
-        front_forward(front->child, number, info.si_code);
     }
 }
 
-static void close_range_by_hand(unsigned first, unsigned last)
+int launch_run(struct launch *launch)
 {
-    long limit = sysconf(_SC_OPEN_MAX);
+    pid_t self = getpid();
 
-    for (unsigned fd = first; fd <= last && fd < (unsigned)limit; fd++)
-        close((int)fd);
-}
-
-/* close_range(2) is of Linux 5.9. */
-static void close_all(unsigned first, unsigned last)
-{
-    if (first <= last && syscall(SYS_close_range, first, last, 0) != 0)
-        close_range_by_hand(first, last);
-}
-
-void front_release(int kept)
-{
-    struct facts facts = {0};
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    bool drops_stderr = fcntl(STDERR_FILENO, F_GETFD) < 0 || sock_facts(STDERR_FILENO, 0, &facts);
-
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    if (drops_stderr)
-        dup2(null, STDERR_FILENO);
-    if (kept > STDERR_FILENO) {
-        close_all(STDERR_FILENO + 1, (unsigned)kept - 1);
-        close_all((unsigned)kept + 1, ~0u);
-    } else {
-        close_all(STDERR_FILENO + 1, ~0u);
+    front.launch = launch;
+    front.news =
+        mmap(NULL, sizeof(*front.news), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (front.news == MAP_FAILED) {
+        cli_error(launch->self, "out of memory");
+        return W_EXITCODE(CLI_FAILED, 0);
     }
+    atomic_store(&front.news->status, KEEPER_NO_NEWS);
+    child_prepare();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    front.keeper = fork();
+    if (front.keeper == 0)
+        keeper_run(launch, front.news, self);
+    if (front.keeper < 0) {
+        cli_error(launch->self, "cannot start a process: %s", strerror(errno));
+        return W_EXITCODE(CLI_FAILED, 0);
+    }
+    launch_release(-1);
+    return wait_for_end();
 }
 
-int front_exit(int status)
+int launch_exit(int status)
 {
     static const struct rlimit no_core = {0, 0};
     sigset_t one;

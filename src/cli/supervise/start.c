@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "launch/front.h"
+#include "launch/launch.h"
 #include "supervise/filter.h"
 #include "teardown.h"
 
@@ -156,33 +156,31 @@ static void raise_limit(void)
     }
 }
 
-bool start_program(struct answerer *answerer, const char *file, char **argv, pid_t *program,
-                   int *status)
+pid_t start_program(struct answerer *answerer, const char *file, char **argv, int *status)
 {
     const char *slash = strrchr(file, '/');
     pid_t self = getpid();
-    struct front front;
+    pid_t program;
     int channel[2];
 
-    if (make_channel(channel) != 0 || front_begin(&front) != 0) {
+    if (make_channel(channel) != 0 || (program = launch_fork()) < 0) {
         cli_error(answerer->self, "cannot start a process: %s", strerror(errno));
-        *status = START_FAILED;
-        return false;
+        *status = W_EXITCODE(CLI_FAILED, 0);
+        return 0;
     }
-    if (front.child == 0) {
+    if (program == 0) {
         close(channel[0]);
         become_program(answerer->self, channel[1], self, file, argv);
     }
-    *program = front.child;
     raise_limit();
     close(channel[1]);
-    answer_begin(answerer, *program, slash ? slash + 1 : file);
+    answer_begin(answerer, program, slash ? slash + 1 : file);
     bool ordered = order_filter(answerer, channel[0]);
-    front_release(channel[0]);
+    launch_release(channel[0]);
     bool goes =
-        ordered && meet_program(answerer, *program, channel[0]) && write(channel[0], "", 1) == 1;
+        ordered && meet_program(answerer, program, channel[0]) && write(channel[0], "", 1) == 1;
     close(channel[0]); /* without a go before, the program takes that for a no */
     if (!goes)
-        waitpid(*program, status, 0);
-    return goes;
+        waitpid(program, status, 0);
+    return goes ? program : 0;
 }

@@ -13,10 +13,9 @@ enum { START_FAILED = CLI_FAILED << 8 };
 
 /*
  * In the supervisor: puts the policy in force and starts `file` under the filter that it needs.
- * Fills the pid and the answerer's listener; signals are blocked from then on, and every descriptor
- * but these is closed. False, after an error message, with the wait status of what has ended.
+ * Fills the answerer's listener; every other descriptor is closed. The program's pid, or 0 after an
+ * error message, with the wait status of what has ended.
  */
-bool start_program(struct answerer *answerer, const char *file, char **argv, pid_t *program,
-                   int *status);
+pid_t start_program(struct answerer *answerer, const char *file, char **argv, int *status);
 
 #endif

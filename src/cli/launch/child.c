@@ -1,0 +1,139 @@
+/*
+ * What a parent of a program must see to: that the program finds signals, descriptors and its
+ * environment as without one, and that the parent holds nothing of the program's.
+ */
+#include "launch/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "launch/launch.h"
+#include "sock.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
+#endif
+
+/* As linger was started. */
+static struct {
+    pid_t pid;
+    sigset_t mask;
+    struct sigaction on_child;
+} found;
+
+/* Who ignores SIGCHLD, perhaps inherited over execve(2), cannot wait(2) for anybody. */
+void child_prepare(void)
+{
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t all;
+
+    found.pid = getpid();
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &found.mask);
+    sigaction(SIGCHLD, &plain, &found.on_child);
+}
+
+static bool names_us(const char *variable)
+{
+    const char *value = getenv(variable);
+
+    return value && strtol(value, NULL, 10) == found.pid;
+}
+
+static void set_number(const char *variable, unsigned long long number)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%llu", number);
+    setenv(variable, text, 1);
+}
+
+/* systemd's: the program looks whether it is meant, sd_listen_fds(3), sd_watchdog_enabled(3). */
+static void rename_pids(void)
+{
+    static const char *const names[] = {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"};
+    bool is_listener = names_us("LISTEN_PID");
+    struct stat status;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names_us(names[i]))
+            set_number(names[i], (unsigned long long)getpid());
+    }
+    if (!is_listener || !getenv("LISTEN_PIDFDID"))
+        return;
+    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (pidfd >= 0 && fstat(pidfd, &status) == 0)
+        set_number("LISTEN_PIDFDID", status.st_ino); /* unique since Linux 6.9 */
+    if (pidfd >= 0)
+        close(pidfd);
+}
+
+pid_t launch_fork(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        rename_pids();
+        sigaction(SIGCHLD, &found.on_child, NULL);
+        sigprocmask(SIG_SETMASK, &found.mask, NULL);
+    }
+    return pid;
+}
+
+pid_t launch_start(struct launch *launch, int *status)
+{
+    pid_t pid = launch_fork();
+
+    if (pid == 0) {
+        execv(launch->file, launch->argv);
+        _exit(cli_exec_failed(launch->self, launch->argv[0]));
+    }
+    if (pid < 0) {
+        cli_error(launch->self, "cannot start a process: %m");
+        *status = CLI_FAILED << 8;
+        return 0;
+    }
+    launch_release(-1);
+    return pid;
+}
+
+static void close_range_by_hand(unsigned first, unsigned last)
+{
+    long limit = sysconf(_SC_OPEN_MAX);
+
+    for (unsigned fd = first; fd <= last && fd < (unsigned)limit; fd++)
+        close((int)fd);
+}
+
+/* close_range(2) is of Linux 5.9. */
+static void close_all(unsigned first, unsigned last)
+{
+    if (first <= last && syscall(SYS_close_range, first, last, 0) != 0)
+        close_range_by_hand(first, last);
+}
+
+void launch_release(int kept)
+{
+    struct facts facts = {0};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool drops_stderr = fcntl(STDERR_FILENO, F_GETFD) < 0 || sock_facts(STDERR_FILENO, 0, &facts);
+
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (drops_stderr)
+        dup2(null, STDERR_FILENO);
+    if (kept > STDERR_FILENO) {
+        close_all(STDERR_FILENO + 1, (unsigned)kept - 1);
+        close_all((unsigned)kept + 1, ~0u);
+    } else {
+        close_all(STDERR_FILENO + 1, ~0u);
+    }
+}

@@ -1,0 +1,191 @@
+/*
+ * The keeper's life: it starts the program, answers calls, reaps, takes note of signals, and ends
+ * with the last of its descendants. Must never block but in poll(), or hold any descriptor of the
+ * program's.
+ */
+#include "launch/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct keeper {
+    struct launch *launch;
+    struct keeper_news *news;
+    pid_t front;
+    pid_t program; /* 0: it has ended */
+    int status;    /* of its end; KEEPER_NO_NEWS where the front knows it, or before */
+    bool is_stopped;
+    int signals;
+} keeper = {.status = KEEPER_NO_NEWS};
+
+int64_t keeper_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool has_front(void)
+{
+    return getppid() == keeper.front;
+}
+
+static void tell(int status)
+{
+    atomic_store(&keeper.news->status, status);
+    if (has_front())
+        kill(keeper.front, SIGCHLD);
+}
+
+static void note_program(int status)
+{
+    if (WIFCONTINUED(status)) {
+        if (keeper.is_stopped && has_front())
+            kill(keeper.front, SIGCONT);
+        keeper.is_stopped = false;
+    } else if (WIFSTOPPED(status)) {
+        keeper.is_stopped = true;
+        tell(status);
+    } else {
+        keeper.program = 0;
+        keeper.status = status;
+    }
+}
+
+/* The program has ended, but not all that it started: nobody waits for us any more. */
+static void go_into_background(void)
+{
+    tell(keeper.status);
+    keeper.status = KEEPER_NO_NEWS;
+    if (keeper.launch->speaks)
+        return;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(null, STDERR_FILENO);
+    close(null);
+}
+
+/* Reaps; false when there is no descendant left. */
+static bool reap(void)
+{
+    pid_t pid;
+    int status;
+
+    if (keeper.program && !has_front())
+        kill(keeper.program, SIGKILL);
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+        if (pid == keeper.program)
+            note_program(status);
+    }
+    if (pid == 0 && keeper.status != KEEPER_NO_NEWS)
+        go_into_background();
+    return pid == 0;
+}
+
+/* What came to the front alone. */
+static void pass_on(void)
+{
+    uint64_t passed = atomic_exchange(&keeper.news->passed, 0);
+
+    for (int number = 1; number <= KEEPER_SIGNALS; number++) {
+        if (keeper.program && passed >> (number - 1) & 1)
+            kill(keeper.program, number);
+    }
+}
+
+static void note_signal(const struct signalfd_siginfo *info)
+{
+    if (info->ssi_signo > KEEPER_SIGNALS)
+        return;
+    atomic_store(&keeper.news->signals[info->ssi_signo].from, (pid_t)info->ssi_pid);
+    atomic_store(&keeper.news->signals[info->ssi_signo].when, keeper_clock());
+}
+
+/* False when there is nobody left. */
+static bool take_signals(void)
+{
+    struct signalfd_siginfo info;
+    bool goes_on = true;
+
+    while (read(keeper.signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        note_signal(&info);
+        if (info.ssi_signo != SIGCHLD)
+            continue;
+        pass_on(); /* before it can be reaped, and its pid somebody else's */
+        goes_on = reap();
+    }
+    return goes_on;
+}
+
+static void keep(void)
+{
+    struct launch *launch = keeper.launch;
+    struct pollfd watched[] = {{launch->served, POLLIN, 0}, {keeper.signals, POLLIN, 0}};
+    bool goes_on = true;
+
+    while (goes_on) {
+        if (poll(watched, 2, -1) < 0)
+            continue;
+        if (watched[0].revents & POLLIN)
+            launch->serve(launch);
+        else if (watched[0].revents & POLLHUP) /* all have ended, and will be reaped */
+            watched[0].fd = -1;
+        if (watched[1].revents & POLLIN)
+            goes_on = take_signals();
+    }
+}
+
+/*
+ * Who looks for linger by name (pkill -f) means the front: what comes to the keeper as well would
+ * not be passed on. So its name is the program's, in brackets.
+ */
+static void take_name(const struct launch *launch)
+{
+    const char *slash = strrchr(launch->file, '/');
+    char *first = program_invocation_name; /* argv[0], from which on the kernel shows them */
+    char *const *last = launch->argv;
+    char name[64];
+
+    snprintf(name, sizeof(name), "(%.60s)", slash ? slash + 1 : launch->file);
+    prctl(PR_SET_NAME, name);
+    while (last[1])
+        last++;
+    size_t size = (size_t)(*last + strlen(*last) - first);
+    memset(first, 0, size);
+    snprintf(first, size, "%s", name);
+}
+
+_Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t front)
+{
+    sigset_t all;
+
+    keeper.launch = launch;
+    keeper.news = news;
+    keeper.front = front;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_PDEATHSIG, SIGCHLD); /* reap() notices */
+    keeper.program = launch->start(launch, &keeper.status);
+    if (keeper.program) {
+        take_name(launch);
+        sigfillset(&all);
+        keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (chdir("/") != 0) {
+            /* Then a file system stays in use while the program runs, which it does anyway. */
+        }
+        keep();
+    }
+    if (launch->finish)
+        launch->finish(launch);
+    if (keeper.status != KEEPER_NO_NEWS)
+        tell(keeper.status);
+    _exit(CLI_OK);
+}

@@ -1,0 +1,28 @@
+/* The parent of a program and of all that it leaves in the background; see front.c. */
+#ifndef LINGER_LAUNCH_KEEPER_H
+#define LINGER_LAUNCH_KEEPER_H
+
+#include <stdint.h>
+
+#include "launch/launch.h"
+
+#define KEEPER_NO_NEWS (-1) /* no wait status has all bits set */
+#define KEEPER_SIGNALS 64
+
+/* What the front and the keeper tell each other, in shared memory. */
+struct keeper_news {
+    _Atomic int status;      /* the program's, wait(2) */
+    _Atomic uint64_t passed; /* signals for the program from the front, a bit each */
+    struct {
+        _Atomic int64_t when; /* the keeper got that signal; keeper_clock() */
+        _Atomic pid_t from;
+    } signals[KEEPER_SIGNALS + 1];
+};
+
+/* In the child of the front, with all signals blocked. */
+_Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t front);
+
+/* Nanoseconds. */
+int64_t keeper_clock(void);
+
+#endif
