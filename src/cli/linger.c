@@ -5,8 +5,8 @@
 #include "cli.h"
 #include "nearest.h"
 
-static const struct cli_command *const commands[] = {&cli_run,   &cli_check,  &cli_states,
-                                                     &cli_stats, &cli_attach, &cli_ab};
+static const struct cli_command *const commands[] = {
+    &cli_run, &cli_check, &cli_states, &cli_stats, &cli_attach, &cli_close, &cli_ab};
 
 #define COMMAND_COUNT ((int)(sizeof(commands) / sizeof(commands[0])))
 

@@ -5,13 +5,14 @@ _linger() {
     local command=${COMP_WORDS[1]-} words=
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check states stats attach ab --help --version" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "run check states stats attach close ab --help --version" -- "$current")
         return
     fi
     case $command:$previous in
-    run:-m | run:--mode | attach:-m | attach:--mode | ab:-m | ab:--mode) words="off fin rst fin-rst wait:" ;;
+    run:-m | run:--mode | attach:-m | attach:--mode | close:-m | close:--mode | ab:-m | ab:--mode) words="off fin rst fin-rst wait:" ;;
     run:-b | run:--backend) words="auto preload supervise" ;;
     *:-p | *:--port) return ;;
+    close:-s | close:--state) words="established syn-sent fin-wait-1 fin-wait-2 close-wait last-ack closing connected synchronized" ;;
     attach:-s | attach:--save | attach:-r | attach:--restore) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
     esac
     if [ -z "$words" ]; then
@@ -20,8 +21,9 @@ _linger() {
         check:-*) words="-h --help" ;;
         states:*) words="-p --port= -w --watch -j --json -h --help" ;;
         attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -n --dry-run -j --json -q --quiet -h --help" ;;
+        close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -a --all -n --dry-run -j --json -q --quiet -h --help" ;;
         ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
-        attach:*) mapfile -t COMPREPLY < <(compgen -W "$(ps -A -o pid=)" -- "$current") && return ;;
+        attach:* | close:*) mapfile -t COMPREPLY < <(compgen -W "$(ps -A -o pid=)" -- "$current") && return ;;
         stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;
         esac
     fi

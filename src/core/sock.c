@@ -236,18 +236,52 @@ int sock_switch(int fd, enum sock_switch option, bool on)
     return sock_set(fd, switches[option].level, switches[option].option, &value, sizeof(value));
 }
 
-int sock_abort(int fd)
+static int disconnect(int fd)
 {
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    return (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody), 0, 0, 0);
+}
+
+int sock_abort(int fd)
+{
     int pending;
 
-    if (kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody), 0, 0, 0) != 0)
+    if (disconnect(fd) != 0)
         return -1;
     /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
     (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
     /* Answers ENOTCONN, and yet marks both directions as shut (inet_shutdown()). */
     (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
     return 0;
+}
+
+const char *sock_end(int fd, const struct verdict *verdict)
+{
+    const char *refused = NULL;
+
+    if (verdict->mode == MODE_RST) {
+        if (disconnect(fd) != 0)
+            return "connect";
+        /* ENOTCONN; and yet who asks again, after ECONNRESET, gets EOF and EPIPE. */
+        (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
+        return NULL;
+    }
+    refused = sock_apply(fd, verdict, false);
+    if (!refused && kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0) != 0)
+        refused = "shutdown";
+    return refused;
+}
+
+bool sock_idle(int fd, uint32_t *milliseconds)
+{
+    struct tcp_info info = {0};
+
+    if (get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) != 0)
+        return false;
+    *milliseconds = info.tcpi_last_data_recv < info.tcpi_last_data_sent ? info.tcpi_last_data_recv
+                                                                        : info.tcpi_last_data_sent;
+    return true;
 }
 
 void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread)

@@ -82,6 +82,17 @@ int sock_switch(int fd, enum sock_switch option, bool on);
 int sock_abort(int fd);
 
 /*
+ * Ends a connection that another process has open, by a duplicate: `rst` aborts it, `fin` and
+ * `fin-rst` set their options and shut both directions. Returns NULL, or the name of the call or
+ * option that the kernel refused, and errno.
+ */
+const char *sock_end(int fd, const struct verdict *verdict);
+
+/* Milliseconds since data came or went, whichever is later; false where the kernel does not tell.
+ */
+bool sock_idle(int fd, uint32_t *milliseconds);
+
+/*
  * Bytes in the send queue (SIOCOUTQ: sent and not acknowledged, or not sent) and unread (SIOCINQ).
  * In the states in which our FIN is not acknowledged yet the kernel counts it as a byte; we do not.
  */

@@ -38,7 +38,7 @@ manual() {
 
 @test "each option that linger COMMAND --help prints is in its part of linger(1), and no other" {
     commands=$("$LINGER" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | grep -v linger)
-    expect commands "$(wc -w <<<"$commands")" 6
+    expect commands "$(wc -w <<<"$commands")" 7
     for command in $commands; do
         "$LINGER" "$command" --help | sed -nE 's/^  -(.), --([a-z-]+)(\S*) .*/-\1 --\2 \3/p' >"$BATS_TEST_TMPDIR/help"
         grep -qx -- '-h --help ' "$BATS_TEST_TMPDIR/help"
@@ -466,6 +466,22 @@ daemon_is_switched() {
 
 @test "linger(1), detach: again TIME_WAIT" {
     example linger.1 detach daemon_is_switched
+}
+
+owed_connections_are_ended() {
+    mkfifo go
+    exec {GO}<>go
+    daemon 8080 python3 "$ROOT/tests/tools/owing.py" 20 8080 <&"$GO"
+    read -r -t 30 REPLY <&"$OUT"
+    perform linger.1 close
+    expect status "$STATUS" 0
+    expect "the sum" "$(tail -1 stdout)" "20 connections of 1 process ended, 0 left alone, 0 failed"
+    expect "in CLOSE_WAIT" "$(ss -Htan state close-wait | wc -l)" 0
+    expect "the listener" "$(ss -Htlnp 'sport = :8080' | grep -c "pid=$DAEMON,")" 1
+}
+
+@test "linger(1), close: what was in CLOSE_WAIT is gone, the listener is not" {
+    example linger.1 close owed_connections_are_ended
 }
 
 # of MODE: that mode's median in the table's block of TIME_WAIT.

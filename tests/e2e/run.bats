@@ -88,7 +88,7 @@ END
 
 @test "linger help and linger version say what --help and --version say" {
     expect "of linger" "$("$LINGER" help)" "$("$LINGER" --help)"
-    for command in run check states stats attach ab; do
+    for command in run check states stats attach close ab; do
         expect "of $command" "$("$LINGER" help $command)" "$("$LINGER" $command --help)"
     done
     expect version "$("$LINGER" version)" "$("$LINGER" --version)"
@@ -242,7 +242,7 @@ END
 }
 
 @test "help fits 80 columns and has an example; version; unknown commands get a suggestion" {
-    for command in "" run check states stats attach ab; do
+    for command in "" run check states stats attach close ab; do
         run "$LINGER" $command --help
         expect "status of $command --help" "$status" 0
         expect "lines over 80 columns" "$(awk 'length > 80' <<<"$output")" ""
@@ -265,11 +265,11 @@ END
         bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _linger; echo "${COMPREPLY[*]}"' \
             _ "$ROOT/src/completion/linger.bash" "$@"
     }
-    expect commands "$(complete_with linger "")" "run check states stats attach ab --help --version"
+    expect commands "$(complete_with linger "")" "run check states stats attach close ab --help --version"
     expect modes "$(complete_with linger run -m f)" "fin fin-rst"
     expect options "$(complete_with linger states --j)" "--json"
     # Each long option of each command is offered.
-    for command in run check states stats attach ab; do
+    for command in run check states stats attach close ab; do
         for option in $("$LINGER" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
             [[ $(complete_with linger $command --) == *"$option"* ]]
             grep -q -- "$option" "$ROOT/src/completion/_linger"

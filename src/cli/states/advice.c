@@ -122,7 +122,8 @@ static void say_closing(struct advice *a, const struct timewait *s)
             "kernel tries for minutes (tcp_orphan_retries), and rst does not wait",
             unanswered);
     if (s->states[TCP_CLOSE_WAIT] > 0)
-        say(a, "CLOSE_WAIT: the peer has closed; the program has to call close()");
+        say(a, "CLOSE_WAIT: the peer has closed; the program has to call close(), or `linger close "
+               "-m fin --state close-wait PID` ends them");
 }
 
 static void say_opening(struct advice *a, const struct timewait *s)

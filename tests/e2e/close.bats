@@ -1,0 +1,179 @@
+#!/usr/bin/env bats
+# linger close: ends connections that a process has open.
+load helper
+
+LINGER=$ROOT/linger
+
+# A server with so many connections in CLOSE_WAIT; its standard input is $GO.
+owing() { # COUNT
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - python3 "$ROOT/tests/tools/owing.py" "$@" <&"$GO"
+    hear_port
+}
+
+# A connection to it that stays.
+connected() {
+    exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
+    read -r -t 30 REPLY <&"$CLIENT"
+    expect "the server" "$REPLY" hello
+}
+
+in_state() { # STATE
+    ss -Htan state "$1" "sport = :$PORT" | wc -l
+}
+
+# closes STATUS ARGUMENT...: the last line is SUM.
+closes() {
+    local expected=$1 status=0
+    shift
+    "$LINGER" close "$@" >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
+    tail -20 "$BATS_TEST_TMPDIR/out"
+    expect status "$status" "$expected"
+    SUM=$(tail -1 "$BATS_TEST_TMPDIR/out")
+}
+
+@test "10,000 in CLOSE_WAIT are gone, by rst and by fin, and nothing else is" {
+    [ "$(ulimit -Hn)" -ge 10100 ] || skip "needs 10,100 descriptors"
+    for mode in rst fin; do
+        owing 10000
+        connected
+        expect "in CLOSE_WAIT before" "$(in_state close-wait)" 10000
+        begin=${EPOCHREALTIME/./}
+        closes 0 -m "$mode" --state close-wait "$PID"
+        echo "# $mode: 10,000 connections in $(((${EPOCHREALTIME/./} - begin) / 1000)) ms" >&3
+        expect "the sum" "$SUM" "10000 connections of 1 process ended, 0 left alone, 0 failed"
+        expect "in CLOSE_WAIT after" "$(in_state close-wait)" 0
+        expect "a connection that was not in it" "$(in_state established)" 1
+        expect "the listener" "$(ss -Htln "sport = :$PORT" | wc -l)" 1
+        # The descriptors stay: a leak stays a leak.
+        [ "$(find "/proc/$PID/fd" | wc -l)" -gt 10000 ]
+        exec {CLIENT}>&-
+        hear
+        expect "the server saw" "$REPLY" eof
+        kill "$PID"
+        rm "$BATS_TEST_TMPDIR/go"
+    done
+}
+
+@test "conditions, states, idle time: what is not chosen is left alone" {
+    owing 3
+    connected
+    closes 0 -n -m rst --all "$PID"
+    expect "-n" "$SUM" "4 connections of 1 process would be ended, 0 left alone, 0 failed"
+    closes 0 -m "off port=$PORT; rst" "$PID"
+    expect "off" "$SUM" "0 connections of 1 process ended, 4 left alone, 0 failed"
+    closes 0 -m "rst port=1" "$PID"
+    expect "no rule" "$SUM" "0 connections of 1 process ended, 4 left alone, 0 failed"
+    grep -q "^127.0.0.1:$PORT 127.0.0.1:[0-9]*  established, idle 0 s  verdict none  left alone: no rule matches$" "$BATS_TEST_TMPDIR/out"
+    closes 0 -m rst --idle 3600 --port "$PORT"
+    expect "idle for an hour" "$SUM" "0 connections of 1 process ended, 0 left alone, 0 failed"
+    expect "in CLOSE_WAIT" "$(in_state close-wait)" 3
+    closes 0 -m "rst when=passive role=server" --port "$PORT"
+    expect "passive" "$SUM" "3 connections of 1 process ended, 1 left alone, 0 failed"
+    expect "established" "$(in_state established)" 1
+    "$LINGER" close -m "fin peer=127.0.0.0/8" --state established,syn-sent --json "$PID" | python3 -c "
+import json, sys
+done = json.load(sys.stdin)
+one, = done['connections']
+assert one['pid'] == $PID and one['local'] == '127.0.0.1:$PORT' and one['state'] == 'established', one
+assert one['verdict'] == 'fin' and one['result'] == 'ended' and one['idle'] < 3600, one
+assert (done['ended'], done['left'], done['failed']) == (1, 0, 0), done"
+    hear
+    expect "the server saw" "$REPLY" eof
+    expect "the peer read" "$(cat <&"$CLIENT")" ""
+    closes 0 -q -m rst --all "$PID"
+    expect "-q" "$SUM" ""
+    kill "$PID"
+}
+
+@test "an idle connection, and one that is not" {
+    owing 0
+    connected
+    idle=$CLIENT
+    tries=0
+    until "$LINGER" close -n -m rst --idle 1 "$PID" | grep -q '^1 connection of 1 process would be ended'; do
+        tries=$((tries + 1))
+        [ $tries -lt 3000 ]
+    done
+    connected
+    closes 0 -m rst --idle 1 "$PID"
+    expect "the sum" "$SUM" "1 connection of 1 process ended, 0 left alone, 0 failed"
+    hear
+    expect "the server saw" "$REPLY" ECONNRESET
+    printf x >&"$CLIENT"
+    hear
+    expect "of the other" "$REPLY" data
+    run ! cat <&"$idle"
+    kill "$PID"
+}
+
+@test "the wire: rst is RST, fin is FIN, fin-rst leaves no TIME_WAIT where the program closes" {
+    needs_namespace
+    owing 0
+    for mode in rst fin fin-rst; do
+        connected
+        watch_wire "$PORT"
+        closes 0 -m "$mode" --all "$PID"
+        hear
+        saw=$REPLY
+        case $mode in
+        rst) expect "rst: the server saw, the wire" "$saw $(wire)" "ECONNRESET fin=0 rst=1" ;;
+        fin) expect "fin: the server saw, the wire" "$saw $(wire)" "eof fin=1 rst=0" ;;
+        fin-rst) # close() comes before the peer's FIN: RST at the acknowledgement, or at once after it
+            time_wait "$PORT" >/dev/null
+            expect "fin-rst: the server saw, the wire" "$saw $(wire)" "eof fin=1 rst=1" ;;
+        esac
+        exec {CLIENT}>&-
+        expect "TIME_WAIT after $mode" "$(server_time_wait)" "$([ $mode = fin ] && echo 1 || echo "${former:-0}")"
+        former=$(server_time_wait)
+    done
+    kill "$PID"
+}
+
+@test "connections that are accepted meanwhile, with numbers that are used again, are not hit" {
+    start - python3 "$ROOT/tests/tools/reuser.py"
+    hear_port
+    ended=0
+    for _ in {1..200}; do
+        "$LINGER" close -m "rst role=server" --state close-wait --json "$PID" >"$BATS_TEST_TMPDIR/out"
+        ended=$((ended + $(sed 's/.*"ended":\([0-9]*\).*/\1/' "$BATS_TEST_TMPDIR/out")))
+    done
+    kill "$PID"
+    hear
+    echo "ended in CLOSE_WAIT: $ended; $REPLY"
+    [ $ended -gt 100 ]
+    read -r _ whole _ all <<<"$REPLY"
+    [ "$all" -gt 100 ]
+    expect "conversations that were whole" "$whole" "$all"
+}
+
+# refused MESSAGE ARGUMENT...
+refused() {
+    local message=$1
+    shift
+    run "$LINGER" close "$@"
+    echo "$output"
+    expect status "$status" 125
+    [[ $output == *"$message"* ]]
+}
+
+@test "refusals name the cause, and nothing is ended" {
+    owing 1
+    refused "that is every connection; give --all, or a condition, --state or --idle" -m rst "$PID"
+    refused "that is every connection" -m "rst prog=python*" --port "$PORT"
+    refused "rule 1 (wait:5) ends nothing here: wait is for the process's own close()" -m wait:5 --all "$PID"
+    refused "rule 1 (rst overrule=no) ends nothing here" -m "rst overrule=no" --all "$PID"
+    refused "--state: 'listen': a listener is never ended" -m rst --state listen "$PID"
+    refused "--state: 'time-wait': no process has a connection in that state" -m rst --state close-wait,time-wait "$PID"
+    refused "--state: 'closewait': a state is one of: established, " -m rst --state closewait "$PID"
+    refused "--state: '': a state is one of" -m rst --state "" "$PID"
+    refused "--idle: '5m' is not a number from 1 to" -m rst --idle 5m "$PID"
+    refused "a policy is missing: -m" --all "$PID"
+    refused "a pid is missing, or --port" -m rst --all
+    refused "either pids or --port" -m rst --all --port 1 "$PID"
+    refused "nobody has a connection at port" -m rst --all --port "$("$TOOLS/free-port")"
+    refused "rule 1 (rst prog=nginx) is not for python3" -m "rst prog=nginx" --all "$PID"
+    expect "in CLOSE_WAIT" "$(in_state close-wait)" 1
+    kill "$PID"
+}
