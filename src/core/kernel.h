@@ -97,11 +97,24 @@ static inline ssize_t kernel_read(int fd, void *data, size_t size)
     return kernel_call(SYS_read, fd, (long)data, (long)size, 0, 0, 0);
 }
 
+/* What statx(2) fills. musl declares it since 1.2.5 only, and musl-gcc finds no linux/stat.h. */
+struct kernel_status {
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, pad;
+    uint64_t ino, size, blocks, attributes_mask, times[8];
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t more[14];
+};
+_Static_assert(sizeof(struct kernel_status) == 256, "struct statx of linux/stat.h");
+enum { KERNEL_STATUS_TYPE = 0x1, KERNEL_STATUS_INO = 0x100 };
+
 /*
  * fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx(2) does not.
  * `status` is zeroed by the caller: an analyser does not see the kernel write.
  */
-static inline int kernel_statx(int fd, unsigned mask, struct statx *status)
+static inline int kernel_statx(int fd, unsigned mask, struct kernel_status *status)
 {
     return (int)kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, mask, (long)status, 0);
 }

@@ -33,12 +33,12 @@ static pid_t subject;    /* 0: this process */
 
 static bool identify(int fd, struct identity *id)
 {
-    struct statx status = {0};
+    struct kernel_status status = {0};
 
-    if (kernel_statx(fd, STATX_INO, &status) != 0)
+    if (kernel_statx(fd, KERNEL_STATUS_INO, &status) != 0)
         return false;
-    id->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
-    id->inode = status.stx_ino;
+    id->device = (uint64_t)status.dev_major << 32 | status.dev_minor;
+    id->inode = status.ino;
     return true;
 }
 

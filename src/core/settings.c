@@ -196,11 +196,11 @@ static const char *reason(int error)
 static int open_regular(const char *path)
 {
     int fd = kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-    struct statx status = {0};
+    struct kernel_status status = {0};
 
-    if (fd < 0 || (kernel_statx(fd, STATX_TYPE, &status) == 0 && S_ISREG(status.stx_mode)))
+    if (fd < 0 || (kernel_statx(fd, KERNEL_STATUS_TYPE, &status) == 0 && S_ISREG(status.mode)))
         return fd;
-    errno = S_ISDIR(status.stx_mode) ? EISDIR : ENODEV;
+    errno = S_ISDIR(status.mode) ? EISDIR : ENODEV;
     kernel_close(fd);
     return -1;
 }
