@@ -50,7 +50,8 @@ nginx_here() {
 $NGINX_CONF
 EOF")
     in_one_packet "$BATS_TEST_TMPDIR/work/nginx.conf" "$BATS_TEST_TMPDIR/work"
-    SERVER=(nginx -e stderr -c "$BATS_TEST_TMPDIR/work/nginx.conf")
+    # shellcheck disable=SC2207 # two words or none
+    SERVER=(nginx $(nginx_log) -c "$BATS_TEST_TMPDIR/work/nginx.conf")
 }
 
 @test "nginx and wrk: TIME_WAIT in thousands, about none, none; no load errors" {

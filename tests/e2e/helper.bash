@@ -289,11 +289,16 @@ http {
     uwsgi_temp_path $2/uwsgi; scgi_temp_path $2/scgi;
     server { listen 127.0.0.1:$1; location /status { stub_status; } location / { return 200 "a page of nginx"; } }
 }'
+# nginx before 1.19.5 (Debian 11) has no -e.
+nginx_log() {
+    nginx -h 2>&1 | sed -n 's/^ *-e filename.*/-e stderr/p'
+}
+export -f nginx_log
 # For bash -c: the daemon with port $1, directory $2 and $3 workers.
 NGINX="cat >\"\$2/nginx.conf\" <<EOF
 $NGINX_CONF
 EOF
-exec nginx -e stderr -c \"\$2/nginx.conf\""
+exec nginx \$(nginx_log) -c \"\$2/nginx.conf\""
 
 # in_one_packet FILE DIRECTORY: under that configuration the page and nginx's FIN are one packet (by
 # TCP_CORK). A client that knows the page's length closes at the same moment otherwise, now and then,

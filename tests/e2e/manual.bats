@@ -198,7 +198,7 @@ nginx_that_has_a_configuration() {
     (set -- 80 "$BATS_TEST_TMPDIR" 1 && eval "cat <<END
 $conf
 END") | sed 's/listen 127.0.0.1:80;/listen 80; listen 8080;/' >"$BATS_TEST_TMPDIR/nginx.conf"
-    printf '#!/bin/sh\nexec /usr/sbin/nginx -e stderr -c "%s/nginx.conf" "$@"\n' "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/bin/nginx"
+    printf '#!/bin/sh\nexec /usr/sbin/nginx %s -c "%s/nginx.conf" "$@"\n' "$(nginx_log)" "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/bin/nginx"
     chmod +x "$BATS_TEST_TMPDIR/bin/nginx"
 }
 
