@@ -68,17 +68,25 @@ struct outcome {
     struct verdict before;
     enum decision decision;
     struct verdict verdict;
+    bool is_beyond;      /* fin-rst, and the socket is MPTCP's, which has no TCP_LINGER2 */
     const char *refused; /* an option, or NULL */
     int error;
 };
 
 static const char *result_text(const struct attach *a, const struct outcome *o)
 {
-    static char buffer[128];
+    static char buffer[160];
     const char *left = selection_left_text(o->decision, &o->verdict);
 
     if (left)
         return left;
+    if (o->is_beyond) {
+        snprintf(buffer, sizeof(buffer),
+                 "%s: MPTCP has no TCP_LINGER2; plain TCP by GODEBUG=multipathtcp=0 (Go) or "
+                 "`linger run` does",
+                 a->dry_run ? "would fail" : "failed");
+        return buffer;
+    }
     if (o->refused) {
         snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
@@ -149,9 +157,12 @@ static bool save(struct attach *a, int fd)
 static bool change(struct attach *a, int fd, const struct facts *f)
 {
     struct outcome o = {.decision = DECIDE_NO_RULE};
+    struct sock_linger linger;
 
     (void)sock_applied(fd, &o.before);
     o.decision = decide(&a->selection.policy, f, &o.verdict);
+    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST &&
+                  sock_linger(fd, &linger) && !linger.has_linger2;
     if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->dry_run) {
         if (!save(a, fd))
             return false;

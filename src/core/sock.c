@@ -138,13 +138,6 @@ static const struct options {
 };
 static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_TEARDOWNS, "a row for each mode");
 
-static bool has_linger(int fd)
-{
-    struct linger linger = {0, 0};
-
-    return get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff;
-}
-
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
 {
     if (verdict->mode == MODE_OFF)
@@ -152,8 +145,10 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
     const struct options *options = &options_of[verdict->mode];
     struct linger linger = {options->linger_on, verdict->seconds};
     bool keeps_defaults = at_birth || verdict->yields;
+    struct sock_linger now;
+    bool stands = verdict->yields && sock_linger(fd, &now) && now.on;
 
-    if ((!keeps_defaults || options->linger_on) && !(verdict->yields && has_linger(fd)) &&
+    if ((!keeps_defaults || options->linger_on) && !stands &&
         sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return "SO_LINGER";
     if (keeps_defaults && options->linger2 == 0)

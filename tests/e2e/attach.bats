@@ -74,6 +74,24 @@ nginx_with_4_workers="set -- \"\$1\" \"\$2\" 4; $NGINX"
 }
 
 # bats test_tags=plain
+@test "MPTCP under fin-rst: the way to plain TCP is named, by a dry run too; rst is applied" {
+    [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
+    start - python3 -c "
+import signal, socket
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+listener.bind(('127.0.0.1', 0))
+listener.listen()
+print('ready', flush=True)
+signal.pause()"
+    hear
+    run -0 "$LINGER" attach -n -m fin-rst "$PID"
+    [[ $output == *"would fail: MPTCP has no TCP_LINGER2; plain TCP by GODEBUG=multipathtcp=0 (Go)"* ]]
+    run -125 "$LINGER" attach -m fin-rst "$PID"
+    [[ $output == *"failed: MPTCP has no TCP_LINGER2; plain TCP by GODEBUG=multipathtcp=0 (Go)"*", 1 failed"* ]]
+    run -0 "$LINGER" attach -m rst "$PID"
+    [[ $output == *" verdict rst  applied"* ]]
+}
+
 @test "under load: modes change, no request fails" {
     PORT=$("$TOOLS/free-port")
     start - bash -c "$nginx_with_4_workers" daemon "$PORT" "$BATS_TEST_TMPDIR"
