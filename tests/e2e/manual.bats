@@ -36,9 +36,13 @@ manual() {
     done
 }
 
+subcommands() {
+    "$LINGER" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' | grep -v linger
+}
+
 @test "each option that linger COMMAND --help prints is in its part of linger(1), and no other" {
-    commands=$("$LINGER" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | grep -v linger)
-    expect commands "$(wc -w <<<"$commands")" 7
+    commands=$(subcommands)
+    [ "$(wc -w <<<"$commands")" -ge 6 ]
     for command in $commands; do
         "$LINGER" "$command" --help | sed -nE 's/^  -(.), --([a-z-]+)(\S*) .*/-\1 --\2 \3/p' >"$BATS_TEST_TMPDIR/help"
         grep -qx -- '-h --help ' "$BATS_TEST_TMPDIR/help"
@@ -116,7 +120,7 @@ table() {
     strings core/settings.c variables >"$BATS_TEST_TMPDIR/source"
     table variable >"$BATS_TEST_TMPDIR/page"
     same variables
-    "$LINGER" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' | grep -v linger | sort >"$BATS_TEST_TMPDIR/source"
+    subcommands | sort >"$BATS_TEST_TMPDIR/source"
     sed -n '/^## The command line/,/^Programs/s/^    linger \([a-z]*\) .*/\1/p' "$ROOT/README.md" | sort -u >"$BATS_TEST_TMPDIR/page"
     same subcommands
 }

@@ -265,11 +265,14 @@ END
         bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _linger; echo "${COMPREPLY[*]}"' \
             _ "$ROOT/src/completion/linger.bash" "$@"
     }
-    expect commands "$(complete_with linger "")" "run check states stats attach close ab --help --version"
+    commands=$("$LINGER" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' | grep -v linger | xargs)
+    expect "linger.bash has commands" "$(complete_with linger "")" "$commands --help --version"
+    expect "_linger has commands" "$(sed -n "s/.*'1:command:((\(.*\)))'.*/\1/p" "$ROOT/src/completion/_linger" |
+        grep -oE '[a-z]+\\:' | tr -d '\\:' | xargs)" "$commands"
     expect modes "$(complete_with linger run -m f)" "fin fin-rst"
     expect options "$(complete_with linger states --j)" "--json"
     # Each long option of each command is offered.
-    for command in run check states stats attach close ab; do
+    for command in $commands; do
         for option in $("$LINGER" $command --help | grep -oE -- '--[a-z-]+' | sort -u); do
             [[ $(complete_with linger $command --) == *"$option"* ]]
             grep -q -- "$option" "$ROOT/src/completion/_linger"
