@@ -131,6 +131,96 @@ assert (done['ended'], done['left'], done['failed']) == (1, 0, 0), done"
     kill "$PID"
 }
 
+# sees_of MODE COMMAND...: what the program prints about its accepted connections, which are ended, in
+# $BATS_TEST_TMPDIR/saw, sorted.
+sees_of() {
+    local mode=$1
+    shift
+    start - "$@" < <(exec 3>&-; cat "$BATS_TEST_TMPDIR/go")
+    hear_port
+    closes 0 -q -m "$mode role=server" --all "$PID"
+    echo go >"$BATS_TEST_TMPDIR/go"
+    sort <&"$OUT" >"$BATS_TEST_TMPDIR/saw"
+    finish
+    echo "$mode:" && cat "$BATS_TEST_TMPDIR/saw"
+}
+
+saw() { # LINES, each a regular expression
+    expect "lines" "$(wc -l <"$BATS_TEST_TMPDIR/saw")" "$(wc -l <<<"$1")"
+    while read -r line; do
+        grep -qxE "$line" "$BATS_TEST_TMPDIR/saw" || expect "a line" "" "$line"
+    done <<<"$1"
+}
+
+@test "what a program sees: blocked and polling, reading and writing" {
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    sees_of fin python3 "$ROOT/tests/tools/ended-view.py"
+    saw "blocked-reader EOF EOF EPIPE
+blocked-writer EPIPE EPIPE EOF
+late-reader abc EOF EPIPE
+polling-reader POLLHUP\+POLLIN\+POLLRDHUP EOF EPIPE
+polling-writer POLLHUP\+POLLOUT\+POLLRDHUP EPIPE EOF"
+    # A call that is blocked just then may say EPIPE, and the one after it ECONNRESET.
+    sees_of rst python3 "$ROOT/tests/tools/ended-view.py"
+    saw "blocked-reader (EPIPE ECONNRESET|ECONNRESET (EOF|ENOTCONN)) EPIPE
+blocked-writer (EPIPE ECONNRESET|ECONNRESET EPIPE) (EOF|ENOTCONN)
+late-reader ECONNRESET EOF EPIPE
+polling-reader POLLERR\+POLLHUP(\+POLLIN\+POLLRDHUP)? ECONNRESET EPIPE
+polling-writer POLLERR\+POLLHUP\+POLLOUT(\+POLLRDHUP)? ECONNRESET (EOF|ENOTCONN)"
+}
+
+@test "what a Go program sees" {
+    [ -x "$TOOLS/go/ended-view" ] || skip "no Go here"
+    : >"$BATS_TEST_TMPDIR/go"
+    sees_of fin "$TOOLS/go/ended-view"
+    saw "reader EOF
+writer write tcp.*: broken pipe"
+    sees_of rst "$TOOLS/go/ended-view"
+    saw "reader read tcp.*: connection reset by peer
+writer write tcp.*: (connection reset by peer|broken pipe)"
+}
+
+@test "what a Java program sees" {
+    command -v javac >/dev/null || skip "no javac here"
+    : >"$BATS_TEST_TMPDIR/go"
+    javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/EndedView.java"
+    sees_of fin java -cp "$BATS_TEST_TMPDIR" EndedView
+    saw "reader -1
+selector -1
+writer Broken pipe"
+    sees_of rst java -cp "$BATS_TEST_TMPDIR" EndedView
+    saw "reader (Connection reset|Connection reset by peer|Broken pipe)
+selector Connection reset
+writer (Connection reset|Connection reset by peer|Broken pipe)"
+}
+
+@test "nginx closes what was ended, logs no error, and serves on" {
+    PORT=$("$TOOLS/free-port")
+    start - bash -c "set -- \"\$1\" \"\$2\" 1; $NGINX" daemon "$PORT" "$BATS_TEST_TMPDIR"
+    await_listener
+    daemon=$PID
+    worker=$(pgrep -P "$daemon")
+    for mode in fin rst fin-rst; do
+        exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
+        printf 'GET / HTTP/1.1\r\nHost: here\r\n\r\n' >&"$CLIENT"
+        read -r -t 30 REPLY <&"$CLIENT"
+        expect "the answer" "${REPLY%$'\r'}" "HTTP/1.1 200 OK"
+        former=$(find "/proc/$worker/fd" | wc -l)
+        closes 0 -m "$mode role=server" --all --port "$PORT"
+        expect "the sum" "${SUM#* of * ended, }" "0 left alone, 0 failed"
+        tries=0
+        until [ "$(find "/proc/$worker/fd" | wc -l)" -eq $((former - 1)) ]; do
+            tries=$((tries + 1))
+            [ $tries -lt 3000 ]
+        done
+        exec {CLIENT}>&-
+        expect "the page" "$(curl -s "http://127.0.0.1:$PORT/")" "a page of nginx"
+    done
+    expect "its log" "$(cat "$BATS_TEST_TMPDIR/stderr")" ""
+    kill "$daemon"
+    wait "$daemon" || true
+}
+
 @test "connections that are accepted meanwhile, with numbers that are used again, are not hit" {
     start - python3 "$ROOT/tests/tools/reuser.py"
     hear_port
