@@ -61,6 +61,7 @@ static struct counter counters[] = {
     [STAT_BIND_FAILED] = {"bind_failed", "", "bind_failed", "bind() failed: address in use"},
     [STAT_OVERRIDDEN] = {"overridden", "", "overridden", "program's own option overruled"},
     [STAT_FAILED] = {"failed", "", "failed", "option that could not be applied"},
+    [STAT_INTERRUPTED] = {"interrupted", "", "interrupted", "call that a signal took away"},
     [STAT_LOG_LOST] = {"log_lost", "", "log_lost", "log line lost"},
 };
 static_assert(sizeof(counters) / sizeof(counters[0]) == STAT_COUNT, "a row for each counter");
@@ -79,6 +80,7 @@ static const struct {
     {"bind_failed", "Calls of bind() that failed because the address is in use."},
     {"overridden", "Settings of SO_LINGER or TCP_LINGER2 by the program that were overruled."},
     {"failed", "Options that the kernel refused."},
+    {"interrupted", "Calls that a signal took away before the supervisor had them."},
     {"log_lost", "Log lines that could not be written."},
 };
 

@@ -177,6 +177,15 @@ void report_failed(int fd, const char *option, int error, const struct verdict *
     end(&line);
 }
 
+void report_interrupted(void)
+{
+    struct line line;
+
+    stats_add(counters, STAT_INTERRUPTED, 1);
+    if (begin(&line, "interrupt"))
+        end(&line);
+}
+
 void report_overridden(int fd, const struct verdict *verdict)
 {
     struct line line;

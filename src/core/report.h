@@ -30,6 +30,8 @@ void report_load(const struct settings *s, const char *program);
 void report_armed(int fd, const char *at, const struct facts *facts, const struct verdict *verdict);
 /* `option` could not be applied; `verdict` is NULL where it did not come to one. */
 void report_failed(int fd, const char *option, int error, const struct verdict *verdict);
+/* A signal came before the supervisor had a call, whose process and descriptor nobody knows. */
+void report_interrupted(void);
 void report_overridden(int fd, const struct verdict *verdict);
 void report_aborted(int fd, const struct facts *facts, const struct verdict *verdict);
 

@@ -30,6 +30,7 @@ enum stats_counter {
     STAT_BIND_FAILED, /* with EADDRINUSE */
     STAT_OVERRIDDEN,  /* the program's own SO_LINGER or TCP_LINGER2 was overruled */
     STAT_FAILED,      /* an option could not be applied */
+    STAT_INTERRUPTED, /* a signal took a call away from the supervisor */
     STAT_LOG_LOST,    /* a log line could not be written */
     STAT_COUNT
 };

@@ -197,6 +197,35 @@ listener.listen()"
     done
 }
 
+@test "a call that a signal took away is counted, and a line of the log" {
+    start - "$TOOLS/peer" listen
+    hear_port
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    connect='import signal, socket, sys
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+client = socket.socket()
+client.connect(("127.0.0.1", int(sys.argv[1])))
+signal.setitimer(signal.ITIMER_REAL, 0)
+try:
+    print("connected to", client.getpeername(), flush=True)
+except OSError as error:
+    print("errno", error.errno, flush=True)
+open(sys.argv[2]).read()'
+    LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats \
+        supervised rst busybox sh -c 'read -r line <"$2"; exec python3 -c "$0" "$1" "$2"' "$connect" "$PORT" "$BATS_TEST_TMPDIR/go"
+    find_processes busybox
+    kill -STOP "$SUPERVISOR"
+    echo >"$BATS_TEST_TMPDIR/go"
+    hear
+    expect "the connection" "$REPLY" "errno 107"
+    kill -CONT "$SUPERVISOR"
+    until "$LINGER" stats --json "$BATS_TEST_TMPDIR/stats" | grep -q '"interrupted":1,'; do :; done
+    echo >"$BATS_TEST_TMPDIR/go"
+    finish
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/log")" "interrupt=1 load=1"
+}
+
 @test "root's supervisor is first in the queue, and its program is where it was" {
     [ "$(id -u)" = 0 ] || skip "needs root, for a negative nice value"
     supervised rst busybox sleep 1000

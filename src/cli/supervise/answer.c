@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -304,6 +305,7 @@ void answer_begin(struct answerer *a, pid_t program, const char *name)
         const struct policy *policy = settings_policy(a->all, i);
         a->asks_name = a->asks_name || (policy && asks_name(policy));
     }
+    a->program = program;
     report_subject(program, -1);
     teardown_start(a->all, name);
     if (a->asks_name) {
@@ -312,7 +314,22 @@ void answer_begin(struct answerer *a, pid_t program, const char *name)
     }
 }
 
-void answer_call(struct answerer *a)
+/*
+ * There was a call, and now there is none: a signal has interrupted it, and the program gets EINTR
+ * or, by SA_RESTART, makes it again. Or all that could make one have ended, and there was none.
+ */
+static bool is_interrupted(const struct answerer *a)
+{
+    struct pollfd listener = {.fd = a->listener};
+
+    if (poll(&listener, 1, 0) == 1 && listener.revents & POLLHUP)
+        return false;
+    report_subject(a->program, -1);
+    report_interrupted();
+    return true;
+}
+
+bool answer_call(struct answerer *a)
 {
     static union {
         struct seccomp_notif request;
@@ -322,7 +339,7 @@ void answer_call(struct answerer *a)
 
     memset(&notification, 0, sizeof(notification)); /* the kernel insists */
     if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0)
-        return;
+        return errno != ENOENT || is_interrupted(a);
     pid_t thread = (pid_t)notification.request.pid;
     call.answer.id = notification.request.id;
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
@@ -335,4 +352,5 @@ void answer_call(struct answerer *a)
     if (call.fd >= 0)
         target_release(call.fd);
     ioctl(a->listener, SECCOMP_IOCTL_NOTIF_SEND, &call.answer);
+    return true;
 }

@@ -14,6 +14,7 @@ struct answerer {
     const struct cli_command *self; /* who complains; the caller sets it */
     const struct settings *all;     /* prog= not decided; the caller sets it */
     int listener;                   /* where notifications come from; the caller sets it */
+    pid_t program;                  /* the first one */
     bool asks_name;                 /* some rule has prog= */
     bool has_warned;                /* of a process that could not be reached */
     struct settings cut;            /* to the program of that name */
@@ -23,7 +24,10 @@ struct answerer {
 /* Puts the policy in force, for a first program with that pid and file name. */
 void answer_begin(struct answerer *answerer, pid_t program, const char *name);
 
-/* Takes one notification and answers it. The caller may be gone at any point: nothing is said. */
-void answer_call(struct answerer *answerer);
+/*
+ * Waits for a notification and answers it. The caller may be gone at any point: nothing is said.
+ * False where nobody is left to ask.
+ */
+bool answer_call(struct answerer *answerer);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "supervise/supervise.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include "supervise/answer.h"
@@ -13,13 +14,23 @@
 
 static struct answerer answerer;
 
+/* Waits in the kernel's queue, not in the keeper's poll(), which does not hear what went away. */
+static void *answer_all(void *unused)
+{
+    while (answer_call(&answerer))
+        ;
+    return unused;
+}
+
 static pid_t start(struct launch *launch, int *status)
 {
     pid_t program = start_program(&answerer, launch->file, launch->argv, status);
+    pthread_t thread;
 
-    launch->served = answerer.listener;
     /* Until a call is taken a signal can interrupt it, so that it is never made. Root's right. */
     setpriority(PRIO_PROCESS, 0, -20);
+    if (program && pthread_create(&thread, NULL, answer_all, NULL) != 0)
+        launch->served = answerer.listener; /* no process more is allowed */
     return program;
 }
 
