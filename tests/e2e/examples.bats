@@ -239,12 +239,12 @@ wrapped() { # NAME
     wrapped ctest
     cmake -B build >/dev/null
     cmake --build build >/dev/null
-    run -8 ctest --test-dir build --output-on-failure
+    run -8 env -C build ctest --output-on-failure
     echo "$output" | tee "$OUTPUT"
     sed -i -E 's/ +[0-9.]+ sec$//' "$OUTPUT"
     said_in test-wrappers/ctest/CMakeLists.txt
     # The policy's semicolon is its own, and separates no list.
-    ctest --test-dir build --show-only=json-v1 | python3 -c '
+    env -C build ctest --show-only=json-v1 | python3 -c '
 import json, sys
 tests = {t["name"]: {p["name"]: p["value"] for p in t["properties"]} for t in json.load(sys.stdin)["tests"]}
 print(*tests["under_linger"]["ENVIRONMENT"], sep="\n")' >"$BATS_TEST_TMPDIR/environment"
@@ -257,7 +257,7 @@ END
     # The first name is CMake's since 3.29, the second before.
     cmake -B build "-DCMAKE_TEST_LAUNCHER=linger;run;-r;--" "-DCMAKE_CROSSCOMPILING_EMULATOR=linger;run;-r;--" >/dev/null
     cmake --build build >/dev/null
-    ctest --test-dir build -R plain | grep '^100% tests passed'
+    env -C build ctest -R plain | grep '^100% tests passed'
 }
 
 # A unit of a name, as hardened as those of real daemons, with the drop-in.
@@ -283,6 +283,14 @@ SystemCallFilter=~@privileged @resources
 END
 }
 
+well_formed() { # UNIT...
+    run systemd-analyze verify "$@"
+    # Older ones want the whole of a manager's surroundings.
+    [[ $output != *"Cannot determine cgroup"* ]] || skip "systemd-analyze verify needs cgroups, which are not here"
+    expect complaints "$output" ""
+    expect status "$status" 0
+}
+
 # What systemd makes of the unit NAME; its test mode refuses root.
 understood() { # NAME
     local user=()
@@ -293,8 +301,7 @@ understood() { # NAME
 
 @test "systemd: the drop-in is well-formed, and its quotes are understood" {
     unit nginx
-    SYSTEMD_UNIT_PATH=$UNITS run -0 systemd-analyze verify "$UNITS/nginx.service"
-    expect "complaints" "$output" ""
+    SYSTEMD_UNIT_PATH=$UNITS well_formed "$UNITS/nginx.service"
     # In a chroot nobody may make a user namespace.
     understood nginx >"$BATS_TEST_TMPDIR/understood" || true
     [ -s "$BATS_TEST_TMPDIR/understood" ] || skip "systemd's test mode does not run here"
@@ -397,8 +404,7 @@ group() { # @NAME
     for name in linger-textfile.service linger-textfile.timer; do
         sed "s:/usr/local/bin/:$EXAMPLES/prometheus/:" "$EXAMPLES/prometheus/$name" >"$BATS_TEST_TMPDIR/$name"
     done
-    run -0 systemd-analyze verify "$BATS_TEST_TMPDIR"/linger-textfile.{service,timer}
-    expect complaints "$output" ""
+    well_formed "$BATS_TEST_TMPDIR"/linger-textfile.{service,timer}
 }
 
 # The files of the image, built once.

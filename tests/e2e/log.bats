@@ -291,6 +291,7 @@ END
 
 # bats test_tags=preload
 @test "a terminal that nobody reads and that has less room than a line: never blocks, the line is counted as lost" {
+    needs_terminal
     STATS=$BATS_TEST_TMPDIR/stats
     run timeout 60 python3 "$ROOT/tests/tools/full-terminal.py" env LD_PRELOAD="$LIB" LINGER_LOG=stderr LINGER_STATS="$STATS" \
         python3 -c "import socket; [socket.socket().close() for _ in range(100)]"
@@ -300,6 +301,7 @@ END
 
 # bats test_tags=preload
 @test "a terminal with tostop does not stop a process in the background that logs" {
+    needs_terminal
     run timeout 60 python3 - "$LIB" <<'END'
 import os, pty, sys, termios
 front, terminal = pty.fork()

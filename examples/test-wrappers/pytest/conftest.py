@@ -25,7 +25,9 @@ def pytest_configure(config):
     config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
     # -r is SO_REUSEADDR; with "-m", "fin-rst" as well, no TIME_WAIT is left: for tests that use up
     # the ephemeral ports, or listen by number on a port that they were given as port 0.
+    with open("/proc/self/cmdline") as file:  # sys.orig_argv is there since Python 3.10
+        arguments = file.read().split("\0")[1:-1]
     try:
-        os.execvp("linger", ["linger", "run", "-r", "--", sys.executable, *sys.orig_argv[1:]])
+        os.execvp("linger", ["linger", "run", "-r", "--", sys.executable, *arguments])
     except OSError as error:
         raise pytest.UsageError(f"conftest.py: linger cannot be run: {error.strerror}")
