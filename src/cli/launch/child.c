@@ -4,10 +4,12 @@
  */
 #include "launch/child.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -97,7 +99,7 @@ pid_t launch_start(struct launch *launch, int *status)
         _exit(cli_exec_failed(launch->self, launch->argv[0]));
     }
     if (pid < 0) {
-        cli_error(launch->self, "cannot start a process: %m");
+        cli_error(launch->self, "cannot start a process: %s", strerror(errno));
         *status = CLI_FAILED << 8;
         return 0;
     }

@@ -36,8 +36,16 @@
 #include "launch/keeper.h"
 #include "system/processes.h"
 
-#define MILLISECOND INT64_C(1000000)
-#define PATIENCE (100 * MILLISECOND)
+#define GLANCE 1000000 /* nanoseconds */
+#define PATIENCE (INT64_C(200) * GLANCE)
+#define ARRIVALS_MAX 32
+
+/* A signal of which it is not certain yet whose it is. */
+struct arrival {
+    int number;
+    int64_t since; /* the keeper got the same one, if it did */
+    int64_t until;
+};
 
 static struct front {
     struct launch *launch;
@@ -45,32 +53,54 @@ static struct front {
     pid_t keeper;
     int64_t stopped; /* when it was, and when it went on */
     int64_t continued;
+    struct arrival arrivals[ARRIVALS_MAX];
+    size_t waiting;
 } front;
 
-/* Waits for that: the keeper may get it a moment later than we do, or have got it before. */
-static bool is_everybodys(int number, const siginfo_t *info)
+/* False while it is not certain whose it is. */
+static bool settle(const struct arrival *arrival)
 {
-    int64_t now = keeper_clock();
-    int64_t until = now + PATIENCE;
-    int64_t awake = now - front.continued < PATIENCE ? front.stopped : now;
+    if (atomic_load(&front.news->seen[arrival->number]) >= arrival->since)
+        return true; /* everybody's */
+    if (keeper_clock() < arrival->until)
+        return false;
+    atomic_fetch_add(&front.news->passed[arrival->number], 1);
+    kill(front.keeper, SIGCHLD); /* it looks */
+    return true;
+}
 
-    for (;;) {
-        if (atomic_load(&front.news->signals[number].when) >= awake - PATIENCE &&
-            atomic_load(&front.news->signals[number].from) == info->si_pid)
-            return true;
-        if (keeper_clock() >= until)
-            return false;
-        nanosleep(&(struct timespec){.tv_nsec = MILLISECOND}, NULL);
+/* In the order of their arrival, so that the program gets them in it. */
+static void settle_arrivals(void)
+{
+    while (front.waiting > 0 && settle(&front.arrivals[0])) {
+        front.waiting--;
+        memmove(front.arrivals, front.arrivals + 1, front.waiting * sizeof(front.arrivals[0]));
     }
 }
 
-static void take_signal(int number, const siginfo_t *info)
+/* The keeper may have got it already, and did while we were stopped. */
+static void note_arrival(int number)
 {
-    if (number <= 0 || number == SIGCHLD || info->si_pid == front.keeper ||
-        is_everybodys(number, info))
+    int64_t now = keeper_clock();
+    int64_t came = now - front.continued < PATIENCE ? front.stopped : now;
+
+    front.arrivals[front.waiting++] = (struct arrival){number, came - PATIENCE, now + PATIENCE};
+}
+
+static void take_signal(void)
+{
+    static const struct timespec glance = {.tv_nsec = GLANCE};
+    sigset_t all;
+    siginfo_t info;
+
+    if (front.waiting == ARRIVALS_MAX) { /* what comes meanwhile stays with the kernel */
+        nanosleep(&glance, NULL);
         return;
-    atomic_fetch_or(&front.news->passed, UINT64_C(1) << (number - 1));
-    kill(front.keeper, SIGCHLD); /* it looks */
+    }
+    sigfillset(&all);
+    int number = sigtimedwait(&all, &info, front.waiting > 0 ? &glance : NULL);
+    if (number > 0 && number != SIGCHLD && info.si_pid != front.keeper)
+        note_arrival(number);
 }
 
 /* As a container's PID 1 it gets the orphans of others too. */
@@ -112,15 +142,12 @@ static void stop(void)
 
 static int wait_for_end(void)
 {
-    sigset_t all;
-    siginfo_t info;
     int status = 0;
 
-    sigfillset(&all);
     for (;;) {
         if (!look(&status)) {
-            int number = sigwaitinfo(&all, &info);
-            take_signal(number, &info);
+            settle_arrivals();
+            take_signal();
         } else if (WIFSTOPPED(status)) {
             stop();
         } else {

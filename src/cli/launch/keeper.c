@@ -94,20 +94,20 @@ static bool reap(void)
 /* What came to the front alone. */
 static void pass_on(void)
 {
-    uint64_t passed = atomic_exchange(&keeper.news->passed, 0);
-
     for (int number = 1; number <= KEEPER_SIGNALS; number++) {
-        if (keeper.program && passed >> (number - 1) & 1)
+        unsigned count = atomic_exchange(&keeper.news->passed[number], 0);
+        while (keeper.program && count-- > 0)
             kill(keeper.program, number);
     }
 }
 
-static void note_signal(const struct signalfd_siginfo *info)
+/* What came to everybody before there was a program. */
+static void pass_on_early(const sigset_t *early)
 {
-    if (info->ssi_signo > KEEPER_SIGNALS)
-        return;
-    atomic_store(&keeper.news->signals[info->ssi_signo].from, (pid_t)info->ssi_pid);
-    atomic_store(&keeper.news->signals[info->ssi_signo].when, keeper_clock());
+    for (int number = 1; number <= KEEPER_SIGNALS; number++) {
+        if (number != SIGCHLD && sigismember(early, number) == 1)
+            kill(keeper.program, number);
+    }
 }
 
 /* False when there is nobody left. */
@@ -117,7 +117,8 @@ static bool take_signals(void)
     bool goes_on = true;
 
     while (read(keeper.signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        note_signal(&info);
+        if (info.ssi_signo <= KEEPER_SIGNALS)
+            atomic_store(&keeper.news->seen[info.ssi_signo], keeper_clock());
         if (info.ssi_signo != SIGCHLD)
             continue;
         pass_on(); /* before it can be reaped, and its pid somebody else's */
@@ -166,6 +167,7 @@ static void take_name(const struct launch *launch)
 
 _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t front)
 {
+    sigset_t early;
     sigset_t all;
 
     keeper.launch = launch;
@@ -173,9 +175,11 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
     keeper.front = front;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_PDEATHSIG, SIGCHLD); /* reap() notices */
+    sigpending(&early);
     keeper.program = launch->start(launch, &keeper.status);
     if (keeper.program) {
         take_name(launch);
+        pass_on_early(&early);
         sigfillset(&all);
         keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
         if (chdir("/") != 0) {

@@ -11,12 +11,10 @@
 
 /* What the front and the keeper tell each other, in shared memory. */
 struct keeper_news {
-    _Atomic int status;      /* the program's, wait(2) */
-    _Atomic uint64_t passed; /* signals for the program from the front, a bit each */
-    struct {
-        _Atomic int64_t when; /* the keeper got that signal; keeper_clock() */
-        _Atomic pid_t from;
-    } signals[KEEPER_SIGNALS + 1];
+    _Atomic int status;                       /* the program's, wait(2) */
+    _Atomic int64_t seen[KEEPER_SIGNALS + 1]; /* when the keeper got that signal; keeper_clock() */
+    _Atomic unsigned passed[KEEPER_SIGNALS + 1]; /* how often the front alone got it, and means it
+                                                    for the program */
 };
 
 /* In the child of the front, with all signals blocked. */
