@@ -4,7 +4,7 @@
 BATS_TEST_TIMEOUT=600
 load helper
 
-setup() {
+copy_of_the_sources() {
     cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
     cd "$BATS_TEST_TMPDIR"
 }
@@ -31,6 +31,7 @@ works() {
 
 # bats test_tags=plain
 @test "every gcc and clang that is installed, with -O0 and with -O3 -flto" {
+    copy_of_the_sources
     for compiler in gcc clang $(compgen -c | grep -xE '(gcc|clang)-[0-9]+' | sort -u); do
         builds CC="$compiler" CFLAGS=-O0
         make -s clean 3>&-
@@ -47,6 +48,7 @@ works() {
 
 # bats test_tags=plain
 @test "Debian's hardening flags, all of them, and link-time optimisation" {
+    copy_of_the_sources
     command -v dpkg-buildflags >/dev/null || skip "no dpkg-buildflags"
     for options in "" hardening=+all "hardening=+all optimize=+lto"; do
         flag() { DEB_BUILD_MAINT_OPTIONS=$options dpkg-buildflags --get "$1"; }
@@ -57,6 +59,7 @@ works() {
 
 # bats test_tags=plain
 @test "-fhardened" {
+    copy_of_the_sources
     gcc -fhardened -E -x c /dev/null >/dev/null 2>&1 || skip "gcc has no -fhardened before version 14"
     builds CFLAGS="-O2 -fhardened"
     works
@@ -64,6 +67,7 @@ works() {
 
 # bats test_tags=plain
 @test "-z defs is left out of the library's link, and the build says so" {
+    copy_of_the_sources
     for flag in -Wl,-z,defs -Wl,--no-undefined; do
         echo "liblinger.so: $flag left out: the library is linked against no libc" >told
         expected=told builds LDFLAGS=$flag
@@ -73,6 +77,7 @@ works() {
 
 # bats test_tags=plain
 @test "musl-gcc" {
+    copy_of_the_sources
     command -v musl-gcc >/dev/null || skip "no musl-gcc"
     builds CC=musl-gcc
     works

@@ -266,9 +266,9 @@ END
             _ "$ROOT/src/completion/linger.bash" "$@"
     }
     commands=$("$LINGER" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' | grep -v linger | xargs)
-    expect "linger.bash has commands" "$(complete_with linger "")" "$commands --help --version"
+    expect "linger.bash has commands" "$(complete_with linger "")" "$commands help --help --version"
     expect "_linger has commands" "$(sed -n "s/.*'1:command:((\(.*\)))'.*/\1/p" "$ROOT/src/completion/_linger" |
-        grep -oE '[a-z]+\\:' | tr -d '\\:' | xargs)" "$commands"
+        grep -oE '[a-z]+\\:' | tr -d '\\:' | xargs)" "$commands help"
     expect modes "$(complete_with linger run -m f)" "fin fin-rst"
     expect options "$(complete_with linger states --j)" "--json"
     # Each long option of each command is offered.
