@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "ab/table.h"
-#include "attach/saved.h"
+#include "attach/savefile.h"
 #include "reach/reach.h"
 #include "settings.h"
 #include "system/target.h"
@@ -80,6 +80,7 @@ struct ab {
     bool json;
     struct target target; /* of --attach */
     struct saved saved;   /* what its sockets had */
+    char was[PATH_MAX];   /* the same in a file, until it is put back */
 };
 
 static bool take_mode(struct ab *ab, const char *text)
@@ -243,6 +244,25 @@ static int open_target(struct ab *ab)
     return -1;
 }
 
+/* For who comes after a SIGKILL: linger attach --restore. */
+static int save_target(struct ab *ab)
+{
+    char why[SAVEFILE_WHY_MAX];
+    int status = 0;
+
+    snprintf(ab->was, sizeof(ab->was), "%s/was", ab->plan.directory);
+    FILE *file = savefile_create(ab->was, why);
+    for (size_t i = 0; file && status == 0 && i < ab->saved.count; i++)
+        status = savefile_write(file, &ab->saved.sockets[i]);
+    if (file && status != 0)
+        snprintf(why, sizeof(why), "cannot be written: %s", strerror(errno));
+    if (!file || status != 0)
+        cli_error(ab->plan.self, "%s: %s", ab->was, why);
+    if (file)
+        fclose(file);
+    return file ? status : -1;
+}
+
 static void restore_target(struct ab *ab)
 {
     char why[TARGET_WHY_MAX];
@@ -250,6 +270,8 @@ static void restore_target(struct ab *ab)
     if (saved_put_back(&ab->saved, false, why) != 0)
         cli_error(ab->plan.self, "pid %d is left under the last mode: %s", (int)ab->plan.attach,
                   why);
+    else
+        unlink(ab->was);
     saved_free(&ab->saved);
     target_close(&ab->target);
 }
@@ -355,7 +377,7 @@ static int measure(struct ab *ab)
     }
     if (ab->plan.attach && open_target(ab) != 0)
         return CLI_FAILED;
-    if (make_directory(&ab->plan) != 0)
+    if (make_directory(&ab->plan) != 0 || (ab->plan.attach && save_target(ab) != 0))
         return CLI_FAILED;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -176,7 +176,7 @@ bool sock_linger(int fd, struct sock_linger *l)
 static int put_back_linger2(int fd, int value)
 {
     const int none = 0;
-    int now;
+    int now = -1;
 
     if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &none, sizeof(none)) != 0 ||
         get_option(fd, IPPROTO_TCP, TCP_LINGER2, &now, sizeof(now)) != 0)

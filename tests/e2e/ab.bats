@@ -183,6 +183,17 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     finish
     expect status "$STATUS" 130
     say show "1,5,7 1,3,9 1,5,7"
+    # SIGKILL leaves it to the file.
+    expect "files of what was" "$(find "$BATS_TEST_TMPDIR" -name was)" ""
+    mkdir "$BATS_TEST_TMPDIR/there"
+    start - "$LINGER" ab -m rst -m fin --attach "$DAEMON" -p "$PORT" -o "$BATS_TEST_TMPDIR/there" \
+        -l "echo on >'$BATS_TEST_TMPDIR/run'; exec sleep 1002"
+    read -r word <"$BATS_TEST_TMPDIR/run"
+    kill -KILL "$PID"
+    finish
+    say show "1,0,60 1,0,60 1,0,60"
+    "$LINGER" attach -q --restore "$BATS_TEST_TMPDIR/there/was"
+    say show "1,5,7 1,3,9 1,5,7"
     kill "$DAEMON"
 }
 
