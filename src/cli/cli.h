@@ -23,7 +23,8 @@ struct cli_command {
     int (*run)(const struct cli_command *self, int argc, char **argv);
 };
 
-extern const struct cli_command cli_run, cli_check, cli_states, cli_stats, cli_attach, cli_close, cli_ab;
+extern const struct cli_command cli_run, cli_check, cli_states, cli_stats, cli_attach, cli_close,
+    cli_ab;
 
 struct stats;
 

@@ -5,12 +5,13 @@
  * it connections answer                prints "port N"; reads each connection to its end, then
  * closes connections visit PORT COUNT      a client of `serve`; prints microseconds for each
  *     connections call PORT COUNT       a client of `answer` that closes first; the same
- *     connections wall PORT COUNT SECONDS
- *                                       `call`, and where no port is to be had it tries again;
- * prints "SECONDS MADE" every tenth of a second connections pace PORT RATE        visits at that
- * rate a second until it is ended connections keep PORT             binds, tries again for 100 s;
- * prints "bound MILLISECONDS", then accepts and keeps everything connections hold PORT COUNT makes
- * that many, prints "held", and waits for the end of each
+ *     connections latency PORT COUNT    `call`, until no port is to be had: prints "MADE P50 P99"
+ * of connect(), in microseconds, for every 500 of them connections wall PORT COUNT SECONDS `call`,
+ * and where no port is to be had it tries again; prints "SECONDS MADE" every tenth of a second
+ * connections pace PORT RATE        visits at that rate a second until it is ended connections keep
+ * PORT             binds, tries again for 100 s; prints "bound MILLISECONDS", then accepts and
+ * keeps everything connections hold PORT COUNT makes that many, prints "held", and waits for the
+ * end of each
  */
 #include <sys/resource.h>
 #include <time.h>
@@ -129,6 +130,33 @@ static void each(void (*meet)(int port), int port, long count)
     printf("%.3f\n", (seconds() - begin) * 1e6 / count);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void latency(int port, long count)
+{
+    double took[500];
+
+    for (long made = 1; made <= count; made++) {
+        double begin = seconds();
+        int fd = connected_to(port);
+        if (fd < 0) {
+            check(errno == EADDRNOTAVAIL, "connect");
+            return;
+        }
+        took[(made - 1) % 500] = (seconds() - begin) * 1e6;
+        close(fd);
+        if (made % 500 == 0) {
+            qsort(took, 500, sizeof(took[0]), ascending);
+            printf("%ld %.1f %.1f\n", made, took[249], took[494]);
+        }
+    }
+}
+
 static void wall(int port, long count, double limit)
 {
     double begin = seconds(), next = begin;
@@ -215,6 +243,8 @@ int main(int argc, char **argv)
         each(visit, port, count);
     else if (strcmp(what, "call") == 0 && argc == 4)
         each(call, port, count);
+    else if (strcmp(what, "latency") == 0 && argc == 4)
+        latency(port, count);
     else if (strcmp(what, "wall") == 0 && argc == 5)
         wall(port, count, atof(argv[4]));
     else if (strcmp(what, "pace") == 0 && argc == 4)

@@ -157,6 +157,54 @@ def the_wall():
                       at_least(ratio(values, "rst"), 50, "rst at least 50 x")]}
 
 
+def set_network(name, value):
+    with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
+        file.write(value)
+
+
+# tcp_tw_reuse, and the environment of the client.
+REUSE = {"without": ("0", WITHOUT), "tcp_tw_reuse=1": ("1", WITHOUT), "tcp_tw_reuse=2": ("2", WITHOUT),
+         "fin-rst": ("0", FIN_RST), "rst": ("0", RST)}
+PORTS = 28000    # of 28,232: the last few are a matter of luck
+KERNELS = 50000  # connections in the kernel's own experiment (commit 79e9fed46038)
+
+
+def latency_curve(setting):
+    """[connections made, p50, p99 of connect() in microseconds], for every 500."""
+    reuse, variant = setting
+    fresh_network()
+    set_network("tcp_tw_reuse", reuse)
+    with started(tool("connections"), "answer") as server:
+        text = run(tool("connections"), "latency", port_in(server.line), str(PORTS), variant=variant)
+    return [[float(word) for word in line.split()] for line in text.splitlines()]
+
+
+def connect_latency():
+    """The ports of one parity are searched first: from half of them on connect() meets all that are
+    taken. (Where that takes more than a minute, the first TIME_WAIT go, and it is fast again.)"""
+    curves = rounds(3, REUSE, latency_curve)
+    values = {name: [max(p50 for _, p50, _ in curve) for curve in all_] for name, all_ in curves.items()}
+    return {"what": "connect(), p50 of the slowest 500 on the way to the wall", "unit": "us", "values": values,
+            "latency": {name: all_[0] for name, all_ in curves.items()},
+            "goals": [at_most(ratio(values, "fin-rst"), 0.05, "fin-rst at most 1/20"),
+                      at_most(ratio(values, "rst"), 0.05, "rst at most 1/20")]}
+
+
+def over_loopback(setting):
+    reuse, variant = setting
+    fresh_network()
+    set_network("tcp_tw_reuse", reuse)
+    set_network("ip_local_port_range", "1024 65535")
+    with started(tool("connections"), "answer") as server:
+        return float(run(tool("connections"), "call", port_in(server.line), str(KERNELS), variant=variant))
+
+
+def kernels_experiment():
+    values = rounds(1, {name: REUSE[name] for name in ("without", "tcp_tw_reuse=2", "fin-rst")}, over_loopback)
+    return {"what": f"{KERNELS:,} connections over loopback, 64,512 ports, each", "unit": "us", "values": values,
+            "goals": [at_most(ratio(values, "fin-rst"), 0.5, "fin-rst at most half")]}
+
+
 def free_port():
     return run(os.path.join(ROOT, "build/tests/free-port")).strip()
 
@@ -401,6 +449,7 @@ ROWS = {
     "supervisor": supervisor,
     "restart": lambda: [restart()],
     "wall": lambda: [the_wall()],
+    "latency": lambda: [connect_latency(), kernels_experiment()],
     "switched": lambda: [switched()],
 }
 

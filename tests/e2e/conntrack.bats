@@ -61,6 +61,6 @@ kept_under() {
     expect "the server saw" "$SEEN" "bytes=0 eof=$COUNT reset=0"
     kept_under rst
     expect rst "$KEPT" "$COUNT CLOSE"
-    cd /proc/sys/net/netfilter
-    [ "$(cat nf_conntrack_tcp_timeout_close)" -lt "$(cat nf_conntrack_tcp_timeout_time_wait)" ]
+    local timeout=/proc/sys/net/netfilter/nf_conntrack_tcp_timeout
+    [ "$(cat ${timeout}_close)" -lt "$(cat ${timeout}_time_wait)" ]
 }

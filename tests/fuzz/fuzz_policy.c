@@ -89,7 +89,7 @@ static void try(enum policy_dialect dialect, bool comments, const char *text, si
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    for (int i = 0; i < 4; i++)
-        try(i & 1 ? POLICY_SWITCH : POLICY_TEARDOWN, i & 2, (const char *)data, size);
+    for (int i = 0; i < 6; i++)
+        try((enum policy_dialect)(i % 3), i < 3, (const char *)data, size);
     return 0;
 }
