@@ -118,6 +118,28 @@ server_policy() {
     expect "the peer saw" "$SEEN" "bytes=10 eof=1 reset=0"
 }
 
+@test "when=: closing a duplicate of a listener changes nothing for what is accepted" {
+    start "rst when=active" python3 -c '
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+os.close(os.dup(listener.fileno()))
+print("port", listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.recv(1)
+connection.close()'
+    hear_port
+    seen=$(python3 -c '
+import socket, sys
+peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30)
+peer.shutdown(socket.SHUT_WR)
+try:
+    print(peer.recv(1) or "EOF")
+except OSError as error:
+    print(error)' "$PORT")
+    finish
+    expect "the peer saw" "$seen" EOF
+}
+
 @test "share=100% and share=0.0001%" {
     holds meet "rst share=100%"
     holds meet_as_client "rst share=100%"

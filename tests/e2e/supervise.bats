@@ -633,3 +633,8 @@ for round in range(rounds):
 EOF
     kill -KILL "$PID"
 }
+
+@test "a close() whose caller is killed before it is acted on is not acted on" {
+    [ -z "${WITHOUT_LIBRARY:-}" ] || skip "of the supervisor"
+    expect "the peer saw" "$(timeout 60 python3 "$ROOT/tests/tools/killed-in-close.py" "$LINGER" 2>&1 | grep -v '^strace: ')" EOF
+}
