@@ -238,6 +238,55 @@ writer (Connection reset|Connection reset by peer|Broken pipe)"
     expect "conversations that were whole" "$whole" "$all"
 }
 
+@test "without privilege: one's own are ended, and it is said that others are not" {
+    needs_root
+    chmod a+rx "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
+    cp "$LINGER" "$TOOLS/subject" "$BATS_TEST_TMPDIR"
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    owing 2
+    serve="import socket, sys
+listener = socket.create_server(('127.0.0.2', $PORT))
+client = socket.create_connection(listener.getsockname())
+end, _ = listener.accept()
+print('ready', flush=True)
+print(end.recv(1), flush=True)"
+    of_root=$PID
+    start - "${nobody[@]}" python3 -c "$serve"
+    hear
+    run "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" close -m "fin role=server" --port "$PORT"
+    echo "$output"
+    expect status "$status" 0
+    [[ ${lines[0]} == "linger close: 3 at port $PORT left alone: gone meanwhile, or of a process that may not be looked into" ]]
+    expect "the sum" "${lines[-1]}" "1 connection of 1 process ended, 0 left alone, 0 failed"
+    hear
+    expect "its own saw" "$REPLY" "b''"
+    finish
+    expect "those of root" "$(in_state close-wait)" 2
+    run "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" close -m fin --all "$of_root"
+    expect status "$status" 125
+    [[ $output == *"it belongs to user 0: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed" ]]
+    kill "$of_root"
+}
+
+@test "each condition of the language chooses" {
+    owing 8
+    local chosen=0
+    closes 0 -n -m "rst share=50%" "$PID"
+    chosen=${SUM%% *}
+    closes 0 -n -m "off share=50%; rst" "$PID"
+    expect "the shares" "$((chosen + ${SUM%% *}))" 8
+    for policy in "port=$PORT" "local=127.0.0.1:$PORT" "peer=127.0.0.0/8" role=server when=passive; do
+        closes 0 -n -m "rst $policy" "$PID"
+        expect "$policy" "${SUM%% *}" 8
+    done
+    for policy in port=1 "local=127.0.0.2" peer=10.0.0.0/8 role=client when=active; do
+        closes 0 -n -m "rst $policy" "$PID"
+        expect "$policy" "${SUM%% *}" 0
+    done
+    expect "in CLOSE_WAIT" "$(in_state close-wait)" 8
+    kill "$PID"
+}
+
 # refused MESSAGE ARGUMENT...
 refused() {
     local message=$1

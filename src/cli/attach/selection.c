@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mode.h"
 #include "sock.h"
@@ -89,6 +90,20 @@ static int add_target(struct selection *s, pid_t pid)
     return 0;
 }
 
+/* Root may look into all; what it does not find has gone meanwhile. */
+static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_t count,
+                        struct holder *holders, size_t found)
+{
+    size_t unseen = geteuid() == 0 ? 0 : holders_unseen(inodes, count, holders, found);
+
+    if (unseen > 0)
+        cli_error(s->self,
+                  "%zu at port %ld left alone: gone meanwhile, or of a process that may not be "
+                  "looked into",
+                  unseen, s->port);
+    holders_sort(holders, found);
+}
+
 /* Everybody who holds a listener, or any socket, of the port. */
 static int add_holders(struct selection *s)
 {
@@ -111,6 +126,8 @@ static int add_holders(struct selection *s)
                   s->port);
     else
         status = 0;
+    if (status == 0)
+        tell_unseen(s, inodes, (size_t)count, holders, (size_t)found);
     for (ssize_t i = 0; i < found && status == 0; i++)
         status = add_target(s, holders[i].pid);
     free(inodes);
