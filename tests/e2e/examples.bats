@@ -506,6 +506,7 @@ end_pod() {
         expect "TIME_WAIT under $libc" "$(time_wait "$port")" 0
         end_pod
         cat "$BATS_TEST_TMPDIR/stderr"
+        [ $libc != go ] || continue # the supervisor logs what it arms, and is told of no close()
         OUTPUT=$BATS_TEST_TMPDIR/closed
         grep event=close "$BATS_TEST_TMPDIR/stderr" | tr ' ' '\n' >"$OUTPUT"
         for field in $(expected "$EXAMPLES/kubernetes/deployment.yaml"); do

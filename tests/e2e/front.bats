@@ -46,20 +46,30 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
 }
 
 @test "each process of a cgroup, as systemd ends a service: once" {
-    group=/sys/fs/cgroup/linger-test.$$
-    mkdir "$group" 2>/dev/null && [ -e "$group/cgroup.procs" ] || skip "needs a cgroup of its own (root, cgroup v2)"
-    fronted preload "$TOOLS/told"
+    needs_mount_namespace
+    mkdir "$BATS_TEST_TMPDIR/cgroups"
+    start - unshare -m sh -c 'mount -t cgroup2 none "$0" 2>/dev/null && mkdir "$0/linger.$$" && echo "linger.$$" && exec sleep 100
+        echo none' "$BATS_TEST_TMPDIR/cgroups"
     hear
-    for pid in $(tree "$PID"); do
-        echo "$pid" >"$group/cgroup.procs"
+    [ "$REPLY" != none ] || skip "needs to make a cgroup (root, cgroup v2)"
+    holder=$PID
+    said=
+    group=/proc/$holder/root$BATS_TEST_TMPDIR/cgroups/$REPLY
+    for backend in preload supervise; do
+        fronted $backend "$TOOLS/told"
+        hear
+        for pid in $(tree "$PID"); do
+            echo "$pid" >"$group/cgroup.procs"
+        done
+        while read -r pid; do kill -TERM "$pid"; done <"$group/cgroup.procs"
+        kill -RTMIN "$PID"
+        hear
+        said+="$backend $REPLY "
+        finish
     done
-    while read -r pid; do kill -TERM "$pid"; done <"$group/cgroup.procs"
-    kill -RTMIN "$PID"
-    hear
-    said=$REPLY
-    finish
     rmdir "$group"
-    expect said "$said" "TERM=1 INT=0 HUP=0 CONT=0"
+    kill "$holder"
+    expect said "$said" "preload TERM=1 INT=0 HUP=0 CONT=0 supervise TERM=1 INT=0 HUP=0 CONT=0 "
 }
 
 @test "who ends linger by its name ends the program" {

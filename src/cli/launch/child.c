@@ -100,7 +100,7 @@ pid_t launch_start(struct launch *launch, int *status)
     }
     if (pid < 0) {
         cli_error(launch->self, "cannot start a process: %s", strerror(errno));
-        *status = CLI_FAILED << 8;
+        *status = LAUNCH_FAILED;
         return 0;
     }
     launch_release(-1);

@@ -127,7 +127,7 @@ static bool look(int *status)
         processes_end_children(); /* all that it has left are ours now */
         if (front.launch->finish)
             front.launch->finish(front.launch);
-        told = W_EXITCODE(CLI_FAILED, 0);
+        told = LAUNCH_FAILED;
     }
     *status = told;
     return true;
@@ -165,7 +165,7 @@ int launch_run(struct launch *launch)
         mmap(NULL, sizeof(*front.news), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (front.news == MAP_FAILED) {
         cli_error(launch->self, "out of memory");
-        return W_EXITCODE(CLI_FAILED, 0);
+        return LAUNCH_FAILED;
     }
     atomic_store(&front.news->status, KEEPER_NO_NEWS);
     child_prepare();
@@ -175,7 +175,7 @@ int launch_run(struct launch *launch)
         keeper_run(launch, front.news, self);
     if (front.keeper < 0) {
         cli_error(launch->self, "cannot start a process: %s", strerror(errno));
-        return W_EXITCODE(CLI_FAILED, 0);
+        return LAUNCH_FAILED;
     }
     launch_release(-1);
     return wait_for_end();

@@ -7,6 +7,9 @@
 
 #include "cli.h"
 
+/* The wait status of an exit(CLI_FAILED), wait(2); W_EXITCODE() is glibc's alone. */
+enum { LAUNCH_FAILED = CLI_FAILED << 8 };
+
 /* What is run, and what its keeper does meanwhile. */
 struct launch {
     const struct cli_command *self; /* who complains */

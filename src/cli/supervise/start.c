@@ -165,7 +165,7 @@ pid_t start_program(struct answerer *answerer, const char *file, char **argv, in
 
     if (make_channel(channel) != 0 || (program = launch_fork()) < 0) {
         cli_error(answerer->self, "cannot start a process: %s", strerror(errno));
-        *status = W_EXITCODE(CLI_FAILED, 0);
+        *status = LAUNCH_FAILED;
         return 0;
     }
     if (program == 0) {

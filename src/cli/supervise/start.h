@@ -5,11 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cli.h"
 #include "supervise/answer.h"
-
-/* The wait status of an exit(CLI_FAILED), wait(2); W_EXITCODE() is glibc's alone. */
-enum { START_FAILED = CLI_FAILED << 8 };
 
 /*
  * In the supervisor: puts the policy in force and starts `file` under the filter that it needs.
