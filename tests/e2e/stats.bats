@@ -71,6 +71,7 @@ counting() { # COMMAND...
     expect armed_rst "$(counted armed_rst)" 1
 }
 
+# bats test_tags=preload
 @test "what a crash left beside the file disables nothing, for a PID 1 either" {
     unshare -pf true 2>/dev/null || skip "needs a PID namespace"
     touch "$STATS.new.1"
