@@ -374,6 +374,18 @@ static int run_program(struct request *request, const struct reach *reach, char 
     return has_summary ? launch_exit(launch_run(&launch)) : execute(request, reach->file[0], argv);
 }
 
+/* What the policy will not reach, though it reaches the program itself. */
+static void warn_of_delegate(const struct request *request, const char *program)
+{
+    const char *delegate = reach_delegate(program);
+
+    if (delegate)
+        cli_error(request->self,
+                  "warning: %s asks another process to start programs, and they get no policy; set "
+                  "the variables that '-n' prints in the unit or the container",
+                  delegate);
+}
+
 static int start(struct request *request, const struct reach *reach, char **argv)
 {
     bool has_summary = request->values[SETTING_STATS] && !request->values[SETTING_STATS][0];
@@ -382,6 +394,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
         return CLI_FAILED;
     if (request->dry_run || reach->how != REACH_PRELOAD) /* else the library says it */
         fputs(request->warnings, stderr);
+    warn_of_delegate(request, argv[0]);
     if (has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;
     if (reach->how == REACH_PRELOAD &&

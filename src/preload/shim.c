@@ -7,6 +7,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "golang.h"
 #include "keep.h"
 #include "log.h"
 #include "real.h"
@@ -14,6 +15,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define STATUS_BAD_SETTING 125
+#define NOT_REACHED                                                                                \
+    "liblinger: a Go program makes its system calls without libc, so nothing of this reaches it; " \
+    "start it with: linger run\n"
 
 extern char **environ;
 
@@ -61,6 +65,8 @@ static void load(void)
         _exit(STATUS_BAD_SETTING);
     settings_keep_program(&settings, program_name());
     teardown_start(&settings, program_name());
+    if (teardown_moments && golang_is_program())
+        log_stderr(NOT_REACHED, sizeof(NOT_REACHED) - 1);
 }
 
 static void __attribute__((constructor)) construct(void)

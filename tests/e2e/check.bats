@@ -80,6 +80,17 @@ judged() {
     judged "$BATS_FILE_TMPDIR/go-cgo" 1 supervisor 'a Go program, though dynamically linked: '
 }
 
+# bats test_tags=preload
+@test "the library in a Go program says once that it reaches nothing, and only where there is a policy" {
+    go_program() {
+        env LD_PRELOAD="$LIB" "$@" "$BATS_FILE_TMPDIR/go-cgo" 2>&1
+    }
+    expect "without a policy" "$(go_program)" ""
+    expect "with one" "$(go_program LINGER_MODE=rst)" \
+        "liblinger: a Go program makes its system calls without libc, so nothing of this reaches it; start it with: linger run"
+    expect "a program of libc" "$(LD_PRELOAD=$LIB LINGER_MODE=rst true 2>&1)" ""
+}
+
 @test "scripts: their interpreter is judged, through env too" {
     judged "$BATS_FILE_TMPDIR/shell" 0 preload 'dynamically linked, glibc$'
     grep -q '^  through  *\(/usr\)\?/bin/sh$' "$BATS_TEST_TMPDIR/out"

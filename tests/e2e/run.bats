@@ -98,6 +98,15 @@ END
     expect "the mistake" "${stderr_lines[0]}" "linger: unknown command 'vresion'; did you mean 'version'?"
 }
 
+@test "a program that asks another to start programs: one warning, with what to do" {
+    for name in systemctl docker; do
+        ln -s /bin/true "$BATS_TEST_TMPDIR/$name"
+        expect "$name" "$("$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/$name" start nginx 2>&1)" \
+            "linger run: warning: $name asks another process to start programs, and they get no policy; set the variables that '-n' prints in the unit or the container"
+    done
+    expect "no such program" "$("$LINGER" run -m rst -- true 2>&1)" ""
+}
+
 @test "a value that stands where the program should: did you mean -l=FILE?" {
     refused 127 "linger run: a.log: no such program; did you mean -l=a.log?" -m rst -l a.log true
     refused 127 "linger run: a.stats: no such program; did you mean -s=a.stats?" -s a.stats true

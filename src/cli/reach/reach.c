@@ -315,3 +315,17 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach)
     while (judge_file(reach))
         ;
 }
+
+const char *reach_delegate(const char *file)
+{
+    static const char *const names[] = {"systemctl",  "service", "invoke-rc.d", "systemd-run",
+                                        "machinectl", "docker",  "podman",      "nerdctl"};
+    const char *slash = strrchr(file, '/');
+    const char *name = slash ? slash + 1 : file;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return names[i];
+    }
+    return NULL;
+}

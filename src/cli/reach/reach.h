@@ -42,4 +42,10 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 /* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
 
+/*
+ * The name of `file` where it is a program that asks another process, a service manager or a
+ * container engine, to start what it is told to; else NULL.
+ */
+const char *reach_delegate(const char *file);
+
 #endif
