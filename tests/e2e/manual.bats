@@ -404,6 +404,8 @@ holder_is_named() {
 }
 
 ports_left() {
+    needs_namespace
+    echo 0 >/proc/sys/net/ipv4/tcp_tw_reuse # on loopback TIME_WAIT takes no port otherwise
     perform linger.1 left
     expect status "$STATUS" 0
     read -r low high </proc/sys/net/ipv4/ip_local_port_range
