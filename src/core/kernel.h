@@ -108,15 +108,17 @@ struct kernel_status {
     uint64_t more[14];
 };
 _Static_assert(sizeof(struct kernel_status) == 256, "struct statx of linux/stat.h");
-enum { KERNEL_STATUS_TYPE = 0x1, KERNEL_STATUS_INO = 0x100 };
+enum { KERNEL_STATUS_TYPE = 0x1, KERNEL_STATUS_NLINK = 0x4, KERNEL_STATUS_INO = 0x100 };
 
 /*
  * fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx(2) does not.
- * `status` is zeroed by the caller: an analyser does not see the kernel write.
+ * With the path "" it is of `fd` itself. `status` is zeroed by the caller: an analyser does not see
+ * the kernel write.
  */
-static inline int kernel_statx(int fd, unsigned mask, struct kernel_status *status)
+static inline int kernel_statx(int fd, const char *path, unsigned mask,
+                               struct kernel_status *status)
 {
-    return (int)kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, mask, (long)status, 0);
+    return (int)kernel_call(SYS_statx, fd, (long)path, AT_EMPTY_PATH, mask, (long)status, 0);
 }
 
 /* The beginning of the file; ESPIPE where it has none. */

@@ -6,41 +6,55 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "kernel.h"
 
-/* sigtimedwait(2), which libc makes a cancellation point. */
-static void take_signal(const sigset_t *signals)
+/* The kernel's set of signals, signal(7). That of libc is 16 times as long, on a stack that may be
+ * a handler's; and its sigtimedwait(3) is a cancellation point. */
+struct signals {
+    unsigned long words[64 / 8 / sizeof(long)];
+};
+
+#define BIT(signal) (1ul << ((signal)-1)) /* of the first word */
+
+static bool has(const struct signals *signals, int signal)
 {
+    return signals->words[0] & BIT(signal);
+}
+
+static void change_mask(int how, const struct signals *signals, struct signals *before)
+{
+    (void)kernel_call(SYS_rt_sigprocmask, how, (long)signals, (long)before, sizeof(*signals), 0, 0);
+}
+
+static void take_signal(void)
+{
+    static const struct signals raised = {{BIT(SIGPIPE) | BIT(SIGXFSZ)}};
     static const struct timespec at_once = {0, 0};
 
-    (void)kernel_call(SYS_rt_sigtimedwait, (long)signals, 0, (long)&at_once, _NSIG / 8, 0, 0);
+    (void)kernel_call(SYS_rt_sigtimedwait, (long)&raised, 0, (long)&at_once, sizeof(raised), 0, 0);
 }
 
 bool quiet_write(int fd, const void *data, size_t length)
 {
-    sigset_t before;
-    sigset_t pending;
-    sigset_t own;
+    /* SIGTTOU, blocked, lets a background process write: tty_check_change(). */
+    static const struct signals own = {{BIT(SIGPIPE) | BIT(SIGXFSZ) | BIT(SIGTTOU)}};
+    struct signals before = {{0}};
+    struct signals pending = {{0}};
 
     if (!kernel_is_writable(fd)) {
         errno = EAGAIN;
         return false;
     }
-    sigemptyset(&own);
-    sigaddset(&own, SIGPIPE);
-    sigaddset(&own, SIGXFSZ);
-    sigaddset(&own, SIGTTOU); /* blocked, it lets a background process write: tty_check_change() */
-    sigemptyset(&pending);
-    sigpending(&pending);
-    sigprocmask(SIG_BLOCK, &own, &before); /* on Linux: of this thread alone */
+    (void)kernel_call(SYS_rt_sigpending, (long)&pending, sizeof(pending), 0, 0, 0, 0);
+    change_mask(SIG_BLOCK, &own, &before); /* on Linux: of this thread alone */
     ssize_t written = kernel_write(fd, data, length);
     int error = written < 0 ? errno : ENOSPC;
-    if ((error == EPIPE && !sigismember(&pending, SIGPIPE)) ||
-        (error == EFBIG && !sigismember(&pending, SIGXFSZ)))
-        take_signal(&own);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    if ((error == EPIPE && !has(&pending, SIGPIPE)) || (error == EFBIG && !has(&pending, SIGXFSZ)))
+        take_signal();
+    change_mask(SIG_SETMASK, &before, NULL);
     errno = error;
     return written == (ssize_t)length;
 }

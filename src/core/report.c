@@ -211,8 +211,11 @@ void report_aborted(int fd, const struct facts *facts, const struct verdict *ver
     end(&line);
 }
 
-static void put_why(struct line *line, uint32_t unread, const struct policy *policy,
-                    const struct verdict *verdict)
+/* Not inlined, so that its buffer is gone from the stack, maybe a small one, when the line is
+ * written. */
+__attribute__((noinline)) static void put_why(struct line *line, uint32_t unread,
+                                              const struct policy *policy,
+                                              const struct verdict *verdict)
 {
     char buffer[LINE_LENGTH_MAX];
     struct text out;

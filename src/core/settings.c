@@ -198,7 +198,7 @@ static int open_regular(const char *path)
     int fd = kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
     struct kernel_status status = {0};
 
-    if (fd < 0 || (kernel_statx(fd, KERNEL_STATUS_TYPE, &status) == 0 && S_ISREG(status.mode)))
+    if (fd < 0 || (kernel_statx(fd, "", KERNEL_STATUS_TYPE, &status) == 0 && S_ISREG(status.mode)))
         return fd;
     errno = S_ISDIR(status.mode) ? EISDIR : ENODEV;
     kernel_close(fd);
