@@ -238,9 +238,33 @@ static int disconnect(int fd)
     return (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody), 0, 0, 0);
 }
 
-int sock_abort(int fd)
+/* Three links are one thread and its directory's . and .. (proc_task_getattr()). */
+static bool has_threads(void)
+{
+    struct kernel_status status = {0};
+
+    return kernel_statx(AT_FDCWD, "/proc/self/task", KERNEL_STATUS_NLINK, &status) == 0 &&
+           status.nlink > 3;
+}
+
+/*
+ * A reader that is still blocked when the connection goes is told EPIPE (sk_wait_event()); after
+ * SHUT_RD it wakes with end of file. It has to run to see that, so the shortest of all sleeps.
+ */
+static void release_readers(int fd, bool is_anothers)
+{
+    static const long shortest[] = {0, 1}; /* a struct timespec of this machine's own kind */
+
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RD, 0, 0, 0, 0);
+    if (is_anothers || has_threads())
+        (void)kernel_call(SYS_nanosleep, (long)shortest, 0, 0, 0, 0, 0);
+}
+
+int sock_abort(int fd, bool is_anothers)
 {
     int pending;
+
+    release_readers(fd, is_anothers);
 
     if (disconnect(fd) != 0)
         return -1;

@@ -77,9 +77,11 @@ int sock_switch(int fd, enum sock_switch option, bool on);
 /*
  * Aborts the connection at once: connect() to AF_UNSPEC sends RST (tcp_disconnect()), and a
  * shutdown() afterwards leaves the socket to the program as shutdown(SHUT_RDWR) would have:
- * recv() says EOF, send() EPIPE, poll() POLLHUP. Returns 0, or -1 and errno.
+ * recv() says EOF, send() EPIPE, poll() POLLHUP. Readers blocked in other threads, of this process
+ * or of another one that the socket is of (`is_anothers`), are given time to wake with end of file.
+ * Returns 0, or -1 and errno.
  */
-int sock_abort(int fd);
+int sock_abort(int fd, bool is_anothers);
 
 /*
  * Ends a connection that another process has open, by a duplicate: `rst` aborts it, `fin` and

@@ -452,7 +452,8 @@ bool teardown_shutdown(int fd, int how)
     KEEP_ERRNO;
     bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
                    sock_is_connected(facts.state) && decide_end(fd, &facts, &verdict) &&
-                   verdict.mode == MODE_RST && sock_abort(fd) == 0;
+                   verdict.mode == MODE_RST &&
+                   sock_abort(fd, settings->backend == BACKEND_SUPERVISE) == 0;
 
     if (aborted)
         report_aborted(fd, &facts, &verdict);

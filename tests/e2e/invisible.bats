@@ -83,6 +83,19 @@ for _ in range(int(sys.argv[1])):
     expect "the peer saw" "$SEEN" "bytes=50 eof=0 reset=10"
 }
 
+# bats test_tags=preload
+@test "a sandbox that permits read, write, close, shutdown and recvmsg alone, under each plain mode" {
+    for policy in off fin rst fin-rst wait:5 "rst role=server"; do
+        start "$policy" "$TOOLS/sandboxed" strict
+        hear_port
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
+        finish
+        expect "status under $policy" "$STATUS" 0
+        [[ $policy == rst* ]] || expect "the peer saw" "$SEEN" "bytes=5 eof=1 reset=0"
+        [[ $policy != rst* ]] || expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+    done
+}
+
 @test "a seccomp filter that refuses: the program goes on, armed at birth, and at close undisturbed" {
     for policy in fin-rst "rst when=active"; do
         start "$policy" "$TOOLS/sandboxed" refuse
