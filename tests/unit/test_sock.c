@@ -200,7 +200,7 @@ static void test_abort(void **state)
     char byte;
 
     (void)state;
-    assert_int_equal(sock_abort(server), 0);
+    assert_int_equal(sock_abort(server, false), 0);
     await(client, POLLIN);
     assert_int_equal(recv(client, &byte, 1, 0), -1);
     assert_int_equal(errno, ECONNRESET);
