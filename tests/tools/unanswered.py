@@ -8,7 +8,7 @@ import sys
 state, count = sys.argv[1], int(sys.argv[2])
 connections = []
 if state == "fin-wait-1":
-    listener = socket.create_server(("127.0.0.1", 81), backlog=count)
+    listener = socket.create_server(("127.0.0.1", 81), backlog=2 * count)
     for _ in range(count):
         connections.append(socket.create_connection(("127.0.0.1", 81)))
     print("connected", flush=True)
