@@ -14,8 +14,10 @@ BUILD = build
 # WERROR=1, as the tests build: a warning is an error.
 WARNINGS = -Wall -Wextra $(if $(WERROR),-Werror) -Wshadow -Wconversion -Wno-sign-conversion -Wundef \
 	-Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
-# On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval.
-INLINE_ATOMICS := $(shell $(CC) -Werror -mno-outline-atomics -c -x c /dev/null -o /dev/null 2>/dev/null && echo -mno-outline-atomics)
+# On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval. Under -fhardened gcc
+# 14 warns of each part of it that is off, as two are here.
+WHERE_KNOWN := $(foreach flag,-mno-outline-atomics -Wno-hardened, \
+	$(shell $(CC) -Werror $(flag) -c -x c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
 # musl-gcc looks only into musl's directories, which lack the kernel's headers.
 KERNEL_HEADERS := $(shell $(CC) -E -x c -include linux/inet_diag.h /dev/null >/dev/null 2>&1 || \
 	echo -idirafter /usr/include -idirafter /usr/include/`$(CC) -print-multiarch`)
@@ -25,7 +27,7 @@ KERNEL_HEADERS := $(shell $(CC) -E -x c -include linux/inet_diag.h /dev/null >/d
 override CFLAGS += $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
 	-Isrc/core -Isrc/cli $(KERNEL_HEADERS) $(WARNINGS) \
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS \
-	-MMD -MP $(INLINE_ATOMICS)
+	-MMD -MP $(WHERE_KNOWN)
 
 # SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
 # the library behind them lets it be; in the library, which must need nothing beyond libc, undefined

@@ -55,6 +55,7 @@ EOF")
 }
 
 @test "nginx and wrk: TIME_WAIT in thousands, about none, none; no load errors" {
+    needs_namespace
     nginx_here
     measure --mode fin --mode fin-rst --mode rst --rounds 2 \
         --load "wrk -t1 -c64 -d2s -H 'Connection: close' http://127.0.0.1:$PORT/" -- "${SERVER[@]}"
@@ -73,6 +74,7 @@ EOF")
 }
 
 @test "the table: medians, ratios, what is zero everywhere, where the output is" {
+    needs_namespace
     nginx_here
     run "$LINGER" ab -m fin -m rst -p "$PORT" -r 2 -M 'stars=(\*+)?x' -M 'made=Connected ([0-9]+)' \
         -l "curl -s http://127.0.0.1:$PORT/ && echo Connected 17" -- "${SERVER[@]}"
@@ -123,6 +125,7 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
 }
 
 @test "--both: TIME_WAIT of neither end under rst" {
+    needs_namespace
     measure --both -m fin -m rst -r 1 -l "'$TOOLS/peer' -n 20 -k connect $PORT" -- "$TOOLS/subject" -p "$PORT" -n 20 -r close
     grep -q '"target":"server and load"' "$BATS_TEST_TMPDIR/report"
     expect "TIME_WAIT under fin" "$(median fin time_wait)" 20
