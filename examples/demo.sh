@@ -1,9 +1,9 @@
 #!/bin/sh
 # Purpose: shows how an unmodified server ends its connections under fin, rst and fin-rst.
 # Expected output: for each mode what the client got, the packets of one teardown (where tcpdump
-# and a network namespace are to be had), and how many TIME_WAIT sockets 20 connections left.
+# may capture; what it lacks is named), and how many TIME_WAIT sockets 20 connections left.
 #
-# Needs what `make` needs; it uses a network namespace and tcpdump where they are to be had.
+# Needs what `make` needs; it uses tcpdump and a network namespace where it has them.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 programs=$root/build/examples
@@ -18,6 +18,12 @@ if [ -z "${DEMO_INSIDE:-}" ]; then
     done
     DEMO_INSIDE=host
     export DEMO_INSIDE
+    # What a network namespace, in which anybody may capture, would have needed.
+    lacks=
+    for tool in unshare ip; do
+        command -v $tool >/dev/null || lacks="${lacks:+$lacks and }$tool"
+    done
+    lacks=${lacks:-user namespaces}
 fi
 if [ "$DEMO_INSIDE" = namespace ]; then
     ip link set lo up
@@ -67,9 +73,10 @@ stop_server() {
     server=
 }
 
-# False where tcpdump is not to be had, or may not capture here.
+# False where tcpdump is not there, or may not capture here: $why_not is what would help.
 start_capture() {
-    [ "$DEMO_INSIDE" = namespace ] && command -v tcpdump >/dev/null || return 1
+    why_not="needs tcpdump"
+    command -v tcpdump >/dev/null || return 1
     : >"$work/capturing"
     # To standard output, and still root: where it becomes another user, as it likes to, it can
     # write no file of ours.
@@ -78,6 +85,7 @@ start_capture() {
     until grep -q "listening on" "$work/capturing"; do
         if ! kill -0 "$capture" 2>/dev/null; then
             capture=
+            why_not="needs root${lacks:+, or $lacks}: $(sed -n '$p' "$work/capturing")"
             return 1
         fi
     done
@@ -86,7 +94,7 @@ start_capture() {
 # The packets of one connection from the server's close on, as arrows.
 show_packets() { # FIN-AND-RST: how many of them to wait for
     if ! start_capture; then
-        echo "  packets      (not shown: needs tcpdump, and a network namespace where it may capture)"
+        echo "  packets      (not shown: $why_not)"
         "$programs/echo-client" "$port" >"$work/client"
         return
     fi

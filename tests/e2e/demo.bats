@@ -28,6 +28,13 @@ load helper
     PATH=$BATS_TEST_TMPDIR/bin "$ROOT/examples/demo.sh" >"$BATS_TEST_TMPDIR/demo"
     cat "$BATS_TEST_TMPDIR/demo"
     expect "left behind" "$(sed -n 's/.*left behind *\([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/demo" | tr '\n' ' ')" "20 0 0 "
-    grep -q 'not shown: needs tcpdump' "$BATS_TEST_TMPDIR/demo"
+    grep -q 'not shown: needs tcpdump)' "$BATS_TEST_TMPDIR/demo"
+    # Where tcpdump is there and may not capture, what a namespace lacks is named, and what tcpdump says.
+    printf '#!/bin/sh\necho "tcpdump: lo: no permission" >&2\nexit 1\n' >"$BATS_TEST_TMPDIR/bin/tcpdump"
+    printf '#!/bin/sh\nexit 1\n' >"$BATS_TEST_TMPDIR/bin/unshare"
+    chmod +x "$BATS_TEST_TMPDIR"/bin/{tcpdump,unshare}
+    PATH=$BATS_TEST_TMPDIR/bin "$ROOT/examples/demo.sh" >"$BATS_TEST_TMPDIR/demo"
+    cat "$BATS_TEST_TMPDIR/demo"
+    expect "not shown" "$(grep -c 'not shown: needs root, or ip: tcpdump: lo: no permission)' "$BATS_TEST_TMPDIR/demo")" 3
 }
 # make demo.
