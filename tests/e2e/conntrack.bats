@@ -24,7 +24,7 @@ be_router() {
     sysctl -qw net.ipv4.ip_forward=1
     nft -f - 2>"$BATS_TEST_TMPDIR/nft" <<END || skip "this kernel does not masquerade: $(head -1 "$BATS_TEST_TMPDIR/nft")"
 table ip router {
-    chain out {
+    chain leaving {
         type nat hook postrouting priority 100;
         oifname outside masquerade
     }

@@ -188,7 +188,7 @@ watch_wire() { # PORT [dport]
 table inet wire {}
 delete table inet wire
 table inet wire {
-    chain out {
+    chain leaving {
         type filter hook output priority 0;
         tcp $end $1 tcp flags & fin == fin counter comment "fin"
         tcp $end $1 tcp flags & rst == rst counter comment "rst"

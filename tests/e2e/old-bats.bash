@@ -30,6 +30,7 @@ run() {
         output=$("$@" 2>"$BATS_TEST_TMPDIR/.stderr")
         status=$?
         stderr=$(cat "$BATS_TEST_TMPDIR/.stderr")
+        mapfile -t stderr_lines <<<"$stderr"
     else
         output=$("$@" 2>&1)
         status=$?

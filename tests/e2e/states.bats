@@ -169,7 +169,7 @@ json() { # EXPRESSION
 drop() {
     nft -f - <<END
 table inet lost {
-    chain out {
+    chain leaving {
         type filter hook output priority 0;
         tcp dport 81 drop
     }

@@ -7,12 +7,12 @@ import sys
 subprocess.run(
     ["nft", "-f", "-"],
     check=True,
-    input=b"table ip states {}\ndelete table ip states\ntable ip states {\nchain out {\ntype filter hook output priority 0;\n}\n}\n",
+    input=b"table ip states {}\ndelete table ip states\ntable ip states {\nchain leaving {\ntype filter hook output priority 0;\n}\n}\n",
 )
 
 
 def drop(rule):
-    subprocess.run(["nft", "add", "rule", "ip", "states", "out"] + rule.split() + ["drop"], check=True)
+    subprocess.run(["nft", "add", "rule", "ip", "states", "leaving"] + rule.split() + ["drop"], check=True)
 
 
 def listen(port):
