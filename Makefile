@@ -48,7 +48,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all check check-all test-programs demo install uninstall dist deb clean lint coverage soak bench examples format help FORCE
+.PHONY: all mutate check check-all test-programs demo install uninstall dist deb clean lint coverage soak bench examples format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -62,6 +62,7 @@ help:
 	@echo '           the files that have the word in their name, and nothing is installed'
 	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
 	@echo '           long fuzzing, the soak: two hours'
+	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
 	@echo 'bench      what it costs, beside others; ten minutes on a quiet machine'
 	@echo 'coverage   how much of the policy and the decision the tests reach'
@@ -214,6 +215,10 @@ check:
 # And what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
 check-all:
 	$(Q)LONG=1 SAN=$(SAN) tests/check
+
+# By hand: it takes a night. N=50 SEED=2 for a sample, FILES='src/core/sock.c' for one file.
+mutate: test-programs all
+	$(Q)tests/mutate $(if $(N),-n $(N)) $(if $(SEED),-s $(SEED)) $(FILES)
 
 soak: all
 	$(Q)tests/install-packages
