@@ -1,0 +1,92 @@
+/* Which calls a policy has to be told of, inside the program and by the supervisor: no more than it
+ * needs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "teardown.h"
+
+#define OWN (MOMENT_SETSOCKOPT | MOMENT_RECEIVE) /* what comes from elsewhere, or is set again */
+#define BOTH (MOMENT_CONNECT | MOMENT_LISTEN)
+#define LATE (MOMENT_CLOSE | MOMENT_EXIT)
+
+static const struct {
+    const char *policy;
+    unsigned preload;
+    unsigned supervise;
+} policies[] = {
+    {"", 0, 0},
+    {"off", 0, 0},
+    {"off; rst", 0, 0},
+    {"fin", OWN, MOMENT_SETSOCKOPT},
+    {"fin-rst", OWN | MOMENT_SOCKET, MOMENT_SETSOCKOPT | BOTH},
+    {"fin-rst; off port=22", OWN | MOMENT_SOCKET, MOMENT_SETSOCKOPT | BOTH},
+    {"fin-rst overrule=no", MOMENT_RECEIVE | MOMENT_SOCKET, BOTH},
+    {"rst", OWN | MOMENT_SOCKET | MOMENT_SHUTDOWN, MOMENT_SETSOCKOPT | BOTH | MOMENT_SHUTDOWN},
+    {"fin-rst role=client", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH},
+    {"fin-rst role=server", OWN | BOTH, MOMENT_SETSOCKOPT | MOMENT_LISTEN},
+    {"off role=client; fin-rst", OWN | BOTH, MOMENT_SETSOCKOPT | MOMENT_LISTEN},
+    {"fin-rst role=server port=80", OWN | BOTH, MOMENT_SETSOCKOPT | MOMENT_LISTEN},
+    {"fin-rst role=client peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH},
+    {"fin-rst peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
+    {"fin-rst local=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
+    {"fin-rst share=1%", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
+    {"fin-rst when=active", OWN | BOTH | MOMENT_CLOSE, MOMENT_SETSOCKOPT | BOTH | LATE},
+};
+
+static unsigned started(const char *policy, enum backend backend)
+{
+    static struct settings settings;
+    struct policy_error error;
+
+    memset(&settings, 0, sizeof(settings));
+    settings.backend = backend;
+    assert_int_equal(
+        policy_parse(&settings.mode, POLICY_TEARDOWN, policy, strlen(policy), false, &error), 0);
+    teardown_moments = 0;
+    teardown_start(&settings, "test");
+    return teardown_moments & ~MOMENT_ACCEPT; /* what this process has open may ask for it */
+}
+
+static void test_moments(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        unsigned preload = started(policies[i].policy, BACKEND_PRELOAD);
+        unsigned supervise = started(policies[i].policy, BACKEND_SUPERVISE);
+        if (preload != policies[i].preload || supervise != policies[i].supervise)
+            print_message("'%s': %#x, %#x\n", policies[i].policy, preload, supervise);
+        assert_int_equal(preload, policies[i].preload);
+        assert_int_equal(supervise, policies[i].supervise);
+    }
+}
+
+static void test_switches_are_of_bind(void **state)
+{
+    struct settings settings = {.backend = BACKEND_PRELOAD};
+
+    (void)state;
+    struct policy *const all[] = {&settings.reuseaddr, &settings.reuseport, &settings.bind_no_port};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        all[i]->rule_count = 1;
+        teardown_moments = 0;
+        teardown_start(&settings, "test");
+        assert_int_equal(teardown_moments, MOMENT_BIND);
+        all[i]->rule_count = 0;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_switches_are_of_bind),
+    };
+
+    return cmocka_run_group_tests_name("moments", tests, NULL, NULL);
+}
