@@ -227,3 +227,31 @@ assert ctypes.CDLL(None).syscall(numbers[os.uname().machine], listener.fileno(),
     serve_python "rst role=server when=active; fin"
     expect "the peer saw" "$SEEN" "$RESET"
 }
+
+# The first connect() of one descriptor is refused, the second arrives: what the peer of that one sees.
+reconnects_under() { # POLICY, in which REFUSED is the first port
+    local refused
+    refused=$("$TOOLS/free-port")
+    start - "$TOOLS/peer" listen
+    hear_port
+    (under "${1//REFUSED/$refused}" python3 -c "
+import socket, sys
+client = socket.socket()
+if client.connect_ex(('127.0.0.1', int(sys.argv[1]))) == 0:
+    sys.exit('not refused')
+client.connect(('127.0.0.1', int(sys.argv[2])))
+client.send(b'hello')
+client.close()" "$refused" "$PORT" 3>&-)
+    hear
+    SEEN=$REPLY
+    finish
+}
+
+@test "connect() once more: the verdict is that of the rule that matches then, and without one the earlier stays" {
+    reconnects_under "rst peer=:REFUSED; fin"
+    expect "the peer saw" "$SEEN" "bytes=5 eof=1 reset=0"
+    reconnects_under "fin peer=:REFUSED; rst"
+    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+    reconnects_under "rst peer=:REFUSED"
+    expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
+}
