@@ -2,7 +2,7 @@
 #ifndef LINGER_DESCRIPTORS_H
 #define LINGER_DESCRIPTORS_H
 
-/* Calls `visit` for each; without /proc for numbers that may not be open, too. */
-void descriptors_each(void (*visit)(int fd));
+/* Calls `visit` for each of these numbers; without /proc for some that may not be open, too. */
+void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd));
 
 #endif

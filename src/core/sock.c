@@ -43,14 +43,14 @@ bool sock_is_tcp_request(int domain, int type, int protocol)
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == SOCK_IPPROTO_MPTCP);
 }
 
-bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
-                   uint16_t *port)
+static bool read_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                          uint16_t *port)
 {
     uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
     struct sockaddr_in6 in6;
     struct sockaddr_in in;
 
-    if (!address || length < sizeof(in))
+    if (length < sizeof(in))
         return false;
     memcpy(&in, address, sizeof(in));
     if (in.sin_family == AF_INET) {
@@ -67,6 +67,17 @@ bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct poli
     return true;
 }
 
+/* Two places tell: an address is shorter than a page. */
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                   uint16_t *port)
+{
+    socklen_t size = length < sizeof(struct sockaddr_in6) ? length : sizeof(struct sockaddr_in6);
+
+    return size >= sizeof(struct sockaddr_in) && kernel_is_readable(address) &&
+           kernel_is_readable((const char *)address + size - 8) &&
+           read_endpoint(address, size, ip, port);
+}
+
 /* `call` is SYS_getsockname or SYS_getpeername. */
 static bool ask_endpoint(long call, int fd, struct policy_ip *ip, uint16_t *port)
 {
@@ -74,7 +85,7 @@ static bool ask_endpoint(long call, int fd, struct policy_ip *ip, uint16_t *port
     socklen_t length = sizeof(address);
 
     return kernel_call(call, fd, (long)&address, (long)&length, 0, 0, 0) == 0 &&
-           sock_endpoint((struct sockaddr *)&address, length, ip, port);
+           read_endpoint((struct sockaddr *)&address, length, ip, port);
 }
 
 static void local_facts(int fd, struct facts *f)

@@ -23,7 +23,8 @@ bool sock_is_tcp_request(int domain, int type, int protocol);
  */
 bool sock_facts(int fd, unsigned wanted, struct facts *facts);
 
-/* Address and port of a sockaddr; false where it is neither IPv4 nor IPv6. */
+/* Address and port of the program's sockaddr; false where it is neither IPv4 nor IPv6, or cannot
+ * be read. */
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                    uint16_t *port);
 

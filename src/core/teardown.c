@@ -33,6 +33,7 @@
 #include "teardown.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -142,7 +143,7 @@ void teardown_inherit(void)
 {
     KEEP_ERRNO;
 
-    descriptors_each(settle_inherited);
+    descriptors_each(0, UINT_MAX, settle_inherited);
 }
 
 static bool has_mode(const struct policy *policy, enum policy_mode mode)
@@ -240,7 +241,7 @@ void teardown_start(const struct settings *s, const char *program)
     if ((needs | reported) & FACT_ROLE) {
         moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
         role_read_range(&ports);
-        descriptors_each(note_listener);
+        descriptors_each(0, UINT_MAX, note_listener);
     }
     if (has_policy)
         teardown_inherit();

@@ -6,6 +6,10 @@
 
 struct real real;
 
+/* In every glibc, and in those that have close_range(); in no musl. Of these nothing is called. */
+extern const char *gnu_get_libc_version(void) __attribute__((weak));
+extern int execveat(int, const char *, char *const[], char *const[], int) __attribute__((weak));
+
 #if __SIZEOF_POINTER__ == 4
 /* Came to glibc with the names for a time of 64 bits, and is in no other libc. */
 extern int __sendmsg64(void) __attribute__((weak));
@@ -25,6 +29,12 @@ static void resolve(void *slot, const char *name)
 void real_resolve(void)
 {
     REAL_FUNCTIONS(RESOLVE)
+    if (gnu_get_libc_version) {
+        REAL_FUNCTIONS_GLIBC(RESOLVE)
+    }
+    if (execveat) {
+        REAL_FUNCTIONS_RANGE(RESOLVE)
+    }
 #if __SIZEOF_POINTER__ == 4
     /* What a program that was built with -D_TIME_BITS=64 calls instead. */
     if (__sendmsg64) {

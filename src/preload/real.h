@@ -12,6 +12,8 @@ typedef int real_flags;
 typedef unsigned real_flags;
 #endif
 
+#undef freopen64 /* a macro of musl's headers */
+
 /* close() first: another library's dlsym() may call it. */
 #define REAL_FUNCTIONS(ENTRY)                                                                      \
     ENTRY(int, close, (int))                                                                       \
@@ -26,8 +28,17 @@ typedef unsigned real_flags;
     ENTRY(int, setsockopt, (int, int, int, const void *, socklen_t))                               \
     ENTRY(int, shutdown, (int, int))                                                               \
     ENTRY(int, fclose, (FILE *))                                                                   \
+    ENTRY(FILE *, freopen, (const char *, const char *, FILE *))                                   \
     ENTRY(int, dup2, (int, int))                                                                   \
     ENTRY(int, dup3, (int, int, int))
+
+/* NULL in musl, where the name above is all there is. */
+#define REAL_FUNCTIONS_GLIBC(ENTRY) ENTRY(FILE *, freopen64, (const char *, const char *, FILE *))
+
+/* NULL before glibc 2.34, and in musl. */
+#define REAL_FUNCTIONS_RANGE(ENTRY)                                                                \
+    ENTRY(int, close_range, (unsigned, unsigned, int))                                             \
+    ENTRY(void, closefrom, (int))
 
 /* Their names begin with "__". NULL outside of a glibc of 32 bits, 2.34 or newer. */
 #define REAL_FUNCTIONS_TIME64(ENTRY)                                                               \
@@ -39,6 +50,8 @@ typedef unsigned real_flags;
 
 struct real {
     REAL_FUNCTIONS(REAL_SLOT)
+    REAL_FUNCTIONS_GLIBC(REAL_SLOT)
+    REAL_FUNCTIONS_RANGE(REAL_SLOT)
     REAL_FUNCTIONS_TIME64(REAL_SLOT)
 };
 

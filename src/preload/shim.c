@@ -3,12 +3,15 @@
  * hands over to teardown.c, and calls the real function: nothing else. It must never change what
  * the real function returns, its errno, or its being a cancellation point.
  */
+#include <limits.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "golang.h"
 #include "keep.h"
+#include "kernel.h"
 #include "log.h"
 #include "real.h"
 #include "teardown.h"
@@ -18,6 +21,15 @@
 #define NOT_REACHED                                                                                \
     "liblinger: a Go program makes its system calls without libc, so nothing of this reaches it; " \
     "start it with: linger run\n"
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2) /* Linux 5.11 */
+#endif
+
+/* Not in the headers of every libc. */
+int close_range(unsigned first, unsigned last, int flags);
+void closefrom(int first);
+FILE *freopen64(const char *path, const char *mode, FILE *stream);
 
 extern char **environ;
 
@@ -214,13 +226,63 @@ EXPORT int close(int fd)
     return real.close(fd);
 }
 
+/* What closes the descriptor of a stream. */
+static void close_stream(FILE *stream)
+{
+    KEEP_ERRNO;
+
+    teardown_close(fileno(stream)); /* -1 and EBADF where the stream has none */
+}
+
 EXPORT int fclose(FILE *stream)
 {
-    if (wanted(MOMENT_CLOSE)) {
-        KEEP_ERRNO;
-        teardown_close(fileno(stream)); /* -1 and EBADF where the stream has none */
-    }
+    if (wanted(MOMENT_CLOSE))
+        close_stream(stream);
     return real.fclose(stream);
+}
+
+EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
+{
+    if (wanted(MOMENT_CLOSE))
+        close_stream(stream);
+    return real.freopen(path, mode, stream);
+}
+
+/* What <stdio.h> makes of freopen() under -D_FILE_OFFSET_BITS=64. */
+EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream)
+{
+    if (wanted(MOMENT_CLOSE))
+        close_stream(stream);
+    return (real.freopen64 ? real.freopen64 : real.freopen)(path, mode, stream);
+}
+
+static void close_between(unsigned first, unsigned last)
+{
+    KEEP_ERRNO;
+
+    descriptors_each(first, last, teardown_close);
+}
+
+/* Where libc has none, a program has found this one by dlsym(), and the kernel answers. */
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (wanted(MOMENT_CLOSE) && !(flags & CLOSE_RANGE_CLOEXEC))
+        close_between(first, last);
+    if (real.close_range)
+        return real.close_range(first, last, flags);
+    return (int)kernel_call(SYS_close_range, first, last, flags, 0, 0, 0);
+}
+
+EXPORT void closefrom(int first)
+{
+    unsigned low = first > 0 ? (unsigned)first : 0;
+
+    if (wanted(MOMENT_CLOSE))
+        close_between(low, UINT_MAX);
+    if (real.closefrom)
+        real.closefrom(first);
+    else
+        (void)kernel_call(SYS_close_range, low, UINT_MAX, 0, 0, 0, 0);
 }
 
 EXPORT int dup2(int from, int target)

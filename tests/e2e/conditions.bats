@@ -111,6 +111,18 @@ server_policy() {
     done
 }
 
+# bats test_tags=preload
+@test "when=: each of libc's functions that close, and one log line for each" {
+    for way in close fclose freopen dup2 dup3 closefrom libc_close_range; do
+        meet "fin when=passive; rst" $way
+        expect "$way: the peer saw" "$SEEN" "$RESET"
+        rm -f "$BATS_TEST_TMPDIR/log"
+        LINGER_LOG=$BATS_TEST_TMPDIR/log meet fin $way
+        grep -c " event=close .* state=established " "$BATS_TEST_TMPDIR/log" >"$BATS_TEST_TMPDIR/lines" || true
+        expect "$way: lines" "$(cat "$BATS_TEST_TMPDIR/lines")" 1
+    done
+}
+
 @test "when=: a rule without conditions at the end decides what a parent's close left open" {
     meet "rst when=active; fin" fork
     expect "the peer saw" "$SEEN" "bytes=10 eof=0 reset=1"

@@ -143,3 +143,34 @@ for _ in range(int(sys.argv[1])):
         done
     done
 }
+
+# bats test_tags=preload
+@test "a bad pointer is EFAULT, as without the library" {
+    for policy in "rst peer=:80" "rst role=client" rst; do
+        start "$policy" env LINGER_REUSEADDR=1 python3 -c "
+import ctypes, errno, mmap, socket
+libc = ctypes.CDLL(None, use_errno=True)
+page = mmap.PAGESIZE
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+memory = libc.mmap(None, 2 * page, 3, 34, -1, 0)
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.munmap(memory + page, page)
+address = b'\\2\\0\\0\\x50' + socket.inet_aton('127.0.0.1') + bytes(8)
+for call in libc.connect, libc.bind:
+    call.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
+    for pointer in 8, memory + page, memory + page - 8:
+        if pointer > page:
+            ctypes.memmove(memory + page - 8, address, 8)
+        fd = libc.socket(2, 1, 0)
+        status = call(fd, pointer, 16)
+        print(status, errno.errorcode.get(ctypes.get_errno()), flush=True)
+        libc.close(fd)"
+        for _ in 1 2 3 4 5 6; do
+            hear
+            expect "$policy: status and errno" "$REPLY" "-1 EFAULT"
+        done
+        finish
+        expect status "$STATUS" 0
+    done
+}

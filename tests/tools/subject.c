@@ -123,6 +123,21 @@ static void way_close_range(int fd)
     check(syscall(SYS_close_range, fd, fd, 0) == 0, "close_range");
 }
 
+extern int close_range(unsigned first, unsigned last, int flags) __attribute__((weak));
+
+static void way_libc_close_range(int fd)
+{
+    check(close_range != NULL, "no close_range() in this libc");
+    check(close_range((unsigned)fd, (unsigned)fd + 1, 0) == 0, "close_range");
+}
+
+static void way_freopen(int fd)
+{
+    FILE *stream = fdopen(fd, "r+");
+
+    check(stream != NULL && freopen("/dev/null", "r", stream) == stream, "freopen");
+}
+
 static void way_closefrom(int fd)
 {
 #ifdef HAS_CLOSEFROM
@@ -344,6 +359,8 @@ static const struct {
     {"dup3", way_dup3},
     {"close_range", way_close_range},
     {"closefrom", way_closefrom},
+    {"libc_close_range", way_libc_close_range},
+    {"freopen", way_freopen},
     {"syscall", way_syscall},
     {"return", way_return},
     {"_exit", way_exit},
