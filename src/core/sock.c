@@ -149,6 +149,21 @@ static const struct options {
 };
 static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_TEARDOWNS, "a row for each mode");
 
+/* One that fell back to TCP takes TCP_LINGER2, hands it to its subflow, and keeps TIME_WAIT. */
+static bool is_mptcp(int fd)
+{
+    int protocol = 0;
+
+    return get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)) == 0 &&
+           protocol == SOCK_IPPROTO_MPTCP;
+}
+
+/* What MPTCP says of an option that it does not have differs between kernels. */
+static bool is_no_option(int error)
+{
+    return error == ENOPROTOOPT || error == EOPNOTSUPP;
+}
+
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
 {
     if (verdict->mode == MODE_OFF)
@@ -164,10 +179,14 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
         return "SO_LINGER";
     if (keeps_defaults && options->linger2 == 0)
         return NULL;
+    if (!at_birth && options->linger2 < 0 && is_mptcp(fd)) {
+        errno = EOPNOTSUPP;
+        return "TCP_LINGER2";
+    }
     if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &options->linger2, sizeof(options->linger2)) == 0)
         return NULL;
     /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
-    return options->linger2 == 0 && errno == ENOPROTOOPT ? NULL : "TCP_LINGER2";
+    return options->linger2 == 0 && is_no_option(errno) ? NULL : "TCP_LINGER2";
 }
 
 bool sock_linger(int fd, struct sock_linger *l)

@@ -91,6 +91,28 @@ listener.listen()"
     done
 }
 
+# bats test_tags=preload
+@test "MPTCP: a client that fell back to TCP is told of as what it is, whenever it is decided" {
+    [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
+    for policy in fin-rst "fin-rst role=client" "fin-rst local=127.0.0.1" "fin-rst when=active"; do
+        start - "$TOOLS/peer" listen
+        hear_port
+        rm -f "$BATS_TEST_TMPDIR/log"
+        (LINGER_LOG=$BATS_TEST_TMPDIR/log under "$policy" python3 -c "
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+client.connect(('127.0.0.1', int(sys.argv[1])))
+client.send(b'hello')
+client.close()" "$PORT" 3>&-)
+        hear
+        finish
+        expect "the peer saw" "$REPLY" "bytes=5 eof=1 reset=0"
+        expect "TIME_WAIT left" "$(time_wait "$PORT")" 1
+        grep -q " event=fail fd=[0-9]* option=TCP_LINGER2 " "$BATS_TEST_TMPDIR/log"
+        ! grep -q " event=arm " "$BATS_TEST_TMPDIR/log"
+    done
+}
+
 @test "a listener made by socket() and listen() without bind()" {
     LISTENER="listener = socket.socket()
 listener.listen()"
