@@ -638,3 +638,18 @@ EOF
     [ -z "${WITHOUT_LIBRARY:-}" ] || skip "of the supervisor"
     expect "the peer saw" "$(timeout 60 python3 "$ROOT/tests/tools/killed-in-close.py" "$LINGER" 2>&1 | grep -v '^strace: ')" EOF
 }
+
+@test "a child for 32 bits is left alone, and that is said once" {
+    [ "$(uname -m)" = x86_64 ] || skip "a supervisor of x86-64"
+    i686-linux-gnu-gcc -O1 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/subject32" "$ROOT/tests/tools/subject.c" -pthread
+    start - "$TOOLS/peer" -n 2 listen
+    hear_port
+    export PORT SUBJECT32=$BATS_TEST_TMPDIR/subject32
+    run --separate-stderr "$ROOT/linger" run -b supervise -m rst -- sh -c \
+        '"$SUBJECT32" -c "$PORT" close 3>&- && "$SUBJECT32" -c "$PORT" close'
+    expect status "$status" 0
+    hear
+    finish
+    expect "the peer saw" "$REPLY" "bytes=10 eof=2 reset=0"
+    [[ $stderr =~ ^"linger run: pid "[0-9]+" is a 32-bit program: a supervisor leaves its connections alone"$ ]]
+}

@@ -21,6 +21,7 @@
 
 #include "report.h"
 #include "sock.h"
+#include "supervise/filter.h"
 #include "teardown.h"
 
 #ifndef SO_BINDTOIFINDEX
@@ -258,6 +259,15 @@ static void serve_exit(struct call *call)
     target_close(&target);
 }
 
+static void tell_of_foreign(struct call *call)
+{
+    if (!call->answerer->has_met_foreign)
+        cli_error(call->answerer->self,
+                  "pid %u is a 32-bit program: a supervisor leaves its connections alone",
+                  call->request->pid);
+    call->answerer->has_met_foreign = true;
+}
+
 static void dispatch(struct call *call)
 {
     static const struct {
@@ -273,6 +283,10 @@ static void dispatch(struct call *call)
 #endif
     };
 
+    if (filter_is_foreign(call->request->data.arch)) {
+        tell_of_foreign(call);
+        return;
+    }
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
         if (services[i].number == call->request->data.nr)
             services[i].serve(call);

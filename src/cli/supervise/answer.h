@@ -17,6 +17,7 @@ struct answerer {
     pid_t program;                  /* the first one */
     bool asks_name;                 /* some rule has prog= */
     bool has_warned;                /* of a process that could not be reached */
+    bool has_met_foreign;           /* a program for another architecture */
     struct settings cut;            /* to the program of that name */
     char name[TARGET_NAME_MAX];
 };

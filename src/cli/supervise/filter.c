@@ -24,9 +24,11 @@
 
 #if defined(__x86_64__) && defined(__LP64__)
 #define OUR_ARCH AUDIT_ARCH_X86_64
+#define FOREIGN_ARCH AUDIT_ARCH_I386
 #define OUR_MACHINE EM_X86_64
 #elif defined(__aarch64__)
 #define OUR_ARCH AUDIT_ARCH_AARCH64
+#define FOREIGN_ARCH AUDIT_ARCH_ARM
 #define OUR_MACHINE EM_AARCH64
 #elif defined(__riscv) && __riscv_xlen == 64
 #define OUR_ARCH AUDIT_ARCH_RISCV64
@@ -74,6 +76,29 @@ static const struct call mptcp[] = {
     {0, SYS_socket, 2, {{0, AF_INET6}, {2, SOCK_IPPROTO_MPTCP}}},
 };
 
+/*
+ * What a program for 32 bits calls to have a connection: it is not served, and that is told. i386
+ * has each call by itself, and as one of socketcall(2).
+ */
+#ifdef FOREIGN_ARCH
+static const struct call foreign[] = {
+#if FOREIGN_ARCH == AUDIT_ARCH_I386
+    {.moment = MOMENT_CONNECT, .number = 362},
+    {.moment = MOMENT_LISTEN, .number = 363},
+    {MOMENT_CONNECT, 102, 1, {{0, 3}}}, /* SYS_CONNECT of <linux/net.h> */
+    {MOMENT_LISTEN, 102, 1, {{0, 4}}},
+#else
+    {.moment = MOMENT_CONNECT, .number = 283},
+    {.moment = MOMENT_LISTEN, .number = 284},
+#endif
+};
+#endif
+
+bool filter_is_foreign(uint32_t arch)
+{
+    return arch != OUR_ARCH;
+}
+
 uint16_t filter_machine(void)
 {
     return OUR_MACHINE;
@@ -113,13 +138,38 @@ static void put_block(struct filter *f, const struct call *call, uint32_t action
     put_return(f, action);
 }
 
+/* Returns unless the architecture that was loaded is this one. */
+static void put_only(struct filter *f, uint32_t arch)
+{
+    put_equal(f, arch, 1);
+    put(f, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1));
+    put_return(f, SECCOMP_RET_ALLOW);
+}
+
+static void put_foreign(struct filter *f, unsigned moments)
+{
+#ifdef FOREIGN_ARCH
+    put_equal(f, OUR_ARCH, 1);
+    unsigned over = f->length;
+    put(f, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+    put_only(f, FOREIGN_ARCH);
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        if (foreign[i].moment & moments)
+            put_block(f, &foreign[i], SECCOMP_RET_USER_NOTIF);
+    }
+    put_return(f, SECCOMP_RET_ALLOW);
+    f->code[over].k = f->length - over - 1;
+#else
+    (void)moments;
+    put_only(f, OUR_ARCH);
+#endif
+}
+
 void filter_build(struct filter *f, unsigned moments, bool refuses_mptcp)
 {
     f->length = 0;
     put_load(f, offsetof(struct seccomp_data, arch));
-    put_equal(f, OUR_ARCH, 1);
-    put(f, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1));
-    put_return(f, SECCOMP_RET_ALLOW);
+    put_foreign(f, moments);
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         if (calls[i].moment & moments)
             put_block(f, &calls[i], SECCOMP_RET_USER_NOTIF);

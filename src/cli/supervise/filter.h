@@ -16,6 +16,9 @@ struct filter {
 /* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 where none can. */
 uint16_t filter_machine(void);
 
+/* Is a call by that architecture's table, of struct seccomp_data, one that is not served? */
+bool filter_is_foreign(uint32_t arch);
+
 /*
  * Tells of the calls at these moments (enum moment or-ed, teardown.h) and allows all else;
  * `refuses_mptcp` answers socket(IPPROTO_MPTCP) with EPROTONOSUPPORT.
