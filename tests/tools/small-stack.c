@@ -71,6 +71,17 @@ static void do_listen(void)
     check(listen(listener, 10) == 0, "listen");
 }
 
+/* Not in every libc; syscall(2) would pass the library by. */
+extern int close_range(unsigned first, unsigned last, int flags) __attribute__((weak));
+
+static void do_range(void)
+{
+    int late = socket(AF_INET, SOCK_STREAM, 0);
+
+    check(connect(late, (struct sockaddr *)&address, length) == 0, "connect");
+    check(!close_range || close_range((unsigned)late, (unsigned)late, 0) == 0, "close_range");
+}
+
 static const struct step {
     const char *name;
     void (*run)(void);
@@ -79,7 +90,7 @@ static const struct step {
     {"accept", do_accept},     {"setsockopt", do_setsockopt},
     {"shutdown", do_shutdown}, {"close", do_close},
     {"dup2", do_dup2},         {"bind", do_bind},
-    {"listen", do_listen},
+    {"listen", do_listen},     {"close_range", do_range},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
