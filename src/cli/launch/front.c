@@ -17,7 +17,7 @@
  * signal. What comes to both is everybody's; what comes to the front alone is passed on, as soon
  * as it is certain that the keeper does not get it (PATIENCE: a cgroup is signalled one by one).
  *
- * Who dies first takes nobody along half-working: a supervised call that nobody answers fails with
+ * Neither death may leave a program half served: a supervised call that nobody answers fails with
  * ENOSYS, so when the keeper dies the front ends all that it kept; when the front dies the keeper
  * ends the program, as the same signal would have without us.
  */
