@@ -135,4 +135,4 @@ echo "One server program, never recompiled, that closes each connection first:"
 echo "  LD_PRELOAD=./liblinger.so LINGER_MODE=... build/examples/echo-server"
 demonstrate fin "the orderly release: FIN from both sides, and we wait in TIME_WAIT" 2
 demonstrate rst "the abort: one RST, nothing is left, unsent data would be lost" 1
-demonstrate fin-rst "FIN as above, so all data arrives and then EOF; but no TIME_WAIT" 2
+demonstrate fin-rst "FIN as above, and no TIME_WAIT; a client on Linux reads all data and then EOF" 2

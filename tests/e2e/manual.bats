@@ -572,6 +572,32 @@ policy_of_the_file_holds() {
     example liblinger.7 file policy_of_the_file_holds
 }
 
+# end_as_shown ADDRESS SENT LEFT: a line as the page has it, of one connection from there.
+end_as_shown() {
+    local sent left
+    watch_wire 80
+    expect "from $1" "$(end_from "$1")" "whole eof"
+    time_wait 80 >/dev/null
+    sent=$(wire | sed 's/ rst=0//; s/fin=1/FIN/; s/ rst=1/, RST/')
+    left=$(ss -Htan state time-wait "sport = :80" dst "$1" | awk '{ n++ } END { print n ? "TIME_WAIT" : "nothing" }')
+    printf '%-16s%-12s%s\n' "to $1" "$sent" "$left"
+}
+
+public_server_keeps_its_word() {
+    ip address add 10.1.2.3/8 dev lo
+    serve liblinger.7 public 80
+    manual output "$PAGES/liblinger.7" public >shown
+    for address in 10.1.2.3 127.0.0.1; do
+        end_as_shown "$address"
+    done >seen
+    cat seen
+    diff shown seen
+}
+
+@test "liblinger(7), public: its packets, FIN and RST for the back office, FIN for the world" {
+    example liblinger.7 public public_server_keeps_its_word
+}
+
 active_close_resets() {
     daemon 8080 nginx -g 'daemon off;'
     curl -s -o page http://127.0.0.1:8080/
