@@ -74,8 +74,8 @@ met_by_a_hasty_client() { # LOST-OR-NOT
     start fin-rst "$TOOLS/subject" -r close
     hear_port
     nft add table inet late
-    nft add chain inet late out '{ type filter hook output priority 0; }'
-    [ "$1" != lost ] || nft add rule inet late out tcp sport "$PORT" tcp flags \& fin == fin drop
+    nft add chain inet late leaving '{ type filter hook output priority 0; }'
+    [ "$1" != lost ] || nft add rule inet late leaving tcp sport "$PORT" tcp flags \& fin == fin drop
     exec {GO}> >(exec python3 -c '
 import socket, sys
 connection = socket.create_connection(("10.201.0.1", int(sys.argv[1])))
