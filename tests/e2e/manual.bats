@@ -126,7 +126,7 @@ table() {
 }
 
 @test "the hooks of liblinger(7) are the library's" {
-    sed -n 's/^ *\([a-z0-9]*\);$/\1/p' "$ROOT/src/preload/liblinger.map" | sort >"$BATS_TEST_TMPDIR/source"
+    sed -n 's/^ *\([a-z0-9_]*\);$/\1/p' "$ROOT/src/preload/liblinger.map" | sort >"$BATS_TEST_TMPDIR/source"
     words_of_heads DESCRIPTION Moments | sed -n 's/()$//p' >"$BATS_TEST_TMPDIR/page"
     same hooks
 }
