@@ -147,7 +147,10 @@ TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,
 UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
 # The subject once more, as no preload reaches it.
 STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm $(if $(wildcard /usr/bin/musl-gcc),musl/subject))
-GO_TOOLS = $(if $(GO),$(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,$(wildcard tests/tools/*.go)))
+GO_LIBRARIES = /usr/share/gocode
+GO_LEFT_OUT = $(if $(wildcard $(GO_LIBRARIES)/src/gvisor.dev/gvisor),,%/netstack.go)
+GO_TOOLS = $(if $(GO),$(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,\
+	$(filter-out $(GO_LEFT_OUT),$(wildcard tests/tools/*.go))))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
@@ -178,6 +181,7 @@ $(BUILD)/tests/musl/%: tests/tools/%.c
 	$(Q)musl-gcc $(TEST_CFLAGS) -static -o $@ $< -idirafter /usr/include \
 		-idirafter /usr/include/$(shell $(CC) -print-multiarch)
 
+$(BUILD)/tests/go/netstack: export GOPATH = $(GO_LIBRARIES)
 $(BUILD)/tests/go/%: tests/tools/%.go
 	@mkdir -p $(@D)
 	$(call say,GO,$@)
