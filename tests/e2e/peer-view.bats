@@ -128,3 +128,19 @@ queued_under() { # MODE COMMAND...
     bytes=${SEEN#bytes=}
     [ "${bytes%% *}" -lt 4194304 ]
 }
+
+# early_reply MODE HOW STATUS: what http.client has of it.
+early_reply() {
+    start "$1" python3 "$ROOT/tests/tools/early-reply.py" serve "$2"
+    hear_port
+    SEEN=$(python3 "$ROOT/tests/tools/early-reply.py" post "$PORT")
+    finish
+    expect "under $1, $2, the client has" "$SEEN" "$3"
+}
+
+@test "a reply before the request is read is lost under every mode, and none where the server lingers" {
+    for mode in off fin rst fin-rst wait:5; do
+        early_reply $mode plain lost
+        early_reply $mode lingering 413
+    done
+}
