@@ -143,7 +143,8 @@ examples: all $(EXAMPLES) $(GO_EXAMPLES)
 
 # Programs of the tests: what they drive knows nothing of the project, and is not built with it. What
 # this machine has no compiler or library for is left out; the tests that want it are skipped.
-TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c,$(wildcard tests/tools/*.c)))
+TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c $(if $(wildcard /usr/include/lwip),,%/lwip.c),\
+	$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
 # The subject once more, as no preload reaches it.
 STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm $(if $(wildcard /usr/bin/musl-gcc),musl/subject))
@@ -167,7 +168,11 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h sr
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< -pthread
+	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< $(TEST_LIBS) -pthread
+
+# lwIP's headers have warnings of their own.
+$(BUILD)/tests/lwip: TEST_CFLAGS += -isystem /usr/include/lwip
+$(BUILD)/tests/lwip: TEST_LIBS = -llwip
 
 $(BUILD)/tests/static/%: tests/tools/%.c
 	@mkdir -p $(@D)

@@ -48,6 +48,7 @@ valgrind                \<valgrind\>
 wrk                     \<wrk\>
 zsh                     \<zsh\>
 /usr/share/gocode/src/gvisor.dev    netstack
+/usr/include/lwip                   \<lwip\>
 /usr/lib/*/libeatmydata.so.1        libeatmydata
 /usr/lib/*/faketime/libfaketime.so.1 faketime
 /usr/lib/*/libjemalloc.so.2         libjemalloc

@@ -147,5 +147,12 @@ func main() {
 			}
 		}
 	})
-	fmt.Printf("bytes=%d %v\n", data.Len(), problem)
+	how := problem.String()
+	switch problem.(type) {
+	case *tcpip.ErrClosedForReceive:
+		how = "EOF"
+	case *tcpip.ErrConnectionReset:
+		how = "ECONNRESET"
+	}
+	fmt.Printf("bytes=%d %s\n", data.Len(), how)
 }

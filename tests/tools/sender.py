@@ -1,7 +1,7 @@
-"""A program that sends 100,000 bytes and closes first.
+"""A program that sends and closes first.
 
-    sender.py abort|release listen ADDRESS
-    sender.py abort|release connect ADDRESS PORT
+    sender.py abort|release BYTES listen ADDRESS
+    sender.py abort|release BYTES connect ADDRESS PORT
 
 Prints "port N" where it listens. Asks for an abort or an orderly release by SO_LINGER, waits for a knock,
 sends, waits until the peer's TCP has acknowledged all, and closes."""
@@ -14,15 +14,15 @@ import sys
 import termios
 
 signal.alarm(30)
-if sys.argv[2] == "listen":
-    listener = socket.create_server((sys.argv[3], 0))
+if sys.argv[3] == "listen":
+    listener = socket.create_server((sys.argv[4], 0))
     print("port", listener.getsockname()[1], flush=True)
     connection = listener.accept()[0]
 else:
-    connection = socket.create_connection((sys.argv[3], int(sys.argv[4])))
+    connection = socket.create_connection((sys.argv[4], int(sys.argv[5])))
 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", sys.argv[1] == "abort", 0))
 connection.recv(1)
-connection.sendall(b"x" * 100000)
+connection.sendall(b"x" * int(sys.argv[2]))
 unsent = array.array("i", [1])
 while unsent[0]:
     fcntl.ioctl(connection, termios.TIOCOUTQ, unsent)
