@@ -126,7 +126,8 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
             request->values[SETTING_STATS] = cli_optional(optarg, SUMMARY);
         else if (option == 'n')
             request->dry_run = true;
-        else if (option == 'p' ? refuse_port(request) : take_backend(request, optarg)) {
+        else if (option == 'p' ? refuse_port(request)
+                               : take_backend(request, cli_optional(optarg, ""))) {
             *status = CLI_FAILED;
             return -1;
         }

@@ -329,9 +329,8 @@ static int main_states(const struct cli_command *self, int argc, char **argv)
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (option == 'j')
             request.json = true;
-        else if (option == 'p' && !cli_take_port(self, optarg, &request.port))
-            return CLI_FAILED;
-        else if (option == 'w' && !cli_take_interval(self, optarg, &request.seconds))
+        else if ((option == 'p' && !cli_take_port(self, optarg, &request.port)) ||
+                 (option == 'w' && !cli_take_interval(self, optarg, &request.seconds)))
             return CLI_FAILED;
     }
     if (option == 0)

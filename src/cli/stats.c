@@ -99,8 +99,10 @@ static void name_counter(int counter, const char *family, const char *label, con
 
     snprintf(w->labels, sizeof(w->labels), "%s\"%s\"", label, verdict);
     snprintf(w->key, sizeof(w->key), "%s_%s", key, verdict);
-    for (char *c = w->key; *c; c++)
-        *c = *c == '-' ? '_' : *c;
+    for (char *c = w->key; *c; c++) {
+        if (*c == '-')
+            *c = '_';
+    }
     snprintf(w->text, sizeof(w->text), "%s%s", says,
              strcmp(verdict, "none") == 0 ? "no rule" : verdict);
     counters[counter] = (struct counter){family, w->labels, w->key, w->text};
@@ -118,7 +120,7 @@ static void name_counters(void)
 {
     name_closed(0, "none");
     for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
-        name_closed(1 + mode, mode_name(mode));
+        name_closed((int)mode + 1, mode_name(mode));
         if (mode != MODE_OFF)
             name_counter(stats_armed(mode), "armed", "mode=", "armed", "sockets armed with ",
                          mode_name(mode));

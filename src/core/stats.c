@@ -89,7 +89,7 @@ static enum stats_status map(int fd, bool to_count, struct stats **stats)
     struct {
         struct stats stats;
         char more;
-    } file;
+    } file = {0}; /* written by the kernel, which an analyser does not see */
     ssize_t length = kernel_read_start(fd, &file, sizeof(file));
 
     if (length < 0)

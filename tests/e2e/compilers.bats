@@ -6,7 +6,7 @@ load helper
 
 copy_of_the_sources() {
     cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
 }
 
 # builds MAKE-ARGUMENT...: without a warning, everything or the.

@@ -4,7 +4,7 @@
 load helper
 
 some_files() {
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
     "$ROOT/linger" run -s="$PWD/counted.stats" -- true
     echo "not counters" | tee counted.sum >counted.text
     mkdir counted.d

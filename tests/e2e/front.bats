@@ -15,6 +15,7 @@ fronted() {
 tree() { # PID
     local child
     echo "$1"
+    # shellcheck disable=SC2013  # words of one line
     for child in $(cat "/proc/$1/task/$1/children"); do
         tree "$child"
     done

@@ -292,6 +292,6 @@ END
     modes=$("$ROOT/linger" run --help | sed -n '/^modes/,/^$/s/^  \([a-z-]*:\{0,1\}\).*/\1/p' | xargs)
     [[ $modes == *rst*wait:* ]]
     for file in linger.bash _linger; do
-        expect "$file has modes" "$(tr -d '\\' <"$ROOT/src/completion/$file" | grep -oE '[("]off [^)"]*' | tr -d '("' | sort -u)" "$modes"
+        expect "$file has modes" "$(tr -d "\\\\" <"$ROOT/src/completion/$file" | grep -oE '[("]off [^)"]*' | tr -d '("' | sort -u)" "$modes"
     done
 }

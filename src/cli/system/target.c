@@ -28,7 +28,7 @@
 #endif
 
 #define PIDFDS_KEPT 64
-#define CLOSER_STACK (64 * 1024)
+#define CLOSER_STACK ((size_t)64 * 1024)
 #define CLOSER_PATIENCE 100000000 /* nanoseconds */
 
 #ifndef PIDFD_THREAD
