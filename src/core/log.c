@@ -88,10 +88,10 @@ static bool write_to_stderr(const char *data, size_t length)
 
 static bool write_to_file(const char *data, size_t length)
 {
-    static bool is_said;
+    static int is_said; /* riscv64 has no exchange of a byte */
     enum logfile_status status = logfile_write(log_pid(), data, length);
 
-    if (status == LOGFILE_CLOSED && !__atomic_exchange_n(&is_said, true, __ATOMIC_RELAXED))
+    if (status == LOGFILE_CLOSED && !__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
         (void)write_to_stderr(farewell.data, farewell.length);
     return status == LOGFILE_WRITTEN;
 }

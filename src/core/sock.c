@@ -52,7 +52,7 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
 
     if (length < sizeof(in))
         return false;
-    memcpy(&in, address, sizeof(in));
+    memcpy(&in, address, offsetof(struct sockaddr_in, sin_zero)); /* which may be anything */
     if (in.sin_family == AF_INET) {
         memcpy(bytes + 12, &in.sin_addr, 4);
         *port = ntohs(in.sin_port);
@@ -67,15 +67,23 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     return true;
 }
 
-/* Two places tell: an address is shorter than a page. */
+/* What is read of it: the ends tell, as an address is shorter than a page. */
+static bool is_readable(const struct sockaddr *address, socklen_t length)
+{
+    sa_family_t family;
+
+    if (!kernel_is_readable(address))
+        return false;
+    memcpy(&family, address, sizeof(family));
+    return family != AF_INET6 || length < sizeof(struct sockaddr_in6) ||
+           kernel_is_readable((const char *)address + sizeof(struct sockaddr_in6) - 8);
+}
+
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                    uint16_t *port)
 {
-    socklen_t size = length < sizeof(struct sockaddr_in6) ? length : sizeof(struct sockaddr_in6);
-
-    return size >= sizeof(struct sockaddr_in) && kernel_is_readable(address) &&
-           kernel_is_readable((const char *)address + size - 8) &&
-           read_endpoint(address, size, ip, port);
+    return length >= sizeof(struct sockaddr_in) && is_readable(address, length) &&
+           read_endpoint(address, length, ip, port);
 }
 
 /* `call` is SYS_getsockname or SYS_getpeername. */
