@@ -12,6 +12,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	defer listener.Close() // one that is not used any more would be closed by the collector
 	said := make(chan string)
 	var ends [2]net.Conn
 	var peers [2]net.Conn
