@@ -29,6 +29,9 @@ override CFLAGS += $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSI
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS \
 	-MMD -MP $(WHERE_KNOWN)
 
+# The links name what -fhardened would add to them, and gcc would warn that it does not.
+LINKED = $(filter-out -fhardened,$(CFLAGS))
+
 # SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
 # the library behind them lets it be; in the library, which must need nothing beyond libc, undefined
 # behaviour is a trap.
@@ -109,7 +112,7 @@ DROPPED = $(filter $(UNLINKABLE),$(LDFLAGS))
 liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 	$(call say,LD,$@)
 	$(if $(DROPPED),@echo 'liblinger.so: $(DROPPED) left out: the library is linked against no libc' >&2)
-	$(Q)$(CC) $(CFLAGS) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
+	$(Q)$(CC) $(LINKED) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
 		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUBS) -lgcc \
 		$(filter-out $(UNLINKABLE),$(LDFLAGS))
@@ -117,7 +120,7 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
 # What the library and the launcher share is the same object files.
 linger: $(CORE) $(CLI)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
+	$(Q)$(CC) $(LINKED) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
 		$(if $(SAN),$(wildcard src/core/*.c src/cli/*.c src/cli/*/*.c),$(CORE) $(CLI)) \
 		-Wl,-z,relro,-z,now -pthread $(LDFLAGS)
 

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/stat.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>

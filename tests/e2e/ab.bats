@@ -116,7 +116,8 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.ip_local_port_range="40000 41999"
     measure --client -m fin -m rst -m fin-rst -r 1 -M 'made=connected ([0-9]+)' -l "'$TOOLS/flood' $PORT 5000; true" -- \
         "$TOOLS/peer" -s 1 -n 100000 listen "$PORT"
-    [ "$(median fin made)" -le 2000 ]
+    # A connection whose TIME_WAIT is the server's gives its port back.
+    [ "$(median fin made)" -lt 2100 ]
     expect "under rst" "$(median rst made)" 5000
     expect "under fin-rst" "$(median fin-rst made)" 5000
     [ "$(median fin time_wait)" -ge 1900 ]

@@ -65,6 +65,7 @@ END
 @test "zsh: modes, values, programs, pids, files of counters" {
     some_files
     command -v zsh >/dev/null || skip "no zsh"
+    needs_terminal
     expect "-m" "$(in_zsh $'run -m fin-\t true')" "run -m fin-rst true"
     expect "--mode=" "$(in_zsh $'attach --mode=fin-\t 1')" "attach --mode=fin-rst 1"
     expect "-r=" "$(in_zsh $'run --reuseaddr=of\t true')" "run --reuseaddr=off true"

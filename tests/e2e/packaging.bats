@@ -74,6 +74,7 @@ copy_of_the_sources() {
 }
 
 @test "make dist in what is not a checkout: refused, and nothing is left" {
+    command -v git >/dev/null || skip "no git"
     copy_of_the_sources
     git init -q "$BATS_TEST_TMPDIR" # somebody else's repository around it
     run ! make -s -C "$TREE" dist
