@@ -41,16 +41,17 @@ def put(rows_, row):
 
 def main():
     path, names = sys.argv[1], sys.argv[2:]
-    results = {"rows": []}
+    results = {"rows": []} | machine()
+    later = {}
     if names and os.path.exists(path):
         results = read(path)
-    results.update(machine())
+        later = {"measured": machine()["date"]}
     for row in rows.all_rows(names):
         if "time_wait" in row:
             results["switched"] = row
         else:
             row["figures"] = {name: figure(values) for name, values in row.pop("values").items()}
-            put(results["rows"], row)
+            put(results["rows"], row | later)
             missed = [text for text, met, _ in row["goals"] if not met]
             print(f"{row['what']}: {'missed: ' + '; '.join(missed) if missed else 'as wanted'}", file=sys.stderr)
         write(path, results)

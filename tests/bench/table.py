@@ -30,10 +30,15 @@ def head(results):
     return f"{results['date']}, Linux {results['kernel']}, {results['processors']} x {results['cpu']}"
 
 
+def what(row):
+    """With the date, where the row was measured after the others."""
+    return f"{row['what']}, {row['unit']}" + (f" ({row['measured']})" if "measured" in row else "")
+
+
 def as_text(results):
     lines = [head(results)]
     for row in results["rows"]:
-        lines.append(f"\n{row['what']} [{row['unit']}]")
+        lines.append(f"\n{what(row)}")
         lines += [f"    {variant(name, figure)}" for name, figure in row["figures"].items()]
         lines += [f"  -> {goal(*one)}" for one in row["goals"]]
     return "\n".join(lines) + "\n"
@@ -46,7 +51,7 @@ def as_markdown(results):
     for row in results["rows"]:
         figures = dict(row["figures"])
         without = figures.pop("without", None)
-        cells = [f"{row['what']}, {row['unit']}",
+        cells = [what(row),
                  variant("", without).strip() if without else "",
                  "; ".join(variant(name, figure) for name, figure in figures.items() if name in ours),
                  "; ".join(f"{name} {number(figure['median'])}" for name, figure in figures.items() if name not in ours),
