@@ -196,24 +196,25 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 	$(Q)$(GO_BUILD) -o $@ $<
 
 # What the benchmark measures with.
-BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so empty.so calls connections decides starts)
+BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides starts)
 
 # The least that a preload costs which needs what ours needs.
 $(BUILD)/bench/empty.so: $(STUBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -x none -o $@ -Wl,--no-as-needed $(STUBS)
 
-$(BUILD)/bench/naive.so: tests/bench/naive.c
+$(BUILD)/bench/naive-fin-rst.so: NAIVE_FLAGS = -DFIN_RST
+$(BUILD)/bench/naive.so $(BUILD)/bench/naive-fin-rst.so: tests/bench/naive.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
+	$(Q)$(CC) -O2 -Wall -Wextra -Werror $(NAIVE_FLAGS) -shared -fPIC -o $@ $<
 
 $(BUILD)/bench/decides: tests/bench/decides.c $(CORE)
 
 $(BUILD)/bench/%: tests/bench/%.c tests/tools/common.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -O2 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc/core -o $@ $(filter-out %.h,$^)
+	$(Q)$(CC) -O2 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -Isrc/core -o $@ $(filter-out %.h,$^)
 
 bench: all
 	$(Q)tests/install-packages

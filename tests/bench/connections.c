@@ -1,19 +1,28 @@
 /*
- * Both ends of many connections, one after the other; they know nothing of SO_LINGER.
+ * Both ends of many connections; they know nothing of SO_LINGER. A client prints microseconds for
+ * each connection where nothing else is said, a server "port N" at first.
  *
- *     connections serve COUNT           prints "port N"; reads a byte of each connection and closes
- * it connections answer                prints "port N"; reads each connection to its end, then
- * closes connections visit PORT COUNT      a client of `serve`; prints microseconds for each
- *     connections call PORT COUNT       a client of `answer` that closes first; the same
- *     connections latency PORT COUNT    `call`, until no port is to be had: prints "MADE P50 P99"
- * of connect(), in microseconds, for every 500 of them connections wall PORT COUNT SECONDS `call`,
- * and where no port is to be had it tries again; prints "SECONDS MADE" every tenth of a second
- * connections pace PORT RATE        visits at that rate a second until it is ended connections keep
- * PORT             binds, tries again for 100 s; prints "bound MILLISECONDS", then accepts and
- * keeps everything connections hold PORT COUNT makes that many, prints "held", and waits for the
- * end of each
+ *     serve COUNT                  reads a byte of each connection and closes
+ *     answer                       reads each connection to its end, then closes
+ *     greet                        the same, but sends a byte first
+ *     visit PORT COUNT             a client of `serve`
+ *     call PORT COUNT              a client of `answer` that closes first
+ *     swarm PORT COUNT PROCESSES   the same by so many processes at a time
+ *     fetch PORT COUNT WHO         HTTP/1.0 requests by 8 threads; the server or the client closes
+ *     latency PORT COUNT           `call` until no port is left: "MADE P50 P99" of connect() in
+ *                                  microseconds, for every 500 of them
+ *     wall PORT COUNT SECONDS      `call`, tried again where no port is left: "SECONDS MADE" every
+ *                                  tenth of a second
+ *     pace PORT RATE               visits at that rate a second until it is ended
+ *     keep PORT                    binds, tries again for 100 s: "bound MILLISECONDS"; then accepts
+ *                                  and keeps everything
+ *     hold PORT COUNT              makes that many: "held"; then waits for the end of each
+ *     listen COUNT                 that many listeners: microseconds for each; waits for a line
  */
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "../tools/common.h"
@@ -130,6 +139,96 @@ static void each(void (*meet)(int port), int port, long count)
     printf("%.3f\n", (seconds() - begin) * 1e6 / count);
 }
 
+/* All begin when the last of them is there. */
+static void swarm(int port, long count, int processes)
+{
+    int gate[2];
+    char byte;
+
+    check(processes > 0 && pipe(gate) == 0, "pipe");
+    _Atomic int *here =
+        mmap(NULL, sizeof(*here), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(here != MAP_FAILED, "mmap");
+    for (int i = 0; i < processes; i++) {
+        pid_t child = fork();
+        check(child >= 0, "fork");
+        if (child == 0) {
+            close(gate[1]);
+            ++*here;
+            check(read(gate[0], &byte, 1) == 0, "read");
+            for (long made = 0; made < count / processes; made++)
+                call(port);
+            _exit(0);
+        }
+    }
+    while (*here < processes)
+        pause_until(seconds() + 0.01);
+    double begin = seconds();
+    close(gate[1]);
+    for (int i = 0, status; i < processes; i++)
+        check(wait(&status) > 0 && status == 0, "a client");
+    printf("%.3f\n", (seconds() - begin) * 1e6 / (count / processes * processes));
+}
+
+struct fetches {
+    int port;
+    bool is_closer; /* the client is */
+    long count;
+};
+
+/* The reply's body is "hello". */
+static void *fetch(void *argument)
+{
+    const struct fetches *fetches = argument;
+    const char *request = fetches->is_closer ? "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+                                             : "GET / HTTP/1.0\r\n\r\n";
+
+    for (long i = 0; i < fetches->count; i++) {
+        char reply[4096] = "";
+        size_t length = 0;
+        int fd = connected_to(fetches->port);
+        check(fd >= 0 && send(fd, request, strlen(request), 0) > 0, "connect");
+        for (ssize_t got; (got = recv(fd, reply + length, sizeof(reply) - 1 - length, 0)) > 0;) {
+            length += got;
+            if (fetches->is_closer && strstr(reply, "hello"))
+                break;
+        }
+        check(strstr(reply, "hello") != NULL, "the reply");
+        close(fd);
+    }
+    return NULL;
+}
+
+static void fetch_all(int port, long count, bool is_closer)
+{
+    enum { THREADS = 8 };
+    struct fetches fetches = {port, is_closer, count / THREADS};
+    pthread_t threads[THREADS];
+    double begin = seconds();
+
+    for (int i = 0; i < THREADS; i++)
+        check(pthread_create(&threads[i], NULL, fetch, &fetches) == 0, "pthread_create");
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    printf("%.3f\n", (seconds() - begin) * 1e6 / (fetches.count * THREADS));
+}
+
+static void listen_on(long count)
+{
+    double begin = seconds();
+
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_storage address;
+        socklen_t length = test_address(AF_INET, 10000 + i, &address);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        check(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0, "bind");
+        check(listen(fd, 16) == 0, "listen");
+    }
+    printf("%.3f\n", (seconds() - begin) * 1e6 / count);
+    fflush(stdout);
+    getchar();
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -243,6 +342,12 @@ int main(int argc, char **argv)
         each(visit, port, count);
     else if (strcmp(what, "call") == 0 && argc == 4)
         each(call, port, count);
+    else if (strcmp(what, "swarm") == 0 && argc == 5)
+        swarm(port, count, atoi(argv[4]));
+    else if (strcmp(what, "fetch") == 0 && argc == 5)
+        fetch_all(port, count, strcmp(argv[4], "client") == 0);
+    else if (strcmp(what, "listen") == 0 && argc == 3)
+        listen_on(atol(argv[2]));
     else if (strcmp(what, "latency") == 0 && argc == 4)
         latency(port, count);
     else if (strcmp(what, "wall") == 0 && argc == 5)

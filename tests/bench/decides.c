@@ -3,8 +3,8 @@
  *
  *     decides RULES COUNT
  *
- * One rule is `rst`; of more, all but the last have lists of addresses that the connection is not
- * in, so that each is gone through.
+ * One rule is `rst`. Of more, each has a list of four addresses, and the connection is in the last
+ * of the last: all are compared.
  */
 #include "address.h"
 #include "decide.h"
@@ -25,8 +25,11 @@ static void parse(struct policy *policy, int rules)
     for (int i = 1; i < rules; i++)
         length +=
             snprintf(text + length, sizeof(text) - length,
-                     "fin-rst peer=10.%d.0.0/16,192.168.%d.0/24,[2001:db8:%x::]/48;", i, i, i);
-    length += snprintf(text + length, sizeof(text) - length, "rst");
+                     "fin-rst peer=10.%d.0.0/16,192.168.%d.0/24,172.16.%d.1,[2001:db8:%x::]/48;", i,
+                     i, i, i);
+    length +=
+        snprintf(text + length, sizeof(text) - length,
+                 rules == 1 ? "rst" : "rst peer=10.0.0.0/16,192.168.0.0/24,[::1],203.0.113.0/24");
     check(length < sizeof(text), "too many rules");
     check(policy_parse(policy, POLICY_TEARDOWN, text, length, false, &error) == 0, error.what);
 }

@@ -31,6 +31,7 @@ def policy(text, **variables):
 
 WITHOUT = {}
 NAIVE = preload(f"{BUILT}/naive.so")
+NAIVE_FIN_RST = preload(f"{BUILT}/naive-fin-rst.so")
 FIN_RST = policy("fin-rst")
 RST = policy("rst")
 
@@ -80,6 +81,10 @@ def started(*command, variant=None, ready=True):
         process.stdin.close()
 
 
+def port_in(line):
+    return line.split()[1]
+
+
 def tool(name):
     return os.path.join(BUILT, name)
 
@@ -107,6 +112,15 @@ def ratio(values, name, to="without"):
 
 def difference(values, name, to="without"):
     return statistics.median(a - b for a, b in zip(values[name], values[to]))
+
+
+def no_difference(values, name, to="without"):
+    """The goal that the median of the rounds' ratios is 1, as far as they can tell: its interval of 95 %
+    (order statistics, the sign test's) includes 1. Ten rounds at least."""
+    ratios = sorted(a / b for a, b in zip(values[name], values[to]))
+    rank = int(len(ratios) / 2 - 0.98 * len(ratios) ** 0.5)
+    low, high = ratios[rank], ratios[-1 - rank]
+    return (f"{name} like {to}: 1 within {low:.3f} to {high:.3f}", low <= 1 <= high, ratio(values, name, to))
 
 
 def syscalls(command, variant, drive=None):

@@ -1,13 +1,28 @@
-"""The table, from the JSON that the benchmark has written.
+"""The tables, from the JSON that the benchmark has written: a line for each row, and everything.
 
-table.py RESULTS               prints it
-table.py RESULTS --readme FILE puts it between the two marks in FILE
-table.py RESULTS --check FILE  fails where FILE has another one
+table.py RESULTS                  prints the short one
+table.py RESULTS --keep README    puts the lines of SHORT between the two marks in README, and everything
+                                  into README.md beside RESULTS
+table.py RESULTS --check README   fails where these two have others
 """
 import json
+import os
 import sys
 
 MARKS = ("<!-- cost: from tests/bench/results.json, by tests/bench/table.py -->\n", "<!-- end of cost -->\n")
+OURS = ("fin-rst", "liblinger", "supervised", "linger run", "when=active", "log", "rst")
+# The lines in README, by what stands in the results.
+SHORT = {
+    "dup and close of a file": "dup and close a file",
+    "accept, close of a server's connection": "a server's connection",
+    "socket, connect, close of a client": "a client's connection",
+    "nginx, Connection: close": "nginx, Connection: close",
+    "the wall: 200,000 connections to one destination": "200,000 connections to one destination",
+    "restart with 15,000 connections, until the port is bound": "restart under 15,000 connections",
+    "start of a program, library preloaded, 1 rule": "start of a program",
+    "supervisor: a Go client's connect": "connect() under the supervisor",
+}
+HEADER = ["what", "without", "with", "nearest other", "goal"]
 
 
 def number(value):
@@ -18,46 +33,80 @@ def number(value):
     return f"{value:,.{digits}f}"
 
 
-def variant(name, figure):
-    return f"{name} {number(figure['median'])} ({number(figure['low'])} to {number(figure['high'])})"
-
-
 def goal(text, met, figure):
-    return f"{text}: {number(figure)}{'' if met else ', MISSED'}"
+    return f"{text}: {number(figure)} {'✓' if met else '✗'}"
 
 
 def head(results):
     return f"{results['date']}, Linux {results['kernel']}, {results['processors']} x {results['cpu']}"
 
 
-def what(row):
+def what(row, name=None):
     """With the date, where the row was measured after the others."""
-    return f"{row['what']}, {row['unit']}" + (f" ({row['measured']})" if "measured" in row else "")
+    return f"{name or row['what']}, {row['unit']}" + (f" ({row['measured']})" if "measured" in row else "")
+
+
+def columns(row):
+    """The variants in the columns without, with, nearest other; None where there is none."""
+    figures, chosen = row["figures"], row.get("columns", {})
+    ours = chosen.get("with") or next((name for name in OURS if name in figures), None)
+    others = [name for name in figures if name not in OURS + (ours, "without")]
+    nearest = max if row["unit"].endswith("/s") else min
+    peer = chosen.get("peer") or ("columns" not in row and others and
+                                  nearest(others, key=lambda name: figures[name]["median"])) or None
+    return [chosen.get("without") or ("without" if "without" in figures else None), ours, peer]
+
+
+def line(row, name=None):
+    """The cells of the short table. The column `without` has no need of a name; ours has none where the
+    row says which it is."""
+    def cell(variant, anonymous):
+        if variant is None:
+            return ""
+        figure = number(row["figures"][variant]["median"])
+        return figure if variant in anonymous else f"{figure} ({variant})"
+
+    without, ours, peer = columns(row)
+    goals = sorted(row["goals"], key=lambda one: one[1])[:1]
+    return [what(row, name), cell(without, ("without",)), cell(ours, OURS), cell(peer, ()),
+            "; ".join(goal(*one) for one in goals)]
+
+
+def as_table(lines):
+    cells = [HEADER, ["---"] * len(HEADER), *lines]
+    return "".join("| " + " | ".join(one) + " |\n" for one in cells)
 
 
 def as_text(results):
-    lines = [head(results)]
-    for row in results["rows"]:
-        lines.append(f"\n{what(row)}")
-        lines += [f"    {variant(name, figure)}" for name, figure in row["figures"].items()]
-        lines += [f"  -> {goal(*one)}" for one in row["goals"]]
-    return "\n".join(lines) + "\n"
+    lines = [HEADER] + [line(row) for row in results["rows"]]
+    widths = [max(len(one[i]) for one in lines) for i in range(len(HEADER))]
+    return head(results) + "\n" + "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(one, widths)).rstrip() + "\n" for one in lines)
 
 
-def as_markdown(results):
-    lines = [f"{head(results)}; medians (lowest to highest round).", "",
-             "| what | without | liblinger | others | to reach: reached |", "|---|---|---|---|---|"]
-    ours = ("fin-rst", "rst", "liblinger", "supervised", "linger run", "when=active", "log")
+def as_short(results):
+    """With a sentence for each goal of its rows that was not reached."""
+    rows = {row["what"]: row for row in results["rows"]}
+    text = as_table(line(rows[name], short) for name, short in SHORT.items() if name in rows)
+    missed = [f"{short}: {row['missed']}" for name, short in SHORT.items()
+              for row in [rows.get(name, {})] if "missed" in row and not all(met for _, met, _ in row["goals"])]
+    return text + "".join(f"\n✗ {sentence}\n" for sentence in missed)
+
+
+def as_long(results):
+    parts = ["# What it costs\n",
+             "Written by `tests/bench/run --keep` (`make bench` measures and keeps nothing): "
+             f"{head(results)}. A mark shows a goal that was reached (✓) or was not (✗); `rows.py` says how "
+             "each row is measured.\n",
+             as_table(line(row) for row in results["rows"]),
+             "## The rounds\n"]
     for row in results["rows"]:
-        figures = dict(row["figures"])
-        without = figures.pop("without", None)
-        cells = [what(row),
-                 variant("", without).strip() if without else "",
-                 "; ".join(variant(name, figure) for name, figure in figures.items() if name in ours),
-                 "; ".join(f"{name} {number(figure['median'])}" for name, figure in figures.items() if name not in ours),
-                 "; ".join(goal(*one) for one in row["goals"])]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        parts.append(f"**{what(row)}**\n")
+        parts.append("| variant | median | lowest | highest | rounds |\n|---|---|---|---|---|\n" + "".join(
+            f"| {name} | {number(f['median'])} | {number(f['low'])} | {number(f['high'])} | {f['rounds']} |\n"
+            for name, f in row["figures"].items()))
+        parts.append("".join(f"- {goal(*one)}\n" for one in row["goals"]) or "No goal.\n")
+    return "\n".join(parts)
 
 
 def with_table(path, text):
@@ -76,13 +125,14 @@ def main():
     if len(sys.argv) == 2:
         print(as_text(results), end="")
         return
-    action, path = sys.argv[2:]
-    text = with_table(path, as_markdown(results))
-    if action == "--readme":
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    elif open(path, encoding="utf-8").read() != text:
-        sys.exit(f"{path}: its table is not that of {sys.argv[1]}")
+    action, readme = sys.argv[2:]
+    everything = os.path.join(os.path.dirname(sys.argv[1]), "README.md")
+    for path, text in ((readme, with_table(readme, as_short(results))), (everything, as_long(results))):
+        if action == "--keep":
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        elif not os.path.exists(path) or open(path, encoding="utf-8").read() != text:
+            sys.exit(f"{path}: its table is not that of {sys.argv[1]}")
 
 
 main()

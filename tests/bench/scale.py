@@ -1,0 +1,77 @@
+"""What becomes of a cost as the work grows: a row each, two sizes, and the exponent between them (1 is
+linear, 0 is constant)."""
+import math
+import os
+import statistics
+import time
+
+from measure import (BUILT, LINGER, WITHOUT, fresh_network, policy, port_in, ratio, rounds, run,
+                     started, tool)
+
+ROUNDS = 5
+
+
+def grown(what, unit, sizes, measure, limit=1.1):
+    """A row; measure(size) is the cost of the whole, and `sizes` are {name: size}, the small one first."""
+    (small, less), (large, more) = sizes.items()
+    values = rounds(ROUNDS, sizes, measure)
+    exponent = math.log(ratio(values, large, small)) / math.log(more / less)
+    return {"what": what, "unit": unit, "values": values, "columns": {"without": small, "with": large},
+            "goals": [(f"exponent at most {limit}", exponent <= limit, exponent)]}
+
+
+def decisions():
+    def decide(rules):
+        return float(run(tool("decides"), str(rules), "200000"))
+
+    return grown("a decision by 16 rules with 64 addresses, by 64 with 256", "ns",
+                 {"16 rules": 16, "64 rules": 64}, decide)
+
+
+def listeners_born():
+    def listen(count):
+        fresh_network()
+        with started(tool("connections"), "listen", str(count), variant=policy("fin-rst role=server")) as server:
+            return float(server.line) * count / 1e3
+
+    return grown("a program that makes 1,000 listeners, 10,000", "ms", {"1,000": 1000, "10,000": 10000}, listen)
+
+
+def listeners_attached():
+    def attach(count):
+        fresh_network()
+        with started(tool("connections"), "listen", str(count)) as server:
+            begin = time.monotonic()
+            run(LINGER, "attach", "-q", "-m", "fin-rst", str(server.pid))
+            return (time.monotonic() - begin) * 1e3
+
+    return grown("linger attach to 1,000 listeners, to 10,000", "ms", {"1,000": 1000, "10,000": 10000}, attach)
+
+
+def threads():
+    """All count in one file; the hooks take no lock."""
+    counted = policy("rst", LINGER_STATS=os.path.join(BUILT, "stats"))
+    values = rounds(ROUNDS, {f"{name}, {count}": (variant, count) for name, variant in
+                             (("without", WITHOUT), ("with", counted)) for count in (1, 200)},
+                    lambda pair: float(run(tool("calls"), "threads", "200000", str(pair[1]), variant=pair[0])))
+    grows = statistics.median(b / a for a, b in zip(values["with, 1"], values["with, 200"]))
+    native = statistics.median(b / a for a, b in zip(values["without, 1"], values["without, 200"]))
+    return {"what": "socket, close in 200 threads, counted", "unit": "ns", "values": values,
+            "columns": {"without": "without, 200", "with": "with, 200"},
+            "goals": [("from 1 thread to 200 at most 1.1 x what it is without", grows <= 1.1 * native,
+                       grows / native)]}
+
+
+def processes():
+    """The connections are 8,000 in each case."""
+    def swarm(count):
+        fresh_network()
+        with started(tool("connections"), "answer") as server:
+            return float(run(LINGER, "run", "-b", "supervise", "-m", "fin-rst role=client", "--",
+                             tool("connections"), "swarm", port_in(server.line), "8000", str(count)))
+
+    return grown("connect() of 100 supervised processes at a time, of 1,000, each", "us",
+                 {"100": 100, "1,000": 1000}, swarm, 0.1)
+
+
+SCALE = (decisions, listeners_born, listeners_attached, threads, processes)
