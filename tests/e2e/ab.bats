@@ -9,6 +9,7 @@ setup() {
     export TMPDIR=$BATS_TEST_TMPDIR
     unset LD_PRELOAD
     PORT=$("$TOOLS/free-port")
+    AGES=1000.$PORT$$ # seconds that nobody else on this machine sleeps
     needs_what_it_names
 }
 
@@ -267,17 +268,17 @@ out of order" -m fin -m rst -p "$PORT" -l true -- sh -c 'echo out of order; exit
     serve=(python3 -m http.server --bind 127.0.0.1 "$PORT")
     fails "*round 1, fin: the load exited with status 5; the last of its output:
 no luck" -m fin -m rst -p "$PORT" -l 'echo no luck; exit 5' -- "${serve[@]}"
-    fails "*the load has not ended after 1 s (--timeout)*" -m fin -m rst -p "$PORT" -t 1 -l 'sleep 1000 & sleep 1000' -- "${serve[@]}"
-    run ! pgrep -f "slee[p] 100"
-    fails "*the server does not listen on port $PORT after 1 s*" -m fin -m rst -p "$PORT" -t 1 -l true -- sleep 1001
-    run ! pgrep -f "slee[p] 100"
+    fails "*the load has not ended after 1 s (--timeout)*" -m fin -m rst -p "$PORT" -t 1 -l "sleep $AGES & sleep $AGES" -- "${serve[@]}"
+    run ! pgrep -f "sleep $AGES"
+    fails "*the server does not listen on port $PORT after 1 s*" -m fin -m rst -p "$PORT" -t 1 -l true -- sleep "$AGES"
+    run ! pgrep -f "sleep $AGES"
 }
 
 @test "Ctrl-C: all is stopped, and what there is is printed" {
     cd "$BATS_TEST_TMPDIR"
     mkfifo go
     # The first run ends, the second waits for the word that never comes.
-    start - "$LINGER" ab -m fin -m rst -p "$PORT" -l 'if [ -e once ]; then echo second >go; exec sleep 1002; fi; touch once' -- \
+    start - "$LINGER" ab -m fin -m rst -p "$PORT" -l "if [ -e once ]; then echo second >go; exec sleep $AGES; fi; touch once" -- \
         python3 -m http.server --bind 127.0.0.1 "$PORT"
     read -r word <go
     expect word "$word" second
@@ -290,6 +291,6 @@ no luck" -m fin -m rst -p "$PORT" -l 'echo no luck; exit 5' -- "${serve[@]}"
     echo "$said"
     expect status "$STATUS" 130
     [[ $said == "modes of the server, port $PORT, 1 of 6 runs"* ]]
-    run ! pgrep -f "slee[p] 100"
+    run ! pgrep -f "sleep $AGES"
     nobody_left
 }
