@@ -16,6 +16,43 @@ copy_of_the_sources() {
     export SOURCE_DATE_EPOCH=1700000000
 }
 
+VERSION=$(sed -n 's/^VERSION = //p' "$ROOT/Makefile")
+export DEBFULLNAME="A Packager" DEBEMAIL=packager@example.org
+
+@test "the version is the Makefile's: of linger, of the changelog's newest entry, of the examples' image" {
+    expect "linger's" "$("$ROOT/linger" --version)" "linger $VERSION"
+    read -r newest date <"$ROOT/src/packaging/changelog"
+    expect "the changelog's" "$newest" "$VERSION"
+    expect "its date" "$(date -d "$date" +%F)" "$date"
+    expect "the examples'" "$(grep -rho 'liblinger:[0-9][0-9.]*' "$ROOT/examples/kubernetes" | sort -u)" "liblinger:$VERSION"
+}
+
+@test "one changelog: Debian's and RPM's are made from it" {
+    local copy=$BATS_TEST_TMPDIR/packaging
+    cp -r "$ROOT/src/packaging" "$copy"
+    printf '%s\n' "2.1.0  2031-03-05" "" "  * Second," "    continued." "" "2.0.0  2031-03-04" "" "  * First." >"$copy/changelog"
+    expect Debian "$("$copy/changelog-as" deb)" "liblinger (2.1.0) unstable; urgency=medium
+
+  * Second,
+    continued.
+
+ -- A Packager <packager@example.org>  Wed, 05 Mar 2031 00:00:00 +0000
+
+liblinger (2.0.0) unstable; urgency=medium
+
+  * First.
+
+ -- A Packager <packager@example.org>  Tue, 04 Mar 2031 00:00:00 +0000"
+    expect RPM "$("$copy/changelog-as" rpm)" "* Wed Mar 05 2031 A Packager <packager@example.org> - 2.1.0-1
+- Second,
+  continued.
+
+* Tue Mar 04 2031 A Packager <packager@example.org> - 2.0.0-1
+- First."
+    expect "the newest, in seconds" "$("$copy/changelog-as" date)" "$(date -u -d 2031-03-05 +%s)"
+    run ! "$copy/changelog-as" pacman
+}
+
 @test "make install: everything is there and works; make uninstall leaves no file" {
     copy_of_the_sources
     at=$BATS_TEST_TMPDIR/at
