@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The sources as a house: which file may stand on which, how large each may be, and that README tells it.
+# The sources as a house: which file may stand on which, how large each may be, and that src/README.md tells it.
 load helper
 
 rooms() {
@@ -67,9 +67,9 @@ large() {
     find "$ROOT/src/cli" -mindepth 2 -name '*.[ch]' -printf '%h\n' | sort | uniq -c | awk '$1 > 8' | diff /dev/null -
 }
 
-# What README says there is in src, two levels deep, as the lines of its layout begin.
+# What src/README.md says there is in src, two levels deep, as the lines of its layout begin.
 told() {
-    sed -n '/^    src\/core\/ /,/^$/p' "$ROOT/README.md" | awk '
+    sed -n '/^    src\/core\/ /,/^$/p' "$ROOT/src/README.md" | awk '
         /^    [^ ]/ { top = $1; print top }
         /^      [^ ]/ { print top $1 }' | grep '^src/'
 }
@@ -80,7 +80,7 @@ there() {
     local commands
     commands=$("$ROOT/linger" --help | awk 'NF == 0 { part++ } part == 2 && NF { print $1 }' | paste -sd'|')
     (cd "$ROOT" && find src -mindepth 1 -maxdepth 2 \( -type d -printf '%p/\n' -o -print \)) |
-        grep -vxE "src/cli/($commands)\.c" | grep -vE '^src/(man|completion|packaging)/.' |
+        grep -vxE "src/cli/($commands)\.c" | grep -vE '^src/((man|completion|packaging)/.|README.md)' |
         awk '{ names[$0] }
              END {
                  for (name in names) {
@@ -92,6 +92,14 @@ there() {
              }' | sort -u
 }
 
-@test "README's layout is the real one: src, two levels deep" {
+@test "the layout in src/README.md is the real one: src, two levels deep" {
     told | sort | diff - <(there)
+}
+
+@test "what src/README.md tells to touch is there" {
+    sed -n '/^| to add/,/^$/p' "$ROOT/src/README.md" | grep -oE '`[a-z/]+\.[a-z]+`' | tr -d '`' | sort -u >"$BATS_TEST_TMPDIR/told"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/told")" -ge 8 ]
+    while read -r file; do
+        [ -e "$ROOT/$file" ] || [ -n "$(find "$ROOT/src" -name "$file")" ] || expect "a file" "" "$file"
+    done <"$BATS_TEST_TMPDIR/told"
 }

@@ -1,0 +1,84 @@
+#!/usr/bin/env bats
+# README.md: a reader decides in one screen, and what it shows is what happens.
+load helper
+
+README=$ROOT/README.md
+
+@test "README is short: 130 lines, and one screen before its second section" {
+    [ "$(wc -l <"$README")" -le 130 ]
+    [ "$(head -30 "$README" | grep -c '^## ')" -eq 1 ]
+}
+
+@test "what README links to is there, and make has the goals that it names" {
+    grep -oE '\]\([^)]*\)' "$README" | tr -d ']()' >"$BATS_TEST_TMPDIR/links"
+    grep -oE '`[a-z]+/[a-z./]+`' "$README" | tr -d '`' >>"$BATS_TEST_TMPDIR/links"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/links")" -ge 3 ]
+    while read -r link; do
+        [ -e "$ROOT/$link" ] || expect "a file" "" "$link"
+    done <"$BATS_TEST_TMPDIR/links"
+    grep -oE '(`|&& |^    )make [a-z]+' "$README" | grep -oE '[a-z]+$' | sort -u >"$BATS_TEST_TMPDIR/goals"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/goals")" -ge 4 ]
+    while read -r goal; do
+        grep -q "^$goal:" "$ROOT/Makefile" || expect "a goal of make" "" "$goal"
+    done <"$BATS_TEST_TMPDIR/goals"
+}
+
+@test "each policy that README shows is understood, and each rule of it can decide" {
+    grep -oE "LINGER_MODE=('[^']*'|[^ ]+)" "$README" | sed "s/LINGER_MODE=//; s/'//g" >"$BATS_TEST_TMPDIR/policies"
+    expect examples "$(wc -l <"$BATS_TEST_TMPDIR/policies")" 5
+    # And those of the table by symptom.
+    grep -oE '`(off|fin|rst|fin-rst) [^`]*`' "$README" | tr -d '`' >>"$BATS_TEST_TMPDIR/policies"
+    while read -r policy; do
+        "$ROOT/linger" run -n -m "$policy" -- true >"$BATS_TEST_TMPDIR/plan" 2>&1 || cat "$BATS_TEST_TMPDIR/plan"
+        expect "rules of $policy" "$(grep -c '^  rule ' "$BATS_TEST_TMPDIR/plan")" "$(tr -cd ';' <<<"$policy;" | wc -c)"
+        run ! grep "can never decide" "$BATS_TEST_TMPDIR/plan"
+    done <"$BATS_TEST_TMPDIR/policies"
+}
+
+# session: the commands of the first screen, without their prompts; output: what they print.
+session() {
+    sed -n '/^```console/,/^```$/s/^\$ //p' "$README"
+}
+
+output() {
+    sed -n '/^```console/,/^```$/p' "$README" | grep -v '^[$`]'
+}
+
+# Debian's own nginx.conf has sendfile and tcp_nopush on, and serves a page at port 80.
+nginx_of_debian() {
+    mkdir -p "$BATS_TEST_TMPDIR/bin"
+    (set -- 80 "$BATS_TEST_TMPDIR" 1 && eval "cat <<END
+${NGINX_CONF/daemon off;/}
+END") >"$BATS_TEST_TMPDIR/nginx.conf"
+    in_one_packet "$BATS_TEST_TMPDIR/nginx.conf" "$BATS_TEST_TMPDIR"
+    printf '#!/bin/sh\nexec /usr/sbin/nginx %s -c %s/nginx.conf "$@"\n' "$(nginx_log)" "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/bin/nginx"
+    chmod +x "$BATS_TEST_TMPDIR/bin/nginx"
+}
+
+# perform COMMAND...: in a network namespace of its own, where nothing is left of what was before.
+perform() {
+    printf '%s\n' 'ip link set lo up; cd "$BATS_TEST_TMPDIR"; trap "nginx -s stop" EXIT' "$@" >"$BATS_TEST_TMPDIR/commands"
+    PATH=$BATS_TEST_TMPDIR/bin:$ROOT:$PATH unshare -n timeout -k 5 60 bash -e "$BATS_TEST_TMPDIR/commands" 2>"$BATS_TEST_TMPDIR/stderr"
+}
+
+# ss can be short of a few, and a client on a busy machine may close as the server does.
+near() { # GOT SAID
+    local apart=$(($1 - $2))
+    [ "${apart#-}" -le 20 ] || expect "sockets in TIME_WAIT, by some 20" "$1" "$2"
+}
+
+@test "the first screen: TIME_WAIT of nginx under fin, and under fin-rst" {
+    needs_namespace
+    command -v curl nginx ss >/dev/null
+    nginx_of_debian
+    export BATS_TEST_TMPDIR
+    mapfile -t lines < <(session)
+    expect commands "${#lines[@]}" 4
+    # A namespace of its own in place of the minute.
+    [[ ${lines[2]} == "nginx -s stop; sleep 60; "* ]]
+    lines[2]=${lines[2]#*sleep 60; }
+    mapfile -t counts < <(output)
+    expect "counts shown" "${counts[*]}" "1000 0"
+    near "$(perform "${lines[@]:0:2}")" "${counts[0]}"
+    near "$(perform "${lines[@]:2:2}")" "${counts[1]}"
+}
