@@ -651,3 +651,50 @@ log_of_bind() {
 @test "liblinger(7), reuse: the port is bound again at once, and the log says why" {
     example liblinger.7 reuse log_of_bind
 }
+
+# -------- the questions --------
+
+@test "liblinger(7) answers ten questions, each in a few lines" {
+    mandoc -Tascii "$PAGES/liblinger.7" | col -b | expand |
+        awk '/^[A-Z]/ { on = /^FREQUENTLY ASKED/ } on && /^   [A-Z]/ { question = $0 } on && /^     / { lines[question]++ }
+             END { for (question in lines) print lines[question], question }' >"$BATS_TEST_TMPDIR/answers"
+    expect questions "$(grep -c '?$' "$BATS_TEST_TMPDIR/answers")" 10
+    expect "answers too long" "$(awk '$1 > 7' "$BATS_TEST_TMPDIR/answers")" ""
+}
+
+# serve_page HEAD: a server under rst at $PORT whose replies have that head.
+serve_page() {
+    start rst python3 -u -c '
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print("port", listener.getsockname()[1])
+while True:
+    connection = listener.accept()[0]
+    connection.recv(4096)
+    connection.sendall(f"HTTP/1.0 200 OK\r\n{sys.argv[1]}\r\na page\n".encode())
+    connection.close()' "$1"
+    hear_port
+}
+
+# ask: how curl ends, and what it says.
+ask() {
+    STATUS=0
+    curl -sS -o "$BATS_TEST_TMPDIR/page" "http://127.0.0.1:$PORT/" 2>"$BATS_TEST_TMPDIR/said" || STATUS=$?
+    expect page "$(cat "$BATS_TEST_TMPDIR/page")" "a page"
+}
+
+# bats test_tags=preload
+@test "liblinger(7), curl: a reset shows where the reply ends with the connection, not where it has a length" {
+    needs_namespace
+    before=$(counter TcpOutRsts)
+    serve_page $'Content-Length: 7\r\n'
+    ask
+    expect status "$STATUS" 0
+    expect RST $(($(counter TcpOutRsts) - before)) 1
+    serve_page ""
+    ask
+    expect status "$STATUS" 56
+    cat "$BATS_TEST_TMPDIR/said"
+    manual text "$PAGES/liblinger.7" "FREQUENTLY ASKED QUESTIONS" | grep -qF "$(cat "$BATS_TEST_TMPDIR/said")"
+    expect RST $(($(counter TcpOutRsts) - before)) 2
+}
