@@ -190,7 +190,7 @@ selector -1
 writer Broken pipe"
     sees_of rst java -cp "$BATS_TEST_TMPDIR" EndedView
     saw "reader (Connection reset|Connection reset by peer|Broken pipe)
-selector Connection reset
+selector (Connection reset|Connection reset by peer)
 writer (Connection reset|Connection reset by peer|Broken pipe)"
 }
 
