@@ -19,11 +19,6 @@
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
-#ifdef __GLIBC_PREREQ
-#if __GLIBC_PREREQ(2, 34)
-#define HAS_CLOSEFROM
-#endif
-#endif
 
 static inline void check(bool good, const char *what)
 {

@@ -123,7 +123,9 @@ static void way_close_range(int fd)
     check(syscall(SYS_close_range, fd, fd, 0) == 0, "close_range");
 }
 
+/* Absent from libc before glibc 2.34 and from musl; with the library preloaded they are there. */
 extern int close_range(unsigned first, unsigned last, int flags) __attribute__((weak));
+extern void closefrom(int first) __attribute__((weak));
 
 static void way_libc_close_range(int fd)
 {
@@ -140,11 +142,10 @@ static void way_freopen(int fd)
 
 static void way_closefrom(int fd)
 {
-#ifdef HAS_CLOSEFROM
-    closefrom(fd);
-#else
-    way_close_range(fd);
-#endif
+    if (closefrom)
+        closefrom(fd);
+    else
+        way_close_range(fd);
 }
 
 static void way_syscall(int fd)
