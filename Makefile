@@ -173,6 +173,11 @@ $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	$(call say,CC,$@)
 	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< $(TEST_LIBS) -pthread
 
+# It drives what only a subcommand would: linger without its main().
+$(BUILD)/tests/inject: TEST_CFLAGS += -Isrc/cli
+$(BUILD)/tests/inject: TEST_LIBS = $(CORE) $(filter-out %/cli/linger.o,$(CLI))
+$(BUILD)/tests/inject: $(CORE) $(CLI)
+
 # lwIP's headers have warnings of their own.
 $(BUILD)/tests/lwip: TEST_CFLAGS += -isystem /usr/include/lwip
 $(BUILD)/tests/lwip: TEST_LIBS = -llwip

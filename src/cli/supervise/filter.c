@@ -10,7 +10,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -36,10 +35,6 @@
 #else
 #define OUR_ARCH 0
 #define OUR_MACHINE EM_NONE
-#endif
-
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
 #endif
 
 /* An argument and the value that it must have. Both are ints to the kernel: the lower half. */

@@ -1,0 +1,93 @@
+/*
+ * Puts a running process under a filter, as `linger attach --stay` does, and serves it:
+ * inject PID...    inject -n PID...
+ *
+ * The filter tells of one call only, number 2000, which no kernel has: it is answered with 42.
+ * Prints "under PID" for each, and goes on until all have ended, or says what is in the way and
+ * ends with status 1. With -n it says only whether it could: "no_new_privs 0" or "no_new_privs 1".
+ */
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+
+#include "common.h"
+#include "stay/inject.h"
+
+#define NUMBER 2000
+#define PROGRAMS_MAX 16
+
+static struct sock_filter code[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NUMBER, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+static const struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
+
+static void look(pid_t pid)
+{
+    struct inject_error error;
+    bool no_new_privs;
+
+    if (inject_check(pid, &no_new_privs, &error) != 0) {
+        printf("%s\n", error.text);
+        exit(1);
+    }
+    printf("no_new_privs %d\n", no_new_privs);
+}
+
+static int take(pid_t pid)
+{
+    struct inject_error error;
+    int listener = inject_filter(pid, &filter, &error);
+
+    if (listener < 0) {
+        printf("%s\n", error.text);
+        exit(1);
+    }
+    printf("under %d\n", (int)pid);
+    fflush(stdout);
+    return listener;
+}
+
+static void answer(int listener)
+{
+    struct seccomp_notif call = {0};
+    struct seccomp_notif_resp response = {0};
+
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
+        return; /* it has been killed meanwhile */
+    response.id = call.id;
+    response.val = 42;
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+int main(int argc, char **argv)
+{
+    struct pollfd listeners[PROGRAMS_MAX];
+    int looks = argc > 1 && strcmp(argv[1], "-n") == 0;
+    int count = argc - 1 - looks;
+    int left = count;
+
+    check(count > 0 && count <= PROGRAMS_MAX, "usage");
+    for (int i = 0; i < count; i++) {
+        pid_t pid = (pid_t)atoi(argv[i + 1 + looks]);
+        if (looks)
+            look(pid);
+        else
+            listeners[i] = (struct pollfd){take(pid), POLLIN, 0};
+    }
+    while (!looks && left > 0) {
+        check(poll(listeners, (nfds_t)count, -1) > 0, "poll");
+        for (int i = 0; i < count; i++) {
+            if (listeners[i].revents & POLLHUP) {
+                listeners[i].fd = -1;
+                left--;
+            } else if (listeners[i].revents & POLLIN) {
+                answer(listeners[i].fd);
+            }
+        }
+    }
+    return 0;
+}
