@@ -187,7 +187,7 @@ static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64
     const struct sock_fprog there = {filter->len, (struct sock_filter *)(page + sizeof(there))};
     struct iovec local[] = {{(void *)&there, sizeof(there)},
                             {filter->filter, filter->len * sizeof(*filter->filter)}};
-    struct iovec remote = {(void *)page, local[0].iov_len + local[1].iov_len}; /* NOLINT */
+    struct iovec remote = {(void *)page, local[0].iov_len + local[1].iov_len};
 
     if (process_vm_writev(t->thread, local, 2, &remote, 1, 0) != (ssize_t)remote.iov_len)
         return -errno;
@@ -255,7 +255,7 @@ static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter, b
 
 int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
 {
-    bool no_new_privs;
+    bool no_new_privs = false;
     sigset_t all;
     sigset_t before;
 

@@ -129,7 +129,7 @@ static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
 
 static long trace(const struct tracee *t, int request, uintptr_t address, void *data)
 {
-    return ptrace(request, t->thread, (void *)address, data); /* NOLINT */
+    return ptrace(request, t->thread, (void *)address, data);
 }
 
 static bool registers(const struct tracee *t, int request, struct user_regs_struct *regs)
@@ -150,7 +150,7 @@ static bool await(struct tracee *t, int request)
         intptr_t signal = is_event ? 0 : WSTOPSIG(status);
         if (request == PTRACE_SYSCALL ? signal == (SIGTRAP | 0x80) : is_event)
             return true;
-        trace(t, request, 0, (void *)signal); /* NOLINT */
+        trace(t, request, 0, (void *)signal);
     }
     t->is_gone = true;
     return false;
@@ -173,7 +173,7 @@ long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARG
 static bool peek(const struct tracee *t, uint64_t address, void *to, size_t size)
 {
     struct iovec local = {to, size};
-    struct iovec remote = {(void *)address, size}; /* NOLINT */
+    struct iovec remote = {(void *)address, size};
 
     return process_vm_readv(t->thread, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
@@ -269,7 +269,7 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
     t->thread = thread;
     t->is_gone = false;
     t->at = find_instruction(t);
-    if (!t->at || trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) { /* NOLINT */
+    if (!t->at || trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
         snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s",
                  t->at ? strerror(errno) : "nothing in it enters the kernel");
         return -1;
