@@ -82,3 +82,42 @@ near() { # GOT SAID
     near "$(perform "${lines[@]:0:2}")" "${counts[0]}"
     near "$(perform "${lines[@]:2:2}")" "${counts[1]}"
 }
+
+# -------- the pictures --------
+
+PICTURES=$ROOT/examples/pictures
+
+@test "each picture is small, well-formed, and drawn from the recording beside it" {
+    expect recordings "$(cd "$PICTURES" && echo *.txt)" "attach.txt demo.txt"
+    for recording in "$PICTURES"/*.txt; do
+        picture=${recording%.txt}.svg
+        python3 -B "$PICTURES/record.py" draw "$recording" | diff - "$picture"
+        python3 -c 'import sys, xml.etree.ElementTree; xml.etree.ElementTree.parse(sys.argv[1])' "$picture"
+        [ "$(wc -c <"$picture")" -lt 30000 ]
+    done
+}
+
+@test "a picture has all that the terminals had" {
+    cat >"$BATS_TEST_TMPDIR/recording" <<'END'
+$ some <command>
+a FIN, and an RST of 3 & more    far right
+== the other
+END
+    printf '%0120d\n' 7 >>"$BATS_TEST_TMPDIR/recording"
+    python3 -B "$PICTURES/record.py" draw "$BATS_TEST_TMPDIR/recording" >"$BATS_TEST_TMPDIR/picture"
+    cat "$BATS_TEST_TMPDIR/picture"
+    expect terminals "$(grep -c '<rect' "$BATS_TEST_TMPDIR/picture")" 2
+    # Line by line, as far right as it was; a line that is too long goes on in the next.
+    sed -n 's/^<text x="\([0-9]*\)" y="\([0-9]*\)".*>\(.*\)<.text>/\2 \1 \3/p' "$BATS_TEST_TMPDIR/picture" >"$BATS_TEST_TMPDIR/drawn"
+    expect lines "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/drawn" | sort -un | wc -l)" 5
+    expect texts "$(cut -d' ' -f2- "$BATS_TEST_TMPDIR/drawn" | sed 's/0\{9,\}/0.../' | paste -sd'|')" \
+        "16 \$ some &lt;command&gt;|16 a|32 FIN|56 , and an|128 RST|160 of 3 &amp; more|280 far right|16 the other|16 0...|16 0...7"
+}
+
+# Where this fails, `examples/pictures/record.py demo` makes a new picture.
+@test "make demo prints what its picture shows; the order of the packets may differ" {
+    needs_namespace
+    command -v tcpdump >/dev/null
+    (unset TESTS_IN_NAMESPACE && exec "$ROOT/examples/demo.sh") >"$BATS_TEST_TMPDIR/demo"
+    sed 1d "$PICTURES/demo.txt" | grep -v -- '---' | diff - <(grep -v -- '---' "$BATS_TEST_TMPDIR/demo")
+}
