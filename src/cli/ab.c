@@ -27,26 +27,26 @@ static const char help[] =
     "                 [OPTION...] [--] SERVER [ARGUMENT...]\n"
     "       linger ab ... --attach=PID\n"
     "\n"
-    "Runs a load against a server under each mode in turns, and shows what differs:\n"
-    "what the load says, TIME_WAIT, resets, connections, CPU time, and how long until\n"
-    "the port can be bound again (without SO_REUSEADDR).\n"
+    "Runs a load against a server under each mode in turn, and shows what differs:\n"
+    "what the load reports, TIME_WAIT, resets, connections, CPU time, and how long\n"
+    "until the port can be bound again (without SO_REUSEADDR).\n"
     "\n"
     "  -m, --mode=POLICY        a mode or rules; at least twice\n"
     "  -p, --port=PORT          where the server listens\n"
-    "  -l, --load=COMMAND       for sh -c; it ends by itself\n"
-    "  -r, --rounds=N           how often each mode (default 3)\n"
-    "  -a, --attach=PID         a running daemon in place of SERVER\n"
-    "  -c, --client             the modes are the load's, not the server's\n"
-    "  -b, --both               of both\n"
+    "  -l, --load=COMMAND       for sh -c; it must end by itself\n"
+    "  -r, --rounds=N           runs of each mode (default 3)\n"
+    "  -a, --attach=PID         a running daemon instead of SERVER\n"
+    "  -c, --client             apply the modes to the load, not to the server\n"
+    "  -b, --both               apply the modes to both\n"
     "  -M, --metric=NAME=REGEX  a figure from the load's output: the regular\n"
     "                           expression's group; wrk's, ab's, hey's and\n"
     "                           redis-benchmark's are known\n"
-    "  -t, --timeout=SECONDS    for the load (default 600), and for the server to\n"
-    "                           listen (30 at most)\n"
+    "  -t, --timeout=SECONDS    for the load (default 600), and until the server\n"
+    "                           listens (30 at most)\n"
     "  -g, --grace=SECONDS      between SIGTERM and SIGKILL (default 5)\n"
-    "  -o, --output=DIRECTORY   there already, for what server and load print\n"
+    "  -o, --output=DIRECTORY   an existing one, for what server and load print\n"
     "                           (default: a new one)\n"
-    "  -N, --no-namespace       not in a network namespace of each run's own\n"
+    "  -N, --no-namespace       no network namespace for each run\n"
     "  -j, --json               as JSON, in one line\n"
     "  -h, --help               this text\n"
     "\n"
@@ -191,11 +191,11 @@ static const char *find_mistake(const struct ab *ab)
     if (!plan->load)
         return "give the load: --load COMMAND";
     if (plan->attach && plan->server)
-        return "either a server to start, or --attach to a running one";
+        return "give either a server to start or --attach, not both";
     if (!plan->attach && !plan->server)
         return "a server is missing: -- SERVER [ARGUMENT...], or --attach PID";
     if (plan->attach && plan->on_client)
-        return "--attach changes the daemon; it does not go with --client or --both";
+        return "--attach changes a running server; it excludes --client and --both";
     return NULL;
 }
 
@@ -332,7 +332,7 @@ static enum ab_outcome run_one(struct ab *ab)
         return result->outcome;
     clear_progress();
     cli_error(ab->plan.self, "network namespaces are not permitted here, so the runs share this "
-                             "one: TIME_WAIT of a run may slow the next");
+                             "one: TIME_WAIT of one run may slow the next");
     ab->plan.in_namespace = false;
     ab_run(&ab->plan, mode, label, result);
     return result->outcome;

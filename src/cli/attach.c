@@ -20,13 +20,13 @@ static const char help[] =
     "       linger attach -m POLICY [OPTION...] --port PORT\n"
     "       linger attach --restore FILE [-njq]\n"
     "\n"
-    "Sets how the TCP connections of running processes end: of those they have, and\n"
-    "of those their listeners will accept. Nothing is injected or restarted.\n"
+    "Sets how the TCP connections of running processes end: those they have, and\n"
+    "those their listeners will accept. Nothing is injected or restarted.\n"
     "\n"
-    "  -m, --mode=POLICY  a mode, or rules; fin takes it back\n"
-    "  -p, --port=PORT    whoever listens there; only that port's sockets are changed\n"
+    "  -m, --mode=POLICY  a mode, or rules; fin is the kernel's default\n"
+    "  -p, --port=PORT    the processes that listen there; only sockets of that port\n"
     "  -s, --save=FILE    note what each socket had, in a new file\n"
-    "  -r, --restore=FILE put back what was noted, and tell which sockets are gone\n"
+    "  -r, --restore=FILE put back what was noted, and report which sockets are gone\n"
     "  -n, --dry-run      show what would be done\n"
     "  -j, --json         as JSON, in one line\n"
     "  -q, --quiet        only errors\n"
@@ -82,8 +82,8 @@ static const char *result_text(const struct attach *a, const struct outcome *o)
         return left;
     if (o->is_beyond) {
         snprintf(buffer, sizeof(buffer),
-                 "%s: MPTCP has no TCP_LINGER2; plain TCP by GODEBUG=multipathtcp=0 (Go) or "
-                 "`linger run` does",
+                 "%s: MPTCP has no TCP_LINGER2; use plain TCP, by GODEBUG=multipathtcp=0 (Go) or "
+                 "`linger run`",
                  a->dry_run ? "would fail" : "failed");
         return buffer;
     }
@@ -133,11 +133,12 @@ static bool plan(struct attach *a, const struct facts *f)
 
     if (decide(&a->selection.policy, f, &verdict) != DECIDE_NOT_YET)
         return true;
-    snprintf(a->selection.why, sizeof(a->selection.why),
-             "rule %u (%.60s) cannot be carried by the listener %s: it hangs on what only a later "
-             "connection knows; `linger run` decides it for each",
-             verdict.rule, selection_rule_text(&a->selection.policy, verdict.rule),
-             cli_endpoint(f->local_ip, f->local_port));
+    snprintf(
+        a->selection.why, sizeof(a->selection.why),
+        "rule %u (%.60s) cannot be carried by the listener %s: it depends on what only a later "
+        "connection knows; `linger run` decides it for each",
+        verdict.rule, selection_rule_text(&a->selection.policy, verdict.rule),
+        cli_endpoint(f->local_ip, f->local_port));
     return false;
 }
 
@@ -195,13 +196,13 @@ static int check_policy(const struct attach *a)
         const struct policy_rule *rule = &a->selection.rules.rules[i];
         const char *what = NULL;
         if (rule->conditions & CONDITION_WHEN)
-            what = "when= is known only as a connection closes";
+            what = "when= is known only when a connection closes";
         else if (rule->conditions & CONDITION_ROLE && rule->role == ROLE_CLIENT)
-            what = "connections that the process will make are not born yet";
+            what = "connections that the process will make do not exist yet";
         if (!what)
             continue;
         cli_error(a->selection.self,
-                  "rule %u (%.60s) cannot be carried: %s; `linger run` decides it for each",
+                  "rule %u (%.60s) cannot be applied: %s; `linger run` decides it for each",
                   rule->number, selection_rule_text(&a->selection.rules, rule->number), what);
         return -1;
     }
@@ -253,7 +254,7 @@ static const char *find_mistake(const struct attach *a, bool has_pids)
     const struct selection *s = &a->selection;
 
     if (a->restore && (s->mode || a->save || s->port || has_pids))
-        return "--restore goes with no policy, port or pid: the file knows the sockets";
+        return "--restore takes no policy, port or pid: the file names the sockets";
     if (a->restore)
         return NULL;
     if (!s->mode)
@@ -261,7 +262,7 @@ static const char *find_mistake(const struct attach *a, bool has_pids)
     if (a->save && a->dry_run)
         return "--save and --dry-run exclude each other";
     if (!s->port == !has_pids)
-        return s->port ? "either pids or --port" : "a pid is missing, or --port";
+        return s->port ? "give either pids or --port, not both" : "a pid or --port is missing";
     return NULL;
 }
 

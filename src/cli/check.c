@@ -5,13 +5,13 @@
 static const char help[] =
     "usage: linger check PROGRAM...\n"
     "\n"
-    "Says of each program how linger run reaches it: by preload of liblinger.so, by a\n"
-    "supervisor of its system calls (static and Go programs), or not at all.\n"
+    "Says for each program how linger run reaches it: by preloading liblinger.so, by\n"
+    "a supervisor of its system calls (static and Go programs), or not at all.\n"
     "\n"
     "  -h, --help    this text\n"
     "\n"
     "exit status: 0 all by preload; 1 some by a supervisor; 2 some not at all, or not\n"
-    "             there; 125 wrong arguments\n"
+    "             found; 125 wrong arguments\n"
     "\n"
     "example:\n"
     "  linger check nginx /usr/local/bin/caddy\n";

@@ -22,14 +22,14 @@ static const char help[] =
     "       linger close -m POLICY [OPTION...] --port PORT\n"
     "\n"
     "Ends TCP connections that running processes have open, and never a listener:\n"
-    "rst aborts; fin shuts both directions; fin-rst does so, and asks for no\n"
+    "rst aborts; fin shuts down both directions; fin-rst does so and asks for no\n"
     "TIME_WAIT; off leaves a connection alone.\n"
     "\n"
     "  -m, --mode=POLICY   a mode, or rules\n"
-    "  -p, --port=PORT     whoever has connections there; only these are ended\n"
+    "  -p, --port=PORT     the processes with connections there, and only those\n"
     "  -s, --state=LIST    those in one of these states, as ss(8) names them\n"
-    "  -i, --idle=SECONDS  those on which no data came or went for so long\n"
-    "  -a, --all           needed where no condition, state or idle time chooses\n"
+    "  -i, --idle=SECONDS  those on which no data has moved for that long\n"
+    "  -a, --all           required unless a condition, state or idle time selects\n"
     "  -n, --dry-run       show what would be ended\n"
     "  -j, --json          as JSON, in one line\n"
     "  -q, --quiet         only errors\n"
@@ -161,9 +161,9 @@ static int check_policy(const struct closing *c)
         const struct policy_rule *rule = &rules->rules[i];
         const char *what = NULL;
         if (rule->mode == MODE_WAIT)
-            what = "wait is for the process's own close(); fin ends it without";
+            what = "wait is for the process's own close(); use fin";
         else if (rule->conditions & CONDITION_OVERRULE)
-            what = "overrule= is about options, and this is about the connection";
+            what = "overrule= is about socket options, not about ending a connection";
         if (!what)
             continue;
         cli_error(c->selection.self, "rule %u (%.60s) ends nothing here: %s", rule->number,
@@ -281,13 +281,13 @@ static int main_close(const struct cli_command *self, int argc, char **argv)
     if (!c.selection.mode)
         return cli_usage(self, "a policy is missing: -m");
     if (!c.selection.port == !argv[optind])
-        return cli_usage(self, c.selection.port ? "either pids or --port"
-                                                : "a pid is missing, or --port");
+        return cli_usage(self, c.selection.port ? "give either pids or --port, not both"
+                                                : "a pid or --port is missing");
     if (selection_take_mode(&c.selection) != 0 || check_policy(&c) != 0)
         return CLI_FAILED;
     if (!chooses(&c))
-        return cli_usage(self, "that is every connection; give --all, or a condition, --state or "
-                               "--idle");
+        return cli_usage(self, "that is every connection: narrow it by a condition, --state or "
+                               "--idle, or give --all");
     if (selection_open(&c.selection, argv + optind) != 0)
         return CLI_FAILED;
     status = end_connections(&c);

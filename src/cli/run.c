@@ -27,7 +27,7 @@ static const char help[] =
     "Runs PROGRAM with liblinger.so preloaded. linger becomes the program: it keeps\n"
     "the pid, and signals and exit status are the program's own. (With -s alone it\n"
     "stays in front of it, and signals and exit status are still the program's.)\n"
-    "A static or Go program is run by a supervisor of its system calls; linger stays\n"
+    "A static or Go program runs under a supervisor of its system calls; linger stays\n"
     "in front of it in the same way.\n"
     "\n"
     "  -m, --mode=POLICY        how connections end: a mode, or rules; @FILE reads\n"
@@ -182,7 +182,7 @@ static int check_version(const struct request *request, const struct reach *reac
     const char *version = reach->library_elf.version;
 
     if (!version[0]) {
-        cli_error(request->self, "%s: it names no version, so it is no liblinger", reach->library);
+        cli_error(request->self, "%s: it names no version, so it is not liblinger", reach->library);
         return -1;
     }
     if (strcmp(version, LINGER_VERSION) != 0) {
@@ -271,8 +271,8 @@ static int refuse(const struct request *request, const char *program, const stru
     if (reach->how == REACH_ERROR)
         return reach->status;
     if (reach->how == REACH_SUPERVISE)
-        cli_error(request->self, "the preload would silently do nothing; leave -b away, and a "
-                                 "supervisor runs it");
+        cli_error(request->self,
+                  "the preload would silently do nothing; without -b a supervisor runs it");
     return CLI_FAILED;
 }
 
@@ -349,8 +349,8 @@ static void print_summary(const struct launch *launch)
                 slash ? slash + 1 : launch->file);
         cli_print_counters(stderr, stats);
         if (launch->serve && !has_closes(stats))
-            fputs("linger run: closes are not counted: the supervisor is told of them only where a "
-                  "rule has when=\n",
+            fputs("linger run: closes are not counted: the supervisor sees them only if a rule has "
+                  "when=\n",
                   stderr);
     }
     stats_close(stats);
@@ -382,7 +382,7 @@ static void warn_of_delegate(const struct request *request, const char *program)
 
     if (delegate)
         cli_error(request->self,
-                  "warning: %s asks another process to start programs, and they get no policy; set "
+                  "warning: %s has another process start programs, and they get no policy; set "
                   "the variables that '-n' prints in the unit or the container",
                   delegate);
 }

@@ -22,12 +22,12 @@
 static const char help[] =
     "usage: linger states [OPTION...]\n"
     "\n"
-    "Shows the TCP sockets of this network namespace: how many in each state, who\n"
-    "has the most TIME_WAIT, how many ephemeral ports are left towards the busiest\n"
-    "destination, which processes owe a close() (CLOSE_WAIT), and what helps.\n"
+    "Shows the TCP sockets of this network namespace: how many in each state, the\n"
+    "peers with the most TIME_WAIT, the ephemeral ports left towards the busiest\n"
+    "destination, the processes that owe a close() (CLOSE_WAIT), and what helps.\n"
     "\n"
     "  -p, --port=PORT         who holds a port, TIME_WAIT and for how long\n"
-    "  -w, --watch[=SECONDS]   again and again, every second or so many; redrawn in\n"
+    "  -w, --watch[=SECONDS]   repeat every second, or every SECONDS; redrawn in\n"
     "                          place in a terminal, a line each time elsewhere\n"
     "  -j, --json              as JSON, in one line\n"
     "  -h, --help              this text\n"
@@ -144,7 +144,7 @@ static void print_owing(FILE *out, const struct timewait *s)
         fprintf(out, "  %8zu  %s (pid %d)\n", next - i, s->owing[i].program, (int)s->owing[i].pid);
     }
     if (s->owing_unseen > 0)
-        fprintf(out, "  %8zu  of processes that this user may not look into\n", s->owing_unseen);
+        fprintf(out, "  %8zu  of processes that this user may not inspect\n", s->owing_unseen);
 }
 
 /* One that cannot be read (no /proc, or an older kernel) is left out. */

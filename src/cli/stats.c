@@ -12,14 +12,14 @@
 static const char help[] =
     "usage: linger stats [OPTION...] FILE\n"
     "\n"
-    "Shows the counters that the programs which name FILE in LINGER_STATS have added\n"
-    "up. What is seen are calls: connections that end by exit() or SIGKILL are not\n"
-    "counted, and a close() of one of several copies is.\n"
+    "Shows the counters in FILE, which all programs share that name it in\n"
+    "LINGER_STATS. They count calls: a connection that ends by exit() or SIGKILL is\n"
+    "not counted, and a close() of one of several copies is.\n"
     "\n"
     "  -j, --json             as JSON, in one line\n"
     "  -P, --prometheus       in the text format of Prometheus\n"
-    "  -w, --watch[=SECONDS]  again and again, every second or so many, with what\n"
-    "                         each counter gained\n"
+    "  -w, --watch[=SECONDS]  repeat every second, or every SECONDS, with what each\n"
+    "                         counter has gained\n"
     "  -h, --help             this text\n"
     "\n"
     "example:\n"
@@ -61,7 +61,7 @@ static struct counter counters[] = {
     [STAT_BIND_FAILED] = {"bind_failed", "", "bind_failed", "bind() failed: address in use"},
     [STAT_OVERRIDDEN] = {"overridden", "", "overridden", "program's own option overruled"},
     [STAT_FAILED] = {"failed", "", "failed", "option that could not be applied"},
-    [STAT_INTERRUPTED] = {"interrupted", "", "interrupted", "call that a signal took away"},
+    [STAT_INTERRUPTED] = {"interrupted", "", "interrupted", "call that a signal interrupted"},
     [STAT_LOG_LOST] = {"log_lost", "", "log_lost", "log line lost"},
 };
 static_assert(sizeof(counters) / sizeof(counters[0]) == STAT_COUNT, "a row for each counter");
@@ -70,17 +70,17 @@ static const struct {
     const char *family;
     const char *help;
 } families[] = {
-    {"armed", "Sockets that options were set on, at birth or later."},
-    {"closed", "Connections closed by close() and its kin."},
+    {"armed", "Sockets that options were set on, at creation or later."},
+    {"closed", "Connections closed by close() and its relatives."},
     {"closed_unconnected", "Sockets closed that were not connected."},
     {"unsent_bytes", "Bytes in the send queue when a connection was closed under rst."},
-    {"unread", "Connections closed with unread data, which the kernel resets in any mode."},
+    {"unread", "Connections closed with unread data, which the kernel resets whatever the mode."},
     {"aborts", "Connections aborted at shutdown(SHUT_RDWR)."},
     {"reuse", "Options set or cleared before bind()."},
     {"bind_failed", "Calls of bind() that failed because the address is in use."},
-    {"overridden", "Settings of SO_LINGER or TCP_LINGER2 by the program that were overruled."},
+    {"overridden", "Calls that set SO_LINGER or TCP_LINGER2 and were overruled."},
     {"failed", "Options that the kernel refused."},
-    {"interrupted", "Calls that a signal took away before the supervisor had them."},
+    {"interrupted", "Calls that a signal interrupted before the supervisor could read them."},
     {"log_lost", "Log lines that could not be written."},
 };
 
@@ -209,7 +209,7 @@ static int show(const struct cli_command *self, const char *path, int format, lo
         cli_error(self, "%s: %s", path, strerror(errno));
         return CLI_FAILED;
     case STATS_FOREIGN:
-        cli_error(self, "%s: no file of counters of linger " LINGER_VERSION, path);
+        cli_error(self, "%s: not a file of counters of linger " LINGER_VERSION, path);
         return CLI_FAILED;
     }
     name_counters();

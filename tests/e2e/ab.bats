@@ -84,7 +84,7 @@ EOF")
     expect head "${lines[0]%,*}" "modes of the server, port $PORT, 4 of 4 runs"
     grep -A2 '^made$' <<<"$output" | grep -q '^  rst  *17\.00  *x 1\.000$'
     grep -q '^connections accepted$' <<<"$output"
-    grep -q '^nothing in any run: ' <<<"$output"
+    grep -q '^0 in every run: ' <<<"$output"
     directory=$(sed -n 's/^what the server and the load printed: //p' <<<"$output")
     expect "the load's output" "$(cat "$directory/round2-mode2.load")" "a page of nginxConnected 17"
 }
@@ -251,7 +251,7 @@ print([run["restart_seconds"] for m in report["modes"] if m["mode"] == "rst" for
     fails "linger ab: give the server's port*" -m fin -m rst -l true -- true
     fails "linger ab: give the load*" -m fin -m rst -p 1 -- true
     fails "linger ab: a server is missing*" -m fin -m rst "${load[@]}"
-    fails "linger ab: either a server*" -m fin -m rst "${load[@]}" --attach 1 -- true
+    fails "linger ab: give either a server*" -m fin -m rst "${load[@]}" --attach 1 -- true
     fails "linger ab: --rounds: '0' is not a number from 1 to 100" -m fin -m rst "${load[@]}" -r 0 -- true
     fails "linger ab: -m: unknown mode 'rts'*" -m fin -m rts "${load[@]}" -- true
     fails "linger ab: --metric: 'x' is not NAME=REGEX" -m fin -m rst "${load[@]}" -M x -- true

@@ -85,9 +85,9 @@ print('ready', flush=True)
 signal.pause()"
     hear
     run -0 "$LINGER" attach -n -m fin-rst "$PID"
-    [[ $output == *"would fail: MPTCP has no TCP_LINGER2; plain TCP by GODEBUG=multipathtcp=0 (Go)"* ]]
+    [[ $output == *"would fail: MPTCP has no TCP_LINGER2; use plain TCP, by GODEBUG=multipathtcp=0 (Go)"* ]]
     run -125 "$LINGER" attach -m fin-rst "$PID"
-    [[ $output == *"failed: MPTCP has no TCP_LINGER2; plain TCP by GODEBUG=multipathtcp=0 (Go)"*", 1 failed"* ]]
+    [[ $output == *"failed: MPTCP has no TCP_LINGER2; use plain TCP, by GODEBUG=multipathtcp=0 (Go)"*", 1 failed"* ]]
     run -0 "$LINGER" attach -m rst "$PID"
     [[ $output == *" verdict rst  applied"* ]]
 }
@@ -195,14 +195,14 @@ refused() {
 @test "refusals name the cause, before anything is changed" {
     start - "$TOOLS/subject" -h
     hear_port
-    refused "rule 1 (rst when=active) cannot be carried: when= is known only as a connection closes" -m "rst when=active" "$PID"
-    refused "rule 2 (rst role=client) cannot be carried: connections that the process will make are not born yet" -m "off port=1; rst role=client" "$PID"
+    refused "rule 1 (rst when=active) cannot be applied: when= is known only when a connection closes" -m "rst when=active" "$PID"
+    refused "rule 2 (rst role=client) cannot be applied: connections that the process will make do not exist yet" -m "off port=1; rst role=client" "$PID"
     refused "rule 1 (rst share=50%) cannot be carried by the listener 127.0.0.1:$PORT" -m "rst share=50%" "$PID"
     refused "rule 1 (rst prog=nginx) is not for subject (pid $PID)" -m "rst prog=nginx" "$PID"
     refused "unknown mode 'rts'" -m rts "$PID"
     refused "the policy has no rules" -m "" "$PID"
     refused "a policy is missing" "$PID"
-    refused "a pid is missing, or --port" -m rst
+    refused "a pid or --port is missing" -m rst
     refused "'12x' is not a pid" -m rst 12x
     "$LINGER" attach -m fin -n "$PID" | grep -q 'before fin '
     expect "-n changes nothing" "$("$LINGER" attach -m rst -n "$PID" | tail -1)" "nothing was changed: 1 listener, 0 connections in 1 process, 0 failed"
@@ -234,7 +234,7 @@ thread.start()
 print(thread.native_id, flush=True)
 thread.join()"
     hear
-    refused "a thread of process $PID: name that" -m rst "$REPLY"
+    refused "a thread of process $PID: give that pid" -m rst "$REPLY"
     refused "no TCP listener and no connection" -m rst "$PID"
     kill "$PID"
 }
@@ -251,7 +251,7 @@ thread.join()"
     keep # one that inherits
     say show "1,0,60 1,0,60 1,0,60"
     # A file is never overwritten: it may be all that tells what was.
-    refused "$file: it exists, and what it holds would be lost" -m fin --save "$file" "$DAEMON"
+    refused "$file: it exists, and its contents would be lost" -m fin --save "$file" "$DAEMON"
     say show "1,0,60 1,0,60 1,0,60"
     "$LINGER" attach --restore "$file" -n | tee "$BATS_TEST_TMPDIR/out"
     expect "-n" "$(tail -1 "$BATS_TEST_TMPDIR/out")" "nothing was changed: 2 put back, and 1 accepted since; 0 gone, 0 failed"
@@ -295,21 +295,21 @@ for line in sys.stdin:
     kill "$PID" "$(pgrep -P "$PID")"
 }
 
-@test "--restore refuses in words what is not such a file, or of another boot or version" {
+@test "--restore names what is wrong with a file: not one of ours, another boot, another version" {
     file=$BATS_TEST_TMPDIR/was
     with_own_options
     "$LINGER" attach -q -m rst --save "$file" "$DAEMON"
     refused "$file-not: cannot be read: No such file or directory" --restore "$file-not"
-    refused "/bin/sh: not a file of linger attach --save" --restore /bin/sh
+    refused "/bin/sh: not a file that linger attach --save wrote" --restore /bin/sh
     refused "/dev/zero: not a regular file" --restore /dev/zero
     sed 1s/1/2/ "$file" >"$file-2"
-    refused "$file-2: of version 2; this linger reads version 1" --restore "$file-2"
+    refused "$file-2: it has version 2; this linger reads version 1" --restore "$file-2"
     sed '2s/-.*/-/' "$file" >"$file-3"
-    refused "$file-3: of another boot of this machine, or of another machine" --restore "$file-3"
+    refused "$file-3: it is from an earlier boot or another machine" --restore "$file-3"
     head -c -4 "$file" >"$file-4"
-    refused "$file-4: line 4 is not a socket of linger attach --save" --restore "$file-4"
-    refused "--restore goes with no policy, port or pid" --restore "$file" -m rst
-    refused "--restore goes with no policy, port or pid" --restore "$file" "$DAEMON"
+    refused "$file-4: line 4 is not a socket that linger attach --save wrote" --restore "$file-4"
+    refused "--restore takes no policy, port or pid" --restore "$file" -m rst
+    refused "--restore takes no policy, port or pid" --restore "$file" "$DAEMON"
     refused "--save and --dry-run exclude each other" -n -m rst --save "$file-5" "$DAEMON"
     refused "/dev/full/x: cannot be written: Not a directory" -m rst --save /dev/full/x "$DAEMON"
     say show "1,0,60"

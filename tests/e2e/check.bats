@@ -104,15 +104,15 @@ judged() {
         expect "what env makes of it" "$("$LINGER" run -m rst -- "$script")" rst
     done
     for script in "$BATS_FILE_TMPDIR/python "*; do
-        judged "$script" 1 supervisor 'env in its #! line takes LD_PRELOAD or a LINGER_ variable away$'
+        judged "$script" 1 supervisor 'env in its #! line removes LD_PRELOAD or a LINGER_ variable$'
     done
     judged "$BATS_FILE_TMPDIR/script-of-static" 1 supervisor 'statically linked'
     judged "$BATS_FILE_TMPDIR/script-of-script" 1 supervisor 'statically linked'
 }
 
 @test "scripts that lead nowhere" {
-    judged "$BATS_FILE_TMPDIR/endless" 2 error '#! lines lead on and on'
-    judged "$BATS_FILE_TMPDIR/orphan" 2 error '/no/such/interpreter, which its #! line names, is not there'
+    judged "$BATS_FILE_TMPDIR/endless" 2 error 'its chain of #! lines is too long'
+    judged "$BATS_FILE_TMPDIR/orphan" 2 error '/no/such/interpreter, which its #! line names, does not exist'
     judged "$BATS_FILE_TMPDIR/python-i" 2 error 'its #! line has options that env refuses'
     judged "$BATS_FILE_TMPDIR/no-program" 2 error 'its #! line has env without a program'
     judged "$BATS_FILE_TMPDIR/pathless" 2 error 'its #! line names python3 without a path'

@@ -256,7 +256,7 @@ print(end.recv(1), flush=True)"
     run "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" close -m "fin role=server" --port "$PORT"
     echo "$output"
     expect status "$status" 0
-    [[ ${lines[0]} == "linger close: 3 at port $PORT left alone: gone meanwhile, or of a process that may not be looked into" ]]
+    [[ ${lines[0]} == "linger close: 3 at port $PORT left alone: gone meanwhile, or of a process that this user may not inspect" ]]
     expect "the sum" "${lines[-1]}" "1 connection of 1 process ended, 0 left alone, 0 failed"
     hear
     expect "its own saw" "$REPLY" "b''"
@@ -299,7 +299,7 @@ refused() {
 
 @test "refusals name the cause, and nothing is ended" {
     owing 1
-    refused "that is every connection; give --all, or a condition, --state or --idle" -m rst "$PID"
+    refused "that is every connection: narrow it by a condition, --state or --idle, or give --all" -m rst "$PID"
     refused "that is every connection" -m "rst prog=python*" --port "$PORT"
     refused "rule 1 (wait:5) ends nothing here: wait is for the process's own close()" -m wait:5 --all "$PID"
     refused "rule 1 (rst overrule=no) ends nothing here" -m "rst overrule=no" --all "$PID"
@@ -309,8 +309,8 @@ refused() {
     refused "--state: '': a state is one of" -m rst --state "" "$PID"
     refused "--idle: '5m' is not a number from 1 to" -m rst --idle 5m "$PID"
     refused "a policy is missing: -m" --all "$PID"
-    refused "a pid is missing, or --port" -m rst --all
-    refused "either pids or --port" -m rst --all --port 1 "$PID"
+    refused "a pid or --port is missing" -m rst --all
+    refused "give either pids or --port, not both" -m rst --all --port 1 "$PID"
     refused "nobody has a connection at port" -m rst --all --port "$("$TOOLS/free-port")"
     refused "rule 1 (rst prog=nginx) is not for python3" -m "rst prog=nginx" --all "$PID"
     expect "in CLOSE_WAIT" "$(in_state close-wait)" 1

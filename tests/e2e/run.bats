@@ -102,7 +102,7 @@ END
     for name in systemctl docker; do
         ln -s /bin/true "$BATS_TEST_TMPDIR/$name"
         expect "$name" "$("$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/$name" start nginx 2>&1)" \
-            "linger run: warning: $name asks another process to start programs, and they get no policy; set the variables that '-n' prints in the unit or the container"
+            "linger run: warning: $name has another process start programs, and they get no policy; set the variables that '-n' prints in the unit or the container"
     done
     expect "no such program" "$("$LINGER" run -m rst -- true 2>&1)" ""
 }
@@ -216,7 +216,7 @@ END
     cp "$(ldconfig -p | awk '/libm\.so\.6/ { print $NF; exit }')" "$BATS_TEST_TMPDIR/other/liblinger.so"
     run "$BATS_TEST_TMPDIR/other/linger" run -m rst true
     expect status "$status" 125
-    [[ $output == *"it names no version, so it is no liblinger" ]]
+    [[ $output == *"it names no version, so it is not liblinger" ]]
 }
 
 @test "32-bit and 64-bit programs both find theirs, by \$LIB" {

@@ -109,7 +109,7 @@ for _ in range(20):
             "liblinger: LINGER_STATS: '$STATS' is no file of counters of this version, so nothing goes there"
         run "$LINGER" stats "$STATS"
         expect status "$status" 125
-        expect message "$output" "linger stats: $STATS: no file of counters of linger $("$LINGER" --version | cut -d' ' -f2)"
+        expect message "$output" "linger stats: $STATS: not a file of counters of linger $("$LINGER" --version | cut -d' ' -f2)"
     done
     rm "$STATS"
     mkfifo "$STATS"

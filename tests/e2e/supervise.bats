@@ -197,7 +197,7 @@ listener.listen()"
     done
 }
 
-@test "a call that a signal took away is counted, and a line of the log" {
+@test "a call that a signal interrupted is counted, and a line of the log" {
     start - "$TOOLS/peer" listen
     hear_port
     mkfifo "$BATS_TEST_TMPDIR/go"

@@ -186,14 +186,14 @@ static const char *target_of(const struct ab_plan *plan)
 
 void ab_table_print(const struct ab_table *r)
 {
-    const char *separator = "nothing in any run: ";
+    const char *separator = "0 in every run: ";
     bool doubtful = false;
 
     setlocale(LC_CTYPE, "");
     printf("modes of %s, port %ld, %d of %d runs%s\n", target_of(r->plan), r->plan->port, r->done,
            r->rounds * r->mode_count,
            r->plan->in_namespace ? ", each in a network namespace of its own" : "");
-    printf("median  ± half of what the rounds differ  x ratio to the first mode\n\n");
+    printf("median  ± half the range of the rounds  x ratio to the first mode\n\n");
     for (int i = 0; i < figure_count(r); i++) {
         double most = largest(r, i);
         if (most > 0)
@@ -208,9 +208,9 @@ void ab_table_print(const struct ab_table *r)
     if (separator[0] == ',')
         putchar('\n');
     if (doubtful)
-        puts("~ the rounds of a mode differ by more than that: no difference is shown by it");
+        puts("~ the rounds of one mode differ by more than that: it proves nothing");
     if (r->rounds == 1)
-        puts("one round: nothing says by how much the runs of a mode differ");
+        puts("one round: how much the runs of one mode differ is unknown");
     printf("what the server and the load printed: %s\n", r->plan->directory);
 }
 

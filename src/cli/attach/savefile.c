@@ -38,7 +38,7 @@ FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX])
     read_boot(boot);
     if (fd < 0 && errno == EEXIST)
         snprintf(why, SAVEFILE_WHY_MAX,
-                 "it exists, and what it holds would be lost; --restore it, remove it, or name "
+                 "it exists, and its contents would be lost; --restore it, remove it, or name "
                  "another");
     else if (!file || fprintf(file, HEAD " %d\nboot %s\n" COLUMNS "\n", VERSION, boot) < 0 ||
              fflush(file) != 0)
@@ -96,11 +96,11 @@ static int check_head(FILE *file, char why[SAVEFILE_WHY_MAX])
 
     if (!fgets(line, sizeof(line), file) || sscanf(line, HEAD " %d%c", &version, &end) != 2 ||
         end != '\n') {
-        snprintf(why, SAVEFILE_WHY_MAX, "not a file of linger attach --save");
+        snprintf(why, SAVEFILE_WHY_MAX, "not a file that linger attach --save wrote");
         return -1;
     }
     if (version != VERSION) {
-        snprintf(why, SAVEFILE_WHY_MAX, "of version %d; this linger reads version %d", version,
+        snprintf(why, SAVEFILE_WHY_MAX, "it has version %d; this linger reads version %d", version,
                  VERSION);
         return -1;
     }
@@ -108,8 +108,7 @@ static int check_head(FILE *file, char why[SAVEFILE_WHY_MAX])
     if (!fgets(line, sizeof(line), file) || strncmp(line, "boot ", 5) != 0 ||
         strcspn(line + 5, "\n") != strlen(boot) || strncmp(line + 5, boot, strlen(boot)) != 0) {
         snprintf(why, SAVEFILE_WHY_MAX,
-                 "of another boot of this machine, or of another machine: none of its sockets "
-                 "exists any more");
+                 "it is from an earlier boot or another machine: its sockets no longer exist");
         return -1;
     }
     return 0;
@@ -124,8 +123,8 @@ static int read_sockets(FILE *file, struct saved *saved, char why[SAVEFILE_WHY_M
         if (line[0] == '#')
             continue;
         if (!read_line(line, &socket)) {
-            snprintf(why, SAVEFILE_WHY_MAX, "line %d is not a socket of linger attach --save",
-                     number);
+            snprintf(why, SAVEFILE_WHY_MAX,
+                     "line %d is not a socket that linger attach --save wrote", number);
             return -1;
         }
         if (!saved_add(saved, &socket)) {

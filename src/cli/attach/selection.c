@@ -98,8 +98,8 @@ static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_
 
     if (unseen > 0)
         cli_error(s->self,
-                  "%zu at port %ld left alone: gone meanwhile, or of a process that may not be "
-                  "looked into",
+                  "%zu at port %ld left alone: gone meanwhile, or of a process that this user may "
+                  "not inspect",
                   unseen, s->port);
     holders_sort(holders, found);
 }
@@ -121,7 +121,7 @@ static int add_holders(struct selection *s)
                   s->of_listeners ? "listens on" : "has a connection at", s->port);
     else if (found <= 0)
         cli_error(s->self,
-                  "port %ld is held by a process that may not be looked into: root, or "
+                  "port %ld is held by a process that this user may not inspect: root, or "
                   "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
                   s->port);
     else

@@ -242,7 +242,7 @@ enum elf_status elf_read(int fd, struct elf *elf, const char **reason)
     *reason = "it ends within its header";
     if (!read_at(&r, 0, header, sizeof(Elf32_Ehdr)))
         return broken(&r);
-    *reason = "its class, byte order or version is none that exists";
+    *reason = "its class, byte order or version is unknown";
     if (!is_sane(header))
         return broken(&r);
     r.is_64 = header[EI_CLASS] == ELFCLASS64;
@@ -255,7 +255,7 @@ enum elf_status elf_read(int fd, struct elf *elf, const char **reason)
     elf->machine = (uint16_t)FIELD(&r, header, Ehdr, e_machine);
     uint64_t type = FIELD(&r, header, Ehdr, e_type);
     elf->is_pie = type == ET_DYN;
-    *reason = "it is an object file or a core dump, no program";
+    *reason = "it is an object file or a core dump, not a program";
     if (type != ET_EXEC && type != ET_DYN)
         return broken(&r);
     if (!read_segments(&r, header, elf, reason))

@@ -89,7 +89,7 @@ static bool find_program(const char *name, char path[PATH_MAX])
 static bool enter(struct reach *reach, const char *name)
 {
     if (reach->depth == REACH_CHAIN_MAX) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "#! lines lead on and on from it");
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its chain of #! lines is too long");
         return false;
     }
     if (find_program(name, reach->file[reach->depth])) {
@@ -98,7 +98,7 @@ static bool enter(struct reach *reach, const char *name)
     }
     if (cli_exec_status(errno) == CLI_NOT_FOUND)
         conclude(reach, REACH_ERROR, CLI_NOT_FOUND, "%s%s", reach->depth ? name : "",
-                 reach->depth ? ", which its #! line names, is not there" : "no such program");
+                 reach->depth ? ", which its #! line names, does not exist" : "no such program");
     else
         conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s%scannot be executed: %s",
                  reach->depth ? name : "", reach->depth ? ", which its #! line names, " : "",
@@ -144,8 +144,7 @@ static void judge_library(struct reach *reach)
         conclude(reach, REACH_PRELOAD, 0, "dynamically linked, %s", is_musl ? "musl" : "glibc");
     else
         conclude(reach, REACH_PRELOAD, 0,
-                 "dynamically linked, though by a loader that is not known "
-                 "here: %s",
+                 "dynamically linked, though by a loader that linger does not know: %s",
                  elf->interpreter);
 }
 
@@ -157,8 +156,7 @@ static void judge_supervised(struct reach *reach, const char *why, const char *m
 
     snprintf(serves, sizeof(serves), "%s", elf_machine(&ours));
     if (ours.machine == 0)
-        conclude(reach, REACH_NONE, 0,
-                 "%s; this linger is for an architecture without a supervisor", why);
+        conclude(reach, REACH_NONE, 0, "%s; on this architecture linger has no supervisor", why);
     else if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
         conclude(reach, REACH_NONE, 0,
                  "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
@@ -174,7 +172,7 @@ static void judge_elf(struct reach *reach)
     if (elf->is_go)
         judge_supervised(
             reach, elf->interpreter[0] ? "a Go program, though dynamically linked" : "a Go program",
-            ": it makes raw system calls, past libc");
+            ": it makes raw system calls, bypassing libc");
     else if (!elf->interpreter[0])
         judge_supervised(reach,
                          elf->is_pie ? "statically linked (static-pie)" : "statically linked",
@@ -182,8 +180,7 @@ static void judge_elf(struct reach *reach)
     else if (reach->by_supervisor)
         judge_supervised(reach, "dynamically linked", ", and the supervisor was asked for");
     else if (reach->drops_preload)
-        judge_supervised(reach, "env in its #! line takes LD_PRELOAD or a LINGER_ variable away",
-                         "");
+        judge_supervised(reach, "env in its #! line removes LD_PRELOAD or a LINGER_ variable", "");
     else
         judge_library(reach);
 }
@@ -274,8 +271,8 @@ static bool judge_file(struct reach *reach)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &status) != 0) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read, and so not judged: %s",
-                 strerror(errno));
+        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                 "cannot be read, so it cannot be judged: %s", strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {
         conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
                  S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");

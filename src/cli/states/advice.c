@@ -60,19 +60,21 @@ static void say_ports(struct advice *a, const struct timewait *s)
 
     if (held * 2 >= range && b->time_wait * 2 >= b->used && !timewait_is_reused(s, b))
         say(a,
-            "ports to %s: from half of them on connect() is slower by two orders of magnitude, and "
-            "at the last it fails; fin-rst leaves no TIME_WAIT%s, or a wider ip_local_port_range",
+            "ports to %s: past half of them connect() is about 100 times slower, and with the last "
+            "it "
+            "fails; use fin-rst, which leaves no TIME_WAIT%s, or a wider ip_local_port_range",
             to, reuse_remedy(s));
     else if (held * 2 >= range)
         say(a,
-            "ports to %s: from half of them on connect() is slower by two orders of magnitude, and "
-            "at the last it fails; they are open connections: close some, widen "
-            "ip_local_port_range, or use more addresses",
+            "ports to %s: past half of them connect() is about 100 times slower, and with the last "
+            "it "
+            "fails; open connections hold them: close some, widen ip_local_port_range, or use more "
+            "addresses",
             to);
     else if (b->used * 2 >= range)
         say(a,
-            "ports to %s: nothing is needed; with tcp_tw_reuse=%d those in TIME_WAIT are used "
-            "again after %g s",
+            "ports to %s: nothing to do; with tcp_tw_reuse=%d those in TIME_WAIT are used again "
+            "after %g s",
             to, s->sysctls.tw_reuse, timewait_seconds(s, b));
 }
 
@@ -84,7 +86,7 @@ static void say_server(struct advice *a, const struct timewait *s)
     if (s->served.is_listening)
         say(a,
             "TIME_WAIT at our port %u does no harm while the server runs; for a restart both runs "
-            "need SO_REUSEADDR (linger run -r), and fin-rst leaves none",
+            "need SO_REUSEADDR (linger run -r); fin-rst leaves none",
             s->served.port);
     else
         say(a,
@@ -101,8 +103,8 @@ static void say_buckets(struct advice *a, const struct timewait *s)
     if (s->sysctls.max_tw_buckets > 0 &&
         waiting * 100ul >= (unsigned long)s->sysctls.max_tw_buckets * BUCKETS_NEAR)
         say(a,
-            "%u of %d TIME_WAIT that tcp_max_tw_buckets allows: what comes after gets none; raise "
-            "it, or use fin-rst",
+            "%u of the %d TIME_WAIT that tcp_max_tw_buckets allows: later connections get none; "
+            "raise it, or use fin-rst",
             waiting, s->sysctls.max_tw_buckets);
 }
 
@@ -113,29 +115,30 @@ static void say_closing(struct advice *a, const struct timewait *s)
 
     if (s->states[TCP_FIN_WAIT2] >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
         say(a,
-            "%u wait for the peer's FIN: a lower tcp_fin_timeout lets orphans go earlier, and "
-            "fin-rst at once",
+            "%u wait for the peer's FIN: a lower tcp_fin_timeout frees orphans earlier, fin-rst at "
+            "once",
             s->states[TCP_FIN_WAIT2]);
     if (unanswered >= MANY)
         say(a,
             "%u peers do not acknowledge our FIN: they are gone, or the network drops it; the "
-            "kernel tries for minutes (tcp_orphan_retries), and rst does not wait",
+            "kernel retries for minutes (tcp_orphan_retries), rst does not wait",
             unanswered);
     if (s->states[TCP_CLOSE_WAIT] > 0)
-        say(a, "CLOSE_WAIT: the peer has closed; the program has to call close(), or `linger close "
+        say(a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger close "
                "-m fin --state close-wait PID` ends them");
 }
 
 static void say_opening(struct advice *a, const struct timewait *s)
 {
     if (s->states[TCP_SYN_SENT] >= MANY)
-        say(a, "%u connect() wait: the destination does not answer, or the network drops its SYN",
+        say(a, "%u connect() wait: the destination does not answer, or the network drops the SYN",
             s->states[TCP_SYN_SENT]);
     if (s->states[TCP_SYN_RECV] >= MANY)
         say(a, "%u half-open: clients do not answer (a SYN flood: tcp_syncookies=1)",
             s->states[TCP_SYN_RECV]);
     if (s->full.state)
-        say(a, "the queue of %s is full (%u): a larger backlog, up to somaxconn, or accept faster",
+        say(a,
+            "the queue of %s is full (%u): raise the backlog (up to somaxconn), or accept faster",
             cli_endpoint(s->full.local, s->full.local_port), s->full.backlog);
 }
 

@@ -95,11 +95,11 @@ static void print(FILE *out, const struct port *p, long port)
         fprintf(out, "  nobody holds it\n");
     each_holder(out, p, print_holder);
     if (p->unseen > 0)
-        fprintf(out, "  %zu socket%s held by processes that this user may not look into\n",
-                p->unseen, p->unseen == 1 ? "" : "s");
+        fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
+                p->unseen == 1 ? "" : "s");
     if (p->states[TCP_TIME_WAIT] > 0)
         fprintf(
-            out, "  the last TIME_WAIT goes in %u s%s\n", seconds_left(p),
+            out, "  the last TIME_WAIT ends in %u s%s\n", seconds_left(p),
             p->states[TCP_LISTEN] > 0
                 ? ""
                 : "; until then bind() may fail, unless both runs of the server set SO_REUSEADDR");

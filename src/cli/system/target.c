@@ -82,7 +82,8 @@ bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
     if (scope < least)
         return false;
     if (scope >= 3)
-        snprintf(why, TARGET_WHY_MAX, "kernel.yama.ptrace_scope is 3: nobody may, until a reboot");
+        snprintf(why, TARGET_WHY_MAX,
+                 "kernel.yama.ptrace_scope is 3: nobody may do so until a reboot");
     else
         snprintf(why, TARGET_WHY_MAX,
                  "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", scope);
@@ -187,9 +188,9 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
     else if (target->pidfd < 0 && errno == ENOSYS)
         snprintf(why, TARGET_WHY_MAX,
                  "this kernel has no pidfd_open (Linux 5.3), or a seccomp profile "
-                 "hides it; `linger run` works without");
+                 "hides it; `linger run` works without it");
     else if (target->pidfd < 0 && target_status(pid, "Tgid") != (long)pid)
-        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: name that",
+        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: give that pid",
                  target_status(pid, "Tgid"));
     else if (target->pidfd < 0)
         snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(errno));
@@ -324,7 +325,7 @@ static int look_at(const struct target *target, int number, target_visit *visit,
     }
     if (fd < 0) {
         snprintf(why, TARGET_WHY_MAX, "%s",
-                 errno == ENOSYS ? TARGET_NO_GETFD "; `linger run` works without"
+                 errno == ENOSYS ? TARGET_NO_GETFD "; `linger run` works without it"
                                  : strerror(errno));
         return -1;
     }
