@@ -96,25 +96,25 @@ $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
-# One file for every libc. The library is linked against two empty stand-ins for libc and libdl
-# that define no symbol versions, so it asks for none, and loads into glibc of any age and musl.
+# One file for every libc. The library is linked against an empty stand-in for libc that defines no
+# symbol versions, so it asks for none, and loads into glibc of any age and musl.
 # noseparate-code: two mappings less to make in every process, and 4 KiB less.
-$(BUILD)/stub/%:
+STUB = $(BUILD)/stub/libc.so.6
+$(STUB):
 	@mkdir -p $(@D)
 	$(call say,STUB,$@)
 	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -Wl,-soname,$(@F) -o $@
 
-STUBS = $(BUILD)/stub/libc.so.6 $(BUILD)/stub/libdl.so.2
-# With stand-ins that define nothing, no link of the library can resolve every symbol.
+# With a stand-in that defines nothing, no link of the library can resolve every symbol.
 UNLINKABLE = -Wl,-z,defs -Wl,--no-undefined
 DROPPED = $(filter $(UNLINKABLE),$(LDFLAGS))
 
-liblinger.so: $(CORE) $(PRELOAD) $(STUBS) src/preload/liblinger.map
+liblinger.so: $(CORE) $(PRELOAD) $(STUB) src/preload/liblinger.map
 	$(call say,LD,$@)
 	$(if $(DROPPED),@echo 'liblinger.so: $(DROPPED) left out: the library is linked against no libc' >&2)
 	$(Q)$(CC) $(LINKED) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
 		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
-		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUBS) -lgcc \
+		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUB) -lgcc \
 		$(filter-out $(UNLINKABLE),$(LDFLAGS))
 
 # What the library and the launcher share is the same object files.
@@ -204,9 +204,9 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides starts)
 
 # The least that a preload costs which needs what ours needs.
-$(BUILD)/bench/empty.so: $(STUBS)
+$(BUILD)/bench/empty.so: $(STUB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -x none -o $@ -Wl,--no-as-needed $(STUBS)
+	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -x none -o $@ -Wl,--no-as-needed $(STUB)
 
 $(BUILD)/bench/naive-fin-rst.so: NAIVE_FLAGS = -DFIN_RST
 $(BUILD)/bench/naive.so $(BUILD)/bench/naive-fin-rst.so: tests/bench/naive.c

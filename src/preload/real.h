@@ -14,8 +14,12 @@ typedef unsigned real_flags;
 
 #undef freopen64 /* a macro of musl's headers */
 
-/* close() first: another library's dlsym() may call it. */
-#define REAL_FUNCTIONS(ENTRY)                                                                      \
+/*
+ * NULL where this libc has none: freopen64() in musl, close_range() and closefrom() before glibc
+ * 2.34 and in musl, and outside of a glibc of 32 bits those of ENTRY_TIME64, whose names begin
+ * with "__": what a program that was built with -D_TIME_BITS=64 calls.
+ */
+#define REAL_FUNCTIONS(ENTRY, ENTRY_TIME64)                                                        \
     ENTRY(int, close, (int))                                                                       \
     ENTRY(int, socket, (int, int, int))                                                            \
     ENTRY(int, connect, (int, const struct sockaddr *, socklen_t))                                 \
@@ -29,35 +33,24 @@ typedef unsigned real_flags;
     ENTRY(int, shutdown, (int, int))                                                               \
     ENTRY(int, fclose, (FILE *))                                                                   \
     ENTRY(FILE *, freopen, (const char *, const char *, FILE *))                                   \
+    ENTRY(FILE *, freopen64, (const char *, const char *, FILE *))                                 \
     ENTRY(int, dup2, (int, int))                                                                   \
-    ENTRY(int, dup3, (int, int, int))
-
-/* NULL in musl, where the name above is all there is. */
-#define REAL_FUNCTIONS_GLIBC(ENTRY) ENTRY(FILE *, freopen64, (const char *, const char *, FILE *))
-
-/* NULL before glibc 2.34, and in musl. */
-#define REAL_FUNCTIONS_RANGE(ENTRY)                                                                \
+    ENTRY(int, dup3, (int, int, int))                                                              \
     ENTRY(int, close_range, (unsigned, unsigned, int))                                             \
-    ENTRY(void, closefrom, (int))
-
-/* Their names begin with "__". NULL outside of a glibc of 32 bits, 2.34 or newer. */
-#define REAL_FUNCTIONS_TIME64(ENTRY)                                                               \
-    ENTRY(int, setsockopt64, (int, int, int, const void *, socklen_t))                             \
-    ENTRY(ssize_t, recvmsg64, (int, struct msghdr *, int))                                         \
-    ENTRY(int, recvmmsg64, (int, struct mmsghdr *, unsigned, real_flags, struct timespec *))
+    ENTRY(void, closefrom, (int))                                                                  \
+    ENTRY_TIME64(int, setsockopt64, (int, int, int, const void *, socklen_t))                      \
+    ENTRY_TIME64(ssize_t, recvmsg64, (int, struct msghdr *, int))                                  \
+    ENTRY_TIME64(int, recvmmsg64, (int, struct mmsghdr *, unsigned, real_flags, struct timespec *))
 
 #define REAL_SLOT(type, name, arguments) type(*name) arguments;
 
 struct real {
-    REAL_FUNCTIONS(REAL_SLOT)
-    REAL_FUNCTIONS_GLIBC(REAL_SLOT)
-    REAL_FUNCTIONS_RANGE(REAL_SLOT)
-    REAL_FUNCTIONS_TIME64(REAL_SLOT)
+    REAL_FUNCTIONS(REAL_SLOT, REAL_SLOT)
 };
 
 extern struct real real;
 
-/* Fills `real`. Must never ask for a name that this libc lacks: a failing dlsym() allocates. */
+/* Fills `real`. */
 void real_resolve(void);
 
 #endif
