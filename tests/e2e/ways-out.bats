@@ -111,11 +111,11 @@ closed_while_read() { # MODE
 }
 
 # A shell connects and execs a program with the library: the socket was born before it.
-inherited_under() { # MODE
+inherited_under() { # MODE [NUMBER]
     start - "$TOOLS/peer" listen
     hear_port
     (
-        exec 8<>"/dev/tcp/127.0.0.1/$PORT"
+        eval "exec ${2:-8}<>/dev/tcp/127.0.0.1/$PORT"
         under "$1" "$SUBJECT" nothing
     )
     hear
@@ -131,4 +131,14 @@ inherited_under() { # MODE
     sees 0 1 0 0
     inherited_under "rst role=client"
     sees 0 0 1 0
+}
+
+# A process begins with a table of 64.
+@test "inherited over exec, whatever its number" {
+    for number in 3 63 64 65 127 128 900; do
+        inherited_under rst $number
+        sees 0 0 1 0
+        inherited_under "rst role=client" $number
+        sees 0 0 1 0
+    done
 }
