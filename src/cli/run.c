@@ -319,6 +319,7 @@ static int make_stats_file(struct request *request)
     stats_close(stats);
     request->values[SETTING_STATS] = stats_file;
     memcpy(request->settings.stats_path, stats_file, sizeof(request->settings.stats_path));
+    request->settings.given |= 1u << SETTING_STATS;
     return 0;
 }
 

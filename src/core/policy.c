@@ -96,6 +96,15 @@ const struct policy_rule *policy_rule(const struct policy *policy, unsigned numb
     return NULL;
 }
 
+bool policy_has_mode(const struct policy *policy, enum policy_mode mode)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (policy->rules[i].mode == mode)
+            return true;
+    }
+    return false;
+}
+
 void policy_print_rule(const struct policy *policy, const struct policy_rule *rule,
                        struct text *out)
 {

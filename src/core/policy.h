@@ -183,4 +183,6 @@ void policy_print(const struct policy *policy, struct text *out);
 /* The rule of that number, or NULL where prog= took it out. */
 const struct policy_rule *policy_rule(const struct policy *policy, unsigned number);
 
+bool policy_has_mode(const struct policy *policy, enum policy_mode mode);
+
 #endif

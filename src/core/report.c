@@ -99,7 +99,7 @@ static void warn(const char *name, const char *value, const char *why)
 
 void report_open(const struct settings *s)
 {
-    if (s->stats_path[0]) {
+    if (settings_is_given(s, SETTING_STATS) && s->stats_path[0]) {
         switch (stats_open(s->stats_path, true, &counters)) {
         case STATS_OK:
             break;
@@ -111,7 +111,8 @@ void report_open(const struct settings *s)
             break;
         }
     }
-    const char *why = s->log_path[0] ? log_open(s->log_path) : NULL;
+    bool has_log = settings_is_given(s, SETTING_LOG) && s->log_path[0];
+    const char *why = has_log ? log_open(s->log_path) : NULL;
     if (why)
         warn("LINGER_LOG", s->log_path, why);
 }

@@ -53,6 +53,20 @@ const struct policy *settings_policy(const struct settings *s, enum setting sett
     return policy_of((struct settings *)s, setting);
 }
 
+bool settings_is_given(const struct settings *s, enum setting setting)
+{
+    return s->given >> setting & 1;
+}
+
+bool settings_has_switch(const struct settings *s)
+{
+    bool has_rule = false;
+
+    for (enum setting i = SETTING_REUSEADDR; i <= SETTING_BIND_NO_PORT; i++)
+        has_rule = has_rule || (settings_is_given(s, i) && settings_policy(s, i)->rule_count > 0);
+    return has_rule;
+}
+
 enum policy_dialect settings_dialect(enum setting setting)
 {
     return variables[setting].dialect;
@@ -290,6 +304,7 @@ int settings_take(struct settings *s, enum setting setting, const char *shown_as
 {
     const struct source from = {shown_as, NULL, value, strlen(value)};
 
+    s->given |= 1u << setting;
     if (is_path(setting))
         return take_path(s, setting, &from, complaint);
     if (value[0] == '@')
@@ -387,7 +402,7 @@ int settings_take_environment(struct settings *s, char *const *environment, stru
 void settings_keep_program(struct settings *s, const char *program)
 {
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
-        if (!is_path(i))
+        if (!is_path(i) && settings_is_given(s, i))
             policy_keep_program(policy_of(s, i), program);
     }
 }

@@ -27,10 +27,14 @@ enum backend {
     BACKEND_SUPERVISE, /* linger, from outside, before each call: seccomp user notification */
 };
 
-/* A setting that was not given is a policy without rules, or an empty name. */
+/*
+ * A setting that was not given is a policy without rules, or an empty name. `given` tells without a
+ * look there: each of them is a page more that every process has to itself.
+ */
 struct settings {
     const char *who;      /* who complains: "liblinger", "linger run"; the caller sets it */
     enum backend backend; /* the caller sets it */
+    unsigned given;       /* 1 << enum setting, or-ed */
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;
@@ -44,6 +48,12 @@ struct settings {
 
 /* "LINGER_MODE" */
 const char *settings_name(enum setting setting);
+
+/* Was there a value, if an empty one? */
+bool settings_is_given(const struct settings *s, enum setting setting);
+
+/* Is there something to do before bind()? */
+bool settings_has_switch(const struct settings *s);
 
 /* The policy of a setting that is one, else NULL; and the language that it is written in. */
 const struct policy *settings_policy(const struct settings *s, enum setting setting);

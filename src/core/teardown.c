@@ -52,6 +52,7 @@ static unsigned needs;          /* enum fact: those that LINGER_MODE asks for */
 static struct verdict whole;    /* of a policy that needs no fact */
 static unsigned reported;       /* enum fact: those that the log and the counters ask for */
 static bool closing_decides;    /* some rule cannot be decided earlier */
+static bool has_inherited;      /* maybe: TCP sockets, at load */
 static bool accept_decides;     /* some listener could not be armed; never taken back */
 static struct role_ports ports; /* those that this process served, and connected from */
 
@@ -122,6 +123,15 @@ static void note_listener(int fd)
         (void)facts_of(fd, FACT_ROLE, &facts);
 }
 
+/* The same of what was inherited. */
+static void note_inherited(int fd)
+{
+    struct facts facts = {0};
+
+    if (facts_of(fd, FACT_ROLE, &facts))
+        has_inherited = true;
+}
+
 /* A socket that exists already: inherited over exec, or made by another process. */
 static void settle_existing(int fd, const char *at)
 {
@@ -146,15 +156,6 @@ void teardown_inherit(void)
     descriptors_each(0, UINT_MAX, settle_inherited);
 }
 
-static bool has_mode(const struct policy *policy, enum policy_mode mode)
-{
-    for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (policy->rules[i].mode == mode)
-            return true;
-    }
-    return false;
-}
-
 /* Is there a rule to be applied again after the program's own setting? */
 static bool overrules(const struct policy *policy)
 {
@@ -173,7 +174,7 @@ static unsigned moments_of(const struct policy *policy)
 
     if (overrules(policy))
         moments |= MOMENT_SETSOCKOPT;
-    if (has_mode(policy, MODE_RST))
+    if (policy_has_mode(policy, MODE_RST))
         moments |= MOMENT_SHUTDOWN;
     switch (decide(policy, &nothing, &whole)) {
     case DECIDE_NO_RULE:
@@ -238,14 +239,16 @@ void teardown_start(const struct settings *s, const char *program)
         if (s->backend == BACKEND_PRELOAD || closing_decides)
             moments |= MOMENT_CONNECT | MOMENT_CLOSE | MOMENT_LISTEN;
     }
+    has_inherited = true;
     if ((needs | reported) & FACT_ROLE) {
         moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
         role_read_range(&ports);
-        descriptors_each(0, UINT_MAX, note_listener);
+        has_inherited = false;
+        descriptors_each(0, UINT_MAX, note_inherited);
     }
-    if (has_policy)
+    if (has_policy && has_inherited)
         teardown_inherit();
-    if (s->reuseaddr.rule_count + s->reuseport.rule_count + s->bind_no_port.rule_count > 0)
+    if (settings_has_switch(s))
         moments |= MOMENT_BIND;
     __atomic_fetch_or(&teardown_moments, moments, __ATOMIC_RELEASE);
 }

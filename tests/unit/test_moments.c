@@ -68,16 +68,20 @@ static void test_moments(void **state)
 
 static void test_switches_are_of_bind(void **state)
 {
-    struct settings settings = {.backend = BACKEND_PRELOAD};
+    static struct settings settings;
 
     (void)state;
-    struct policy *const all[] = {&settings.reuseaddr, &settings.reuseport, &settings.bind_no_port};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        all[i]->rule_count = 1;
-        teardown_moments = 0;
-        teardown_start(&settings, "test");
-        assert_int_equal(teardown_moments, MOMENT_BIND);
-        all[i]->rule_count = 0;
+    for (enum setting i = SETTING_REUSEADDR; i <= SETTING_BIND_NO_PORT; i++) {
+        struct text complaint;
+        char buffer[SETTINGS_COMPLAINT_MAX];
+        memset(&settings, 0, sizeof(settings));
+        text_begin(&complaint, buffer, sizeof(buffer));
+        for (int rules = 0; rules < 2; rules++) {
+            assert_int_equal(settings_take(&settings, i, "-", rules ? "on" : "", &complaint), 0);
+            teardown_moments = 0;
+            teardown_start(&settings, "test");
+            assert_int_equal(teardown_moments, rules ? MOMENT_BIND : 0);
+        }
     }
 }
 

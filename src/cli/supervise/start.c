@@ -114,15 +114,6 @@ static bool meet_program(struct answerer *answerer, pid_t program, int channel)
     return true;
 }
 
-static bool has_fin_rst(const struct policy *policy)
-{
-    for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (policy->rules[i].mode == MODE_FIN_RST)
-            return true;
-    }
-    return false;
-}
-
 /* A pair of sockets beyond the standard descriptors, which may be closed and are the program's. */
 static int make_channel(int channel[2])
 {
@@ -140,7 +131,8 @@ static int make_channel(int channel[2])
 /* Orders the filter that the policy in force needs. */
 static bool order_filter(const struct answerer *answerer, int channel)
 {
-    const struct order order = {teardown_moments, has_fin_rst(&answerer->all->mode)};
+    const struct order order = {teardown_moments,
+                                policy_has_mode(&answerer->all->mode, MODE_FIN_RST)};
 
     return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);
 }
