@@ -46,6 +46,28 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
     done
 }
 
+@test "a keeper that has to wait for a processor: SIGTERM to the group reaches the program once all the same" {
+    for backend in preload supervise; do
+        fronted $backend "$TOOLS/told"
+        hear
+        keeper=$(cat "/proc/$PID/task/$PID/children")
+        keeper=${keeper% }
+        kill -STOP "$keeper"
+        kill -TERM -- "-$PID"
+        # Until the front asks it to pass the signal on.
+        tries=0
+        until pending=$(awk '/^ShdPnd:/ { print $2 }' "/proc/$keeper/status") && [ $((16#$pending >> 16 & 1)) = 1 ]; do
+            tries=$((tries + 1))
+            [ $tries -lt 20000 ]
+        done
+        kill -CONT "$keeper"
+        kill -RTMIN "$PID"
+        hear
+        expect "$backend" "$REPLY" "TERM=1 INT=0 HUP=0 CONT=0"
+        finish
+    done
+}
+
 @test "each process of a cgroup, as systemd ends a service: once" {
     needs_mount_namespace
     mkdir "$BATS_TEST_TMPDIR/cgroups"

@@ -14,8 +14,10 @@
  * Signals. Who signals a process group, a terminal's foreground, a cgroup or every process has
  * reached the program with it; who signals the front alone means the program. The front cannot
  * tell which, but there is a witness: the keeper is wherever the program is, and acts on no
- * signal. What comes to both is everybody's; what comes to the front alone is passed on, as soon
- * as it is certain that the keeper does not get it (PATIENCE: a cgroup is signalled one by one).
+ * signal. What comes to both is everybody's; what comes to the front alone is passed on, after
+ * PATIENCE (a cgroup is signalled one by one), and by the keeper: no one else knows that it has
+ * taken all that came to it, however long it had to wait for a processor. HINDSIGHT is for a front
+ * that had to wait.
  *
  * Neither death may leave a program half served: a supervised call that nobody answers fails with
  * ENOSYS, so when the keeper dies the front ends all that it kept; when the front dies the keeper
@@ -38,6 +40,7 @@
 
 #define GLANCE 1000000 /* nanoseconds */
 #define PATIENCE (INT64_C(200) * GLANCE)
+#define HINDSIGHT (INT64_C(1000) * GLANCE)
 #define ARRIVALS_MAX 32
 
 /* A signal of which it is not certain yet whose it is. */
@@ -57,14 +60,16 @@ static struct front {
     size_t waiting;
 } front;
 
-/* False while it is not certain whose it is. */
+/* False while it has to wait. */
 static bool settle(const struct arrival *arrival)
 {
+    if (atomic_load(&front.news->alone[arrival->number]) != 0)
+        return false; /* the keeper has not looked at the one before */
     if (atomic_load(&front.news->seen[arrival->number]) >= arrival->since)
         return true; /* everybody's */
     if (keeper_clock() < arrival->until)
         return false;
-    atomic_fetch_add(&front.news->passed[arrival->number], 1);
+    atomic_store(&front.news->alone[arrival->number], arrival->since);
     kill(front.keeper, SIGCHLD); /* it looks */
     return true;
 }
@@ -84,7 +89,7 @@ static void note_arrival(int number)
     int64_t now = keeper_clock();
     int64_t came = now - front.continued < PATIENCE ? front.stopped : now;
 
-    front.arrivals[front.waiting++] = (struct arrival){number, came - PATIENCE, now + PATIENCE};
+    front.arrivals[front.waiting++] = (struct arrival){number, came - HINDSIGHT, now + PATIENCE};
 }
 
 static void take_signal(void)

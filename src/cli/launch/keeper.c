@@ -91,12 +91,12 @@ static bool reap(void)
     return pid == 0;
 }
 
-/* What came to the front alone. */
+/* What came to the front, and not here. */
 static void pass_on(void)
 {
     for (int number = 1; number <= KEEPER_SIGNALS; number++) {
-        unsigned count = atomic_exchange(&keeper.news->passed[number], 0);
-        while (keeper.program && count-- > 0)
+        int64_t since = atomic_exchange(&keeper.news->alone[number], 0);
+        if (since != 0 && keeper.program && atomic_load(&keeper.news->seen[number]) < since)
             kill(keeper.program, number);
     }
 }
@@ -114,17 +114,17 @@ static void pass_on_early(const sigset_t *early)
 static bool take_signals(void)
 {
     struct signalfd_siginfo info;
-    bool goes_on = true;
+    bool is_child = false;
 
     while (read(keeper.signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo <= KEEPER_SIGNALS)
             atomic_store(&keeper.news->seen[info.ssi_signo], keeper_clock());
-        if (info.ssi_signo != SIGCHLD)
-            continue;
-        pass_on(); /* before it can be reaped, and its pid somebody else's */
-        goes_on = reap();
+        is_child = is_child || info.ssi_signo == SIGCHLD;
     }
-    return goes_on;
+    if (!is_child)
+        return true;
+    pass_on(); /* before it can be reaped, and its pid somebody else's */
+    return reap();
 }
 
 static void keep(void)

@@ -13,8 +13,8 @@
 struct keeper_news {
     _Atomic int status;                       /* the program's, wait(2) */
     _Atomic int64_t seen[KEEPER_SIGNALS + 1]; /* when the keeper got that signal; keeper_clock() */
-    _Atomic unsigned passed[KEEPER_SIGNALS + 1]; /* how often the front alone got it, and means it
-                                                    for the program */
+    _Atomic int64_t alone[KEEPER_SIGNALS + 1]; /* the front has got it; the program is to get it
+                                                  unless the keeper has seen it since; 0: none */
 };
 
 /* In the child of the front, with all signals blocked. */
