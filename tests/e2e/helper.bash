@@ -240,7 +240,7 @@ talk() {
     hear
     SEEN=$REPLY
     await_closed
-    echo go >&"$GO"
+    echo go >&$GO # without quotes: declare -f of bash 5.1 makes a file of the quoted one
     finish
     exec {GO}>&-
     LEFT=$(server_time_wait)
@@ -273,7 +273,7 @@ with_own_options() {
 }
 
 say() { # WORD EXPECTED
-    echo "$1" >&"$GO"
+    echo "$1" >&$GO
     read -r -t 30 REPLY <&"$DAEMON_OUT"
     expect "its options" "$REPLY" "$2"
 }
@@ -281,7 +281,7 @@ say() { # WORD EXPECTED
 # A connection that the server keeps.
 keep() {
     exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
-    printf keep >&"$CLIENT"
+    printf keep >&$CLIENT
     read -r -t 30 REPLY <&"$CLIENT"
     expect "the server" "$REPLY" kept
 }
