@@ -74,7 +74,7 @@ help:
 	@echo 'install    to $$(DESTDIR)$$(PREFIX), by default $(PREFIX)'
 	@echo 'uninstall  take it away from there'
 	@echo 'dist       a tarball of the last commit, in $(BUILD)'
-	@echo 'deb        a Debian package, in $(BUILD)'
+	@echo 'deb        a Debian package and its source package, in $(BUILD)/deb'
 	@echo 'clean      remove what was built'
 
 # What was built with another sanitizer, or for another directory, is built again.
@@ -260,7 +260,7 @@ uninstall:
 		$(DESTDIR)$(BASHDIR)/linger $(DESTDIR)$(ZSHDIR)/_linger \
 		$(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7
 
-# Both are reproducible: the last commit gives the bytes.
+# Reproducible: the last commit gives the bytes.
 TARBALL = $(BUILD)/liblinger-$(VERSION).tar.gz
 
 dist:

@@ -5,10 +5,13 @@
 WHAT_TESTS_NAME='
 aarch64-linux-gnu-gcc   \<aarch64\>
 ab                      \<ab -
+autopkgtest             \<autopkgtest\>
 busybox                 \<busybox\>
 clang                   \<clang\>|fuzz
 cmake                   \<cmake\>|\<ctest\>
 curl                    \<curl\>
+dh                      debian_package
+dpkg-buildpackage       debian_package
 go                      GO_TOOLS|/go/|\<go build\>|go-static|go-cgo|go-stripped
 haproxy                 \<haproxy\>
 i686-linux-gnu-gcc      \<i[36]86\>
