@@ -5,6 +5,7 @@ BATS_TEST_TIMEOUT=120
 load helper
 
 INJECT=$TOOLS/inject
+STATIC=$TOOLS/static
 
 # hold NAME [COUNT]: starts held, and waits until it is in that call. A line to $GO lets it go on.
 hold() {
@@ -53,9 +54,8 @@ unnoticed() { # NAME WITH
     hold "$1"
     local number=${REPLY#ready }
     take_over
-    [ "$1" = nanosleep ] || await_call "$number"
-    facts >"$BATS_TEST_TMPDIR/after"
-    [ "$1" = nanosleep ] || diff "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
+    await_call "$number"
+    facts | diff "$BATS_TEST_TMPDIR/before" -
     expect filter "$(sed -n 's/^Seccomp:\t//p' "/proc/$HELD_PID/status")" 2
     goes_on "$2"
 }
@@ -96,4 +96,192 @@ unnoticed() { # NAME WITH
     take_over
     expect threads "$(cat /proc/"$HELD_PID"/task/*/status | grep -cP '^Seccomp:\t2')" 501
     goes_on "500 0"
+}
+
+@test "a process that was stopped stays so, and goes on at SIGCONT" {
+    hold read
+    kill -STOP "$HELD_PID"
+    until grep -qs '^State:.T' "/proc/$HELD_PID/status"; do :; done
+    take_over
+    facts | diff "$BATS_TEST_TMPDIR/before" -
+    kill -CONT "$HELD_PID"
+    goes_on "1 0"
+}
+
+@test "no_new_privs is set where the program lacks CAP_SYS_ADMIN, and then it is told before" {
+    needs_root
+    hold read
+    expect check "$("$INJECT" -n "$HELD_PID")" "no_new_privs 0"
+    take_over
+    grep -q '^NoNewPrivs:.0' "/proc/$HELD_PID/status"
+    goes_on "1 0"
+    hold_as_nobody read
+    expect check "$("$INJECT" -n "$HELD_PID")" "no_new_privs 1"
+    grep -q '^NoNewPrivs:.0' "/proc/$HELD_PID/status"
+    take_over
+    grep -q '^NoNewPrivs:.1' "/proc/$HELD_PID/status"
+    goes_on "1 0"
+}
+
+# A program and its filter: it would be ended for seccomp, prctl, mmap, munmap and close_range.
+@test "a program's own filter does not see the calls that root has it make" {
+    needs_root
+    hold filtered
+    take_over
+    facts | diff "$BATS_TEST_TMPDIR/before" -
+    goes_on "1 0"
+}
+
+as_nobody() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+hold_as_nobody() { # NAME
+    printf '#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups "%s" "$@"\n' "$TOOLS/held" >"$BATS_TEST_TMPDIR/held"
+    chmod +x "$BATS_TEST_TMPDIR/held"
+    HELD=$BATS_TEST_TMPDIR/held hold "$@"
+}
+
+# refused WHY [COMMAND...]: in words, and the process is as before.
+refused() {
+    local why=$1
+    shift
+    facts >"$BATS_TEST_TMPDIR/before"
+    run ! "$@" "$INJECT" "$HELD_PID"
+    expect refusal "$output" "process $HELD_PID: $why"
+    facts | diff "$BATS_TEST_TMPDIR/before" -
+}
+
+@test "refused: who is traced, and who is supervised already" {
+    hold read
+    start - strace -qq -o /dev/null -p "$HELD_PID"
+    until grep -qE '^TracerPid:.[1-9]' "/proc/$HELD_PID/status"; do kill -0 "$PID"; done
+    refused "process $PID traces it (a debugger, strace): end that first"
+    kill -TERM "$PID"
+    finish || true
+    until grep -q '^TracerPid:.0' "/proc/$HELD_PID/status"; do :; done
+    take_over
+    refused "a supervisor serves it already (a container runtime's, or linger's own), and the kernel permits one"
+    goes_on "1 0"
+}
+
+@test "refused: strict mode, a zombie, a kernel thread, no process" {
+    hold strict
+    refused "it runs in seccomp's strict mode, which permits no filter"
+    echo >&"$GO"
+    start - python3 -c 'import subprocess, time; p = subprocess.Popen("true"); print(p.pid, flush=True); time.sleep(60)'
+    hear
+    until grep -qs '^State:.Z' "/proc/$REPLY/status"; do kill -0 "$PID"; done
+    run ! "$INJECT" "$REPLY"
+    expect zombie "$output" "process $REPLY: a zombie: it has ended already, and holds no sockets"
+    run ! "$INJECT" 2147483647
+    expect nobody "$output" "process 2147483647: no such process"
+    if [ "$(cat /proc/2/comm)" = kthreadd ]; then
+        run ! "$INJECT" 2
+        expect "kernel thread" "$output" "process 2: a kernel thread: it has no descriptors"
+    fi
+}
+
+@test "refused: every thread in state D, as in vfork()" {
+    hold vfork
+    until grep -qs '^State:.D' "/proc/$HELD_PID/status"; do kill -0 "$HELD_PID"; done
+    refused "it is in state D, where no signal reaches it: try again when what it waits for (a disk, a file server) has answered"
+    goes_on "0 0"
+}
+
+@test "refused: another user's process; a filter that only root may look into" {
+    needs_root
+    hold read
+    refused "it belongs to user 0: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed" as_nobody
+    goes_on "1 0"
+    hold_as_nobody filtered
+    refused "a seccomp filter of its own may end it for the calls that --stay makes in it: CAP_SYS_ADMIN, outside of a container, is needed" as_nobody
+    goes_on "1 0"
+}
+
+@test "refused: a program for 32 bits" {
+    i686-linux-gnu-gcc -static -x c -o "$BATS_TEST_TMPDIR/small" - <<<'#include <unistd.h>
+int main(void) { write(1, "ready\n", 6); return pause(); }'
+    "$BATS_TEST_TMPDIR/small" >/dev/null & PID=$!
+    STARTED+=("$PID")
+    until [ "$(cat "/proc/$PID/comm")" = small ]; do kill -0 "$PID" || skip "this kernel runs no program for 32 bits"; done
+    run ! "$INJECT" "$PID"
+    expect refusal "$output" "process $PID: a program for i386, 32 bits, is not served"
+}
+
+@test "refused: no descriptor left for the listener; the page for the filter is gone again" {
+    hold read
+    prlimit --pid "$HELD_PID" --nofile=0:
+    refused "it has as many descriptors as its RLIMIT_NOFILE permits: raise that, prlimit(1)"
+    goes_on "1 0"
+}
+
+# harmless WHAT: `inject -r` stops any of its threads $STOPS times meanwhile.
+STOPS=300
+harmless() {
+    start - "$INJECT" -r $STOPS "$1"
+    CALLER=$PID CALLER_OUT=$OUT
+}
+
+was_called() {
+    read -r -t 60 REPLY <&"$CALLER_OUT"
+    echo "$REPLY"
+    [[ $REPLY == "called "[1-9]* ]]
+}
+
+@test "at any moment: 200 threads that connect while signals rain on them" {
+    start - "$TOOLS/peer" -n 20000 listen
+    hear_port
+    start - "$STATIC/storm" threads "$PORT" 20000
+    storm_out=$OUT storm=$PID
+    harmless "$storm"
+    read -r -t 100 REPLY <&"$storm_out"
+    expect "the storm" "$REPLY" "connected 20000"
+    kill -KILL "$storm"
+    was_called
+}
+
+@test "at any moment: the threads of a Go program" {
+    start - "$TOOLS/peer" -s 1 -n 5000 listen
+    hear_port
+    start - "$TOOLS/go/client" "127.0.0.1:$PORT" 5000
+    client_out=$OUT
+    harmless "$PID"
+    read -r -t 100 REPLY <&"$client_out"
+    expect "the client" "$REPLY" "connected 5000"
+    was_called
+}
+
+@test "at any moment: the threads of a JVM" {
+    javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/JvmServer.java"
+    PORT=$("$TOOLS/free-port")
+    start - java -cp "$BATS_TEST_TMPDIR" JvmServer channel "$PORT"
+    await_listener
+    jvm=$PID
+    harmless "$jvm"
+    for round in 1 2 3 4 5; do
+        talk 100 'hello\n' 'hello\n'
+        expect "the server" "$SEEN" "whole=100 eof=100 reset=0"
+    done
+    kill -0 "$jvm"
+    kill -TERM "$jvm"
+    was_called
+}
+
+@test "50 Go programs come under a filter while they connect" {
+    start - "$TOOLS/peer" -s 1 -n 10000 listen
+    hear_port
+    for round in {1..50}; do
+        start - "$TOOLS/go/client" "127.0.0.1:$PORT" 200
+        client=$PID client_out=$OUT
+        until [ "$(cat "/proc/$client/comm")" = client ]; do :; done
+        "$INJECT" "$client" >>"$BATS_TEST_TMPDIR/inject" & PID=$!
+        STARTED+=("$PID")
+        read -r -t 100 REPLY <&"$client_out"
+        exec {client_out}<&-
+        expect "the client" "$REPLY" "connected 200"
+        wait "$PID" || true # one that had ended is told so
+    done
+    cat "$BATS_TEST_TMPDIR/inject"
+    [ "$(grep -c ^under "$BATS_TEST_TMPDIR/inject")" -gt 25 ]
 }

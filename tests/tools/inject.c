@@ -1,18 +1,23 @@
 /*
  * Puts a running process under a filter, as `linger attach --stay` does, and serves it:
- * inject PID...    inject -n PID...
+ * inject PID...    inject -n PID...    inject -r COUNT PID
  *
  * The filter tells of one call only, number 2000, which no kernel has: it is answered with 42.
  * Prints "under PID" for each, and goes on until all have ended, or says what is in the way and
  * ends with status 1. With -n it says only whether it could: "no_new_privs 0" or "no_new_privs 1".
+ * With -r it has any of the threads, at any moment, call getpid(), COUNT times or until the process
+ * has ended, and there is no filter.
  */
+#include <dirent.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "common.h"
 #include "stay/inject.h"
+#include "system/tracee.h"
 
 #define NUMBER 2000
 #define PROGRAMS_MAX 16
@@ -63,6 +68,44 @@ static void answer(int listener)
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
+static pid_t any_thread(pid_t pid)
+{
+    char path[64];
+    pid_t threads[1024];
+    int count = 0;
+    const struct dirent *entry;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *directory = opendir(path);
+    while (directory && count < 1024 && (entry = readdir(directory))) {
+        if (entry->d_name[0] != '.')
+            threads[count++] = (pid_t)atoi(entry->d_name);
+    }
+    if (directory)
+        closedir(directory);
+    return count ? threads[rand() % count] : 0;
+}
+
+static void repeat(int count, pid_t pid)
+{
+    static const uint64_t nothing[TRACEE_ARGUMENTS];
+    char why[TARGET_WHY_MAX];
+    struct tracee t;
+    pid_t thread;
+    int called = 0;
+
+    while (called < count && (thread = any_thread(pid))) {
+        nanosleep(&(struct timespec){.tv_nsec = rand() % 1000000}, NULL);
+        if (tracee_begin(&t, thread, false, why) != 0)
+            continue; /* a thread that has ended meanwhile */
+        long result = tracee_call(&t, SYS_getpid, nothing);
+        tracee_end(&t);
+        check(result == pid || t.is_gone, "getpid");
+        called += result == pid;
+    }
+    printf("called %d\n", called);
+}
+
 int main(int argc, char **argv)
 {
     struct pollfd listeners[PROGRAMS_MAX];
@@ -70,6 +113,10 @@ int main(int argc, char **argv)
     int count = argc - 1 - looks;
     int left = count;
 
+    if (argc == 4 && strcmp(argv[1], "-r") == 0) {
+        repeat(atoi(argv[2]), (pid_t)atoi(argv[3]));
+        return 0;
+    }
     check(count > 0 && count <= PROGRAMS_MAX, "usage");
     for (int i = 0; i < count; i++) {
         pid_t pid = (pid_t)atoi(argv[i + 1 + looks]);
