@@ -13,10 +13,12 @@ curl                    \<curl\>
 dh                      debian_package
 dpkg-buildpackage       debian_package
 go                      GO_TOOLS|/go/|\<go build\>|go-static|go-cgo|go-stripped
+gunicorn                \<gunicorn\>
 haproxy                 \<haproxy\>
 i686-linux-gnu-gcc      \<i[36]86\>
 ip                      \<ip (addr|link|netns|route)\>|needs_namespace
 java                    \<java\>|\<javac\>
+kamailio                \<kamailio\>
 lintian                 \<lintian\>
 man                     \<man -
 mandoc                  \<mandoc\>
@@ -40,6 +42,7 @@ s390x-linux-gnu-gcc     \<s390x\>
 setcap                  \<setcap\>
 shellcheck              \<shellcheck\>
 ss                      \<ss -|\<nstat\>
+squid                   \<squid\>
 strace                  \<strace\>
 sudo                    \<sudo -
 systemd-analyze         \<systemd\>|\<systemd-analyze\>
@@ -52,6 +55,9 @@ wrk                     \<wrk\>
 zsh                     \<zsh\>
 /usr/share/gocode/src/gvisor.dev    netstack
 /usr/include/lwip                   \<lwip\>
+/usr/sbin/php-fpm*      \<php\>
+/usr/lib/php/*/redis.so \<redis\.php\>|connect\.php
+/usr/lib/python3/dist-packages/uvicorn \<uvicorn\>
 /usr/lib/*/libeatmydata.so.1        libeatmydata
 /usr/lib/*/faketime/libfaketime.so.1 faketime
 /usr/lib/*/libjemalloc.so.2         libjemalloc

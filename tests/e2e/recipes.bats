@@ -10,14 +10,29 @@ block() {
     awk -v first="\`\`\`console $1" '$0 == first { on = 1; next } /^```$/ { on = 0 } on' "$GALLERY"
 }
 
+# In the script: what still runs is ended; squid may ignore a SIGTERM that comes early.
+end_all() {
+    local pid
+    for pid in $(jobs -p); do
+        kill "$pid"
+        timeout 5 tail -s 0.02 --pid "$pid" -f /dev/null || kill -KILL "$pid"
+    done
+}
+
+# In the script: what somebody who types waits for without knowing it. A recipe may have its own.
+breathe() {
+    :
+}
+
 # typing: of a block, the script that types its commands. After one that goes to the background it waits
-# for $PORT, as somebody who types does.
+# for $PORT.
 typing() {
     awk '/^\$ / {
         print "cat <<\047END OF COMMAND\047\n" $0 "\nEND OF COMMAND"
         print substr($0, 3)
         if (/&$/)
             print "PID=$!; await_listener"
+        print "breathe"
     }'
 }
 
@@ -32,13 +47,13 @@ recipe() {
     {
         declare -f
         echo "ip link set lo up; PORT=$2; PATH=$PWD/bin:$ROOT:$PATH"
-        echo 'trap "kill \$(jobs -p); wait" EXIT'
+        echo 'trap end_all EXIT'
         echo "${3:-}"
         typing <shown
     } >script
     unshare -n timeout -k 5 60 bash script >typed 2>errors 3>&- || true
     cat typed errors
-    diff <(normal <shown) <(normal <typed)
+    diff <(normal <shown) <(tr -d '\r' <typed | normal)
 }
 
 # A command of that name for the recipe.
@@ -131,6 +146,206 @@ END
     nginx_of_the_system
     recipe ab 80 'nginx & PID=$!; await_listener'
     [ "$(below ' ab ' 2 | tail -1)" -ge 1800 ]
+}
+
+@test "gunicorn" {
+    app
+    recipe gunicorn 8000
+}
+
+@test "uvicorn" {
+    app
+    recipe uvicorn 8000
+}
+
+app() {
+    cd "$BATS_TEST_TMPDIR" || return
+    cat >app.py <<'END'
+def app(environ, start):
+    start("200 OK", [("Content-Length", "6")])
+    return [b"hello\n"]
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+        await send({"type": "http.response.body", "body": b"hello\n"})
+END
+}
+
+@test "tests" {
+    cd "$BATS_TEST_TMPDIR"
+    cat >test_ports.py <<'END'
+import socket
+
+def listen(port=0):
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", port))
+    listener.listen()
+    return listener, listener.getsockname()[1]
+
+def connected(listener):
+    client = socket.create_connection(listener.getsockname())
+    return client, listener.accept()[0]
+
+def test_after_one_that_had_the_port():
+    listener, port = listen()
+    client, server = connected(listener)
+    server.close()
+    assert client.recv(1) == b""
+    client.close()
+    listener.close()
+    listen(port)
+
+def test_beside_one_that_has_it():
+    listener, port = listen()
+    listen(port)
+
+def test_on_the_port_of_a_client():
+    listener, port = listen()
+    client, server = connected(listener)
+    client_port = client.getsockname()[1]
+    socket.socket().bind(("127.0.0.1", client_port))
+END
+    export PYTHONDONTWRITEBYTECODE=1
+    recipe tests 0
+}
+
+# What the gallery says of jest and go test.
+@test "Node and Go bind a port in TIME_WAIT without help" {
+    needs_namespace
+    for server in "$ROOT/build/examples/go/echo-server" "node -e require('net').createServer(s=>s.on('data',()=>s.end('x'))).listen(process.argv[1],()=>console.log('up'))"; do
+        PORT=$("$TOOLS/free-port")
+        for round in 1 2; do
+            # shellcheck disable=SC2086
+            start - $server "$PORT"
+            hear
+            SEEN=$("$TOOLS/peer" -k connect "$PORT")
+            kill "$PID"
+            finish
+            echo "round $round: $SEEN"
+        done
+        [ "$(time_wait "$PORT")" -ge 2 ]
+    done
+}
+
+@test "PHP and redis on loopback" {
+    cd "$BATS_TEST_TMPDIR"
+    cat >connect.php <<'END'
+<?php
+[, $host, $count] = $argv;
+for ($failed = $i = 0; $i < $count; $i++) {
+    try {
+        $redis = new Redis;
+        $redis->connect($host, 6379);
+        $redis->close();
+        usleep(500);
+    } catch (RedisException $e) {
+        $failed++;
+    }
+}
+echo "$count connections, $failed failed\n";
+END
+    # At most 2,000 connections a second, so that none is refused within the second.
+    recipe loopback 6379 'sysctl -qw net.ipv4.ip_local_port_range="40000 42499"
+        redis-server --port 6379 --bind 127.0.0.1 --save "" >/dev/null & PID=$!; await_listener'
+    expect "all" "$(below php)" "3000 connections, 0 failed"
+}
+
+@test "PHP-FPM and redis on another host" {
+    cd "$BATS_TEST_TMPDIR"
+    cat >fpm.conf <<END
+[global]
+error_log = $PWD/fpm.log
+daemonize = no
+[www]
+user = root
+group = root
+listen = 127.0.0.1:9000
+pm = static
+pm.max_children = 2
+END
+    php_fpm=$(compgen -G '/usr/sbin/php-fpm*' | tail -1)
+    command_is php-fpm "$php_fpm -R -y $PWD/fpm.conf"
+    mkdir www
+    cat >www/redis.php <<'END'
+<?php
+try {
+    $redis = new Redis;
+    $redis->connect($_SERVER["REDIS"], 6379);
+    echo $redis->ping(), "\n";
+} catch (RedisException $e) {
+    http_response_code(500);
+    echo $e->getMessage(), "\n";
+}
+END
+    (set -- 80 "$PWD" 1 && eval "cat <<END
+$NGINX_CONF
+END") >nginx.conf
+    php='fastcgi_pass 127.0.0.1:9000; fastcgi_param REQUEST_METHOD GET; fastcgi_param REDIS 10.0.0.1;'
+    sed -i "s|return 200 .*;|$php fastcgi_param SCRIPT_FILENAME $PWD/www\$uri;|" nginx.conf
+    recipe php-fpm 9000 'ip addr add 10.0.0.1/32 dev lo; sysctl -qw net.ipv4.ip_local_port_range="40000 40199"
+        redis-server --port 6379 --bind 10.0.0.1 --protected-mode no --save "" >/dev/null &
+        PORT=6379 PID=$!; await_listener
+        nginx $(nginx_log) -c $PWD/nginx.conf & PORT=80 PID=$!; await_listener; PORT=9000'
+}
+
+@test "squid" {
+    needs_root # squid becomes another user
+    cd "$BATS_TEST_TMPDIR"
+    [ "$(squid -v | sed -n 's/^Squid Cache: Version \([0-9]*\).*/\1/p')" -lt 6 ] || skip "squid 6 and later sets IP_BIND_ADDRESS_NO_PORT itself"
+    # Each with a source address and a port of its own: 3129, then 3128.
+    cat >squid.sh <<'END'
+#!/bin/sh
+cd "${0%/*}/.."
+echo >>starts
+cat >squid.conf <<CONF
+http_port 127.0.0.1:$((3130 - $(wc -l <starts)))
+http_access allow all
+tcp_outgoing_address 127.0.1.$(wc -l <starts)
+server_persistent_connections off
+cache deny all
+cache_mem 8 MB
+memory_cache_shared off
+access_log none
+cache_log stdio:/dev/null
+pid_filename none
+coredump_dir /
+shutdown_lifetime 0 seconds
+pinger_enable off
+cache_effective_user proxy
+CONF
+exec /usr/sbin/squid -n "recipe$PPID" -f "$PWD/squid.conf" "$@"
+END
+    mkdir bin
+    install -m 755 squid.sh bin/squid
+    recipe squid 3128 'sysctl -qw net.ipv4.ip_local_port_range="40000 40099"
+        node -e "for (let port = 8001; port <= 8005; port++)
+            require(\"http\").createServer((request, response) => response.end(\"hello\")).listen(port)" &
+        PORT=8005 PID=$!; await_listener
+        squid -N & PORT=3129 PID=$!; await_listener; PORT=3128'
+    expect "with -B" "$(below curl 1 | xargs)" "250 200"
+}
+
+@test "kamailio" {
+    cd "$BATS_TEST_TMPDIR"
+    cat >kamailio.cfg <<'END'
+listen=tcp:127.0.0.1:5060
+children=1
+tcp_children=1
+auto_aliases=no
+dns=no
+rev_dns=no
+loadmodule "sl.so"
+request_route {
+    set_reply_close();
+    sl_send_reply("200", "OK");
+}
+END
+    printf '%s\r\n' "OPTIONS sip:a@127.0.0.1 SIP/2.0" "Via: SIP/2.0/TCP 127.0.0.1:5070;branch=z9hG4bK1" \
+        "From: <sip:a@127.0.0.1>;tag=1" "To: <sip:a@127.0.0.1>" "Call-ID: 1" "CSeq: 1 OPTIONS" "Content-Length: 0" "" >options.sip
+    command_is kamailio "/usr/sbin/kamailio -Y $PWD -m 32"
+    # It calls shutdown() before close(): a client whose FIN comes in between leaves it in TIME_WAIT.
+    recipe kamailio 5060 'breathe() { await_closed; }'
 }
 
 @test "fault injection" {
