@@ -307,7 +307,7 @@ cache deny all
 cache_mem 8 MB
 memory_cache_shared off
 access_log none
-cache_log stdio:/dev/null
+cache_log /dev/null
 pid_filename none
 coredump_dir /
 shutdown_lifetime 0 seconds
