@@ -10,9 +10,11 @@ block() {
     awk -v first="\`\`\`console $1" '$0 == first { on = 1; next } /^```$/ { on = 0 } on' "$GALLERY"
 }
 
-# In the script: what still runs is ended; squid may ignore a SIGTERM that comes early.
+# In the script, at its end: notes what is left open at $PORT, and ends what runs; squid may ignore a SIGTERM
+# that comes early.
 end_all() {
     local pid
+    ss -Htan state established "sport = :$PORT" | wc -l >left-open
     for pid in $(jobs -p); do
         kill "$pid"
         timeout 5 tail -s 0.02 --pid "$pid" -f /dev/null || kill -KILL "$pid"
@@ -353,4 +355,13 @@ END
     recipe reset 80
     resets=$(below ' ab ' | sed -n 's/.*Receive: \([0-9]*\),.*/\1/p')
     [ "$resets" -ge 8 ] && [ "$resets" -le 65 ] # 30 of 3000
+}
+
+@test "fault injection, in connections that are open" {
+    nginx_of_the_system
+    recipe reset-now 80 'nginx & PID=$!; await_listener
+        for i in $(seq 200); do exec {fd}<>/dev/tcp/127.0.0.1/80; done'
+    read -r ended _ <<<"$(below close)"
+    [ "$ended" -ge 4 ] && [ "$ended" -le 45 ] # 20 of 200
+    expect "left open" "$(<left-open)" $((200 - ended))
 }
