@@ -11,7 +11,7 @@
 
 #define ACCEPTED_ADDRESS                                                                           \
     "an address is ADDR[/LEN][:PORT[-PORT]] or :PORT, as in 10.0.0.0/8, [2001:db8::]/32, [::1]:80"
-#define ACCEPTED_BRACKETS "an IPv6 address stands in brackets, as in [::1] or [2001:db8::]/32"
+#define ACCEPTED_BRACKETS "an IPv6 address is written in brackets, as in [::1] or [2001:db8::]/32"
 #define ACCEPTED_PREFIX "a prefix length is 0 to 32 for IPv4, 0 to 128 for IPv6"
 
 bool address_read_ports(const struct parser *p, struct span s, struct policy_ports *ports)
@@ -285,7 +285,7 @@ enum truth address_holds(const struct policy *policy, struct policy_run run,
     enum truth result = TRUTH_NO;
 
     for (const struct policy_address *end = a + run.count; a < end; a++) {
-        /* Most end here: a long list is gone through quickly. */
+        /* Most comparisons end here, so a long list is fast. */
         if (ip && !ip_matches(a, ip) && !a->any_ip)
             continue;
         enum truth t = address_matches(a, ip, port);

@@ -1,6 +1,6 @@
 /*
- * The table of conditions, from which the parser, the printer, the decision, the messages and the
- * help texts take what they say; and of each condition how it is read, written and judged. Pure.
+ * The table of conditions, the one source of the parser, the printer, the decision, the messages
+ * and the help texts; and how each condition is read, written and judged. Pure.
  */
 #include "condition.h"
 
@@ -97,7 +97,7 @@ static int read_prog(struct parser *p, struct span value, struct policy_rule *ru
     return values_read_patterns(p, value, &rule->programs);
 }
 
-/* Its bit in the rule's conditions says all. */
+/* Its bit in the rule's conditions is all there is. */
 static int read_overrule(struct parser *p, struct span value, struct policy_rule *rule)
 {
     (void)rule;
@@ -191,7 +191,7 @@ static enum truth port_holds(const struct policy *policy, const struct policy_ru
 
 /*
  * SO_COOKIE counts upwards, so its bits are mixed first (the finaliser of SplitMix64). The rule's
- * number goes in too: each rule with a share draws anew.
+ * number goes in too, so that each rule with a share draws anew.
  */
 static bool in_share(const struct policy_rule *rule, uint64_t cookie)
 {
@@ -233,7 +233,7 @@ static enum truth share_holds(const struct policy *policy, const struct policy_r
     return policy_truth(f->known & FACT_COOKIE, in_share(rule, f->cookie));
 }
 
-/* No fact of a socket: policy_keep_program() takes the condition out. */
+/* Not a fact of a socket: policy_keep_program() removes the condition. */
 static enum truth prog_holds(const struct policy *policy, const struct policy_rule *rule,
                              const struct facts *f)
 {
@@ -303,7 +303,7 @@ static const struct condition conditions[] = {
                            when_holds},
     ROW(CONDITION_SHARE) = {"share",
                             "PERCENT%",
-                            "so many of the connections",
+                            "that share of the connections",
                             TEARDOWN_ONLY,
                             {FACT_COOKIE, FACT_COOKIE},
                             read_share,
@@ -319,7 +319,7 @@ static const struct condition conditions[] = {
                            prog_holds},
     ROW(CONDITION_OVERRULE) = {"overrule",
                                OVERRULE_NO,
-                               "no condition: what the program sets stands",
+                               "not a condition: what the program sets stands",
                                TEARDOWN_ONLY,
                                {0, 0},
                                read_overrule,
@@ -346,7 +346,7 @@ unsigned condition_needs(const struct policy *policy, const struct policy_rule *
     return needs;
 }
 
-/* The error outlives the parser, so its text does. Written anew each time, always the same. */
+/* Static, as the error outlives the parser. Written anew each time, always the same. */
 static const char *accepted_conditions(enum policy_dialect dialect)
 {
     static char accepted[ACCEPTED_MAX_LENGTH];

@@ -1,6 +1,6 @@
 /*
- * The table of modes, from which the parser, the printer, the messages, the help texts and the
- * counters take what they say. What a mode sets on a socket is in sock.c. Pure.
+ * The table of modes, the one source of the parser, the printer, the messages, the help texts and
+ * the counters. What a mode sets on a socket is in sock.c. Pure.
  */
 #include "mode.h"
 
@@ -14,9 +14,9 @@ static const struct {
     const char *help;
     uint16_t seconds_max; /* 0: takes none */
 } modes[] = {
-    [MODE_OFF] = {"off", "as the program itself says", 0},
-    [MODE_FIN] = {"fin", "FIN, even where the program asked for RST", 0},
-    [MODE_RST] = {"rst", "RST: no TIME_WAIT; data not delivered yet is lost", 0},
+    [MODE_OFF] = {"off", "the program's own choice", 0},
+    [MODE_FIN] = {"fin", "FIN, even if the program asks for RST", 0},
+    [MODE_RST] = {"rst", "RST: no TIME_WAIT; undelivered data is lost", 0},
     [MODE_FIN_RST] = {"fin-rst", "FIN after all data, and no TIME_WAIT", 0},
     [MODE_WAIT] = {"wait", "FIN; close() waits for the peer, SECONDS at most", POLICY_WAIT_MAX},
     [MODE_CLEAR] = {"off", NULL, 0},
@@ -57,7 +57,7 @@ void mode_print(struct text *out, enum policy_mode mode, unsigned seconds)
     }
 }
 
-/* The error outlives the parser, so its text does. Written anew each time, always the same. */
+/* Static, as the error outlives the parser. Written anew each time, always the same. */
 static char accepted[ACCEPTED_MAX_LENGTH];
 
 static const char *accepted_modes(void)

@@ -7,7 +7,7 @@
 /* "wait" */
 const char *mode_name(enum policy_mode mode);
 
-/* A line of help, for a mode of LINGER_MODE: "FIN, even where the program asked for an abort". */
+/* A line of help, for a mode of LINGER_MODE: "FIN, even if the program asks for RST". */
 const char *mode_help(enum policy_mode mode);
 
 /* As the user writes it: "wait:SECONDS". */

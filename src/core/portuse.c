@@ -1,6 +1,6 @@
 /*
- * Who holds a port, by a dump of the kernel's sockets. Must not allocate, nor take much of a stack,
- * which may be a small one.
+ * Who holds a port, by a dump of the kernel's sockets. Must not allocate, or use much stack, which
+ * may be small.
  */
 #include "portuse.h"
 
@@ -27,7 +27,7 @@ static bool count_holder(const struct diag_socket *socket, void *context)
     return true;
 }
 
-/* The dump needs more room than a small stack has; a mapping is no heap, and short-lived. */
+/* The dump needs more room than a small stack has; a mapping is not heap, and short-lived. */
 bool portuse_find(struct portuse *h)
 {
     void *buffer =
@@ -48,5 +48,5 @@ const char *portuse_say(const struct portuse *h)
     if (h->time_wait > 0)
         return "TIME_WAIT sockets of a run without SO_REUSEADDR hold the port";
     return h->others > 0 ? "connections of a run without SO_REUSEADDR hold the port"
-                         : "a socket that is bound and does not listen holds the port";
+                         : "a bound socket that does not listen holds the port";
 }

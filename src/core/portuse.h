@@ -10,10 +10,10 @@ struct portuse {
     unsigned listeners;
     unsigned time_wait;
     unsigned others;
-    uint32_t last; /* ms until the last TIME_WAIT is gone */
+    uint32_t last; /* ms until the last TIME_WAIT ends */
 };
 
-/* Counts the sockets on the port, in this network namespace; false where the kernel tells nothing.
+/* Counts the sockets on the port, in this network namespace; false where the kernel does not say.
  */
 bool portuse_find(struct portuse *use);
 

@@ -59,7 +59,7 @@ static void put_verdict(struct line *line, const struct verdict *verdict)
         line_number(line, "rule", verdict->rule);
 }
 
-/* False where there is no log, and nothing needs to be put together. */
+/* False without a log: then there is nothing to compose. */
 static bool begin(struct line *line, const char *event)
 {
     struct timespec wall = {0, 0};
@@ -93,7 +93,7 @@ static void warn(const char *name, const char *value, const char *why)
     text_put_printable(&out, value, strlen(value) < 200 ? strlen(value) : 200);
     text_put(&out, "' ");
     text_put(&out, why);
-    text_put(&out, ", so nothing goes there\n");
+    text_put(&out, ", so nothing is written there\n");
     log_stderr(out.data, out.length);
 }
 
@@ -107,7 +107,7 @@ void report_open(const struct settings *s)
             warn("LINGER_STATS", s->stats_path, "cannot be opened or made");
             break;
         case STATS_FOREIGN:
-            warn("LINGER_STATS", s->stats_path, "is no file of counters of this version");
+            warn("LINGER_STATS", s->stats_path, "is not a file of counters of this version");
             break;
         }
     }
@@ -212,8 +212,7 @@ void report_aborted(int fd, const struct facts *facts, const struct verdict *ver
     end(&line);
 }
 
-/* Not inlined, so that its buffer is gone from the stack, maybe a small one, when the line is
- * written. */
+/* Not inlined: its buffer has left the stack, which may be small, when the line is written. */
 __attribute__((noinline)) static void put_why(struct line *line, uint32_t unread,
                                               const struct policy *policy,
                                               const struct verdict *verdict)

@@ -1,6 +1,6 @@
 /*
- * The variables. Runs once, before main or in the launcher: must not allocate, must leave no
- * descriptor open, and must never take a value half.
+ * The variables. Runs once, before main or in the launcher: must not allocate or leave a
+ * descriptor open, and must never take half of a value.
  */
 #include "settings.h"
 
@@ -14,12 +14,12 @@
 
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */
-#define EXCERPT_BEFORE 40  /* kept before the mistake where the line is longer than that */
+#define EXCERPT_BEFORE 40  /* kept before the mistake if the line is longer */
 #define FILE_COLUMNS 256   /* of the name of a file of rules */
 
 static const struct {
     const char *name;
-    enum policy_dialect dialect; /* of those that are policies */
+    enum policy_dialect dialect; /* of a setting that is a policy */
 } variables[] = {
     [SETTING_MODE] = {"LINGER_MODE", POLICY_TEARDOWN},
     [SETTING_REUSEADDR] = {"LINGER_REUSEADDR", POLICY_SWITCH},
@@ -121,7 +121,7 @@ static void put_excerpt(struct text *out, const struct source *from, const struc
     text_put_char(out, '\n');
 }
 
-/* A long name is cut at its front: what comes after it is what the complaint is about. */
+/* A long name is cut at the front: the complaint is about what follows it. */
 static void put_place(struct text *out, const struct source *from, size_t at)
 {
     size_t length = strlen(from->file);
@@ -165,7 +165,7 @@ static void complain(const char *who, const struct source *from, const struct po
     text_put_char(out, '\n');
 }
 
-/* A warning that does not fit is left out whole: it began at `before`. */
+/* A warning that began at `before` and does not fit is dropped whole. */
 static void end_warning(struct text *complaint, size_t before)
 {
     if (complaint->data[complaint->length - 1] != '\n') {
@@ -206,7 +206,7 @@ static const char *reason(int error)
     }
 }
 
-/* A FIFO would have the program wait for its writer, and a device has no end. */
+/* A FIFO would make the program wait for a writer, and a device may have no end. */
 static int open_regular(const char *path)
 {
     int fd = kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
@@ -280,7 +280,7 @@ static bool find_mistake(enum setting setting, const struct source *from,
                                            "in a log's name %p is the pid, and %% a percent sign"};
     else if (setting == SETTING_LOG && strcmp(from->text, "stdout") == 0)
         *error = (struct policy_error){.length = from->length,
-                                       .what = "no log goes to standard output:",
+                                       .what = "the log cannot go to standard output:",
                                        .accepted = "a log is stderr or a file, as in ./stdout"};
     return error->what != NULL;
 }
@@ -345,7 +345,7 @@ static void warn_unknown(const char *who, const char *name, size_t length, struc
     text_put(complaint, who);
     text_put(complaint, ": ");
     text_put_printable(complaint, name, length < EXCERPT_COLUMNS ? length : EXCERPT_COLUMNS);
-    text_put(complaint, ": no such variable; there are");
+    text_put(complaint, ": no such variable; the variables are");
     for (int i = 0; i < SETTING_COUNT; i++) {
         text_put(complaint, i == 0 ? " " : ", ");
         text_put(complaint, variables[i].name);
@@ -386,7 +386,7 @@ int settings_take_environment(struct settings *s, char *const *environment, stru
             return -1;
         seen |= 1u << setting;
     }
-    /* Only now: any number of warnings must not take the room of what stops the program. */
+    /* Only now: however many warnings there are, the error that stops the program must fit. */
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         if (seen & 1u << i)
             settings_warn(s, i, variables[i].name, complaint);

@@ -1,4 +1,4 @@
-/* Each list is a run in one of the policy's pools; a pool that is full is a mistake. Pure. */
+/* Each list is a run in one of the policy's pools; a full pool is a mistake. Pure. */
 #include "values.h"
 
 #include <string.h>
@@ -42,7 +42,7 @@ static int add_pattern(struct parser *p, struct span value)
                            "a policy has up to 64 program patterns, of 2048 bytes together");
     if (memchr(p->text + value.at, '/', value.length) ||
         memchr(p->text + value.at, '\0', value.length))
-        return parser_fail(p, value, "a path is no file name:", ACCEPTED_PROGRAM);
+        return parser_fail(p, value, "a path, not a file name:", ACCEPTED_PROGRAM);
     memcpy(policy->pattern_text + policy->pattern_bytes, p->text + value.at, value.length);
     policy->pattern_text[end - 1] = '\0';
     policy->patterns[policy->pattern_count++] = policy->pattern_bytes;

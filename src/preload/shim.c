@@ -19,7 +19,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #define STATUS_BAD_SETTING 125
 #define NOT_REACHED                                                                                \
-    "liblinger: a Go program makes its system calls without libc, so nothing of this reaches it; " \
+    "liblinger: a Go program makes system calls without libc, so the library does not reach it; "  \
     "start it with: linger run\n"
 
 #ifndef CLOSE_RANGE_CLOEXEC

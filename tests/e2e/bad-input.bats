@@ -79,7 +79,7 @@ END
 }
 
 @test "programs" {
-    refused LINGER_MODE "rst prog=/usr/sbin/nginx" "a path is no file name: '/usr/sbin/nginx'"
+    refused LINGER_MODE "rst prog=/usr/sbin/nginx" "a path, not a file name: '/usr/sbin/nginx'"
 }
 
 @test "LINGER_REUSEADDR and LINGER_REUSEPORT" {
@@ -132,7 +132,7 @@ END
     (env LD_PRELOAD="${WITHOUT_LIBRARY:-$LIB}" LINGER_MOED=rst "$TOOLS/subject" nothing) 2>"$BATS_TEST_TMPDIR/complaint"
     cat "$BATS_TEST_TMPDIR/complaint"
     expect lines "$(wc -l <"$BATS_TEST_TMPDIR/complaint")" 1
-    grep -q '^liblinger: LINGER_MOED: no such variable; there are LINGER_MODE, ' "$BATS_TEST_TMPDIR/complaint"
+    grep -q '^liblinger: LINGER_MOED: no such variable; the variables are LINGER_MODE, ' "$BATS_TEST_TMPDIR/complaint"
 }
 
 @test "a rule that can never decide is one warning, and the program runs" {

@@ -87,7 +87,7 @@ judged() {
     }
     expect "without a policy" "$(go_program)" ""
     expect "with one" "$(go_program LINGER_MODE=rst)" \
-        "liblinger: a Go program makes its system calls without libc, so nothing of this reaches it; start it with: linger run"
+        "liblinger: a Go program makes system calls without libc, so the library does not reach it; start it with: linger run"
     expect "a program of libc" "$(LD_PRELOAD=$LIB LINGER_MODE=rst true 2>&1)" ""
 }
 

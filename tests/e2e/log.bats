@@ -234,9 +234,9 @@ undisturbed() {
 
 @test "an unwritable file, a directory, a missing directory: one warning, and the program goes on" {
     undisturbed "$BATS_TEST_TMPDIR"
-    expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR' is a directory, so nothing goes there"
+    expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR' is a directory, so nothing is written there"
     undisturbed "$BATS_TEST_TMPDIR/no/log"
-    expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR/no/log' cannot be written, so nothing goes there"
+    expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" "liblinger: LINGER_LOG: '$BATS_TEST_TMPDIR/no/log' cannot be written, so nothing is written there"
 }
 
 # bats test_tags=preload

@@ -82,7 +82,7 @@ END
     refused 125 "linger run: -b: unknown backend 'prelod'; did you mean 'preload'?" -b prelod -m rst true
     refused 125 "linger run: -r: unknown value 'of'; did you mean 'off'?" -r=of true
     refused 125 "linger run: -m: unknown role 'clint'; did you mean 'client'?" -m "rst role=clint" true
-    refused 125 "linger run: -l: no log goes to standard output: 'stdout'" -l=stdout true
+    refused 125 "linger run: -l: the log cannot go to standard output: 'stdout'" -l=stdout true
     refused 125 "linger run: -m: cannot read '/no/such/policy'" -m @/no/such/policy true
 }
 

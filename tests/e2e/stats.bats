@@ -106,7 +106,7 @@ for _ in range(20):
         sees 5 0 1 0
         expect content "$(cat "$STATS")" "$content"
         expect warning "$(cat "$BATS_TEST_TMPDIR/stderr")" \
-            "liblinger: LINGER_STATS: '$STATS' is no file of counters of this version, so nothing goes there"
+            "liblinger: LINGER_STATS: '$STATS' is not a file of counters of this version, so nothing is written there"
         run "$LINGER" stats "$STATS"
         expect status "$status" 125
         expect message "$output" "linger stats: $STATS: not a file of counters of linger $("$LINGER" --version | cut -d' ' -f2)"

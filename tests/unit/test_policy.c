@@ -135,7 +135,7 @@ static const struct {
     {"rst role=peer", 9, 4, "unknown role"},
     {"rst when=now", 9, 3, "unknown value of when:"},
     {"rst port=1 port=2", 11, 6, "condition given twice:"},
-    {"rst prog=/usr/sbin/nginx", 9, 15, "a path is no file name:"},
+    {"rst prog=/usr/sbin/nginx", 9, 15, "a path, not a file name:"},
     {"rst =x", 4, 0, "unknown condition"},
 };
 

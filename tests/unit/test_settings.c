@@ -91,7 +91,8 @@ static void test_a_name_that_does_not_exist_is_a_warning(void **state)
     (void)state;
     assert_int_equal(take_environment(environment), 0);
     assert_int_equal(settings.mode.rule_count, 0);
-    assert_non_null(strstr(buffer, "who: LINGER_MOED: no such variable; there are LINGER_MODE, "));
+    assert_non_null(
+        strstr(buffer, "who: LINGER_MOED: no such variable; the variables are LINGER_MODE, "));
     assert_non_null(strstr(buffer, "who: LINGER_MODES: no such variable"));
     assert_non_null(strstr(buffer, "who: LINGER_: no such variable"));
     assert_null(strstr(buffer, "LINGERX"));
