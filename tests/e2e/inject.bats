@@ -274,7 +274,7 @@ was_called() {
     for round in {1..50}; do
         start - "$TOOLS/go/client" "127.0.0.1:$PORT" 200
         client=$PID client_out=$OUT
-        until [ "$(cat "/proc/$client/comm")" = client ]; do :; done
+        while [ "$(cat "/proc/$client/comm" 2>/dev/null)" = bash ]; do :; done
         "$INJECT" "$client" >>"$BATS_TEST_TMPDIR/inject" & PID=$!
         STARTED+=("$PID")
         read -r -t 100 REPLY <&"$client_out"

@@ -7,7 +7,7 @@
  * What was interrupted is restarted by the kernel: where it leaves a signal stop it finds the
  * registers as they were in the first one (orig_rax is the call, rax says -ERESTART...), and a
  * signal or none, and does what it always does. So each call that is made here ends in the stop in
- * which it begins, PTRACE_EVENT_STOP: leaving another one, the kernel would not look.
+ * which it begins, PTRACE_EVENT_STOP: leaving another one, the kernel need not look.
  * PTRACE_SINGLESTEP will not do: its SIGTRAP is forced on the thread (force_sig_info()), which
  * takes the handler away from a program that ignores it or, as here, blocks it.
  *
