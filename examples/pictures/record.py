@@ -6,6 +6,8 @@ that as SVG; both stand beside it.
     record.py attach    records `linger states -w` while one nginx is under load, and linger attach mends it
     record.py draw FILE.txt    prints the picture of a recording
 
+Expected output: demo.txt and demo.svg, or attach.txt and attach.svg, beside this file.
+
 A recording has a terminal's lines; a line that begins with `== ` opens another terminal. Needs root or user
 namespaces, nginx, curl, tcpdump and a build; the first recording takes some seconds, the second 85.
 """

@@ -11,7 +11,7 @@
 #
 # Expected output, among others in linger.prom:
 #
-#   # HELP linger_closed_total Connections closed by close() and its kin.
+#   # HELP linger_closed_total Connections closed by close() and its relatives.
 #   # TYPE linger_closed_total counter
 #   linger_closed_total{service="nginx",when="active",verdict="fin-rst"} 20
 #   linger_failed_total{service="nginx"} 0
