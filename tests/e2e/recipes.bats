@@ -292,7 +292,8 @@ END") >nginx.conf
 }
 
 @test "squid" {
-    needs_root # squid becomes another user
+    needs_root # squid becomes another user, and writes there
+    [ "$(stat -c %a /dev/shm 2>/dev/null)" = 1777 ] || skip "needs a /dev/shm"
     cd "$BATS_TEST_TMPDIR"
     [ "$(squid -v | sed -n 's/^Squid Cache: Version \([0-9]*\).*/\1/p')" -lt 6 ] || skip "squid 6 and later sets IP_BIND_ADDRESS_NO_PORT itself"
     # Each with a source address and a port of its own: 3129, then 3128.
@@ -314,6 +315,7 @@ pid_filename none
 coredump_dir /
 shutdown_lifetime 0 seconds
 pinger_enable off
+visible_hostname recipe
 cache_effective_user proxy
 CONF
 exec /usr/sbin/squid -n "recipe$PPID" -f "$PWD/squid.conf" "$@"
