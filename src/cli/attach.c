@@ -14,19 +14,27 @@
 #include "attach/savefile.h"
 #include "attach/selection.h"
 #include "sock.h"
+#include "stay/stay.h"
 
 static const char help[] =
     "usage: linger attach -m POLICY [OPTION...] PID...\n"
     "       linger attach -m POLICY [OPTION...] --port PORT\n"
+    "       linger attach --stay -m POLICY [OPTION...] PID... | --port PORT\n"
     "       linger attach --restore FILE [-njq]\n"
     "\n"
     "Sets how the TCP connections of running processes end: those they have, and\n"
     "those their listeners will accept. Nothing is injected or restarted.\n"
+    "With --stay the processes get a supervisor of their system calls, as by\n"
+    "linger run -b supervise: then the policy holds for connections that they will\n"
+    "make, too. They are stopped for a moment, and it stays until they end.\n"
     "\n"
     "  -m, --mode=POLICY  a mode, or rules; fin is the kernel's default\n"
     "  -p, --port=PORT    the processes that listen there; only sockets of that port\n"
     "  -s, --save=FILE    note what each socket had, in a new file\n"
     "  -r, --restore=FILE put back what was noted, and report which sockets are gone\n"
+    "  -S, --stay         supervise them from now on; again: replace the policy\n"
+    "  -y, --yes          with --stay: do not ask for confirmation\n"
+    "  -l, --log=FILE     with --stay: a line for each event of the supervisor\n"
     "  -n, --dry-run      show what would be done\n"
     "  -j, --json         as JSON, in one line\n"
     "  -q, --quiet        only errors\n"
@@ -34,14 +42,18 @@ static const char help[] =
     "\n"
     "exit status: 0 all done; 125 refused, or something was not done\n"
     "\n"
-    "example:\n"
-    "  linger attach -m fin-rst --port 8080\n";
+    "examples:\n"
+    "  linger attach -m fin-rst --port 8080\n"
+    "  linger attach --stay -m 'fin-rst role=client' 1234\n";
 
 static const struct option options[] = {
     CLI_OPTION_MODE,
     CLI_OPTION_PORT,
     {"save", required_argument, NULL, 's'},
     {"restore", required_argument, NULL, 'r'},
+    {"stay", no_argument, NULL, 'S'},
+    {"yes", no_argument, NULL, 'y'},
+    {"log", required_argument, NULL, 'l'},
     CLI_OPTION_DRY_RUN,
     CLI_OPTION_JSON,
     CLI_OPTION_QUIET,
@@ -54,6 +66,8 @@ struct attach {
     const char *save; /* a file's name, or NULL */
     const char *restore;
     FILE *saved;
+    struct stay stay; /* of --stay */
+    bool stays;
     bool dry_run;
     bool json;
     bool quiet;
@@ -78,6 +92,8 @@ static const char *result_text(const struct attach *a, const struct outcome *o)
     static char buffer[160];
     const char *left = selection_left_text(o->decision, &o->verdict);
 
+    if (a->stays && o->decision == DECIDE_NOT_YET)
+        return "left to the supervisor: it decides at close()";
     if (left)
         return left;
     if (o->is_beyond) {
@@ -126,12 +142,12 @@ static void print(const struct attach *a, const struct facts *f, const struct ou
            result_text(a, o));
 }
 
-/* The first pass: a listener has to be able to carry the policy. */
+/* The first pass: a listener has to be able to carry the policy, where nobody else does. */
 static bool plan(struct attach *a, const struct facts *f)
 {
     struct verdict verdict;
 
-    if (decide(&a->selection.policy, f, &verdict) != DECIDE_NOT_YET)
+    if (a->stays || decide(&a->selection.policy, f, &verdict) != DECIDE_NOT_YET)
         return true;
     snprintf(
         a->selection.why, sizeof(a->selection.why),
@@ -174,7 +190,7 @@ static bool change(struct attach *a, int fd, const struct facts *f)
         a->listeners++;
     else
         a->connections++;
-    a->failed += o.refused != NULL || o.decision == DECIDE_NOT_YET;
+    a->failed += o.refused != NULL || (o.decision == DECIDE_NOT_YET && !a->stays);
     print(a, f, &o);
     return true;
 }
@@ -189,7 +205,7 @@ static bool visit(struct selection *selection, int fd, const struct facts *facts
     return facts->state != TCP_LISTEN || plan(a, facts);
 }
 
-/* What no running process can be given, whatever its sockets are. */
+/* What no running process can be given without a supervisor, whatever its sockets are. */
 static int check_policy(const struct attach *a)
 {
     for (unsigned i = 0; i < a->selection.rules.rule_count; i++) {
@@ -230,7 +246,7 @@ static int attach(struct attach *a)
 
     if (selection_each(s, visit, a) != 0)
         return CLI_FAILED;
-    if (s->seen.count == 0) {
+    if (s->seen.count == 0 && !a->stays) {
         cli_error(s->self, "%s no TCP listener and no connection%s",
                   s->target_count == 1 ? "the process has" : "the processes have",
                   s->port ? " at that port" : "");
@@ -253,7 +269,9 @@ static const char *find_mistake(const struct attach *a, bool has_pids)
 {
     const struct selection *s = &a->selection;
 
-    if (a->restore && (s->mode || a->save || s->port || has_pids))
+    if (!a->stays && (a->stay.is_confirmed || a->stay.log))
+        return "--yes and --log need --stay";
+    if (a->restore && (s->mode || a->save || s->port || has_pids || a->stays))
         return "--restore takes no policy, port or pid: the file names the sockets";
     if (a->restore)
         return NULL;
@@ -266,6 +284,41 @@ static const char *find_mistake(const struct attach *a, bool has_pids)
     return NULL;
 }
 
+static int take_option(struct attach *a, int option)
+{
+    if (option == 'm')
+        a->selection.mode = optarg;
+    else if (option == 'p' && !cli_take_port(a->selection.self, optarg, &a->selection.port))
+        return -1;
+    else if (option == 's')
+        a->save = optarg;
+    else if (option == 'r')
+        a->restore = optarg;
+    else if (option == 'l')
+        a->stay.log = optarg;
+    a->stays = a->stays || option == 'S';
+    a->stay.is_confirmed = a->stay.is_confirmed || option == 'y';
+    a->dry_run = a->dry_run || option == 'n';
+    a->json = a->json || option == 'j';
+    a->quiet = a->quiet || option == 'q';
+    return 0;
+}
+
+/* First what the processes will make, then what they have: so nothing is made in between. */
+static int attach_to_stay(struct attach *a)
+{
+    struct selection *s = &a->selection;
+
+    s->port = 0; /* it has said which processes: the supervisor serves all that they do */
+    s->takes_others = true;
+    if (stay_take_settings(&a->stay, &s->rules) != 0 ||
+        stay_check(&a->stay, s->targets, s->target_count, !a->dry_run) != 0)
+        return CLI_FAILED;
+    if (!a->dry_run && stay_start(&a->stay, s->targets, s->target_count, a->quiet || a->json) != 0)
+        return CLI_FAILED;
+    return attach(a);
+}
+
 static int main_attach(const struct cli_command *self, int argc, char **argv)
 {
     static struct attach a;
@@ -273,20 +326,12 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     int status = CLI_FAILED;
 
     a.selection.self = self;
+    a.stay.self = self;
     a.selection.of_listeners = true;
     a.selection.wanted = FACT_ROLE | FACT_LOCAL_IP | FACT_PEER;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
-        if (option == 'm')
-            a.selection.mode = optarg;
-        else if (option == 'p' && !cli_take_port(self, optarg, &a.selection.port))
+        if (take_option(&a, option) != 0)
             return CLI_FAILED;
-        else if (option == 's')
-            a.save = optarg;
-        else if (option == 'r')
-            a.restore = optarg;
-        a.dry_run = a.dry_run || option == 'n';
-        a.json = a.json || option == 'j';
-        a.quiet = a.quiet || option == 'q';
     }
     if (option == 0)
         return status;
@@ -295,10 +340,10 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
         return cli_usage(self, "%s", mistake);
     if (a.restore)
         return restore(self, &(struct restore_request){a.restore, a.dry_run, a.json, a.quiet});
-    if (selection_take_mode(&a.selection) != 0 || check_policy(&a) != 0 ||
+    if (selection_take_mode(&a.selection) != 0 || (!a.stays && check_policy(&a) != 0) ||
         selection_open(&a.selection, argv + optind) != 0)
         return CLI_FAILED;
-    status = attach(&a);
+    status = a.stays ? attach_to_stay(&a) : attach(&a);
     selection_close(&a.selection);
     if (a.saved)
         fclose(a.saved);

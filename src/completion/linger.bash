@@ -22,7 +22,7 @@ _linger_after() {
     run:-b | run:--backend) words="auto preload supervise" ;;
     run:-[rRB] | run:--reuse* | run:--bind-no-port) [ -z "$3" ] || words="on off" ;;
     run:-[ls] | run:--log | run:--stats) [ -z "$3" ] || kind=files ;;
-    attach:-[sr] | attach:--save | attach:--restore) kind=files ;;
+    attach:-[srl] | attach:--save | attach:--restore | attach:--log) kind=files ;;
     close:-s | close:--state) words="established syn-sent fin-wait-1 fin-wait-2 close-wait last-ack closing connected synchronized" ;;
     close:-i | close:--idle) kind=number ;;
     ab:-a | ab:--attach) kind=pids ;;
@@ -38,7 +38,7 @@ _linger_word() {
     run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -B --bind-no-port -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
     check:-*) words="-h --help" ;;
     states:*) words="-p --port= -w --watch -j --json -h --help" ;;
-    attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -n --dry-run -j --json -q --quiet -h --help" ;;
+    attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -S --stay -y --yes -l --log= -n --dry-run -j --json -q --quiet -h --help" ;;
     close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -a --all -n --dry-run -j --json -q --quiet -h --help" ;;
     ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
     stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;

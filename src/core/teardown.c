@@ -115,9 +115,10 @@ static bool facts_of(int fd, unsigned wanted, struct facts *facts)
 }
 
 /* A port that is listened on tells a server's connection by its local port. */
-static void note_listener(int fd)
+void teardown_note(int fd)
 {
     struct facts facts = {0};
+    KEEP_ERRNO;
 
     if ((needs | reported) & FACT_ROLE)
         (void)facts_of(fd, FACT_ROLE, &facts);
@@ -329,7 +330,7 @@ void teardown_listening(int fd, bool settled)
     KEEP_ERRNO;
 
     if (settled)
-        note_listener(fd);
+        teardown_note(fd);
     else
         settle_existing(fd, "listen");
 }

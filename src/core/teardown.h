@@ -37,6 +37,9 @@ void teardown_start(const struct settings *s, const char *program);
 /* Treats every open socket as at birth. */
 void teardown_inherit(void);
 
+/* Notes whether `fd` listens: the role of connections that are met later follows from it. */
+void teardown_note(int fd);
+
 /* From now on `s`, which differs from the settings in force by prog= alone. */
 void teardown_switch(const struct settings *s);
 

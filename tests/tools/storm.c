@@ -1,8 +1,9 @@
 /*
- * Makes connections under bad conditions: storm threads|children PORT COUNT. Every connect() has
+ * Makes connections under bad conditions: storm threads|calm|children PORT COUNT. Every connect() has
  * to succeed; prints "connected N", and waits for a signal.
  *
  * threads: 200 threads, while SIGURG and SIGCHLD rain on them.
+ * calm: 200 threads, and no signals.
  * children: short-lived children, 50 at a time, each of which leaves the connection to a child of
  * its own and ends.
  */
@@ -46,7 +47,7 @@ static void *connect_many(void *unused)
     return unused;
 }
 
-static void with_threads(void)
+static void with_threads(bool rains)
 {
     struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
     pthread_t threads[THREADS];
@@ -56,7 +57,7 @@ static void with_threads(void)
     atomic_store(&running, THREADS);
     for (int i = 0; i < THREADS; i++)
         check(pthread_create(&threads[i], NULL, connect_many, NULL) == 0, "pthread_create");
-    for (int i = 0; atomic_load(&running) > 0; i = (i + 1) % THREADS) {
+    for (int i = 0; rains && atomic_load(&running) > 0; i = (i + 1) % THREADS) {
         pthread_kill(threads[i], SIGURG);
         kill(getpid(), SIGCHLD);
     }
@@ -89,8 +90,8 @@ int main(int argc, char **argv)
     check(argc == 4, "usage");
     length = test_address(AF_INET, atoi(argv[2]), &address);
     count = atol(argv[3]);
-    if (strcmp(argv[1], "threads") == 0)
-        with_threads();
+    if (strcmp(argv[1], "children") != 0)
+        with_threads(strcmp(argv[1], "threads") == 0);
     else
         with_children();
     printf("connected %ld\n", count);

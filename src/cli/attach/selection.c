@@ -214,7 +214,7 @@ static int take_policy(struct selection *s, const struct target *target)
 {
     s->policy = s->rules;
     policy_keep_program(&s->policy, target->name);
-    for (unsigned i = 0; i < s->rules.rule_count; i++) {
+    for (unsigned i = 0; i < s->rules.rule_count && !s->takes_others; i++) {
         const struct policy_rule *rule = &s->rules.rules[i];
         if (policy_rule(&s->policy, rule->number))
             continue;

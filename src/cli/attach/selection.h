@@ -20,6 +20,7 @@ struct selection {
     const char *mode;    /* the text of -m */
     long port;           /* of -p; 0: pids */
     bool of_listeners;   /* -p is for who listens there, not for all who have a socket there */
+    bool takes_others;   /* rules for programs of other names: a supervisor meets those too */
     unsigned wanted;     /* facts for each socket, enum fact or-ed */
     struct policy rules; /* all of them */
     struct target targets[SELECTION_TARGETS_MAX];

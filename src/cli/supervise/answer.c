@@ -9,11 +9,11 @@
 #include "supervise/answer.h"
 
 #include <errno.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -28,7 +28,10 @@
 #define SO_BINDTOIFINDEX 62 /* Linux 5.0 */
 #endif
 
-#define NOTIFICATION_MAX 512 /* bytes; struct seccomp_notif grows with kernels */
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64) /* Linux 6.6 */
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
 
 /* One call that is held, and what it is answered. */
 struct call {
@@ -53,10 +56,20 @@ static bool read_memory(const struct call *call, uint64_t address, void *buffer,
     return process_vm_readv((pid_t)call->request->pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
+/* A signal of ours may come while the kernel waits for its lock: an answer must not be lost. */
+static bool ask_kernel(const struct answerer *a, unsigned long what, const void *of)
+{
+    int status;
+
+    while ((status = ioctl(a->listener, what, of)) != 0 && errno == EINTR)
+        ;
+    return status == 0;
+}
+
 /* Is the caller still held? Then what was opened and read before is its own. */
 static bool is_valid(const struct call *call)
 {
-    return ioctl(call->answerer->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->request->id) == 0;
+    return ask_kernel(call->answerer, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->request->id);
 }
 
 /* What is reported next is of the caller's descriptor `number`. Costs more than the call does. */
@@ -272,15 +285,20 @@ static void dispatch(struct call *call)
 {
     static const struct {
         int number;
+        unsigned moment;
         void (*serve)(struct call *call);
     } services[] = {
-        {SYS_connect, serve_connect},   {SYS_listen, serve_listen},
-        {SYS_bind, serve_bind},         {SYS_setsockopt, serve_setsockopt},
-        {SYS_shutdown, serve_shutdown}, {SYS_close, serve_close},
-        {SYS_dup3, serve_replace},      {SYS_exit_group, serve_exit},
+        {SYS_connect, MOMENT_CONNECT, serve_connect},
+        {SYS_listen, MOMENT_LISTEN, serve_listen},
+        {SYS_bind, MOMENT_BIND, serve_bind},
+        {SYS_setsockopt, MOMENT_SETSOCKOPT, serve_setsockopt},
+        {SYS_shutdown, MOMENT_SHUTDOWN, serve_shutdown},
+        {SYS_close, MOMENT_CLOSE, serve_close},
+        {SYS_dup3, MOMENT_CLOSE, serve_replace},
 #ifdef SYS_dup2
-        {SYS_dup2, serve_replace},
+        {SYS_dup2, MOMENT_CLOSE, serve_replace},
 #endif
+        {SYS_exit_group, MOMENT_EXIT, serve_exit},
     };
 
     if (filter_is_foreign(call->request->data.arch)) {
@@ -288,7 +306,8 @@ static void dispatch(struct call *call)
         return;
     }
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-        if (services[i].number == call->request->data.nr)
+        /* A filter that stays tells of calls that a later policy has no use for. */
+        if (services[i].number == call->request->data.nr && services[i].moment & teardown_moments)
             services[i].serve(call);
     }
 }
@@ -313,8 +332,24 @@ static bool asks_name(const struct policy *policy)
     return false;
 }
 
+/*
+ * Each call that is answered takes a descriptor or two. Until a call is taken a signal can
+ * interrupt it, so that it is never made: the sooner the better, and that is root's right.
+ */
+static void take_precedence(void)
+{
+    struct rlimit files;
+
+    setpriority(PRIO_PROCESS, 0, -20);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 void answer_begin(struct answerer *a, pid_t program, const char *name)
 {
+    take_precedence();
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         const struct policy *policy = settings_policy(a->all, i);
         a->asks_name = a->asks_name || (policy && asks_name(policy));
@@ -343,28 +378,43 @@ static bool is_interrupted(const struct answerer *a)
     return true;
 }
 
-bool answer_call(struct answerer *a)
+void answer_use(struct answerer *a, int listener)
 {
-    static union {
-        struct seccomp_notif request;
-        char room[NOTIFICATION_MAX];
-    } notification;
-    struct call call = {.answerer = a, .request = &notification.request, .fd = -1};
+    uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 
-    memset(&notification, 0, sizeof(notification)); /* the kernel insists */
-    if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0)
-        return errno != ENOENT || is_interrupted(a);
-    pid_t thread = (pid_t)notification.request.pid;
-    call.answer.id = notification.request.id;
+    a->listener = listener;
+    /* The caller sleeps anyway: on its processor the answer is there soonest. Optional. */
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+}
+
+static void answer_held(struct answerer *a)
+{
+    struct call call = {.answerer = a, .request = &a->room->request, .fd = -1};
+
+    call.answer.id = call.request->id;
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     if (a->asks_name) {
         char name[TARGET_NAME_MAX];
-        target_name(thread, name);
+        target_name((pid_t)call.request->pid, name);
         use_policy_for(a, name);
     }
     dispatch(&call);
     if (call.fd >= 0)
         target_release(call.fd);
-    ioctl(a->listener, SECCOMP_IOCTL_NOTIF_SEND, &call.answer);
+    (void)ask_kernel(a, SECCOMP_IOCTL_NOTIF_SEND, &call.answer);
+}
+
+bool answer_call(struct answerer *a)
+{
+    memset(a->room, 0, sizeof(*a->room)); /* the kernel insists */
+    if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, a->room) != 0)
+        return errno != ENOENT || is_interrupted(a);
+    answer_held(a);
     return true;
+}
+
+void answer_left(struct answerer *a)
+{
+    if (ask_kernel(a, SECCOMP_IOCTL_NOTIF_ID_VALID, &a->room->request.id))
+        answer_held(a);
 }

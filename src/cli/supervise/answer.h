@@ -2,6 +2,7 @@
 #ifndef LINGER_SUPERVISE_ANSWER_H
 #define LINGER_SUPERVISE_ANSWER_H
 
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -9,11 +10,18 @@
 #include "settings.h"
 #include "system/target.h"
 
+/* Where the kernel writes a call that it holds; struct seccomp_notif grows with kernels. */
+union answer_room {
+    struct seccomp_notif request;
+    char bytes[512];
+};
+
 /* What a supervisor answers by. Begins as zeros and the three that the caller sets. */
 struct answerer {
     const struct cli_command *self; /* who complains; the caller sets it */
     const struct settings *all;     /* prog= not decided; the caller sets it */
-    int listener;                   /* where notifications come from; the caller sets it */
+    union answer_room *room;        /* for the call that is answered; the caller sets it */
+    int listener;                   /* where notifications come from: answer_use() */
     pid_t program;                  /* the first one */
     bool asks_name;                 /* some rule has prog= */
     bool has_warned;                /* of a process that could not be reached */
@@ -22,13 +30,22 @@ struct answerer {
     char name[TARGET_NAME_MAX];
 };
 
-/* Puts the policy in force, for a first program with that pid and file name. */
+/*
+ * Puts the policy in force, for a first program with that pid and file name, in a process that has
+ * become a supervisor: it goes before others from now on.
+ */
 void answer_begin(struct answerer *answerer, pid_t program, const char *name);
+
+/* From now on notifications come from there. */
+void answer_use(struct answerer *answerer, int listener);
 
 /*
  * Waits for a notification and answers it. The caller may be gone at any point: nothing is said.
  * False where nobody is left to ask.
  */
 bool answer_call(struct answerer *answerer);
+
+/* Answers the call in the room, where another process received it and died before it answered. */
+void answer_left(struct answerer *answerer);
 
 #endif

@@ -9,11 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,11 +18,6 @@
 #include "launch/launch.h"
 #include "supervise/filter.h"
 #include "teardown.h"
-
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64) /* Linux 6.6 */
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
 
 /* What the supervisor and the program-to-be tell each other. */
 struct order {
@@ -96,7 +88,6 @@ static void explain_take(const struct cli_command *self, int error)
 static bool meet_program(struct answerer *answerer, pid_t program, int channel)
 {
     struct hello hello;
-    uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 
     if (read(channel, &hello, sizeof(hello)) != (ssize_t)sizeof(hello))
         return false; /* somebody has ended it: nothing to explain */
@@ -104,13 +95,12 @@ static bool meet_program(struct answerer *answerer, pid_t program, int channel)
         explain_filter(answerer->self, hello.error);
         return false;
     }
-    answerer->listener = target_take(program, hello.listener);
-    if (answerer->listener < 0) {
+    int listener = target_take(program, hello.listener);
+    if (listener < 0) {
         explain_take(answerer->self, errno);
         return false;
     }
-    /* The caller sleeps anyway: on its processor the answer is there soonest. Optional. */
-    ioctl(answerer->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+    answer_use(answerer, listener);
     return true;
 }
 
@@ -137,17 +127,6 @@ static bool order_filter(const struct answerer *answerer, int channel)
     return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);
 }
 
-/* Each call that is answered takes a descriptor or two; the program keeps the limit it had. */
-static void raise_limit(void)
-{
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 pid_t start_program(struct answerer *answerer, const char *file, char **argv, int *status)
 {
     const char *slash = strrchr(file, '/');
@@ -164,7 +143,6 @@ pid_t start_program(struct answerer *answerer, const char *file, char **argv, in
         close(channel[0]);
         become_program(answerer->self, channel[1], self, file, argv);
     }
-    raise_limit();
     close(channel[1]);
     answer_begin(answerer, program, slash ? slash + 1 : file);
     bool ordered = order_filter(answerer, channel[0]);

@@ -7,12 +7,12 @@
 #include "supervise/supervise.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include "supervise/answer.h"
 #include "supervise/start.h"
 
 static struct answerer answerer;
+static union answer_room room;
 
 /* Waits in the kernel's queue, not in the keeper's poll(), which does not hear what went away. */
 static void *answer_all(void *unused)
@@ -27,8 +27,6 @@ static pid_t start(struct launch *launch, int *status)
     pid_t program = start_program(&answerer, launch->file, launch->argv, status);
     pthread_t thread;
 
-    /* Until a call is taken a signal can interrupt it, so that it is never made. Root's right. */
-    setpriority(PRIO_PROCESS, 0, -20);
     if (program && pthread_create(&thread, NULL, answer_all, NULL) != 0)
         launch->served = answerer.listener; /* no process more is allowed */
     return program;
@@ -44,6 +42,7 @@ int supervise(struct launch *launch, struct settings *settings)
 {
     answerer.self = launch->self;
     answerer.all = settings;
+    answerer.room = &room;
     settings->backend = BACKEND_SUPERVISE;
     launch->start = start;
     launch->serve = serve;

@@ -228,8 +228,7 @@ static int remembered(pid_t thread, bool anew)
     return places[at].pidfd;
 }
 
-/* Where RLIMIT_NOFILE is as low as that, none stays open. */
-static void forget_all(void)
+void target_forget(void)
 {
     for (size_t i = 0; i < PIDFDS_KEPT; i++) {
         if (places[i].thread != 0)
@@ -251,8 +250,8 @@ int target_take(pid_t thread, int number)
 
     if (fd < 0 && errno == ESRCH)
         fd = take(thread, number, true);
-    if (fd < 0 && errno == EMFILE) {
-        forget_all();
+    if (fd < 0 && errno == EMFILE) { /* RLIMIT_NOFILE is as low as that: none stays open */
+        target_forget();
         fd = take(thread, number, true);
     }
     return fd;

@@ -35,6 +35,9 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
  */
 int target_take(pid_t thread, int number);
 
+/* Closes what target_take() keeps open, to be quicker; for who closes all descriptors. */
+void target_forget(void);
+
 /*
  * Closes a duplicate, and never waits: it may be the last reference, and with SO_LINGER {1, N} on
  * the socket the kernel would keep the caller for N seconds (inet_release()).

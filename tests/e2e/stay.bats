@@ -1,0 +1,322 @@
+#!/usr/bin/env bats
+# linger attach --stay: programs that run already, under the whole policy.
+BATS_TEST_TIMEOUT=120
+load helper
+
+LINGER=$ROOT/linger
+
+setup_file() {
+    [ -z "${TESTS_IN_NAMESPACE:-}" ] || sysctl -qw net.ipv4.tcp_tw_reuse=0
+}
+
+have_ports() {
+    [ -z "${TESTS_IN_NAMESPACE:-}" ] || sysctl -qw net.ipv4.ip_local_port_range="$1"
+}
+
+# steady COMMAND...: a client that connects all the time. CLIENT is its pid, $GO its standard input.
+steady() {
+    have_ports "32768 60999"
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - "$TOOLS/peer" -s 1 -n 10000000 listen
+    hear_port
+    start - "$@" "$PORT" <&"$GO"
+    hear
+    expect "the client" "$REPLY" ready
+    CLIENT=$PID CLIENT_OUT=$OUT
+}
+
+# Its own word: MADE connections, and no failure. TW is how many TIME_WAIT it has left.
+made() {
+    local OUT=$CLIENT_OUT
+    echo >&"$GO"
+    hear
+    [[ $REPLY == "made "*" failed 0" ]] || expect "the client" "$REPLY" "made N failed 0"
+    MADE=${REPLY#made } MADE=${MADE%% *}
+    TW=$(ss -Htan state time-wait "dport = :$PORT" | wc -l)
+}
+
+# leaves all|none: the next connections, 300 at least, leave TIME_WAIT or less than one of 100 does.
+leaves() {
+    local before left
+    made
+    before=$MADE left=$TW
+    until made && [ "$MADE" -ge $((before + 300)) ]; do :; done
+    echo "$((MADE - before)) connections, $((TW - left)) TIME_WAIT"
+    if [ "$1" = all ]; then
+        [ $((TW - left)) -ge $(((MADE - before) / 2)) ] # what is counted a moment later is a few more or less
+    else
+        [ $((TW - left)) -le $(((MADE - before) / 100)) ]
+    fi
+}
+
+# stay POLICY PID...: without a question.
+stay() {
+    local policy=$1
+    shift
+    [ -n "${WITHOUT_LIBRARY:-}" ] || timeout 60 "$LINGER" attach --stay --yes -m "$policy" "$@"
+}
+
+# servers PROGRAM: their pids.
+servers() {
+    local pid
+    for pid in $(pgrep -x linger-stay); do
+        ! find "/proc/$pid/fd" -lname "/memfd:linger-stay:$1:*" 2>/dev/null | grep -q . || echo "$pid"
+    done
+}
+
+# The one whose child is the other.
+find_server() { # PROGRAM
+    local both
+    until both=$(servers "$1") && [ "$(wc -w <<<"$both")" = 2 ]; do :; done
+    for SERVER in $both; do
+        [ -z "$(cat "/proc/$SERVER/task/$SERVER/children")" ] || return 0
+    done
+}
+
+await_no_servers() { # PROGRAM
+    while [ -n "$(servers "$1")" ]; do :; done
+}
+
+# What of a process must be as before, but the filter itself.
+fingerprint() { # PID
+    find "/proc/$1/fd" -printf '%f %l\n' | sort
+    grep -E '^(Tgid|TracerPid|Uid|Sig|Shd|Cap|NoNewPrivs)' "/proc/$1/status" | grep -v SigQ
+}
+
+@test "a Python client: what it makes from now on leaves no TIME_WAIT, and nothing fails" {
+    steady python3 "$ROOT/tests/tools/steady.py"
+    leaves all
+    stay 'fin-rst role=client' "$CLIENT" | tee "$BATS_TEST_TMPDIR/said"
+    grep -qx "process     $CLIENT python3  is supervised until it ends" "$BATS_TEST_TMPDIR/said"
+    leaves none
+    expect servers "$(servers "$CLIENT" | wc -l)" 2
+    kill -TERM "$CLIENT"
+    finish
+    expect status "$STATUS" 143
+    await_no_servers "$CLIENT"
+}
+
+# Under fin-rst its own shutdown() before close() leaves some in TIME_WAIT.
+@test "a JVM, 500 threads that connect" {
+    javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/Steady.java"
+    steady java -Xss256k -cp "$BATS_TEST_TMPDIR" Steady
+    leaves all
+    stay 'rst role=client' -q "$CLIENT"
+    leaves none
+    kill -KILL "$CLIENT"
+}
+
+@test "a static Go client at random moments of its life: none fails, none ends otherwise" {
+    have_ports "10000 60999"
+    start - "$TOOLS/peer" -s 1 -n 10000000 listen
+    hear_port
+    timeout 110 python3 - "$LINGER" "$TOOLS/go/client" "127.0.0.1:$PORT" "${ATTACHES:-25}" <<'END'
+import random, subprocess, sys, time
+
+linger, client, address, rounds = *sys.argv[1:4], int(sys.argv[4])
+late = 0
+for _ in range(rounds):
+    program = subprocess.Popen([client, address, "3000"], stdout=subprocess.PIPE, text=True)
+    time.sleep(random.random() * 0.1)
+    attach = subprocess.run([linger, "attach", "--stay", "--yes", "-m", "fin-rst role=client", str(program.pid)],
+                            capture_output=True, text=True)
+    said = program.communicate(timeout=60)[0]
+    assert program.returncode == 0 and "connected 3000\n" in said, (program.returncode, said, attach)
+    late += attach.returncode != 0
+    assert attach.returncode == 0 or "ended" in attach.stderr or "zombie" in attach.stderr, attach
+assert late < rounds, late
+END
+}
+
+@test "the server is killed at random moments under load: no connect() fails, none waits for ever" {
+    have_ports "32768 60999"
+    start - "$TOOLS/peer" -n 10000000 listen
+    hear_port
+    start - "$TOOLS/static/storm" calm "$PORT" 40000
+    stay 'fin-rst role=client' -q "$PID"
+    storm=$PID storm_out=$OUT
+    find_server "$PID"
+    start - python3 "$ROOT/tests/tools/kill-servers.py" "$SERVER"
+    killer=$PID killer_out=$OUT
+    PID=$storm OUT=$storm_out
+    hear
+    expect "the storm" "$REPLY" "connected 40000"
+    kill -TERM "$killer"
+    PID=$killer OUT=$killer_out
+    hear
+    echo "$REPLY"
+    [ "${REPLY#killed }" -ge 20 ]
+    kill -KILL "$storm"
+    await_no_servers "$storm"
+}
+
+@test "the policy is replaced while it runs; off does nothing; what it cannot carry is refused" {
+    steady python3 "$ROOT/tests/tools/steady.py"
+    stay 'fin-rst role=client' -q "$CLIENT"
+    leaves none
+    first=$(servers "$CLIENT")
+    stay off "$CLIENT" | tee "$BATS_TEST_TMPDIR/said"
+    grep -qx "process     $CLIENT python3  has the new policy" "$BATS_TEST_TMPDIR/said"
+    leaves all
+    expect servers "$(servers "$CLIENT" | wc -l)" 2
+    run ! grep -Fx "$first" <(servers "$CLIENT")
+    run stay 'rst when=active' "$CLIENT"
+    expect status "$status" 125
+    expect said "$output" "linger attach: process $CLIENT: this policy needs to be told of close(), and the filter of the first --stay does not tell of it; restart the program"
+    leaves all
+    for _ in 1 2 3 4 5; do
+        stay off -q "$CLIENT"
+        stay 'rst role=client' -q "$CLIENT"
+    done
+    leaves none
+    kill -TERM "$CLIENT"
+    finish
+}
+# load SECONDS: what of wrk's requests to the proxy failed; "" if none did.
+load() {
+    wrk -t1 -c4 -d"$1"s "http://127.0.0.1:$FRONT/" >"$BATS_TEST_TMPDIR/wrk"
+    cat "$BATS_TEST_TMPDIR/wrk" >&2
+    grep -q "requests in" "$BATS_TEST_TMPDIR/wrk"
+    grep -E "Socket errors|Non-2xx" "$BATS_TEST_TMPDIR/wrk" || true
+}
+
+towards_backend() {
+    ss -Htan state time-wait "dport = :$PORT" | wc -l
+}
+
+@test "nginx as a proxy at the wall: no request fails by it, and afterwards none does" {
+    needs_namespace
+    have_ports "10000 10499"
+    start - python3 "$ROOT/tests/tools/patient-server.py"
+    hear_port
+    FRONT=$("$TOOLS/free-port")
+    mkdir "$BATS_TEST_TMPDIR/nginx"
+    sed "s|location / .*|location / { proxy_pass http://127.0.0.1:$PORT; } }|; s|\$1|$FRONT|g; s|\$2|$BATS_TEST_TMPDIR/nginx|g; s|\$3|2|" \
+        <<<"$NGINX_CONF" | sed 's/error_log stderr/error_log stderr crit/' >"$BATS_TEST_TMPDIR/nginx.conf"
+    # shellcheck disable=SC2046  # two words
+    start - nginx $(nginx_log) -c "$BATS_TEST_TMPDIR/nginx.conf"
+    backend=$PORT PORT=$FRONT await_listener
+    PORT=$backend
+    [ -n "$(load 2)" ] # 500 ports are used up
+    grep -q "Cannot assign requested address" "$BATS_TEST_TMPDIR/stderr"
+    # Other ports, as if the minute of TIME_WAIT were over, and more than the load needs meanwhile.
+    have_ports "11000 59999"
+    load 4 >"$BATS_TEST_TMPDIR/failed" &
+    until ss -Htan "dport = :$PORT" | grep -q :11; do :; done
+    stay 'fin-rst role=client' --port "$FRONT" >"$BATS_TEST_TMPDIR/said"
+    expect processes "$(grep -c "^process .* nginx  is supervised until it ends" "$BATS_TEST_TMPDIR/said")" 3
+    wait $!
+    expect "failed meanwhile" "$(cat "$BATS_TEST_TMPDIR/failed")" ""
+    # As few as in the beginning, and they are enough.
+    have_ports "60000 60499"
+    before=$(towards_backend)
+    expect "failed afterwards" "$(load 3)" ""
+    made=$(grep -oE "[0-9]+ requests in" "$BATS_TEST_TMPDIR/wrk" | cut -d" " -f1)
+    left=$(($(towards_backend) - before))
+    echo "$made requests, $left TIME_WAIT"
+    [ "$made" -gt 600 ]
+    [ "$left" -le $((made / 100)) ]
+    kill -TERM "$PID"
+    finish
+    await_no_servers "$PID"
+}
+
+@test "redis-server: its descriptors, signals and privileges are as before, and it answers" {
+    have_ports "32768 60999"
+    PORT=$("$TOOLS/free-port")
+    start - redis-server --port "$PORT" --bind 127.0.0.1 --save "" --dir "$BATS_TEST_TMPDIR"
+    await_listener
+    redis=$PID
+    redis-cli -p "$PORT" ping | grep -qx PONG
+    await_closed
+    fingerprint "$redis" >"$BATS_TEST_TMPDIR/before"
+    grep -qx "Seccomp:[[:space:]]*0" "/proc/$redis/status"
+    stay fin-rst "$redis" >"$BATS_TEST_TMPDIR/said"
+    [ -n "${WITHOUT_LIBRARY:-}" ] || grep -q "^listener .* verdict fin-rst  applied" "$BATS_TEST_TMPDIR/said"
+    fingerprint "$redis" | diff "$BATS_TEST_TMPDIR/before" -
+    grep -qx "Seccomp:[[:space:]]*2" "/proc/$redis/status"
+    talk 50 'PING\r\nQUIT\r\n' '+PONG\r\n+OK\r\n'
+    expect "of 50" "$SEEN, $LEFT TIME_WAIT" "whole=50 eof=50 reset=0, 0 TIME_WAIT"
+    kill -TERM "$redis"
+    await_no_servers "$redis"
+}
+
+@test "--log: the events of the supervisor, with the program's pid; each policy has its own" {
+    steady python3 "$ROOT/tests/tools/steady.py"
+    stay 'fin-rst role=client' -q --log "$BATS_TEST_TMPDIR/log" "$CLIENT"
+    until grep -q "pid=$CLIENT event=arm .* role=client .* verdict=fin-rst" "$BATS_TEST_TMPDIR/log"; do :; done
+    head -1 "$BATS_TEST_TMPDIR/log" | grep -q "pid=$CLIENT event=load .* backend=supervise program=python3 mode=\"fin-rst role=client\""
+    LINGER_LOG=$BATS_TEST_TMPDIR/other LINGER_MODE=rst stay off -q "$CLIENT"
+    grep -q "pid=$CLIENT event=load .* mode=off" "$BATS_TEST_TMPDIR/other"
+    run stay off --log stderr "$CLIENT"
+    expect status "$status" 125
+    expect said "$output" "linger attach: -l: the supervisor has no standard error; give a file"
+    kill -TERM "$CLIENT"
+    finish
+}
+
+# refused PATTERN COMMAND...: and the client is as before.
+refused() {
+    local pattern=$1
+    shift
+    run timeout 60 "$@"
+    echo "$output"
+    expect status "$status" 125
+    # shellcheck disable=SC2053  # it is a pattern
+    [[ $output == $pattern ]]
+    grep -qx "Seccomp:[[:space:]]*0" "/proc/$CLIENT/status"
+    made
+}
+
+@test "nothing happens without a yes; a dry run changes nothing" {
+    steady python3 "$ROOT/tests/tools/steady.py"
+    refused "linger attach: --stay cannot be undone: confirm it with --yes" "$LINGER" attach --stay -m fin-rst "$CLIENT" <&-
+    needs_terminal
+    asked=("$LINGER" attach --stay -m fin-rst "$CLIENT")
+    refused "*Go on? *linger attach: not confirmed: nothing was changed*" \
+        python3 "$ROOT/tests/tools/answered.py" n "${asked[@]}"
+    refused "*Go on? *linger attach: not confirmed: nothing was changed*" \
+        python3 "$ROOT/tests/tools/answered.py" "" "${asked[@]}"
+    expect "a dry run" "$("$LINGER" attach --stay -n -m fin-rst "$CLIENT" | tail -1 | cut -d: -f1)" "nothing was changed"
+    grep -qx "Seccomp:[[:space:]]*0" "/proc/$CLIENT/status"
+    python3 "$ROOT/tests/tools/answered.py" y "${asked[@]}" | tee "$BATS_TEST_TMPDIR/said"
+    grep -q "pid $CLIENT (python3)" "$BATS_TEST_TMPDIR/said"
+    grep -q "That cannot be undone" "$BATS_TEST_TMPDIR/said"
+    run ! grep -q no_new_privs "$BATS_TEST_TMPDIR/said"
+    grep -qx "Seccomp:[[:space:]]*2" "/proc/$CLIENT/status"
+    made
+    # What is supervised already is not asked about again.
+    "$LINGER" attach --stay -q -m off "$CLIENT" <&-
+    made
+    kill -TERM "$CLIENT"
+    finish
+}
+
+@test "one of several processes is refused: none is touched" {
+    steady python3 "$ROOT/tests/tools/steady.py"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/strace" sleep 100 &
+    tracer=$!
+    # (What ends without a newline is a failure to read.)
+    traced=
+    until grep -qs sleep "/proc/$traced/comm"; do
+        read -r traced <"/proc/$tracer/task/$tracer/children" || true
+    done
+    refused "linger attach: process $traced: process $tracer traces it (a debugger, strace): end that first" \
+        "$LINGER" attach --stay -y -m fin-rst "$CLIENT" "$traced"
+    kill -KILL "$traced"
+    wait $tracer || true
+    # Whom linger run supervises, another supervisor cannot: that is known only as it is tried.
+    start - "$LINGER" run -b supervise -m rst -- sleep 100
+    supervised='' keeper=''
+    until grep -qs sleep "/proc/$supervised/comm"; do
+        read -r keeper <"/proc/$PID/task/$PID/children" || true
+        [ -z "$keeper" ] || read -r supervised <"/proc/$keeper/task/$keeper/children" || true
+    done
+    refused "linger attach: process $supervised: a supervisor serves it already *" \
+        "$LINGER" attach --stay -y -m fin-rst "$supervised"
+    kill -TERM "$PID"
+    run "$LINGER" attach -y -m fin-rst "$CLIENT"
+    expect said "${lines[0]}" "linger attach: --yes and --log need --stay"
+    kill -TERM "$CLIENT"
+}
