@@ -51,7 +51,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all mutate check check-all test-programs demo install uninstall dist deb clean lint coverage soak bench examples format help FORCE
+.PHONY: all mutate check check-all test-programs demo install uninstall dist deb rpm tarball clean lint coverage soak bench examples format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -75,6 +75,8 @@ help:
 	@echo 'uninstall  take it away from there'
 	@echo 'dist       a tarball of the last commit, in $(BUILD)'
 	@echo 'deb        a Debian package and its source package, in $(BUILD)/deb'
+	@echo 'rpm        an RPM and its source package, in $(BUILD)/rpm'
+	@echo 'tarball    linger linked statically and its library, for any Linux, in $(BUILD)'
 	@echo 'clean      remove what was built'
 
 # What was built with another sanitizer, or for another directory, is built again.
@@ -272,6 +274,12 @@ dist:
 
 deb:
 	$(Q)src/packaging/deb $(VERSION)
+
+rpm:
+	$(Q)src/packaging/rpm $(VERSION)
+
+tarball:
+	$(Q)CC='$(CC)' src/packaging/tarball $(VERSION)
 
 clean:
 	rm -rf $(BUILD) liblinger.so linger

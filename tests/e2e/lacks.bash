@@ -10,8 +10,8 @@ busybox                 \<busybox\>
 clang                   \<clang\>|fuzz
 cmake                   \<cmake\>|\<ctest\>
 curl                    \<curl\>
-dh                      debian_package
-dpkg-buildpackage       debian_package
+dh                      \<made deb\>
+dpkg-buildpackage       \<made deb\>
 go                      GO_TOOLS|/go/|\<go build\>|go-static|go-cgo|go-stripped
 gunicorn                \<gunicorn\>
 haproxy                 \<haproxy\>
@@ -38,6 +38,8 @@ qemu-s390x              (works_on|build) s390x
 readelf                 \<(readelf|nm|strip|strings|size)\>
 redis-server            \<redis\>
 riscv64-linux-gnu-gcc   \<riscv64\>
+rpmbuild                \<made rpm\>
+rpmlint                 \<rpmlint\>
 s390x-linux-gnu-gcc     \<s390x\>
 setcap                  \<setcap\>
 shellcheck              \<shellcheck\>
