@@ -61,10 +61,11 @@ perform() {
     PATH=$BATS_TEST_TMPDIR/bin:$ROOT:$PATH unshare -n timeout -k 5 60 bash -e "$BATS_TEST_TMPDIR/commands" 2>"$BATS_TEST_TMPDIR/stderr"
 }
 
-# ss can be short of a few, and a client on a busy machine may close as the server does.
+# ss can be short of some, a port may be used again after a second (tcp_tw_reuse on loopback), and a
+# client on a busy machine may close as the server does.
 near() { # GOT SAID
     local apart=$(($1 - $2))
-    [ "${apart#-}" -le 20 ] || expect "sockets in TIME_WAIT, by some 20" "$1" "$2"
+    [ "${apart#-}" -le $((20 + $2 / 5)) ] || expect "sockets in TIME_WAIT, about" "$1" "$2"
 }
 
 @test "the first screen: TIME_WAIT of nginx under fin, and under fin-rst" {
