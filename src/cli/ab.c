@@ -1,7 +1,7 @@
 /*
- * linger ab: measures a daemon under each of several modes, in turns (A B C, A B C, ...), so that
- * what changes over time changes for all of them alike. One run is ab/run.c, the sum ab/table.c.
- * Must leave no process, and a daemon that it was attached to as it was found.
+ * linger ab: measures a daemon under each of several modes, in turn (A B C, A B C, ...), so that
+ * whatever drifts over time affects all of them alike. One run is ab/run.c, the sums ab/table.c.
+ * Must leave no process behind, and a daemon that it was attached to as it was found.
  */
 #include <errno.h>
 #include <regex.h>
@@ -80,7 +80,7 @@ struct ab {
     bool json;
     struct target target; /* of --attach */
     struct saved saved;   /* what its sockets had */
-    char was[PATH_MAX];   /* the same in a file, until it is put back */
+    char was[PATH_MAX];   /* the file that has the same until it is put back */
 };
 
 static bool take_mode(struct ab *ab, const char *text)
@@ -179,7 +179,7 @@ static bool take_option(struct ab *ab, int option)
     return good;
 }
 
-/* What is missing or contradicts itself, in words; NULL if nothing. */
+/* The text of what is missing or contradictory; NULL if nothing is. */
 static const char *find_mistake(const struct ab *ab)
 {
     const struct ab_plan *plan = &ab->plan;
@@ -244,7 +244,7 @@ static int open_target(struct ab *ab)
     return -1;
 }
 
-/* For who comes after a SIGKILL: linger attach --restore. */
+/* For linger attach --restore, after a SIGKILL. */
 static int save_target(struct ab *ab)
 {
     char why[SAVEFILE_WHY_MAX];
@@ -276,7 +276,7 @@ static void restore_target(struct ab *ab)
     target_close(&ab->target);
 }
 
-/* By `linger attach`, which says itself what a running daemon cannot be given. */
+/* By `linger attach`, which itself reports what a running daemon cannot be given. */
 static bool switch_target(const struct ab *ab, const char *mode)
 {
     char pid[16];
@@ -312,7 +312,7 @@ static void clear_progress(void)
         fputs("\r\033[K", stderr);
 }
 
-/* One run; without a namespace from then on where none is permitted. */
+/* One run; if no namespace is permitted, all runs from then on do without. */
 static enum ab_outcome run_one(struct ab *ab)
 {
     struct ab_table *r = &ab->table;
@@ -358,7 +358,7 @@ static int run_all(struct ab *ab)
     return outcome == AB_DONE ? CLI_OK : outcome == AB_INTERRUPTED ? 130 : CLI_FAILED;
 }
 
-/* The runner is told by the terminal itself, and ends; then we print what there is. */
+/* The terminal signals the runner too, which ends; then we print the results so far. */
 static void ignore(int number)
 {
     (void)number;

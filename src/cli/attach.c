@@ -1,10 +1,10 @@
 /*
- * linger attach: changes a daemon that is running. The options live in the kernel's socket, so a
- * duplicate of the descriptor is enough to set them, and a listener hands them to all it accepts
- * from then on: no preload, no restart, no code in the process.
+ * linger attach: changes a running daemon. The options live in the kernel's socket, so a duplicate
+ * of the descriptor is enough to set them, and connections accepted later inherit them from their
+ * listener: no preload, no restart, no code in the process.
  *
- * Two passes over the sockets. The first only decides, and refuses the whole where a listener
- * could not carry the policy; the second decides again, by what each socket is then, and applies.
+ * Two passes over the sockets. The first only decides, and refuses everything if a listener could
+ * not carry the policy; the second decides again, by what each socket is by then, and applies.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -71,13 +71,13 @@ struct attach {
     bool dry_run;
     bool json;
     bool quiet;
-    bool applies; /* the pass that is on is the second */
+    bool applies; /* in the second pass */
     unsigned listeners;
     unsigned connections;
     unsigned failed;
 };
 
-/* What came of one socket. */
+/* The outcome for one socket. */
 struct outcome {
     struct verdict before;
     enum decision decision;
@@ -142,7 +142,7 @@ static void print(const struct attach *a, const struct facts *f, const struct ou
            result_text(a, o));
 }
 
-/* The first pass: a listener has to be able to carry the policy, where nobody else does. */
+/* The first pass: a listener must be able to carry the policy, where no supervisor does. */
 static bool plan(struct attach *a, const struct facts *f)
 {
     struct verdict verdict;
@@ -158,7 +158,7 @@ static bool plan(struct attach *a, const struct facts *f)
     return false;
 }
 
-/* What a socket had is in the file before it is changed; false, and `why`, where it is not. */
+/* Writes what a socket has to the file, before it is changed; false, and `why`, on failure. */
 static bool save(struct attach *a, int fd)
 {
     struct saved_socket socket;
@@ -205,7 +205,7 @@ static bool visit(struct selection *selection, int fd, const struct facts *facts
     return facts->state != TCP_LISTEN || plan(a, facts);
 }
 
-/* What no running process can be given without a supervisor, whatever its sockets are. */
+/* Refuses what no running process can be given without a supervisor, whatever its sockets. */
 static int check_policy(const struct attach *a)
 {
     for (unsigned i = 0; i < a->selection.rules.rule_count; i++) {
@@ -239,7 +239,7 @@ static void print_summary(const struct attach *a)
                a->selection.target_count, a->selection.target_count == 1 ? "" : "es", a->failed);
 }
 
-/* Decides all, then does all. */
+/* Decides everything, then does everything. */
 static int attach(struct attach *a)
 {
     struct selection *s = &a->selection;
@@ -264,7 +264,7 @@ static int attach(struct attach *a)
     return cli_flush(s->self, status == 0 && a->failed == 0 ? CLI_OK : CLI_FAILED);
 }
 
-/* What is missing or contradicts itself, in words; NULL if nothing. */
+/* The text of what is missing or contradictory; NULL if nothing is. */
 static const char *find_mistake(const struct attach *a, bool has_pids)
 {
     const struct selection *s = &a->selection;

@@ -104,7 +104,7 @@ enum cli_status cli_exec_failed(const struct cli_command *command, const char *p
     return status;
 }
 
-/* getopt()'s own word for the table: "m:r::h". What has no letter has a number beyond those. */
+/* The table in the form of getopt(): "m:r::h". An option without a letter has a larger number. */
 static void gather_letters(const struct option *options, char *letters)
 {
     for (int count = 0; options->name && count < OPTIONS_MAX; options++, count++) {

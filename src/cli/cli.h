@@ -19,7 +19,8 @@ enum cli_status {
 struct cli_command {
     const char *name;
     const char *summary; /* for `linger --help` */
-    const char *help;    /* for `linger NAME --help`, 80 columns; one with a POLICY is explained */
+    const char
+        *help; /* for `linger NAME --help`, 80 columns; with a POLICY, the language follows */
     int (*run)(const struct cli_command *self, int argc, char **argv);
 };
 
@@ -80,9 +81,10 @@ enum cli_status cli_exec_failed(const struct cli_command *command, const char *p
     }
 
 /*
- * getopt_long() with one more answer: 0 where the command has ended, with *status to return:
- * --help was printed, or an option is unknown (the nearest one is suggested) or lacks its argument.
- * The letters are those of the table. `has_program`: the first other word ends the options.
+ * getopt_long() with one more answer: 0 if the command has ended, with *status to return: --help
+ * was printed, or an option is unknown (the nearest one is suggested) or lacks its argument. The
+ * letters are those of the table. `has_program`: the first word that is not an option ends the
+ * options.
  */
 int cli_option(const struct cli_command *command, int argc, char **argv,
                const struct option *options, bool has_program, int *status);
@@ -93,22 +95,22 @@ int cli_option(const struct cli_command *command, int argc, char **argv,
  */
 const char *cli_optional(const char *argument, const char *otherwise);
 
-/* Seconds since some point of the past, for differences. */
+/* Seconds since an arbitrary point in the past, for differences. */
 double cli_now(void);
 
 /* The directory for temporary files: $TMPDIR, or /tmp. */
 const char *cli_temporary(void);
 
-/* Flushes standard output. Returns `status`, or CLI_FAILED where something was not written. */
+/* Flushes standard output. Returns `status`, or CLI_FAILED if something was not written. */
 int cli_flush(const struct cli_command *command, int status);
 
-/* May `stream` be coloured and redrawn? Not a file, not with NO_COLOR, not on a dumb terminal. */
+/* May `stream` be coloured and redrawn? No: a file, NO_COLOR, a dumb terminal. */
 bool cli_is_terminal(FILE *stream);
 
-/* "192.0.2.1:80" in one of two static buffers, used in turn; no port where it is 0. */
+/* "192.0.2.1:80" in one of two static buffers, used in turn; without a port if that is 0. */
 const char *cli_endpoint(struct policy_ip ip, uint16_t port);
 
-/* A word as a shell takes it back: in quotes where it needs them. */
+/* A word as a shell reads it back: quoted if necessary. */
 void cli_print_word(FILE *stream, const char *word);
 
 /* A string as JSON. */

@@ -3,8 +3,8 @@
  * is enough: connect(2) to AF_UNSPEC aborts, shutdown(2) sends FIN, and the process finds its
  * socket ended. Its descriptor stays open: only the process itself can close that.
  *
- * One pass: a socket is looked at, decided on and ended by the same duplicate, so that no number
- * that is reused meanwhile leads to another. Must never touch a listener.
+ * One pass: a socket is examined, decided on and ended through the same duplicate, so that a number
+ * that is reused meanwhile cannot lead to another. Must never touch a listener.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -15,7 +15,7 @@
 #include "diag.h"
 #include "sock.h"
 
-#define IDLE_MAX 10000000 /* seconds, some months; the kernel's milliseconds end at 49 days */
+#define IDLE_MAX 10000000 /* seconds, some months; the kernel's milliseconds wrap after 49 days */
 
 static const char help[] =
     "usage: linger close -m POLICY [OPTION...] PID...\n"
@@ -66,7 +66,7 @@ struct closing {
     unsigned failed;
 };
 
-/* A connection, and what came of it. */
+/* A connection, and its outcome. */
 struct outcome {
     const struct facts *facts;
     uint32_t idle; /* milliseconds */
@@ -152,7 +152,7 @@ static void print_summary(const struct closing *c)
                c->failed);
 }
 
-/* What a connection that is open cannot be given. */
+/* Refuses what an open connection cannot be given. */
 static int check_policy(const struct closing *c)
 {
     const struct policy *rules = &c->selection.rules;
@@ -173,7 +173,7 @@ static int check_policy(const struct closing *c)
     return 0;
 }
 
-/* prog= chooses nothing: every process that was named has to match it. */
+/* prog= selects nothing: every named process must match it. */
 static bool chooses(const struct closing *c)
 {
     const struct policy *rules = &c->selection.rules;
@@ -184,7 +184,7 @@ static bool chooses(const struct closing *c)
     return chosen;
 }
 
-/* A state that no process's socket can be found in, or none; in words. NULL: `state` is one. */
+/* Reads a state. NULL, or the text of what is wrong with the word. */
 static const char *read_state(const char *word, unsigned *state)
 {
     static const unsigned open = 1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_FIN_WAIT1 |

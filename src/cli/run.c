@@ -1,5 +1,5 @@
 /*
- * linger run: puts a program under a policy. Judges whether the library reaches it, sets the
+ * linger run: runs a program under a policy. Judges whether the library reaches it, sets the
  * variables, and then becomes the program by execve(2): one pid, its own signals and exit status.
  * With -s alone it stays in front of the program (launch/), to print a summary at the end.
  * A program that the library cannot reach is started by the supervisor (supervise/).
@@ -60,7 +60,7 @@ static const struct option options[] = {
     {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
     CLI_OPTION_DRY_RUN,
-    {"port", optional_argument, NULL, 'p'}, /* there is none: the message says what to write */
+    {"port", optional_argument, NULL, 'p'}, /* not an option: the message says what to write */
     CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
@@ -72,7 +72,7 @@ struct request {
     const char *values[SETTING_COUNT]; /* as given by an option, else NULL */
     bool dry_run;
     enum { AUTO, PRELOAD, SUPERVISE, BACKENDS } backend;
-    const char *bare; /* an option that was given without its value, right before the program */
+    const char *bare; /* an option without its value, right before the program */
     struct settings settings;
     char warnings[SETTINGS_COMPLAINT_MAX];
 };
@@ -96,7 +96,7 @@ static int take_backend(struct request *request, const char *name)
     return -1;
 }
 
-/* In each other command it is a port. */
+/* In every other command it is a port. */
 static int refuse_port(const struct request *request)
 {
     return cli_usage(request->self, "unknown option '-p'; a port is a condition of the policy, as "
@@ -137,7 +137,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
     return option == 0 ? -1 : 0;
 }
 
-/* Parses what the environment says already and what the options say; options go before it. */
+/* Parses the environment and the options; options take precedence. */
 static int take_settings(struct request *request)
 {
     static const char *const shown_as[] = {"-m", "-r", "-R", "-B", "-l", "-s"};
@@ -286,7 +286,7 @@ static bool is_reached(const struct request *request, const struct reach *reach)
 static char stats_directory[PATH_MAX];
 static char stats_file[PATH_MAX];
 
-/* Nothing where none was made. */
+/* Does nothing if none was made. */
 static void remove_stats_file(void)
 {
     if (!stats_file[0])
@@ -295,7 +295,7 @@ static void remove_stats_file(void)
     rmdir(stats_directory);
 }
 
-/* For -s without a file: one in a directory of its own, that goes with the run. */
+/* For -s without a file: one in a directory of its own, removed after the run. */
 static int make_stats_file(struct request *request)
 {
     struct stats *stats;
@@ -323,7 +323,7 @@ static int make_stats_file(struct request *request)
     return 0;
 }
 
-/* Becomes the program; returns only where that failed. */
+/* Becomes the program; returns only on failure. */
 static int execute(const struct request *request, const char *file, char **argv)
 {
     execv(file, argv);
@@ -339,7 +339,7 @@ static bool has_closes(const struct stats *stats)
     return closes > 0;
 }
 
-/* What was counted, when the last of all has ended. */
+/* The counters, when the last descendant has ended. */
 static void print_summary(const struct launch *launch)
 {
     const char *slash = strrchr(launch->file, '/');
@@ -376,7 +376,7 @@ static int run_program(struct request *request, const struct reach *reach, char 
     return has_summary ? launch_exit(launch_run(&launch)) : execute(request, reach->file[0], argv);
 }
 
-/* What the policy will not reach, though it reaches the program itself. */
+/* What is out of the policy's reach although the program itself is not. */
 static void warn_of_delegate(const struct request *request, const char *program)
 {
     const char *delegate = reach_delegate(program);

@@ -1,7 +1,6 @@
 /*
- * linger states: which TCP states there are, who waits in TIME_WAIT, how near the port wall is,
- * and who holds a port. Reads the kernel's own dump (diag.c), sums up (states/timewait.c), and
- * prints.
+ * linger states: sockets by TCP state, TIME_WAIT by peer, the distance to the port wall, and who
+ * holds a port. Reads the kernel's own dump (diag.c), sums it up (states/timewait.c), and prints.
  */
 #include <errno.h>
 #include <langinfo.h>
@@ -49,7 +48,7 @@ struct request {
     unsigned samples;
 };
 
-/* The last samples of a state as a bar, an eighth of the largest a step. */
+/* The last samples of a state as a bar, in eighths of the largest. */
 static void print_bar(FILE *out, const struct request *r, unsigned state)
 {
     static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
@@ -147,7 +146,7 @@ static void print_owing(FILE *out, const struct timewait *s)
         fprintf(out, "  %8zu  of processes that this user may not inspect\n", s->owing_unseen);
 }
 
-/* One that cannot be read (no /proc, or an older kernel) is left out. */
+/* A setting that cannot be read (no /proc, an older kernel) is left out. */
 static void print_setting(FILE *out, const char *name, int value)
 {
     if (value >= 0)
@@ -271,7 +270,7 @@ static int show(struct request *r, const struct sockets *sockets, FILE *out)
     return 0;
 }
 
-/* Draws over what stood there: each line is cleared behind its end, and all that is below. */
+/* Redraws in place: clears the rest of each line, and everything below. */
 static int redraw(struct request *r, const struct sockets *sockets)
 {
     char *text = NULL;

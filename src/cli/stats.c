@@ -31,7 +31,7 @@ static const struct option options[] = {
     CLI_OPTIONS_END,
 };
 
-/* A counter: its place in a family, and what it says in the table. */
+/* A counter: its place in a family, and its text in the table. */
 struct counter {
     const char *family; /* of Prometheus, without "linger_" and "_total" */
     const char *labels;
@@ -39,7 +39,7 @@ struct counter {
     const char *text; /* in the table */
 };
 
-/* Those of the modes come before, and are named after the table of modes. */
+/* The counters of modes come first, and are named from the table of modes. */
 static struct counter counters[] = {
     [STAT_CLOSED_UNCONNECTED] = {"closed_unconnected", "", "closed_unconnected",
                                  "closed without a connection"},
@@ -90,7 +90,7 @@ struct words {
     char text[48];
 };
 
-/* A counter that is one of a verdict. */
+/* A counter of one verdict. */
 static void name_counter(int counter, const char *family, const char *label, const char *key,
                          const char *says, const char *verdict)
 {
@@ -174,7 +174,7 @@ static void print_prometheus(const struct stats *stats)
     }
 }
 
-/* In place in a terminal; elsewhere a table each time, with a blank line behind it. */
+/* In place in a terminal; elsewhere a table each time, followed by a blank line. */
 static int watch(const struct cli_command *self, const struct stats *stats, long seconds, bool json)
 {
     uint64_t before[STAT_COUNT];

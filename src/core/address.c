@@ -42,7 +42,7 @@ struct policy_ip address_ip(const uint8_t bytes[16])
     return ip;
 }
 
-/* inet_pton of a span into 16 bytes; IPv4 becomes ::ffff:a.b.c.d. */
+/* inet_pton() of a span into 16 bytes; IPv4 becomes ::ffff:a.b.c.d. */
 static bool parse_ip(const struct parser *p, struct span s, int family, struct policy_ip *ip)
 {
     char name[INET6_ADDRSTRLEN];

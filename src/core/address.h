@@ -24,11 +24,11 @@ void address_print(struct text *out, const struct policy_address *address);
 /* Is every address and port of `narrow` one of `wide`? */
 bool address_covers(const struct policy_address *wide, const struct policy_address *narrow);
 
-/* Is it one of the policy's addresses in `run`? NULL is what is not known. */
+/* Is it one of the policy's addresses in `run`? An unknown part is NULL. */
 enum truth address_holds(const struct policy *policy, struct policy_run run,
                          const struct policy_ip *ip, const uint16_t *port);
 
-/* The facts that those addresses ask for: `ip`, `port` or both. */
+/* The facts that those addresses need: `ip`, `port` or both. */
 unsigned address_needs(const struct policy *policy, struct policy_run run, unsigned ip,
                        unsigned port);
 

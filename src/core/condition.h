@@ -7,13 +7,13 @@
 struct condition {
     const char *name;   /* "role" */
     const char *values; /* as the user writes them: "server|client" */
-    const char *help;   /* a line: holds where ... */
+    const char *help;   /* a line: holds if ... */
     unsigned dialects;  /* 1 << enum policy_dialect, or-ed: a switch has what bind() knows */
     unsigned needs[2];  /* enum fact, by enum policy_role; those of addresses are in their values */
     int (*read)(struct parser *p, struct span value, struct policy_rule *rule);
     void (*print)(const struct policy *policy, const struct policy_rule *rule, struct text *out);
     enum truth (*holds)(const struct policy *policy, const struct policy_rule *rule,
-                        const struct facts *facts); /* NULL: a word about the rule */
+                        const struct facts *facts); /* NULL: not about the connection */
 };
 
 /* The condition of bit 1 << index in struct policy_rule.conditions; NULL after the last one. */
@@ -25,7 +25,7 @@ int condition_read(struct parser *p, struct span token, struct policy_rule *rule
 /* Writes those of the rule, with a blank before each. */
 void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out);
 
-/* The facts that the rule asks for of a connection of that role, enum fact or-ed. */
+/* The facts that the rule needs of a connection of that role, enum fact or-ed. */
 unsigned condition_needs(const struct policy *policy, const struct policy_rule *rule,
                          enum policy_role role);
 

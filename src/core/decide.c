@@ -1,4 +1,4 @@
-/* The decision. Pure: knows no descriptor, asks nobody, keeps nothing. */
+/* The decision. Pure: knows no descriptor, makes no call, keeps nothing. */
 #include "decide.h"
 
 #include "condition.h"

@@ -1,6 +1,6 @@
 /*
- * (policy, facts) -> verdict. Pure, and three-valued: where a rule hangs on a fact that is not
- * known yet, the answer is "not yet", and a later moment of the connection's life asks again.
+ * (policy, facts) -> verdict. Pure, and three-valued: while a rule depends on a fact that is not
+ * known yet, the answer is "not yet", and a later moment of the connection's life decides again.
  */
 #ifndef LINGER_DECIDE_H
 #define LINGER_DECIDE_H
@@ -10,24 +10,24 @@
 struct verdict {
     uint8_t mode;     /* enum policy_mode */
     uint16_t seconds; /* of MODE_WAIT */
-    uint16_t rule;    /* number of the rule that decided, or that it hangs on */
+    uint16_t rule;    /* number of the rule that decided, or is undecided */
     bool yields;      /* overrule=no: to what the program itself has set */
 };
 
 enum decision {
     DECIDE_VERDICT, /* a rule matched */
-    DECIDE_NO_RULE, /* none does: the socket is left alone */
-    DECIDE_NOT_YET, /* it hangs on a fact that is not known yet */
+    DECIDE_NO_RULE, /* none did: the socket is left alone */
+    DECIDE_NOT_YET, /* a fact that is not known yet decides */
 };
 
 /* By the first rule that matches. `verdict` is filled for DECIDE_VERDICT; its rule for NOT_YET. */
 enum decision decide(const struct policy *policy, const struct facts *facts,
                      struct verdict *verdict);
 
-/* The facts that some rule of the policy asks for, enum fact or-ed. */
+/* The facts that some rule of the policy needs, enum fact or-ed. */
 unsigned decide_needs(const struct policy *policy);
 
-/* Those that some rule asks for of a connection of that role. */
+/* Those that some rule needs of a connection of that role. */
 unsigned decide_needs_of(const struct policy *policy, enum policy_role role);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A dump of the kernel's TCP sockets; no text file is read. Must not go through libc's socket
- * functions, for the reasons of sock.c, and leaves no descriptor open.
+ * A dump of the kernel's TCP sockets, by netlink. Must not go through libc's socket functions, for
+ * the reasons given in sock.c, or leave a descriptor open.
  */
 #include "diag.h"
 

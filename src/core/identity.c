@@ -1,4 +1,4 @@
-/* Device and inode, as statx(2) tells them. Opens nothing. */
+/* Device and inode, by statx(2). Opens nothing. */
 #include "identity.h"
 
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-/* Which file it is: by device and inode, which stay when names and descriptors change hands. */
+/* Which file it is: by device and inode, which outlast names and descriptors. */
 #ifndef LINGER_IDENTITY_H
 #define LINGER_IDENTITY_H
 
@@ -11,7 +11,7 @@ struct identity {
     bool is_file; /* a regular one that still has a name */
 };
 
-/* Of what the descriptor refers to, or the path leads to. False where that cannot be told; errno.
+/* Of the file that the descriptor or the path refers to. False where that is unknown; errno.
  */
 bool identity_of_descriptor(int fd, struct identity *id);
 bool identity_of_path(const char *path, struct identity *id);

@@ -1,9 +1,9 @@
 /*
- * System calls past libc, whose names are names like any other: close() would be this library's
- * own hook, open() and write() may be another preload's, and each of them is a cancellation point,
- * pthreads(7), which socket() or setsockopt() must not become. syscall(3) is such a name too:
- * torsocks, preloaded beside this library, puts its own in that place, which knows a few calls and
- * crashes on the others. On architectures that are not written down here it is libc's.
+ * System calls that bypass libc. libc's names can be interposed: close() would be this library's
+ * own hook, open() and write() may be another preload's. Each of them is also a cancellation point,
+ * pthreads(7), which socket() or setsockopt() must not become. syscall(3) can be interposed too:
+ * torsocks, preloaded beside this library, has one of its own, which knows a few calls and crashes
+ * on the others. On architectures that are missing here it is libc's.
  */
 #ifndef LINGER_KERNEL_H
 #define LINGER_KERNEL_H
@@ -90,7 +90,7 @@ static inline int kernel_open(const char *path, int flags, unsigned mode)
     return (int)kernel_call(SYS_openat, AT_FDCWD, (long)path, flags, mode, 0, 0);
 }
 
-/* Keeps errno: what matters is why the descriptor is not needed any more. */
+/* Keeps errno: the caller's error is why the descriptor is no longer needed. */
 static inline void kernel_close(int fd)
 {
     (void)kernel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
@@ -115,9 +115,9 @@ _Static_assert(sizeof(struct kernel_status) == 256, "struct statx of linux/stat.
 enum { KERNEL_STATUS_TYPE = 0x1, KERNEL_STATUS_NLINK = 0x4, KERNEL_STATUS_INO = 0x100 };
 
 /*
- * fstat(2) is not in every libc (glibc before 2.33), and its structure differs; statx(2) does not.
- * With the path "" it is of `fd` itself. `status` is zeroed by the caller: an analyser does not see
- * the kernel write.
+ * Some libcs lack fstat(2) (glibc before 2.33), and its structure differs; statx(2)'s does not.
+ * With the path "" it is about `fd` itself. The caller zeroes `status`: analysers do not see the
+ * kernel write it.
  */
 static inline int kernel_statx(int fd, const char *path, unsigned mask,
                                struct kernel_status *status)
@@ -126,9 +126,9 @@ static inline int kernel_statx(int fd, const char *path, unsigned mask,
 }
 
 /*
- * Could eight bytes be read there? rt_sigprocmask(2) says EFAULT of a bad pointer where this
- * process would crash. Else some signals wait until the mask is what it was: a `how` that does not
- * exist would change nothing, but valgrind prints a line for each.
+ * Could eight bytes be read there? rt_sigprocmask(2) answers EFAULT to a bad pointer where this
+ * process would crash. With a good one, some signals wait until the mask is restored: an invalid
+ * `how` would change nothing, but makes valgrind print a line each time.
  */
 static inline bool kernel_is_readable(const void *at)
 {
@@ -152,14 +152,14 @@ static inline ssize_t kernel_write(int fd, const void *data, size_t size)
     return kernel_call(SYS_write, fd, (long)data, (long)size, 0, 0, 0);
 }
 
-/* Would write(2) find room at once? poll(2) where there is one: a sandbox knows it from libc. */
+/* Would write(2) find room at once? poll(2) where it exists: sandboxes allow what libc uses. */
 static inline bool kernel_is_writable(int fd)
 {
     struct pollfd writable = {.fd = fd, .events = POLLOUT};
 #ifdef SYS_poll
     long ready = kernel_call(SYS_poll, (long)&writable, 1, 0, 0, 0, 0);
 #else
-    struct timespec at_once = {0, 0}; /* ppoll(2) writes into it what is left */
+    struct timespec at_once = {0, 0}; /* ppoll(2) writes the remaining time into it */
     long ready = kernel_call(SYS_ppoll, (long)&writable, 1, (long)&at_once, 0, 0, 0);
 #endif
 

@@ -6,7 +6,7 @@
 
 #include "address.h"
 
-#define TAIL_ROOM 16 /* for the end of a quoted value that is cut, and what follows it */
+#define TAIL_ROOM 16 /* for the end of a cut quoted value, and what follows it */
 
 static void put_padded(struct text *out, uint64_t number, unsigned width)
 {

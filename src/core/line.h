@@ -1,4 +1,4 @@
-/* A line of the log: "time=... mono=... key=value ...", as LOG of liblinger(7) tells. */
+/* A line of the log: "time=... mono=... key=value ...", described in liblinger(7), The log. */
 #ifndef LINGER_LINE_H
 #define LINGER_LINE_H
 
@@ -26,8 +26,8 @@ void line_number(struct line *line, const char *key, uint64_t number);
 void line_endpoint(struct line *line, const char *key, struct policy_ip ip, uint16_t port);
 
 /*
- * Any value: in quotes where it has blanks, quotes or bytes that are not printable ASCII, with
- * \" \\ and \xHH. What does not fit in the line is cut, and "..." says so.
+ * Any value: quoted if it has blanks, quotes or bytes that are not printable ASCII, with \" \\ and
+ * \xHH. A value that does not fit in the line is cut and ends with "...".
  */
 void line_value(struct line *line, const char *key, const char *value);
 

@@ -21,10 +21,10 @@
 
 static enum { LOG_OFF, LOG_STDERR, LOG_FILE } kind;
 static struct identity first; /* descriptor 2 at load */
-static bool is_found;         /* it is known, and no TCP socket */
+static bool is_found;         /* it is known, and not a TCP socket */
 static bool is_terminal;      /* descriptor 2 */
 static pid_t subject;         /* 0: this process */
-static struct text farewell;  /* what is said once when the file cannot be reached any more */
+static struct text farewell;  /* reported once when the file is out of reach */
 
 void log_subject(pid_t pid)
 {
@@ -46,9 +46,9 @@ void log_stderr(const char *message, size_t length)
 }
 
 /*
- * poll(2) says that a terminal has room, not how much, and write(2) would wait for the rest, though
- * nobody reads. So it is written through a description of its own, which does not block. Where a
- * line was cut short the next one begins at the margin.
+ * poll(2) says that a terminal has room, not how much, and write(2) would wait to write the rest,
+ * even if nobody reads. So we write through our own open file description, which does not block.
+ * After a line that was cut short the next one begins at the margin.
  */
 static bool write_to_terminal(int fd, const char *data, size_t length)
 {
@@ -88,7 +88,7 @@ static bool write_to_stderr(const char *data, size_t length)
 
 static bool write_to_file(const char *data, size_t length)
 {
-    static int is_said; /* riscv64 has no exchange of a byte */
+    static int is_said; /* an int: riscv64 cannot exchange a byte */
     enum logfile_status status = logfile_write(log_pid(), data, length);
 
     if (status == LOGFILE_CLOSED && !__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
@@ -106,7 +106,7 @@ bool log_is_on(void)
     return kind != LOG_OFF;
 }
 
-/* Descriptor 2 may be closed, or inetd's connection: then nothing goes there. */
+/* Descriptor 2 may be closed, or inetd's connection: then nothing is written to it. */
 static void look_at_stderr(void)
 {
     struct facts facts = {0};

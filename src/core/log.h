@@ -9,13 +9,13 @@
 
 /*
  * Writes to descriptor 2, unless that is a TCP socket (inetd hands the connection over as 0, 1
- * and 2: not a byte of ours may go there). A broken pipe raises no SIGPIPE. Keeps errno.
+ * and 2: not a byte of ours may reach it). A broken pipe raises no SIGPIPE. Keeps errno.
  */
 void log_stderr(const char *message, size_t length);
 
 /*
- * Opens the log of that name, SETTINGS_STDERR or a file, in which %p is the pid. Returns NULL, or
- * what the file is that cannot be one: "is a directory". Without descriptor 2 there is no log.
+ * Opens the log of that name: SETTINGS_STDERR, or a file whose %p is the pid. Returns NULL, or why
+ * the file cannot be a log: "is a directory". Without descriptor 2, SETTINGS_STDERR means no log.
  */
 const char *log_open(const char *name);
 
@@ -24,10 +24,10 @@ bool log_is_on(void);
 /* Writes a line with its newline, whole; false where it is lost. */
 bool log_write(const char *line, size_t length);
 
-/* The lines to come are of that process; 0 is this one. */
+/* The next lines are about that process; 0 is this one. */
 void log_subject(pid_t pid);
 
-/* The process that the lines are of. */
+/* The process that the lines are about. */
 uint64_t log_pid(void);
 
 #endif

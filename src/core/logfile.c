@@ -1,13 +1,13 @@
 /*
- * The log's file. A worker that gave up its privileges, or was shut into a chroot(2), could not
- * open it again, and a descriptor that is opened for each line is copied by a fork() beside it. So
- * one is kept from the load on: out of the way of the numbers that the program gets, closed by
- * exec, and only of a regular file, since a FIFO that is held open never ends for its reader.
+ * The log's file. A worker that has dropped its privileges, or is in a chroot(2), could not open it
+ * again, and a descriptor opened for each line is copied by a fork() in another thread. So one is
+ * kept from load on: away from the numbers that the program gets, closed by exec, and only for a
+ * regular file, since a FIFO that is held open never ends for its reader.
  *
  * The program may close it, and get the number back as somebody's connection: before each line its
- * device and inode are compared. Where the name leads to another file by now, or to none, the file
- * is opened anew, as for a daemon that was told to; where that fails, the one that is kept is
- * written to. Never opened under a root other than that of the load: no file inside a jail.
+ * device and inode are compared. If the name by now leads to another file, or to none, the file is
+ * opened anew, as after a log rotation; if that fails, the kept one is written to. Never opened
+ * under another root than at load: no file is made inside a jail.
  */
 #include "logfile.h"
 
@@ -22,12 +22,12 @@
 #include "quiet.h"
 #include "settings.h"
 
-#define HIGHEST_NUMBER 1024 /* a table of descriptors is as long as the highest one needs it */
-#define FEWEST_NUMBERS 64   /* where the program may have less none is taken away */
+#define HIGHEST_NUMBER 1024 /* a descriptor table grows to its highest number */
+#define FEWEST_NUMBERS 64   /* a program limited to fewer keeps them all */
 
 static char file[SETTINGS_PATH_MAX]; /* absolute: the program may change its directory */
-static int kept = -1;                /* a number; never another one, vfork() shares this memory */
-static struct identity last;         /* of what was put there */
+static int kept = -1;                /* set once to a number: vfork() shares this memory */
+static struct identity last;         /* of the file that was put there */
 static struct identity root;         /* the directory "/" at load */
 
 /* The log's name with %p and %% replaced. */
@@ -45,7 +45,8 @@ static void expand(char path[SETTINGS_PATH_MAX], uint64_t pid)
     }
 }
 
-/* NULL without memory. A mapping is no heap, and a name has no room on a signal handler's stack. */
+/* NULL without memory. A mapping is not heap, and a signal handler's stack has no room for a name.
+ */
 static const char *take_path(uint64_t pid)
 {
     void *path = file;
@@ -66,7 +67,7 @@ static void release_path(const char *path)
         munmap((void *)path, SETTINGS_PATH_MAX);
 }
 
-/* O_NONBLOCK: a FIFO without a reader is an error at once, and a full one loses the line. */
+/* O_NONBLOCK: a FIFO without a reader fails at once, and a full one loses the line. */
 static int open_file(const char *path)
 {
     return kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
@@ -102,7 +103,7 @@ static bool is_jailed(void)
     return !identity_of_path("/", &now) || !identity_is(&now, &root);
 }
 
-/* What to write to, or -1. `is_own`: to be closed afterwards. */
+/* The descriptor to write to, or -1. `is_own`: to be closed afterwards. */
 static int descriptor_of(const char *path, bool *is_own)
 {
     struct identity now;
@@ -150,7 +151,7 @@ static void make_absolute(const char *path)
     text_put(&out, path);
 }
 
-/* Just below the limit, where the program's own numbers come last. */
+/* Just below the limit, which the program's own numbers reach last. */
 static void keep_first(int fd)
 {
     struct {

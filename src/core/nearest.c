@@ -5,7 +5,7 @@
 
 #define NAME_MAX_LENGTH 63
 #define SLIP_MAX 2
-#define LOWER_CASE 0x20 /* the bit that tells 'A' from 'a' */
+#define LOWER_CASE 0x20 /* the bit in which 'A' and 'a' differ */
 
 static size_t distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {

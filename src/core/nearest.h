@@ -1,4 +1,4 @@
-/* The name that a word may be a slip of. */
+/* The name that a misspelt word may mean. */
 #ifndef LINGER_NEAREST_H
 #define LINGER_NEAREST_H
 

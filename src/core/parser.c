@@ -1,4 +1,4 @@
-/* What reading any part of a policy takes. Must never read past the text, which ends anywhere. */
+/* What reading any part of a policy needs. Must never read past the text, which has no NUL. */
 #include "parser.h"
 
 #include <string.h>

@@ -22,21 +22,21 @@ struct parser {
     struct policy_error *error;
 };
 
-/* Fills the error, and returns -1. `accepted` has to outlive the parser. */
+/* Fills the error, and returns -1. `accepted` must outlive the parser. */
 int parser_fail(struct parser *p, struct span where, const char *what, const char *accepted);
 
-/* The same for a word that is none of `names`: the nearest of them is suggested. */
+/* The same for a word that is not in `names`: the nearest of them is suggested. */
 int parser_fail_word(struct parser *p, struct span where, const char *what, const char *accepted,
                      const char *const *names, size_t count);
 
 bool parser_is(const struct parser *p, struct span s, const char *word);
 
-/* Splits `s` at the first `c`: returns what stands before it, `s` keeps what comes after. */
+/* Splits `s` at the first `c`: returns what precedes it, `s` keeps what follows. */
 struct span parser_until(const struct parser *p, struct span *s, char c);
 
 bool parser_is_digit(char c);
 
-/* A decimal number of digits alone, up to `max`; false for anything else. */
+/* A decimal number, digits only, up to `max`; false for anything else. */
 bool parser_number(const struct parser *p, struct span s, uint32_t max, uint32_t *number);
 
 #endif

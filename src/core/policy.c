@@ -1,7 +1,7 @@
 /*
  * The policy language: a hand-written parser that reads left to right and stops at the first
- * mistake, and the printer that is its inverse. This file knows rules; modes and conditions are
- * tables beside it. Pure: no descriptor, no environment, no heap.
+ * mistake, and the printer that is its inverse. This file knows rules; modes and conditions
+ * are tables elsewhere. Pure: no descriptor, no environment, no heap.
  */
 #include "policy.h"
 

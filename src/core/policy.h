@@ -63,8 +63,8 @@ enum policy_condition {
     CONDITION_WHEN = 1 << 4,
     CONDITION_SHARE = 1 << 5,
     CONDITION_PROG = 1 << 6,
-    CONDITION_OVERRULE = 1 << 7, /* none, but a word about the rule: overrule=no */
-    CONDITION_END = 1 << 8       /* the first bit that is free */
+    CONDITION_OVERRULE = 1 << 7, /* not a condition of the connection: overrule=no */
+    CONDITION_END = 1 << 8       /* the first free bit */
 };
 static_assert(CONDITION_END - 1 <= UINT16_MAX, "the bits of struct policy_rule.conditions");
 
@@ -85,7 +85,7 @@ struct policy_address {
     struct policy_ip ip; /* masked */
     uint64_t mask_high;
     uint64_t mask_low;
-    struct policy_ports ports; /* 0-65535 where none were given */
+    struct policy_ports ports; /* 0-65535 if none were given */
     bool any_ip;               /* `:8080`: every address of both families */
 };
 
@@ -156,16 +156,16 @@ struct facts {
 /* What is wrong with a text, and where. */
 struct policy_error {
     size_t at;            /* offset of the mistake */
-    size_t length;        /* its bytes; 0 at a place where something is missing */
+    size_t length;        /* in bytes; 0 where something is missing */
     const char *what;     /* "unknown mode" */
     const char *accepted; /* "a mode is one of: ..." */
-    const char *meant;    /* the name that it may be a slip of, or NULL */
+    const char *meant;    /* the name that may be meant, or NULL */
 };
 
 /*
  * Parses `length` bytes of `text`. '#' starts a comment where `comments` is set (policy files).
- * A text without rules is a policy without rules. Returns 0, or -1 and fills `error`; `policy` is
- * then not to be used.
+ * A text without rules is a policy without rules. Returns 0, or -1 and fills `error`; then `policy`
+ * must not be used.
  */
 int policy_parse(struct policy *policy, enum policy_dialect dialect, const char *text,
                  size_t length, bool comments, struct policy_error *error);
@@ -180,7 +180,7 @@ void policy_print_rule(const struct policy *policy, const struct policy_rule *ru
 /* The whole policy in one line. */
 void policy_print(const struct policy *policy, struct text *out);
 
-/* The rule of that number, or NULL where prog= took it out. */
+/* The rule of that number, or NULL if prog= dropped it. */
 const struct policy_rule *policy_rule(const struct policy *policy, unsigned number);
 
 bool policy_has_mode(const struct policy *policy, enum policy_mode mode);

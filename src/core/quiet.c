@@ -1,6 +1,6 @@
 /*
- * The signals that write(2) may raise are blocked meanwhile, and taken off the queue where this
- * call put them there. Must leave the signal mask and what was pending as they were.
+ * The signals that write(2) may raise are blocked meanwhile, and taken off the queue if this call
+ * raised them. Must leave the signal mask and pending signals as they were.
  */
 #include "quiet.h"
 
@@ -11,8 +11,8 @@
 
 #include "kernel.h"
 
-/* The kernel's set of signals, signal(7). That of libc is 16 times as long, on a stack that may be
- * a handler's; and its sigtimedwait(3) is a cancellation point. */
+/* The kernel's set of signals, signal(7). libc's is 16 times as long, and the stack may be a signal
+ * handler's; and libc's sigtimedwait(3) is a cancellation point. */
 struct signals {
     unsigned long words[64 / 8 / sizeof(long)];
 };

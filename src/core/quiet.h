@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /*
- * write(2) of all bytes or nothing that can be helped: neither blocks nor raises SIGPIPE (a closed
- * pipe), SIGXFSZ (setrlimit(2), RLIMIT_FSIZE) or SIGTTOU (a terminal with tostop). False where they
- * were not written; errno.
+ * write(2) that neither blocks nor raises SIGPIPE (a closed pipe), SIGXFSZ (setrlimit(2),
+ * RLIMIT_FSIZE) or SIGTTOU (a terminal with tostop). False, and errno, if not all bytes were
+ * written.
  */
 bool quiet_write(int fd, const void *data, size_t length);
 

@@ -12,30 +12,30 @@
 #include "settings.h"
 #include "sock.h"
 
-/* Opens the log and the counters that `s` names; one line on standard error for what fails. */
+/* Opens the log and the counters that `s` names; one line on standard error for each that fails. */
 void report_open(const struct settings *s);
 
 /* Is there a log or a file of counters? */
 bool report_is_on(void);
 
 /*
- * The next events are of another process: its pid, and what it calls the descriptor of which the
- * caller holds a duplicate. Without it they are our own.
+ * The next events are about another process: its pid, and its number for the descriptor of which
+ * the caller holds a duplicate. Without this call they are about our own.
  */
 void report_subject(pid_t pid, int fd);
 
 /* The events. errno may change. */
 void report_load(const struct settings *s, const char *program);
-/* `at`: the call at which, "listen". */
+/* `at`: the call at which it happened, "listen". */
 void report_armed(int fd, const char *at, const struct facts *facts, const struct verdict *verdict);
-/* `option` could not be applied; `verdict` is NULL where it did not come to one. */
+/* `option` could not be applied; `verdict` is NULL if there was none. */
 void report_failed(int fd, const char *option, int error, const struct verdict *verdict);
-/* A signal came before the supervisor had a call, whose process and descriptor nobody knows. */
+/* A signal interrupted a call before the supervisor read it: process and descriptor are unknown. */
 void report_interrupted(void);
 void report_overridden(int fd, const struct verdict *verdict);
 void report_aborted(int fd, const struct facts *facts, const struct verdict *verdict);
 
-/* `verdict` is NULL where no rule matched; `policy` has the text of the rule that did. */
+/* `verdict` is NULL if no rule matched; else `policy` has the text of the rule. */
 void report_closed(int fd, const struct facts *facts, const struct policy *policy,
                    const struct verdict *verdict);
 

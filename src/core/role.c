@@ -1,4 +1,4 @@
-/* Asks the kernel for the range alone; of sockets two bits a port are kept, and no descriptor. */
+/* Reads only the range; keeps two bits for each port, and no descriptor. */
 #include "role.h"
 
 #include <netinet/tcp.h>

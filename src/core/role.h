@@ -1,8 +1,8 @@
 /*
- * Server or client, of a connection that was met in the middle of its life. The kernel does not
- * remember who connected; the local port tells: one that is (or was) listened on is a server's, one
- * that connect() was seen from a client's, and any other a server's if it lies outside of the
- * ephemeral range.
+ * Server or client, for a connection that is met in the middle of its life. The kernel does not
+ * remember who connected, but the local port shows it: one that is (or was) listened on is a
+ * server's, one that connect() was seen from is a client's, and any other is a server's if it lies
+ * outside the ephemeral range.
  */
 #ifndef LINGER_ROLE_H
 #define LINGER_ROLE_H
@@ -11,7 +11,7 @@
 
 #define ROLE_PORTS 65536
 
-/* What tells. All zero, every port is a server's. */
+/* What decides. If all is zero, every port is a server's. */
 struct role_ports {
     uint16_t low; /* the ephemeral range */
     uint16_t high;
@@ -25,7 +25,7 @@ void role_read_range(struct role_ports *ports);
 /* Notes a port as listened on. Async-signal-safe; never taken back. */
 void role_note_served(struct role_ports *ports, uint16_t port);
 
-/* Notes the local port of a socket of which connect() or accept() has just shown the role. */
+/* Notes the local port of a socket whose role connect() or accept() has just shown. */
 void role_note(struct role_ports *ports, const struct facts *facts);
 
 /* Is a connection with that local port a server's? */
@@ -33,8 +33,8 @@ bool role_is_served(const struct role_ports *ports, uint16_t port);
 
 /*
  * Completes the facts of a socket whose state and, where `wanted` has FACT_ROLE, local port are
- * known: its role, if it has one, and no cookie where the share is not to be drawn by it. Notes the
- * port of a listener.
+ * known: adds its role, if it has one, and drops the cookie if its share must not be drawn. Notes
+ * the port of a listener.
  */
 void role_complete(struct role_ports *ports, struct facts *facts, unsigned wanted);
 

@@ -1,7 +1,7 @@
 /*
- * The variables: their names, what each one's value parses to, and the complaint about a value
- * that does not. Reads @FILE. The library takes them from the environment, `linger` from its
- * options; both say the same of a mistake.
+ * The variables: their names, what each value parses to, and the complaint about a value that does
+ * not. Reads @FILE. The library takes them from the environment, `linger` from its options; both
+ * report a mistake in the same words.
  */
 #ifndef LINGER_SETTINGS_H
 #define LINGER_SETTINGS_H
@@ -19,7 +19,7 @@ enum setting {
 };
 
 #define SETTINGS_PATH_MAX 4096   /* PATH_MAX, the NUL included */
-#define SETTINGS_STDERR "stderr" /* the value of LINGER_LOG that is no file */
+#define SETTINGS_STDERR "stderr" /* the value of LINGER_LOG that is not a file */
 
 /* Who sees the program's calls. */
 enum backend {
@@ -55,7 +55,7 @@ bool settings_is_given(const struct settings *s, enum setting setting);
 /* Is there something to do before bind()? */
 bool settings_has_switch(const struct settings *s);
 
-/* The policy of a setting that is one, else NULL; and the language that it is written in. */
+/* The policy of a setting that is a policy, else NULL; and the language it is written in. */
 const struct policy *settings_policy(const struct settings *s, enum setting setting);
 enum policy_dialect settings_dialect(enum setting setting);
 
@@ -66,7 +66,7 @@ enum policy_dialect settings_dialect(enum setting setting);
 int settings_take(struct settings *s, enum setting setting, const char *shown_as, const char *value,
                   struct text *complaint);
 
-/* Appends a line to `complaint` where the value that was taken has a rule that can never decide. */
+/* Appends a line to `complaint` if the value that was taken has a rule that can never decide. */
 void settings_warn(const struct settings *s, enum setting setting, const char *shown_as,
                    struct text *complaint);
 

@@ -1,7 +1,7 @@
 /*
- * The counters. A file is made whole under another name and then linked to its own, so that nobody
- * ever maps half of one, and its blocks exist before it is mapped: a full disk is seen here, as an
- * error, and not later as SIGBUS.
+ * The counters. A file is completed under another name and then linked to its own, so that nobody
+ * ever maps half a file, and its blocks are allocated before it is mapped: a full disk is an error
+ * here, and not SIGBUS later.
  */
 #include "stats.h"
 
@@ -39,8 +39,8 @@ static int write_new(int fd)
 }
 
 /*
- * A file that nobody else has, beside `path`. Named after the time and not after a pid: every
- * container has a PID 1, and what one left in a crash would be in the way of all that come later.
+ * A file of our own beside `path`. Named by the time, not by a pid: every container has a PID 1,
+ * and what one left behind in a crash would block all later ones.
  */
 static int open_new(const char *path, char name[NAME_MAX_LENGTH])
 {
@@ -59,7 +59,7 @@ static int open_new(const char *path, char name[NAME_MAX_LENGTH])
     return fd;
 }
 
-/* 0 also where another process was faster. */
+/* 0 also if another process was faster. */
 static int create(const char *path)
 {
     char name[NAME_MAX_LENGTH];
@@ -83,7 +83,7 @@ static bool is_ours(const struct stats *s)
            s->count == STAT_COUNT;
 }
 
-/* Reads before it maps: a shorter file would raise SIGBUS, a longer one is not ours. */
+/* Reads before it maps: a shorter file would raise SIGBUS, and a longer one is not ours. */
 static enum stats_status map(int fd, bool to_count, struct stats **stats)
 {
     struct {

@@ -11,16 +11,16 @@
 #include "sock.h"
 
 enum stats_counter {
-    /* Sockets armed, by mode from MODE_FIN on; what a listener's connections inherit is not. */
+    /* Sockets armed, by mode from MODE_FIN on; connections that inherit are not counted. */
     STAT_ARMED = 0,
     /* close() of a connection, by the verdict on it: none, and then by mode */
     STAT_CLOSED_ACTIVE = STAT_ARMED + MODE_TEARDOWNS - MODE_FIN,
     STAT_CLOSED_PASSIVE = STAT_CLOSED_ACTIVE + 1 + MODE_TEARDOWNS,
-    /* never connected, or reset by the peer before */
+    /* never connected, or already reset by the peer */
     STAT_CLOSED_UNCONNECTED = STAT_CLOSED_PASSIVE + 1 + MODE_TEARDOWNS,
     STAT_UNSENT_BYTES, /* in the send queue at close() under rst: discarded */
-    STAT_UNREAD,       /* closed with unread data: the kernel resets in any mode */
-    STAT_ABORTS,       /* shutdown(SHUT_RDWR) made an abort */
+    STAT_UNREAD,       /* closed with unread data: the kernel resets whatever the mode */
+    STAT_ABORTS,       /* shutdown(SHUT_RDWR) turned into an abort */
     STAT_REUSEADDR_SET,
     STAT_REUSEADDR_CLEARED,
     STAT_REUSEPORT_SET,
@@ -30,7 +30,7 @@ enum stats_counter {
     STAT_BIND_FAILED, /* with EADDRINUSE */
     STAT_OVERRIDDEN,  /* the program's own SO_LINGER or TCP_LINGER2 was overruled */
     STAT_FAILED,      /* an option could not be applied */
-    STAT_INTERRUPTED, /* a signal took a call away from the supervisor */
+    STAT_INTERRUPTED, /* a signal interrupted a call before the supervisor read it */
     STAT_LOG_LOST,    /* a log line could not be written */
     STAT_COUNT
 };
@@ -45,14 +45,14 @@ struct stats {
 enum stats_status {
     STATS_OK,
     STATS_FAILED,  /* errno */
-    STATS_FOREIGN, /* no file of counters of ours, or of another version: left as it is */
+    STATS_FOREIGN, /* not a file of counters, or of another version: left as it is */
 };
 
 /* Maps the file: to count in it, created if absent, or to read it. */
 enum stats_status stats_open(const char *path, bool to_count, struct stats **stats);
 void stats_close(struct stats *stats);
 
-/* Adds `amount`; nothing where `stats` is NULL. */
+/* Adds `amount`; does nothing if `stats` is NULL. */
 void stats_add(struct stats *stats, enum stats_counter counter, uint64_t amount);
 uint64_t stats_get(const struct stats *stats, enum stats_counter counter);
 

@@ -1,6 +1,6 @@
 /*
- * Bounded text without stdio: what the library says is built here, because snprintf is not
- * async-signal-safe and pulls in a locale.
+ * Bounded text without stdio: what the library says is built here, because snprintf(3) is not
+ * async-signal-safe and uses the locale.
  */
 #ifndef LINGER_TEXT_H
 #define LINGER_TEXT_H

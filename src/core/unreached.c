@@ -1,7 +1,7 @@
 /*
- * One rule covers another where each of its conditions holds whenever the other's does. Every
- * connection is a server's or a client's, and its close active or passive, so a rule is looked at
- * in these four cases, each of which another rule may cover. Pure.
+ * One rule covers another if each of its conditions holds whenever the other rule does. Every
+ * connection is a server's or a client's, and its close active or passive, so a rule is examined in
+ * these four cases, each of which a different rule may cover. Pure.
  */
 #include "unreached.h"
 
@@ -84,7 +84,7 @@ static bool rule_covers(const struct policy *policy, const struct policy_rule *w
            (!(asked & CONDITION_WHEN) || w->when == r->when) && lists_cover(policy, w, r);
 }
 
-/* The rule in one of the four cases; false where that case is none of it. */
+/* Is the rule covered in one of the four cases? True if the case is not one of the rule's. */
 static bool is_covered(const struct policy *policy, unsigned index, uint8_t role, uint8_t when)
 {
     struct policy_rule r = policy->rules[index];

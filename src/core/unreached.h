@@ -4,8 +4,8 @@
 
 #include "policy.h"
 
-/* Is the rule of that index such a one? Says no where only several addresses or shares together do
- * it. */
+/* Can the rule of that index never decide? Says no if only several addresses or shares together
+ * cover it. */
 bool unreached_is(const struct policy *policy, unsigned index);
 
 #endif

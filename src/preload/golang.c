@@ -31,7 +31,7 @@ bool golang_is_program(void)
     const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
     size_t count = getauxval(AT_PHNUM);
     bool is_placed = false;
-    uintptr_t base = 0; /* where the program was moved to */
+    uintptr_t base = 0; /* where the program was loaded */
 
     for (size_t i = 0; headers && i < count; i++) {
         if (headers[i].p_type == PT_PHDR) { /* ahead of every segment in memory, elf(5) */

@@ -1,7 +1,7 @@
 /*
  * Every exported symbol, and the constructor. A hook asks wanted() whether its moment matters,
  * hands over to teardown.c, and calls the real function: nothing else. It must never change what
- * the real function returns, its errno, or its being a cancellation point.
+ * the real function returns, its errno, or whether it is a cancellation point.
  */
 #include <limits.h>
 #include <string.h>
@@ -26,14 +26,14 @@
 #define CLOSE_RANGE_CLOEXEC (1U << 2) /* Linux 5.11 */
 #endif
 
-/* Not in the headers of every libc. */
+/* Missing in the headers of some libcs. */
 int close_range(unsigned first, unsigned last, int flags);
 void closefrom(int first);
 FILE *freopen64(const char *path, const char *mode, FILE *stream);
 
 extern char **environ;
 
-/* elf(5): an ELF note with the version, by which the launcher knows the library it preloads. */
+/* An ELF note, elf(5), with the version: by it the launcher recognises the library. */
 static const struct {
     uint32_t name_size;
     uint32_t text_size;
@@ -48,7 +48,7 @@ static const struct {
     .text = LINGER_VERSION,
 };
 
-/* The file name that the program was started by: of a script its own, not its interpreter's. */
+/* The file name that the program was started by: a script's own, not its interpreter's. */
 static const char *program_name(void)
 {
     const char *path = (const char *)getauxval(AT_EXECFN);
@@ -64,10 +64,10 @@ static void load(void)
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
 
-    teardown_moments = 0; /* what is called from here on passes through */
+    teardown_moments = 0; /* calls made from here on pass through */
     settings.who = "liblinger";
     real_resolve();
-    if (getauxval(AT_SECURE)) /* setuid: the environment is somebody else's */
+    if (getauxval(AT_SECURE)) /* setuid: whoever ran it chose the environment */
         return;
     text_begin(&complaint, buffer, sizeof(buffer));
     int status = settings_take_environment(&settings, environ, &complaint);
@@ -226,12 +226,12 @@ EXPORT int close(int fd)
     return real.close(fd);
 }
 
-/* What closes the descriptor of a stream. */
+/* Before a call that closes the stream's descriptor. */
 static void close_stream(FILE *stream)
 {
     KEEP_ERRNO;
 
-    teardown_close(fileno(stream)); /* -1 and EBADF where the stream has none */
+    teardown_close(fileno(stream)); /* -1 and EBADF if the stream has none */
 }
 
 EXPORT int fclose(FILE *stream)
@@ -263,7 +263,7 @@ static void close_between(unsigned first, unsigned last)
     descriptors_each(first, last, teardown_close);
 }
 
-/* Where libc has none, a program has found this one by dlsym(), and the kernel answers. */
+/* If libc has none, the program found this one by dlsym(), and the kernel answers. */
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     if (wanted(MOMENT_CLOSE) && !(flags & CLOSE_RANGE_CLOEXEC))
@@ -300,7 +300,7 @@ EXPORT int dup3(int from, int target, int flags)
 }
 
 #if __SIZEOF_POINTER__ == 4
-/* The names that glibc's headers put in the place of the plain ones under -D_TIME_BITS=64. */
+/* The names that glibc's headers substitute for the plain ones under -D_TIME_BITS=64. */
 ssize_t __recvmsg64(int fd, struct msghdr *message, int flags);
 int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, real_flags flags,
                  struct timespec *timeout);

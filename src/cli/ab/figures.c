@@ -1,7 +1,7 @@
 /*
- * Where the figures of a run are read: the kernel's counters (which count all of the namespace, so
- * the difference of two readings is the run's), its list of sockets, what the load printed, and
- * the library's own counters. What cannot be read is NAN, never 0.
+ * Reads the figures of a run: the kernel's counters (which count the whole namespace, so a run is
+ * the difference of two readings), its list of sockets, what the load printed, and the library's
+ * own counters. What cannot be read is NAN, never 0.
  */
 #include "ab/figures.h"
 
@@ -36,7 +36,7 @@ static const struct counter {
 #define COUNTERS (sizeof(known_counters) / sizeof(known_counters[0]))
 static_assert(COUNTERS == FIGURES_COUNTERS, "a place for each counter");
 
-/* What loads print, by themselves: a rate and errors. Their groups are added up. */
+/* What known loads print: a rate and errors. The groups of a match are added up. */
 static const struct known_output {
     const char *rate;
     const char *errors;
@@ -47,7 +47,7 @@ static const struct known_output {
      "Error distribution:[[:space:]]*\\[([0-9]+)\\]"},
     /* ab */
     {"Requests per second:[[:space:]]*([0-9.]+)", "Failed requests:[[:space:]]*([0-9]+)"},
-    /* redis-benchmark, with -q and without: the last figure it prints */
+    /* redis-benchmark, with and without -q: the last figure that it prints */
     {"([0-9.]+) requests per second", NULL},
 };
 
@@ -63,7 +63,7 @@ static double read_counter(const struct counter *counter)
         char *name_rest;
         char *value_rest;
         char *name = strtok_r(names, " \n", &name_rest);
-        (void)strtok_r(values, " \n", &value_rest); /* the group again */
+        (void)strtok_r(values, " \n", &value_rest); /* the name of the group again */
         if (!name || strcmp(name, counter->group) != 0)
             continue;
         while ((name = strtok_r(NULL, " \n", &name_rest))) {
@@ -89,7 +89,7 @@ void figures_end(const struct figures_counters *counters, double *values)
         values[known_counters[i].figure] = read_counter(&known_counters[i]) - counters->before[i];
 }
 
-/* The first match; NAN where there is none. With `last` the last one. */
+/* The first match, or with `last` the last one; NAN without a match. */
 static double search(const char *pattern, const char *text, bool last)
 {
     regmatch_t groups[8];
@@ -147,7 +147,7 @@ double figures_unsent(const char *path)
     return value;
 }
 
-/* Closed by the program already: what comes of it is no later run's doing. */
+/* Already closed by the program: no later run causes what becomes of it. */
 static bool has_ended(uint8_t state)
 {
     return state == TCP_TIME_WAIT || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 ||

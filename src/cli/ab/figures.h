@@ -8,8 +8,8 @@
 
 enum figure {
     FIGURE_SECONDS, /* the load's wall time */
-    FIGURE_RATE,    /* requests per second, as the load says */
-    FIGURE_ERRORS,  /* as the load says */
+    FIGURE_RATE,    /* requests per second, as reported by the load */
+    FIGURE_ERRORS,  /* as reported by the load */
     FIGURE_CONNECTIONS,
     FIGURE_TIME_WAIT,
     FIGURE_RST_SENT,
@@ -32,7 +32,7 @@ struct figures_metric {
     const char *pattern; /* extended regular expression, regex(7); its groups are added up */
 };
 
-/* In each function `values` has FIGURES_MAX places, and NAN stands where there is no figure. */
+/* In each function `values` has FIGURES_MAX elements; a missing figure is NAN. */
 
 struct figures_counters {
     double before[FIGURES_COUNTERS];
@@ -42,22 +42,23 @@ struct figures_counters {
 void figures_begin(struct figures_counters *counters);
 void figures_end(const struct figures_counters *counters, double *values);
 
-/* What a load printed to the file `path`: the rate and errors of loads that are known, metrics. */
+/* From what a load printed to the file `path`: rate and errors of known loads, and metrics. */
 void figures_of_output(const char *path, const struct figures_metric *metrics, int metric_count,
                        double *values);
 
-/* Bytes that were unsent at close, by our own counters in the file `path`; NAN without one. */
+/* Bytes that were unsent at close, from our own counters in the file `path`; NAN without that file.
+ */
 double figures_unsent(const char *path);
 
 /*
- * Notes the sockets of the port that have had their end, in TIME_WAIT or on the way there: what an
- * earlier run left in this namespace. False where the kernel does not list its sockets.
+ * Notes the sockets of the port that have ended, in TIME_WAIT or on the way there: what an earlier
+ * run left in this namespace. False if the kernel does not list its sockets.
  */
 bool figures_note_former(long port, struct seen *former);
 
 /*
- * TIME_WAIT at the port, of the client's or the server's end, without the former ones; `last`:
- * seconds until all are gone.
+ * TIME_WAIT at the port, at the client's or the server's end, without the former ones; `last`:
+ * seconds until the last one ends.
  */
 double figures_time_wait(long port, bool of_client, const struct seen *former, double *last);
 

@@ -72,7 +72,7 @@ static unsigned read_sysctls(void)
     return count;
 }
 
-/* What cannot be written (it is the whole machine's, or not for a user namespace) is as it is. */
+/* What cannot be written (a global sysctl, or one closed to user namespaces) stays as it is. */
 static void write_sysctls(unsigned count)
 {
     char now[VALUE_MAX];
@@ -94,7 +94,7 @@ static int raise_loopback(void)
     return status;
 }
 
-/* user_namespaces(7): each id is itself there. */
+/* user_namespaces(7): each id maps to itself. */
 static int enter_as_user(void)
 {
     char user[64];

@@ -1,11 +1,11 @@
-/* A network namespace of one's own, network_namespaces(7), with the sysctls of the host. */
+/* A private network namespace, network_namespaces(7), with the sysctls of the host. */
 #ifndef LINGER_AB_NETNS_H
 #define LINGER_AB_NETNS_H
 
 /*
- * Leaves for a new network namespace whose loopback is up and whose TCP sysctls (net.ipv4.tcp_*,
- * ip_local_port_range, somaxconn) are those of the one before; without root by way of a user
- * namespace in which the user stays who he is. Returns 0, or -1 and errno: not permitted.
+ * Moves to a new network namespace whose loopback is up and whose TCP sysctls (net.ipv4.tcp_*,
+ * ip_local_port_range, somaxconn) are those of the previous one; without root, through a user
+ * namespace in which the user keeps the same id. Returns 0, or -1 and errno: not permitted.
  */
 int netns_enter(void);
 

@@ -1,8 +1,8 @@
 /*
  * One run, step by step: a namespace, the server under the mode, its listener, the counters, the
  * load, the counters again, the server's end, the port. It happens in a child, which adopts all
- * that the server and the load leave (a subreaper) and ends them, however the run ended.
- * Must never leave a process, and never wait without a limit.
+ * processes that the server and the load leave behind (a subreaper) and ends them, however the run
+ * ended. Must never leave a process behind, or wait without a limit.
  */
 #include "ab/run.h"
 
@@ -28,11 +28,11 @@
 #include "system/processes.h"
 
 #define LISTEN_SECONDS 30  /* until the server listens */
-#define NAP_MILLISECONDS 2 /* between two looks */
+#define NAP_MILLISECONDS 2 /* between two checks */
 #define OUTPUT_SHOWN 400   /* bytes of the last output in an error */
 #define ARGUMENTS_MAX 4096
 #define NOT_LISTED "the kernel does not list its sockets"
-#define RESTART_SECONDS 0.5 /* tried; what takes longer is told by the kernel's timers */
+#define RESTART_SECONDS 0.5 /* of trying; beyond that the kernel's timers say how long */
 
 static struct run {
     const struct ab_plan *plan;
@@ -42,7 +42,7 @@ static struct run {
     char load_output[PATH_MAX];
     char stats_path[PATH_MAX];
     bool counts;        /* there is a file of counters */
-    pid_t server;       /* 0: it is nobody's child, or has ended */
+    pid_t server;       /* 0: not our child, or it has ended */
     struct seen former; /* sockets that an earlier run left */
     double load_cpu;    /* seconds, of the load and all that it waited for */
     volatile sig_atomic_t interrupted;
@@ -81,7 +81,7 @@ static bool fail(const char *output, const char *format, ...)
     return false;
 }
 
-/* In a new session: what the terminal sends reaches us alone, and we end the rest in order. */
+/* In a new session: the terminal's signals reach only us, and we end the rest in order. */
 static pid_t start(const char *const argv[], const char *output)
 {
     pid_t pid = fork();
@@ -96,11 +96,11 @@ static pid_t start(const char *const argv[], const char *output)
     signal(SIGHUP, SIG_DFL);
     if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(CLI_FAILED);
-    execvp(argv[0], (char *const *)argv); /* which does not write to them */
+    execvp(argv[0], (char *const *)argv); /* which does not modify them */
     _exit(cli_exec_failed(run.plan->self, argv[0]));
 }
 
-/* Is that program out of a preload's reach? Then counting its closes would cost it too much. */
+/* Is that program out of a preload's reach? Then counting closes would slow it down too much. */
 static bool is_supervised(const char *program)
 {
     static struct reach reach;
@@ -109,7 +109,7 @@ static bool is_supervised(const char *program)
     return reach.how == REACH_SUPERVISE;
 }
 
-/* The program that a shell's command line begins with, behind assignments. */
+/* Judges the program of a shell's command line, after assignments. */
 static bool load_is_supervised(const char *load)
 {
     char word[PATH_MAX];
@@ -191,7 +191,7 @@ static const char *ending(int status)
     return text;
 }
 
-/* A daemon may go into the background: then it listens all the same. */
+/* A daemon may go into the background, and still come to listen. */
 static bool await_listener(void)
 {
     long limit = run.plan->timeout < LISTEN_SECONDS ? run.plan->timeout : LISTEN_SECONDS;
@@ -237,7 +237,7 @@ static double seconds_of(const struct rusage *usage)
            (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
 }
 
-/* Of the server: of a daemon that we start, all that is ours but the load and ourselves. */
+/* The server's: for a daemon that we start, ours except the load's and our own. */
 static double server_cpu(void)
 {
     struct rusage own;
@@ -248,7 +248,7 @@ static double server_cpu(void)
     return processes_cpu(getpid()) - seconds_of(&own) - run.load_cpu;
 }
 
-/* Waits for the load, and ends it with all that it started where it does not come to an end. */
+/* Waits for the load; ends it and all that it started if it does not end by itself. */
 static bool await_load(pid_t load)
 {
     double end = cli_now() + (double)run.plan->timeout;
@@ -299,7 +299,7 @@ static bool put_load_on(double *values)
     return true;
 }
 
-/* Ends the server and what else is there: SIGTERM, and SIGKILL after the grace period. */
+/* Ends the server and what is left: SIGTERM, and SIGKILL after the grace period. */
 static void stop_server(void)
 {
     double end = cli_now() + (double)run.plan->grace;
@@ -331,9 +331,9 @@ static bool can_bind(void)
 }
 
 /*
- * Until a server that does not set SO_REUSEADDR can bind the port again. Where TIME_WAIT is in the
- * way, which is known for certain, the kernel's timer says how long, and nobody waits for it. Where
- * only that of an earlier run is, nothing can be said of this one.
+ * How long until a server that does not set SO_REUSEADDR can bind the port again. If TIME_WAIT is
+ * in the way, the kernel's timer says for how long, and we do not wait for it. If only TIME_WAIT of
+ * an earlier run is, this run has no figure.
  */
 static double measure_restart(void)
 {
@@ -409,7 +409,7 @@ void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
     if (runner < 0)
         snprintf(result->why, sizeof(result->why), "cannot start a process: %s", strerror(errno));
     while (runner > 0 && waitpid(runner, &status, 0) != runner) {
-        /* A signal that we took for ourselves alone is the runner's too. */
+        /* A signal that only we received is meant for the runner too. */
         kill(runner, SIGTERM);
     }
 }

@@ -1,4 +1,4 @@
-/* One run of `linger ab`: a server or a client under one mode, and what came of it. */
+/* One run of `linger ab`: a server or a client under one mode, and its figures. */
 #ifndef LINGER_AB_RUN_H
 #define LINGER_AB_RUN_H
 
@@ -36,12 +36,12 @@ enum ab_outcome {
 
 struct ab_result {
     enum ab_outcome outcome;
-    double values[FIGURES_MAX]; /* NAN where there is none */
+    double values[FIGURES_MAX]; /* NAN for a missing figure */
     char why[AB_WHY_MAX];
 };
 
 /*
- * Runs the plan once under `mode`, in a process of its own that leaves no other behind; `label`
+ * Runs the plan once under `mode`, in a process of its own that leaves none behind; `label`
  * names the files in the directory. `result` is shared with that process, mmap(2).
  */
 void ab_run(const struct ab_plan *plan, const char *mode, const char *label,

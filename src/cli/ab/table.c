@@ -37,7 +37,7 @@ static double larger(double a, double b)
 }
 
 struct sum {
-    int count; /* of values that there are */
+    int count; /* of the values present */
     double median;
     double low;
     double high;
@@ -99,7 +99,7 @@ static int decimals_of(int figure)
     return figure < FIGURE_METRIC ? figures[figure].decimals : 2;
 }
 
-/* The largest of all values; -1 where no run has one. */
+/* The largest of all values; -1 if no run has one. */
 static double largest(const struct ab_table *r, int figure)
 {
     double most = -1;
@@ -122,7 +122,7 @@ static void print_bar(double value, double most)
         fputs(utf8 ? "█" : "#", stdout);
 }
 
-/* Is the distance from the first mode no larger than the runs of either differ among themselves? */
+/* Is the difference from the first mode no larger than the spread of either mode's runs? */
 static bool is_within_spread(const struct sum *first, const struct sum *sum)
 {
     double spread = larger(first->high - first->low, sum->high - sum->low);

@@ -1,4 +1,4 @@
-/* What the runs of `linger ab` add up to, as a table and as JSON. */
+/* The sums of the runs of `linger ab`, as a table and as JSON. */
 #ifndef LINGER_AB_TABLE_H
 #define LINGER_AB_TABLE_H
 
@@ -12,7 +12,7 @@ struct ab_table {
     const char *modes[AB_MODES_MAX];
     int mode_count;
     int rounds;
-    int done; /* runs that have come to an end, in their order: mode by mode, then round by round */
+    int done;                  /* runs that have finished, in order: mode by mode, round by round */
     struct ab_result *results; /* [round * mode_count + mode] */
 };
 

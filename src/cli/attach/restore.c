@@ -1,4 +1,4 @@
-/* A socket that is gone is not a failure: connections end. */
+/* A socket that is gone is not a failure: connections do end. */
 #include "attach/restore.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* linger attach --restore: puts back what a file says, and tells what came of each socket. */
+/* linger attach --restore: puts back what a file says, and reports the outcome for each socket. */
 #ifndef LINGER_ATTACH_RESTORE_H
 #define LINGER_ATTACH_RESTORE_H
 

@@ -1,4 +1,4 @@
-/* Sockets are known again by their cookies: numbers of descriptors are reused, cookies never. */
+/* Sockets are recognised by their cookies: descriptor numbers are reused, cookies never. */
 #include "attach/saved.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static bool note_socket(int fd, int number, void *context)
 int saved_take(struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX])
 {
     saved->count = 0;
-    snprintf(why, TARGET_WHY_MAX, "out of memory"); /* what note_socket() stops for */
+    snprintf(why, TARGET_WHY_MAX, "out of memory"); /* the reason why note_socket() stops */
     return target_each_socket(target, note_socket, saved, why);
 }
 
@@ -73,7 +73,7 @@ static struct saved_socket *find(const struct saved *saved, const struct saved_s
     return bsearch(socket, saved->sockets, saved->count, sizeof(*socket), by_cookie);
 }
 
-/* Of an accepted connection: the one at its very address before one at any. */
+/* The listener of an accepted connection: one at its exact address before one at any address. */
 static const struct saved_socket *find_listener(const struct saved *saved,
                                                 const struct saved_socket *connection)
 {
@@ -95,7 +95,7 @@ static bool has_inherited(const struct sock_linger *own, const struct sock_linge
            (!listener->has_linger2 || own->linger2 == listener->linger2);
 }
 
-/* What listeners have until now tells which connections have it from them. */
+/* What listeners have until now shows which connections inherited it. */
 static bool look_before(int fd, int number, void *context)
 {
     struct saved *saved = context;

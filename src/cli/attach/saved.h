@@ -1,4 +1,4 @@
-/* SO_LINGER and TCP_LINGER2 of sockets as they were before somebody changed them, to be put back.
+/* SO_LINGER and TCP_LINGER2 of sockets before somebody changed them, to be put back.
  */
 #ifndef LINGER_ATTACH_SAVED_H
 #define LINGER_ATTACH_SAVED_H
@@ -13,7 +13,7 @@
 #define SAVED_ENDPOINT_MAX 64
 
 enum saved_result {
-    SAVED_GONE, /* no process that may be looked into has it any more */
+    SAVED_GONE, /* no process that we may inspect still has it */
     SAVED_PUT_BACK,
     SAVED_REFUSED, /* the kernel refused an option */
 };
@@ -36,16 +36,16 @@ struct saved_socket {
     int error;
 };
 
-/* Begins as zeros. */
+/* Must be zeroed at first. */
 struct saved {
     struct saved_socket *sockets;
     size_t count;
     size_t room;
-    struct saved_socket *listeners; /* those that are there */
-    size_t inherited; /* connections that were accepted since, and put back as their listeners */
+    struct saved_socket *listeners; /* those that still exist */
+    size_t inherited; /* connections accepted since, and put back like their listeners */
 };
 
-/* Fills an entry from a duplicate of a socket; false where it is not a TCP socket. */
+/* Fills an entry from a duplicate of a socket; false if it is not a TCP socket. */
 bool saved_look(int fd, struct saved_socket *socket);
 
 /* Adds a copy. False: out of memory. */
@@ -55,9 +55,9 @@ bool saved_add(struct saved *saved, const struct saved_socket *socket);
 int saved_take(struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX]);
 
 /*
- * Puts all back, whoever holds the sockets now, and fills in what came of each. Connections that
+ * Puts everything back, whoever holds the sockets now, and fills in each outcome. Connections that
  * were accepted since and have what their listener had until now get what it gets. With `dry_run`
- * nothing is changed. Returns 0, or -1 and `why` where a holder could not be looked into.
+ * nothing is changed. Returns 0, or -1 and `why` if a holder could not be inspected.
  */
 int saved_put_back(struct saved *saved, bool dry_run, char why[TARGET_WHY_MAX]);
 

@@ -1,5 +1,5 @@
-/* Text, so that it can be read where nothing else is left. Each socket is written at once: what a
- * change that was killed half-way had changed by then is in the file. */
+/* Text, so that a person can read it if all else fails. Each socket is written through before it is
+ * changed: if the change is killed half-way, the file has all that was changed. */
 #include "attach/savefile.h"
 
 #include <errno.h>
@@ -86,7 +86,7 @@ static bool read_line(const char *line, struct saved_socket *s)
            (!s->linger.has_linger2 || (linger2[0] && *end == '\0'));
 }
 
-/* The two lines in front: the file's kind, and whether its cookies still mean something. */
+/* The first two lines: the kind of file, and whether its cookies are still valid. */
 static int check_head(FILE *file, char why[SAVEFILE_WHY_MAX])
 {
     char line[LINE_MAX_LENGTH] = "";

@@ -1,6 +1,6 @@
 /*
- * The file of `linger attach --save`: a line of a head, a line of the boot, a line for each socket.
- * Cookies are of one boot, so a file is of no use after the next.
+ * The file of `linger attach --save`: a heading, a line for the boot, a line for each socket.
+ * Cookies are unique within one boot, so a file is useless after the next.
  */
 #ifndef LINGER_ATTACH_SAVEFILE_H
 #define LINGER_ATTACH_SAVEFILE_H
@@ -11,13 +11,13 @@
 
 #define SAVEFILE_WHY_MAX 256
 
-/* Makes the file, which must not be there yet. NULL, and `why` after the file's name. */
+/* Makes the file, which must not exist yet. NULL on failure; `why` follows the file's name. */
 FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX]);
 
 /* Writes a socket through to the file. Returns 0, or -1 and errno. */
 int savefile_write(FILE *file, const struct saved_socket *socket);
 
-/* Reads it all. Returns 0, or -1 and `why` after the file's name. */
+/* Reads it all. Returns 0, or -1; `why` follows the file's name. */
 int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_MAX]);
 
 #endif

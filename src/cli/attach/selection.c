@@ -1,4 +1,4 @@
-/* Must never touch a socket by its number alone: numbers are reused, so each duplicate is asked. */
+/* Must never act on a socket by its number alone: numbers are reused, so examine each duplicate. */
 #include "attach/selection.h"
 
 #include <errno.h>
@@ -90,7 +90,7 @@ static int add_target(struct selection *s, pid_t pid)
     return 0;
 }
 
-/* Root may look into all; what it does not find has gone meanwhile. */
+/* Root may inspect every process; what it does not find has gone meanwhile. */
 static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_t count,
                         struct holder *holders, size_t found)
 {
@@ -104,7 +104,7 @@ static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_
     holders_sort(holders, found);
 }
 
-/* Everybody who holds a listener, or any socket, of the port. */
+/* Adds every process that holds a listener, or any socket, of the port. */
 static int add_holders(struct selection *s)
 {
     struct holder *holders = NULL;
@@ -188,7 +188,7 @@ struct pass {
     void *context;
 };
 
-/* Passes over what is not to be looked at: no TCP socket, not connected, another port's, seen. */
+/* Skips what does not count: not TCP, not connected, of another port, or already seen. */
 static bool visit_socket(int fd, int number, void *context)
 {
     const struct pass *pass = context;
@@ -209,7 +209,7 @@ static bool visit_socket(int fd, int number, void *context)
     return pass->visit(s, fd, &facts, pass->context);
 }
 
-/* prog= has to match the target's name: a rule for another program is a slip. */
+/* prog= must match the target's name: a rule for another program is a mistake. */
 static int take_policy(struct selection *s, const struct target *target)
 {
     s->policy = s->rules;

@@ -19,15 +19,15 @@ struct selection {
     const struct cli_command *self;
     const char *mode;    /* the text of -m */
     long port;           /* of -p; 0: pids */
-    bool of_listeners;   /* -p is for who listens there, not for all who have a socket there */
+    bool of_listeners;   /* -p means processes that listen there, not all with a socket there */
     bool takes_others;   /* rules for programs of other names: a supervisor meets those too */
     unsigned wanted;     /* facts for each socket, enum fact or-ed */
-    struct policy rules; /* all of them */
+    struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
     int target_count;
     struct role_ports ports;
 
-    /* Of the pass that is on. */
+    /* Of the current pass. */
     const struct target *target;
     struct policy policy; /* the target's: prog= is decided */
     struct seen seen;
@@ -41,12 +41,12 @@ int selection_take_mode(struct selection *s);
 int selection_open(struct selection *s, char **pids);
 void selection_close(struct selection *s);
 
-/* Looks at a duplicate of a socket. False: stop, for the reason in `why`. */
+/* Examines a duplicate of a socket. False: stop, for the reason in `why`. */
 typedef bool selection_visit(struct selection *s, int fd, const struct facts *facts, void *context);
 
 /*
- * A pass over all sockets that are connected or listen, each of them once, however many processes
- * have it. Returns 0, or -1 after a message.
+ * A pass over all sockets that are connected or listen, each once, however many processes have it.
+ * Returns 0, or -1 after a message.
  */
 int selection_each(struct selection *s, selection_visit *visit, void *context);
 
@@ -59,7 +59,7 @@ const char *selection_peer_text(const struct facts *facts);
 /* A verdict's mode in one of two static buffers, used in turn. */
 const char *selection_mode_text(const struct verdict *verdict);
 
-/* What came of a socket that the policy left alone or could not decide on; NULL where it decided.
+/* Why a socket was left alone: no rule, or one that cannot be decided; NULL if it was not.
  */
 const char *selection_left_text(enum decision decision, const struct verdict *verdict);
 

@@ -1,6 +1,6 @@
 /*
- * What a parent of a program must see to: that the program finds signals, descriptors and its
- * environment as without one, and that the parent holds nothing of the program's.
+ * What the parent of a program must ensure: that the program finds signals, descriptors and its
+ * environment as it would without a parent, and that the parent holds nothing of the program's.
  */
 #include "launch/child.h"
 
@@ -31,7 +31,7 @@ static struct {
     struct sigaction on_child;
 } found;
 
-/* Who ignores SIGCHLD, perhaps inherited over execve(2), cannot wait(2) for anybody. */
+/* With SIGCHLD ignored, perhaps inherited over execve(2), wait(2) would find nobody. */
 void child_prepare(void)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -58,7 +58,7 @@ static void set_number(const char *variable, unsigned long long number)
     setenv(variable, text, 1);
 }
 
-/* systemd's: the program looks whether it is meant, sd_listen_fds(3), sd_watchdog_enabled(3). */
+/* systemd's: by these the program checks that it is meant, sd_listen_fds(3). */
 static void rename_pids(void)
 {
     static const char *const names[] = {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"};
@@ -115,7 +115,7 @@ static void close_range_by_hand(unsigned first, unsigned last)
         close((int)fd);
 }
 
-/* close_range(2) is of Linux 5.9. */
+/* close_range(2) is Linux 5.9. */
 static void close_all(unsigned first, unsigned last)
 {
     if (first <= last && syscall(SYS_close_range, first, last, 0) != 0)

@@ -1,8 +1,8 @@
-/* The program's process until it is the program. */
+/* The process that becomes the program. */
 #ifndef LINGER_LAUNCH_CHILD_H
 #define LINGER_LAUNCH_CHILD_H
 
-/* Before the first fork(2): blocks all signals, and lets children be waited for. */
+/* Before the first fork(2): blocks all signals, and makes children waitable. */
 void child_prepare(void);
 
 #endif

@@ -11,8 +11,8 @@
 
 /* What the front and the keeper tell each other, in shared memory. */
 struct keeper_news {
-    _Atomic int status;                       /* the program's, wait(2) */
-    _Atomic int64_t seen[KEEPER_SIGNALS + 1]; /* when the keeper got that signal; keeper_clock() */
+    _Atomic int status;                        /* the program's, wait(2) */
+    _Atomic int64_t seen[KEEPER_SIGNALS + 1];  /* when the keeper got that signal; keeper_clock() */
     _Atomic int64_t alone[KEEPER_SIGNALS + 1]; /* the front has got it; the program is to get it
                                                   unless the keeper has seen it since; 0: none */
 };

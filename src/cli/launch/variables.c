@@ -1,5 +1,5 @@
-/* The variables of the program that is started. Must leave no name in them that a child reads
- * elsewhere. */
+/* The variables of the program that is started. Must leave no relative name in them: a child may
+ * read it elsewhere. */
 #include "launch/variables.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static int append_preload(const struct cli_command *self, const char *library)
     return status;
 }
 
-/* A file is named from here: the program and its children may be elsewhere when they open it. */
+/* A relative name is made absolute: the program and its children may open it elsewhere. */
 static char *from_here(enum setting setting, const char *value)
 {
     bool is_file = setting != SETTING_LOG || strcmp(value, SETTINGS_STDERR) != 0;
@@ -48,8 +48,8 @@ static char *from_here(enum setting setting, const char *value)
 }
 
 /*
- * What the program finds in the variable. Of @FILE the rules themselves: each child would read the
- * file again, when it has changed or may not be read any more.
+ * What the program finds in the variable. For @FILE the rules themselves: otherwise each child
+ * would read the file again, which by then may have changed or be unreadable.
  */
 static char *passed_on(const struct settings *s, enum setting setting, const char *value)
 {

@@ -1,4 +1,4 @@
-/* What the program that is started finds in its environment. */
+/* What the started program finds in its environment. */
 #ifndef LINGER_LAUNCH_VARIABLES_H
 #define LINGER_LAUNCH_VARIABLES_H
 
@@ -6,7 +6,7 @@
 #include "settings.h"
 
 /*
- * Sets LINGER_ variables to `values`, of which those that are NULL stay, and appends `library` to
+ * Sets the LINGER_ variables to `values`, except where that is NULL, and appends `library` to
  * LD_PRELOAD. `s` is what they were parsed to. Returns 0, or -1 after a message.
  */
 int variables_set(const struct cli_command *self, const struct settings *s,

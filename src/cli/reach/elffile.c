@@ -1,7 +1,7 @@
 /*
- * ELF files, elf(5), read a page at a time, of either class and byte order. Must never
- * trust a number in the file: tables are read up to a limit, and all offsets are checked by a read
- * that fails where the file ends.
+ * ELF files, elf(5), of either class and byte order, read a page at a time. Must never trust a
+ * number in the file: tables are read up to a limit, and every offset is checked by a read that
+ * fails where the file ends.
  */
 #include "reach/elffile.h"
 
@@ -19,7 +19,7 @@
 #define PAGE_SIZE 4096
 #define TABLE_MAX 4096      /* program headers, section headers */
 #define NAMES_MAX (1 << 20) /* bytes of section names */
-#define NOTE_MAX 4096       /* bytes of notes looked at in a segment */
+#define NOTE_MAX 4096       /* bytes of notes examined in a segment */
 
 /* Headers and the names they point to are read in turn, so two pages are kept. */
 struct page {
@@ -32,7 +32,7 @@ struct reader {
     int fd;
     bool is_64;
     bool big_endian;
-    int error; /* of a read that failed, else 0 */
+    int error; /* errno of a failed read, else 0 */
     int last;  /* the page used last */
     struct page pages[2];
 };
@@ -43,7 +43,8 @@ static bool load(struct reader *r, struct page *page, uint64_t start)
 
     page->start = start;
     page->length = 0;
-    if (start > INT64_MAX - PAGE_SIZE) /* EINVAL, where the file merely ends (rw_verify_area) */
+    if (start >
+        INT64_MAX - PAGE_SIZE) /* would be EINVAL, though the file merely ends (rw_verify_area) */
         return false;
     do
         got = pread(r->fd, page->data, PAGE_SIZE, (off_t)start);
@@ -54,7 +55,7 @@ static bool load(struct reader *r, struct page *page, uint64_t start)
     return got > 0;
 }
 
-/* The page that holds `offset`, or NULL where the file ends before. */
+/* The page that holds `offset`, or NULL if the file ends before it. */
 static const struct page *page_of(struct reader *r, uint64_t offset)
 {
     uint64_t start = offset - offset % PAGE_SIZE;
@@ -69,7 +70,7 @@ static const struct page *page_of(struct reader *r, uint64_t offset)
     return load(r, &r->pages[r->last], start) ? &r->pages[r->last] : NULL;
 }
 
-/* All of `size` bytes at `offset`; false where the file ends before. */
+/* All of `size` bytes at `offset`; false if the file ends before that. */
 static bool read_at(struct reader *r, uint64_t offset, void *data, size_t size)
 {
     size_t done = 0;

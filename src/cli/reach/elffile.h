@@ -1,6 +1,6 @@
 /*
- * What an ELF file says of itself: enough to know whether a preload reaches it. Reads hostile
- * files: every offset and length in them is checked against the file.
+ * What an ELF file says about itself: enough to know whether a preload reaches it. Files may be
+ * hostile: every offset and length is checked against the file.
  */
 #ifndef LINGER_REACH_ELFFILE_H
 #define LINGER_REACH_ELFFILE_H
@@ -17,18 +17,18 @@ struct elf {
     bool is_pie;                    /* ET_DYN: position-independent */
     bool has_dynamic;               /* PT_DYNAMIC: without an interpreter, static-pie */
     bool is_go;                     /* Go's build information or build id */
-    char interpreter[ELF_TEXT_MAX]; /* PT_INTERP, "" where it has none: statically linked */
+    char interpreter[ELF_TEXT_MAX]; /* PT_INTERP, "" if it has none: statically linked */
     char version[ELF_TEXT_MAX];     /* the version in liblinger's own note, "" elsewhere */
 };
 
 enum elf_status {
     ELF_OK,
-    ELF_NOT,    /* no ELF file */
+    ELF_NOT,    /* not an ELF file */
     ELF_BROKEN, /* begins like one; `reason` says what is wrong */
     ELF_FAILED, /* could not be read: errno */
 };
 
-/* Reads the file behind `fd`, whose offset stays. Fills `reason` for ELF_BROKEN. */
+/* Reads the file `fd`, whose offset stays. Fills `reason` for ELF_BROKEN. */
 enum elf_status elf_read(int fd, struct elf *elf, const char **reason);
 
 /* By the loader that it names. glibc's takes $LIB in LD_PRELOAD (ld.so(8)), musl's does not. */

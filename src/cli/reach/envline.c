@@ -1,5 +1,5 @@
 /*
- * The kernel hands all that follows the interpreter of a #! line to it as one argument
+ * The kernel passes all that follows the interpreter in a #! line to it as one argument
  * (fs/binfmt_script.c). env has -S to split that; without it the argument is one option, or the
  * program. Options are read as env reads them, by getopt_long(3).
  */
@@ -37,7 +37,7 @@ static void add_word(struct words *words, char *word)
     words->word[words->count] = NULL;
 }
 
-/* As -S splits: at blanks, up to a comment, without quotes and backslashes. */
+/* Splits like -S: at blanks, up to a comment, without quotes and backslashes. */
 static void split(char *text, struct words *words)
 {
     bool in_word = false;
@@ -68,7 +68,7 @@ static void split(char *text, struct words *words)
     *out = '\0';
 }
 
-/* Of NAME or NAME=VALUE: would the program lose the policy by it? */
+/* NAME or NAME=VALUE: would the program lose the policy by it? */
 static bool is_ours(const char *name)
 {
     size_t length = strcspn(name, "=");
@@ -77,7 +77,7 @@ static bool is_ours(const char *name)
            (length == strlen("LD_PRELOAD") && memcmp(name, "LD_PRELOAD", length) == 0);
 }
 
-/* The text in the place of the -S before the words that follow. */
+/* Puts the words of the -S text before the words that follow. */
 static void insert(struct words *words, char *text, int next)
 {
     struct words whole = {.count = 0};
@@ -114,7 +114,7 @@ static bool is_env(const char *program)
     return strcmp(slash ? slash + 1 : program, "env") == 0;
 }
 
-/* The program after the options and the assignments; NULL where there is none. */
+/* The program after the options and the assignments; NULL if there is none. */
 static char **find_program(struct words *words, struct envline *line)
 {
     char **word = &words->word[optind];

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 
 struct envline {
-    const char *program; /* NULL where it runs nothing */
-    bool drops;          /* it takes LD_PRELOAD or a LINGER_ variable away */
+    const char *program; /* NULL if it runs nothing */
+    bool drops;          /* it removes LD_PRELOAD or a LINGER_ variable */
 };
 
-/* Reads the argument, which is changed and kept. False where env does not take its options. */
+/* Reads the argument, which is modified and kept. False if env refuses its options. */
 bool envline_read(char *argument, struct envline *line);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define LIBRARY "liblinger.so"
 
-/* What $LIB stands for, by distribution and class; two that exist side by side are one install. */
+/* What $LIB stands for, by distribution and class; two side by side are one installation. */
 static const char *const directories[] = {
     "lib/x86_64-linux-gnu",
     "lib/i386-linux-gnu",
@@ -27,7 +27,7 @@ static bool is_there(const char *path)
     return access(path, R_OK) == 0;
 }
 
-/* Fills `directory` with that of this executable; false where /proc does not tell. */
+/* Fills `directory` with that of this executable; false if /proc does not say. */
 static bool own_directory(char directory[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
@@ -39,7 +39,7 @@ static bool own_directory(char directory[PATH_MAX])
     return slash != NULL;
 }
 
-/* PREFIX/lib beside PREFIX/bin: an installed tree may have been moved, or built for elsewhere. */
+/* PREFIX/lib beside PREFIX/bin: an installed tree may have been moved since it was built. */
 static bool find_beside(const char *own, char path[LIBRARY_PATH_MAX])
 {
     const char *slash = strrchr(own, '/');

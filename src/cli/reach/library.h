@@ -11,8 +11,8 @@
 
 /*
  * Finds the library beside this executable, else in the lib directories beside its bin directory,
- * else in the libdir it was built for; never in the current directory by name. Returns false where
- * it is in none of them, with the places in `path`, for a message.
+ * else in the libdir it was built for; never in the current directory by name. If it is in none of
+ * them, returns false, with the places in `path` for a message.
  */
 bool library_find(char path[LIBRARY_PATH_MAX]);
 
@@ -25,7 +25,7 @@ bool library_find(char path[LIBRARY_PATH_MAX]);
 void library_fit(const struct elf *program, char path[LIBRARY_PATH_MAX],
                  char preload[LIBRARY_PATH_MAX]);
 
-/* Reads the library's own ELF header and note; false where it cannot be read or is no ELF file. */
+/* Reads the library's own ELF header and note; false if it cannot be read or is not ELF. */
 bool library_read(const char *path, struct elf *library);
 
 /* Are both of one class, byte order and machine? */

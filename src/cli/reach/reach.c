@@ -1,6 +1,6 @@
 /*
  * The judgement. Follows what execve(2) and ld.so(8) would do with a program, step by step, and
- * stops at the first step that shuts the library out. Must never run anything.
+ * stops at the first step that excludes the library. Must never run anything.
  */
 #include "reach/reach.h"
 
@@ -85,7 +85,7 @@ static bool find_program(const char *name, char path[PATH_MAX])
     return false;
 }
 
-/* The next program of the chain; false where the judgement has ended. */
+/* The next program of the chain; false if that ends the judgement. */
 static bool enter(struct reach *reach, const char *name)
 {
     if (reach->depth == REACH_CHAIN_MAX) {
@@ -125,7 +125,7 @@ static const char *privilege_gain(int fd, const struct stat *status)
     return NULL;
 }
 
-/* A program whose loader will take a preload: is there a library for it? */
+/* A program whose loader takes a preload: is there a library for it? */
 static void judge_library(struct reach *reach)
 {
     const struct elf *elf = &reach->elf;
@@ -148,7 +148,7 @@ static void judge_library(struct reach *reach)
                  elf->interpreter);
 }
 
-/* A program that is to be supervised, for that reason. */
+/* A program that needs the supervisor, for that reason. */
 static void judge_supervised(struct reach *reach, const char *why, const char *more)
 {
     struct elf ours = {.bits = 64, .machine = filter_machine()};
@@ -198,8 +198,8 @@ static char *next_word(char **text)
     return word;
 }
 
-/* What `env` will run; NULL and a judgement where it runs nothing. */
-static const char *behind_env(struct reach *reach, char *argument)
+/* What `env` will run; NULL and a judgement if it runs nothing. */
+static const char *after_env(struct reach *reach, char *argument)
 {
     struct envline line;
 
@@ -213,7 +213,7 @@ static const char *behind_env(struct reach *reach, char *argument)
     return line.program;
 }
 
-/* The interpreter of a #! line, or what `env` in it names; false where the judgement has ended. */
+/* The interpreter of a #! line, or what `env` in it names; false if that ends the judgement. */
 static bool enter_interpreter(struct reach *reach, char *line)
 {
     char *rest = line;
@@ -238,11 +238,11 @@ static bool enter_interpreter(struct reach *reach, char *line)
     for (size_t end = strlen(rest); end > 0 && (rest[end - 1] == ' ' || rest[end - 1] == '\t');
          end--)
         rest[end - 1] = '\0';
-    const char *program = behind_env(reach, rest);
+    const char *program = after_env(reach, rest);
     return program && enter(reach, program);
 }
 
-/* A script leads on to its interpreter; anything else that is no ELF file is refused by execve. */
+/* A script leads to its interpreter; execve(2) refuses anything else that is not ELF. */
 static bool judge_text(struct reach *reach, int fd)
 {
     char line[SCRIPT_LINE_MAX];
@@ -261,7 +261,7 @@ static bool judge_text(struct reach *reach, int fd)
     return false;
 }
 
-/* One file of the chain. True: it led on to another. */
+/* Judges one file of the chain. True: it led to another. */
 static bool judge_file(struct reach *reach)
 {
     const char *path = reach->file[reach->depth - 1];

@@ -12,8 +12,8 @@
 
 enum reach_how {
     REACH_PRELOAD,   /* the dynamic loader will load the library */
-    REACH_SUPERVISE, /* its system calls are raw (static, Go), or LD_PRELOAD is lost on its way */
-    REACH_NONE,      /* the kernel or the loader shuts us out, or it is no program */
+    REACH_SUPERVISE, /* its system calls are raw (static, Go), or LD_PRELOAD gets lost */
+    REACH_NONE,      /* the kernel or the loader excludes us, or it is not a program */
     REACH_ERROR,     /* not found, not readable, broken */
 };
 
@@ -22,7 +22,7 @@ enum reach_how {
 
 struct reach {
     enum reach_how how;
-    char why[REACH_WHY_MAX];              /* one sentence; of an error, what is wrong */
+    char why[REACH_WHY_MAX];              /* one sentence; for an error, what is wrong */
     char file[REACH_CHAIN_MAX][PATH_MAX]; /* the program, then what interprets it */
     int depth;                            /* how many of them */
     bool by_supervisor;                   /* as asked for */
@@ -32,19 +32,19 @@ struct reach {
     char library[LIBRARY_PATH_MAX]; /* REACH_PRELOAD: liblinger.so for this program */
     char preload[LIBRARY_PATH_MAX]; /* and how LD_PRELOAD names it */
     struct elf library_elf;         /* and what it says of itself */
-    int status;                     /* REACH_ERROR: enum cli_status, as a shell would end; else 0 */
+    int status;                     /* REACH_ERROR: the enum cli_status of a shell; else 0 */
 };
 
 /* Judges `program` as execvp() would find it, and finds the library for it. */
-/* By preload if that reaches it, unless it has to be `by_supervisor`. */
+/* By preload if that reaches it, unless `by_supervisor`. */
 void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 
 /* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
 
 /*
- * The name of `file` where it is a program that asks another process, a service manager or a
- * container engine, to start what it is told to; else NULL.
+ * The name of `file` if it is a program that has another process, a service manager or a container
+ * engine, start what it is told to; else NULL.
  */
 const char *reach_delegate(const char *file);
 

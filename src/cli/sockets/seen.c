@@ -1,4 +1,4 @@
-/* Open addressing with a power of two of places; at most half of them are taken. */
+/* Open addressing with a power of two of slots, at most half of them used. */
 #include "sockets/seen.h"
 
 #include <stdlib.h>

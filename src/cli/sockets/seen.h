@@ -1,4 +1,4 @@
-/* Sockets that were met already, by their cookies: workers share listeners, modes share a port. */
+/* Sockets already met, by their cookies: workers share listeners, modes share a port. */
 #ifndef LINGER_SOCKETS_SEEN_H
 #define LINGER_SOCKETS_SEEN_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Begins as zeros. */
+/* Must be zeroed at first. */
 struct seen {
     uint64_t *cookies;
     size_t places;
@@ -19,7 +19,7 @@ int seen_note(struct seen *seen, uint64_t cookie);
 /* Was it noted? */
 bool seen_has(const struct seen *seen, uint64_t cookie);
 
-/* Gives back the memory, and begins anew. */
+/* Frees the memory, and starts anew. */
 void seen_forget(struct seen *seen);
 
 #endif

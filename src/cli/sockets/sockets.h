@@ -12,14 +12,14 @@ struct sockets {
     size_t room;
 };
 
-/* Fills `sockets`, which may hold an earlier answer and is used again. Returns 0, or -1 and errno.
+/* Fills `sockets`, which may hold an earlier dump and is reused. Returns 0, or -1 and errno.
  */
 int sockets_read(struct sockets *sockets);
 
 /* Fills `inodes`, for free(3), with those of the listeners at a port. Returns how many, or -1. */
 ssize_t sockets_listeners(long port, uint32_t **inodes);
 
-/* The same of all sockets whose local port it is, as far as a process may have them. */
+/* The same for all sockets with that local port that a process may hold. */
 ssize_t sockets_at(long port, uint32_t **inodes);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The advice. Each symptom has a function that looks at the sum and says one line, or nothing: what
- * it is, whether it hurts, and the way out. Must never advise what is in force already.
+ * The advice. Each symptom has a function that examines the sums and prints one line or nothing:
+ * what it is, whether it hurts, and the way out. Must never advise what is already in force.
  */
 #include "states/advice.h"
 
@@ -12,7 +12,7 @@
 #define MANY 100           /* sockets in a state that a healthy host passes through */
 #define ORPHANS_MANY 1000  /* in FIN_WAIT2 */
 #define BUCKETS_NEAR 80    /* percent of tcp_max_tw_buckets */
-#define FIN_TIMEOUT_LOW 10 /* seconds: not worth lowering any more */
+#define FIN_TIMEOUT_LOW 10 /* seconds: not worth lowering further */
 
 struct advice {
     FILE *out;
@@ -39,7 +39,7 @@ static void say(struct advice *a, const char *format, ...)
     a->lines++;
 }
 
-/* What would make the kernel use ports in TIME_WAIT again; "" where it is of no use. */
+/* What would make the kernel reuse ports in TIME_WAIT; "" if nothing would. */
 static const char *reuse_remedy(const struct timewait *s)
 {
     if (s->sysctls.timestamps == 0)
@@ -48,8 +48,8 @@ static const char *reuse_remedy(const struct timewait *s)
 }
 
 /*
- * connect() goes through the ports of one parity before it tries the other one's
- * (__inet_hash_connect()): from half of them on each call meets all that are taken.
+ * connect() tries all ports of one parity before those of the other (__inet_hash_connect()): once
+ * half of the ports are taken, each call walks over all of those first.
  */
 static void say_ports(struct advice *a, const struct timewait *s)
 {

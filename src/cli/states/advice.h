@@ -7,7 +7,7 @@
 
 #include "states/timewait.h"
 
-/* As lines under a head of their own, nothing where there is none; or as an array of JSON. */
+/* As lines under a heading, which is left out without advice; or as an array of JSON. */
 void advice_print(FILE *out, const struct timewait *sum, bool json);
 
 #endif

@@ -1,4 +1,4 @@
-/* One port: its sockets by state, who holds them, and when the last TIME_WAIT is gone. */
+/* One port: its sockets by state, who holds them, and when the last TIME_WAIT ends. */
 #include "states/port.h"
 
 #include <netinet/tcp.h>
@@ -8,13 +8,13 @@
 #include "cli.h"
 #include "system/holders.h"
 
-/* What of a dump concerns one port. */
+/* The part of a dump that concerns one port. */
 struct port {
     unsigned states[DIAG_STATES];
-    uint32_t last; /* ms until the last TIME_WAIT is gone */
+    uint32_t last; /* ms until the last TIME_WAIT ends */
     struct holder *holders;
     ssize_t holder_count;
-    size_t unseen; /* sockets whose process may not be looked into */
+    size_t unseen; /* sockets whose process we may not inspect */
 };
 
 static int look_at(struct port *p, const struct sockets *sockets, long port)

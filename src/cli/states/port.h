@@ -1,4 +1,4 @@
-/* Of a dump of TCP sockets, what concerns one port: `linger states -p`. */
+/* The part of a dump of TCP sockets that concerns one port: `linger states -p`. */
 #ifndef LINGER_STATES_PORT_H
 #define LINGER_STATES_PORT_H
 
@@ -7,7 +7,7 @@
 
 #include "sockets/sockets.h"
 
-/* Prints it, as JSON if asked for. Returns 0, or -1 where memory ran out. */
+/* Prints it, as JSON if asked for. Returns 0, or -1 if memory ran out. */
 int port_show(FILE *out, const struct sockets *sockets, long port, bool json);
 
 #endif

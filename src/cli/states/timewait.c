@@ -1,4 +1,4 @@
-/* Counting. Knows nothing of how it is printed. */
+/* Counting. Does not know how the sums are printed. */
 #include "states/timewait.h"
 
 #include <netinet/tcp.h>
@@ -75,7 +75,7 @@ unsigned timewait_rate(const struct timewait *sum, const struct timewait_peer *p
     return open < range ? (unsigned)((range - open) / timewait_seconds(sum, p)) : 0;
 }
 
-/* Open addressing; `peers` has a power of two of places, of which at most half are taken. */
+/* Open addressing; `peers` has a power of two of slots, at most half of them used. */
 struct table {
     struct timewait_peer *peers;
     size_t places;
@@ -160,7 +160,7 @@ static void finish_peers(struct timewait *sum, const struct table *table)
     sum->peer_count = count;
 }
 
-/* Of the ports that are served, the one with the most TIME_WAIT. */
+/* The served port with the most TIME_WAIT. */
 static void find_served(struct timewait *sum, const struct sockets *sockets)
 {
     static unsigned at_port[UINT16_MAX + 1];

@@ -10,8 +10,8 @@
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
 
 /*
- * One end as others see it: a destination that this machine connects to (address and port), or a
- * peer (address alone) of a port that this machine serves.
+ * A destination that this machine connects to (address and port), or a peer (address alone) of a
+ * port that this machine serves.
  */
 struct timewait_peer {
     struct policy_ip local; /* of a destination: ports are used up for each local address */
@@ -47,21 +47,21 @@ struct timewait {
     size_t peer_count;
     struct timewait_peer busiest;  /* the destination with the most held ports; none: used is 0 */
     struct timewait_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
-    struct diag_socket full;       /* a listener whose accept queue is full; none: state is 0 */
+    struct diag_socket full;       /* a listener with a full accept queue; none: state is 0 */
     struct holder *owing;          /* who holds sockets in CLOSE_WAIT, one entry a socket, by pid */
     size_t owing_count;
-    size_t owing_unseen; /* sockets in CLOSE_WAIT whose process may not be looked into */
+    size_t owing_unseen; /* sockets in CLOSE_WAIT whose process we may not inspect */
     struct timewait_sysctls sysctls;
 };
 
-/* Sums up. Returns 0, or -1 and errno. timewait_free() gives back what it allocated. */
+/* Sums up. Returns 0, or -1 and errno. timewait_free() frees what it allocated. */
 int timewait_sum(struct timewait *sum, const struct sockets *sockets);
 void timewait_free(struct timewait *sum);
 
 /* Ephemeral ports in the range. */
 unsigned timewait_range(const struct timewait *sum);
 
-/* Does the kernel use ports in TIME_WAIT towards that destination again (tcp_twsk_unique())? */
+/* Does the kernel reuse ports in TIME_WAIT towards that destination (tcp_twsk_unique())? */
 bool timewait_is_reused(const struct timewait *sum, const struct timewait_peer *peer);
 
 /* Seconds for which TIME_WAIT holds a port of that destination. */
@@ -70,7 +70,7 @@ double timewait_seconds(const struct timewait *sum, const struct timewait_peer *
 /* Ports of that destination that a new connection cannot have. */
 unsigned timewait_held(const struct timewait *sum, const struct timewait_peer *peer);
 
-/* New connections that it could take a second, for as long as one likes. */
+/* New connections a second that it can sustain. */
 unsigned timewait_rate(const struct timewait *sum, const struct timewait_peer *peer);
 
 #endif

@@ -1,4 +1,4 @@
-/* Who holds a socket. Processes come and go meanwhile: what has vanished is passed over. */
+/* Who holds a socket. Processes come and go meanwhile: what has vanished is skipped. */
 #include "system/holders.h"
 
 #include <ctype.h>
@@ -70,7 +70,7 @@ static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, si
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     DIR *directory = opendir(path);
     if (!directory)
-        return 0; /* gone, or somebody else's */
+        return 0; /* gone, or another user's */
     while (status == 0 && (entry = readdir(directory))) {
         ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
         unsigned long number;

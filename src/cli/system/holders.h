@@ -16,14 +16,14 @@ struct holder {
 
 /*
  * Finds the holders of the sockets with these inodes, a process once per socket, as far as /proc
- * may be read. `inodes` is sorted by the call. Returns their number and an array for free(3), or
- * -1 and errno.
+ * may be read. Sorts `inodes`. Returns the number of holders and an array for free(3), or -1 and
+ * errno.
  */
 ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
 
 /*
- * How many of the inodes, sorted, nobody was found for: to anyone but root /proc shows the
- * descriptors of the same user's processes alone. Sorts the holders by inode.
+ * How many of the sorted inodes have no known holder: except to root, /proc shows the descriptors
+ * of the same user's processes only. Sorts the holders by inode.
  */
 size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
                       size_t holder_count);

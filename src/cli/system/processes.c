@@ -1,4 +1,4 @@
-/* Numbers are read once and summed up; a process that ends meanwhile is counted by its parent. */
+/* Numbers are read once and summed up; a process that ends meanwhile counts in its parent. */
 #include "system/processes.h"
 
 #include <dirent.h>

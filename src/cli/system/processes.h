@@ -1,4 +1,4 @@
-/* Trees of processes, out of /proc. */
+/* Trees of processes, from /proc. */
 #ifndef LINGER_SYSTEM_PROCESSES_H
 #define LINGER_SYSTEM_PROCESSES_H
 

@@ -1,7 +1,7 @@
 /*
  * Another process. Everything is done through a pidfd that is opened first; numbers in /proc are
- * hints only, and what a duplicate refers to is asked of the duplicate itself. Must leave the
- * process as it is, and no duplicate open: one would keep its connection alive.
+ * only hints, and the duplicate itself shows what it refers to. Must leave the process as it is,
+ * and no duplicate open: that would keep its connection alive.
  */
 #include "system/target.h"
 
@@ -120,7 +120,7 @@ static void base_name(const char *path, char name[TARGET_NAME_MAX])
     snprintf(name, TARGET_NAME_MAX, "%.255s", slash ? slash + 1 : path);
 }
 
-/* AT_EXECFN of the process, the path it was started by; false where it cannot be read. */
+/* AT_EXECFN of the process, the path it was started by; false if it cannot be read. */
 static bool read_execfn(pid_t pid, char path[PATH_MAX])
 {
     union {
@@ -133,7 +133,7 @@ static bool read_execfn(pid_t pid, char path[PATH_MAX])
     for (size_t i = 0; length > 0 && (i + 2) * sizeof(unsigned long) <= (size_t)length; i += 2) {
         if (auxv.words[i] != AT_EXECFN)
             continue;
-        /* The string stands at the top of the stack; a whole PATH_MAX may reach past its end. */
+        /* The string is at the top of the stack; a whole PATH_MAX may reach past its end. */
         for (size_t size = PATH_MAX - 1; size > 0; size /= 2) {
             struct iovec local = {path, size};
             struct iovec remote = {(void *)auxv.words[i + 1], size};
@@ -159,7 +159,7 @@ void target_name(pid_t pid, char name[TARGET_NAME_MAX])
     base_name(path, name);
 }
 
-/* What kind of process has no descriptors to look at; NULL for one that may have some. */
+/* Why the process has no descriptors; NULL if it may have some. */
 static const char *what_has_none(pid_t pid)
 {
     char stat[1024];
@@ -205,8 +205,8 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
 }
 
 /*
- * Opening and closing a pidfd costs as much as all else that a duplicate costs, so some stay open.
- * One whose thread has ended answers ESRCH, even if another thread has the number now.
+ * Opening and closing a pidfd costs as much as the rest of taking a duplicate, so some stay open. A
+ * pidfd whose thread has ended answers ESRCH, even if another thread has the number now.
  */
 static struct {
     pid_t thread; /* 0: none */
@@ -264,8 +264,8 @@ static void *close_it(void *fd)
 }
 
 /*
- * In a thread, which is left to itself where it takes longer than any close() that has nothing to
- * wait for. False where there can be none.
+ * Closes it in a thread, which is left to itself if it takes longer than a close() that does not
+ * wait. False if there can be no thread.
  */
 static bool close_aside(int fd)
 {
@@ -305,7 +305,7 @@ void target_close(struct target *target)
     target->pidfd = -1;
 }
 
-/* 1: go on, 0: `visit` said stop, -1: `why`. */
+/* 1: continue, 0: `visit` said stop, -1: `why`. */
 static int look_at(const struct target *target, int number, target_visit *visit, void *context,
                    char why[TARGET_WHY_MAX])
 {

@@ -1,4 +1,4 @@
-/* Another process whose sockets are looked at: pidfd_open(2), pidfd_getfd(2), /proc/PID/fd. */
+/* Another process whose sockets are examined: pidfd_open(2), pidfd_getfd(2), /proc/PID/fd. */
 #ifndef LINGER_SYSTEM_TARGET_H
 #define LINGER_SYSTEM_TARGET_H
 
@@ -14,16 +14,16 @@ struct target {
     char name[TARGET_NAME_MAX]; /* the file name it was started by, as prog= compares it */
 };
 
-/* Opens the process. Returns 0, or -1 and says in `why` what is in the way and what would help. */
+/* Opens the process. Returns 0, or -1; `why` says what prevents it and what would help. */
 int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX]);
 void target_close(struct target *target);
 
-/* Looks at a duplicate of the socket that the process calls `number`. False: stop. */
+/* Examines a duplicate of the socket that has this number in the process. False: stop. */
 typedef bool target_visit(int fd, int number, void *context);
 
 /*
- * Calls `visit` for each socket of the process; the duplicate is closed behind the call. A
- * descriptor that vanished meanwhile is passed over. Returns 0, or -1 and `why`; stops at once,
+ * Calls `visit` for each socket of the process; the duplicate is closed after the call. A
+ * descriptor that vanished meanwhile is skipped. Returns 0, or -1 and `why`; stops at once,
  * with -1 and `why` as it is, where `visit` returns false.
  */
 int target_each_socket(const struct target *target, target_visit *visit, void *context,
@@ -31,7 +31,7 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
 
 /*
  * A duplicate of descriptor `number` of a thread, close-on-exec; -1 and errno. `thread` may be any
- * thread of a process: those that unshare(CLONE_FILES) have descriptors of their own.
+ * thread of a process: one that has called unshare(CLONE_FILES) has its own descriptors.
  */
 int target_take(pid_t thread, int number);
 
@@ -47,20 +47,20 @@ void target_release(int fd);
 /* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
 
-/* Why pidfd_getfd(2) is not there (ENOSYS). */
+/* Why pidfd_getfd(2) is missing (ENOSYS). */
 #define TARGET_NO_GETFD "this kernel has no pidfd_getfd (Linux 5.6), or a seccomp profile hides it"
 
 /*
- * Says in `why` that the Yama security module is in the way, where its scope (0 to 3) is `least` or
- * more; else false, and `why` as it was.
+ * Says in `why` that the Yama security module forbids it, if its scope (0 to 3) is `least` or more;
+ * else returns false and leaves `why` as it was.
  */
 bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
 
-/* The file name that a process was started by, as prog= compares it; "" where it is not to be had.
+/* The file name that a process was started by, as prog= compares it; "" if that is unknown.
  */
 void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
 
-/* A number out of /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 where it is not there. */
+/* A number in /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 if it is missing. */
 long target_status(pid_t pid, const char *name);
 
 #endif
