@@ -182,6 +182,13 @@ refused() {
     fi
 }
 
+@test "refused: a program that is told of its own system calls, by SIGSYS" {
+    [ "$(printf '%s\n' 6.4 "$(uname -r)" | sort -V | head -1)" = 6.4 ] || skip "Linux before 6.4 does not tell a tracer"
+    hold dispatched
+    refused "it dispatches its system calls itself, as Wine does"
+    goes_on "1 0"
+}
+
 @test "refused: every thread in state D, as in vfork()" {
     hold vfork
     until grep -qs '^State:.D' "/proc/$HELD_PID/status"; do kill -0 "$HELD_PID"; done

@@ -381,6 +381,15 @@ static void hold_filtered(void)
     hold_read();
 }
 
+/* It would be told of its own system calls by SIGSYS, if it wanted to. */
+static void hold_dispatched(void)
+{
+    static char permits_all;
+
+    check(prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, 0, 0, &permits_all) == 0, "prctl");
+    hold_read();
+}
+
 /* read() and write() are all that it permits. */
 static void hold_strict(void)
 {
@@ -535,6 +544,7 @@ static const struct {
     {"signals", hold_signals},
     {"filtered", hold_filtered},
     {"strict", hold_strict},
+    {"dispatched", hold_dispatched},
     {"threads", hold_threads},
 #ifdef __x86_64__
     {"registers", hold_registers},

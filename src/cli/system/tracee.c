@@ -14,8 +14,9 @@
  * Signals wait, blocked, until the mask is back. SIGSTOP cannot be blocked; it is passed on, and
  * the thread works for us while its process counts as stopped. A process that was stopped stays so.
  *
- * If we are killed between tracee_begin() and tracee_end(), the thread goes on with our registers,
- * and the program crashes: nothing that waits for anything may stand there.
+ * If we are killed between tracee_begin() and tracee_end() (a tenth of a millisecond, where it has
+ * a processor), the thread goes on with our registers, and the program crashes: nothing that waits
+ * for anything may stand there.
  */
 #include "system/tracee.h"
 
@@ -35,12 +36,13 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#ifndef PTRACE_GET_RSEQ_CONFIGURATION
-#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f /* Linux 5.13 */
-#endif
+enum {                        /* requests that older headers lack, and older kernels refuse */
+       GET_RSEQ = 0x420f,     /* Linux 5.13 */
+       GET_DISPATCH = 0x4211, /* Linux 6.4 */
+};
 
 #define PATIENCE 2000  /* milliseconds */
-#define SEARCHED 65536 /* bytes of a mapping */
+#define SEARCHED 16384 /* bytes of the vDSO */
 
 /* The architectures: the instruction that enters the kernel, a call in registers, its result. */
 #if defined(__x86_64__)
@@ -85,17 +87,18 @@ static void mend(struct user_regs_struct *regs)
 /*
  * Here the kernel has gone back to the call before it shows the registers (do_signal()), and
  * forgets about it when others are put in: a call that we interrupt begins again, with the whole of
- * a time limit, and a signal that comes meanwhile is handled before it begins.
+ * a time limit, and a signal that comes meanwhile is handled before it begins. Those that say EINTR
+ * keep to it: what their first argument was is not to be seen any more.
  */
 static void mend(struct user_regs_struct *regs)
 {
     (void)regs;
 }
 
+#define PLACE(r) ((r)->pc)
 #if defined(__aarch64__)
 #define ENTER "\x01\x00\x00\xd4" /* svc #0 */
 #define RESULT(r) ((long)(r)->regs[0])
-#define PLACE(r) ((r)->pc)
 
 static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
                      const uint64_t *values)
@@ -108,19 +111,14 @@ static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
 #else
 #define ENTER "\x73\x00\x00\x00" /* ecall */
 #define RESULT(r) ((long)(r)->a0)
-#define PLACE(r) ((r)->pc)
 
 static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
                      const uint64_t *values)
 {
     regs->pc = at;
     regs->a7 = (uint64_t)number;
-    regs->a0 = values[0];
-    regs->a1 = values[1];
-    regs->a2 = values[2];
-    regs->a3 = values[3];
-    regs->a4 = values[4];
-    regs->a5 = values[5];
+    memcpy((char *)regs + offsetof(struct user_regs_struct, a0), values,
+           TRACEE_ARGUMENTS * sizeof(*values));
 }
 #endif
 #endif
@@ -136,8 +134,8 @@ static bool registers(const struct tracee *t, int request, struct user_regs_stru
 {
     struct iovec whole = {regs, sizeof(*regs)};
 
-    /* Shorter in 32-bit code. */
-    return trace(t, request, NT_PRSTATUS, &whole) == 0 && whole.iov_len == sizeof(*regs);
+    return trace(t, request, NT_PRSTATUS, &whole) == 0 &&
+           whole.iov_len == sizeof(*regs); /* shorter in 32-bit code */
 }
 
 /* Waits for its next stop of the kind that `request` leads to; from others it goes on by that. */
@@ -178,16 +176,22 @@ static bool peek(const struct tracee *t, uint64_t address, void *to, size_t size
     return process_vm_readv(t->thread, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
-/* An instruction that enters the kernel, in a line of /proc/PID/maps; 0 where there is none. */
-static uint64_t search(const struct tracee *t, const char *line)
+/* An instruction that enters the kernel; 0 for a program that has unmapped its vDSO. */
+static uint64_t find_instruction(const struct tracee *t)
 {
     static char code[SEARCHED];
-    unsigned long from;
-    unsigned long to;
-    char may[5];
+    char line[512];
+    unsigned long from = 0;
+    unsigned long to = 0;
 
-    if (sscanf(line, "%lx-%lx %4s", &from, &to, may) != 3 || strcmp(may, "r-xp") != 0)
-        return 0;
+    snprintf(line, sizeof(line), "/proc/%d/maps", (int)t->thread);
+    FILE *maps = fopen(line, "re");
+    while (maps && fgets(line, sizeof(line), maps)) {
+        if (strstr(line, "[vdso]"))
+            sscanf(line, "%lx-%lx", &from, &to);
+    }
+    if (maps)
+        fclose(maps);
     size_t size = to - from < SEARCHED ? to - from : SEARCHED;
     if (!peek(t, from, code, size))
         return 0;
@@ -197,26 +201,6 @@ static uint64_t search(const struct tracee *t, const char *line)
             return from + i;
     }
     return 0;
-}
-
-/* Best the vDSO's, which no program has a reason to unmap, and few do. */
-static uint64_t find_instruction(const struct tracee *t)
-{
-    char path[64];
-    char line[512];
-    uint64_t found = 0;
-    bool is_vdso = false;
-
-    snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->thread);
-    FILE *maps = fopen(path, "re");
-    while (maps && !is_vdso && fgets(line, sizeof(line), maps)) {
-        is_vdso = strstr(line, "[vdso]");
-        uint64_t here = is_vdso || !found ? search(t, line) : 0;
-        found = here ? here : found;
-    }
-    if (maps)
-        fclose(maps);
-    return found;
 }
 
 static bool stops_in_time(const struct tracee *t)
@@ -232,21 +216,15 @@ static bool stops_in_time(const struct tracee *t)
     return false;
 }
 
-/*
- * Within a restartable sequence (rseq(2)) the kernel would take any other place for its end, and
- * not begin it anew after that.
- */
+/* In a restartable sequence, rseq(2), the kernel would take our call for the end of it. */
 static bool is_in_sequence(const struct tracee *t)
 {
-    struct {
-        uint64_t address;
-        uint32_t size, signature, flags, unused;
-    } where;
+    uint64_t where[3]; /* the address; size and signature; flags */
     struct rseq_cs sequence;
     uint64_t at;
 
-    return trace(t, PTRACE_GET_RSEQ_CONFIGURATION, sizeof(where), &where) > 0 && where.address &&
-           peek(t, where.address + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
+    return trace(t, GET_RSEQ, sizeof(where), where) > 0 && where[0] &&
+           peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
            peek(t, at, &sequence, sizeof(sequence)) &&
            PLACE(&t->saved) - sequence.start_ip < sequence.post_commit_offset;
 }
@@ -265,6 +243,7 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
 {
     uintptr_t options = PTRACE_O_TRACESYSGOOD | (unfiltered ? PTRACE_O_SUSPEND_SECCOMP : 0);
     uint64_t all = UINT64_MAX;
+    uint64_t dispatch[4] = {0}; /* PR_SET_SYSCALL_USER_DISPATCH: a call could be a deadly SIGSYS */
 
     t->thread = thread;
     t->is_gone = false;
@@ -279,9 +258,14 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
         snprintf(why, TARGET_WHY_MAX, TRACEE_STUCK);
         return -1;
     }
-    if (!stop(t) || trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) != 0) {
+    bool is_stopped = stop(t) && trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;
+    if (is_stopped)
+        trace(t, GET_DISPATCH, sizeof(dispatch), dispatch);
+    if (!is_stopped || dispatch[0]) {
         snprintf(why, TARGET_WHY_MAX, "%s",
-                 t->is_gone ? "it has ended meanwhile" : "it is in 32-bit code");
+                 t->is_gone    ? "it has ended meanwhile"
+                 : !is_stopped ? "it is in 32-bit code"
+                               : "it dispatches its system calls itself, as Wine does");
         trace(t, PTRACE_DETACH, 0, NULL);
         return -1;
     }
