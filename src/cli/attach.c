@@ -175,11 +175,13 @@ static bool change(struct attach *a, int fd, const struct facts *f)
 {
     struct outcome o = {.decision = DECIDE_NO_RULE};
     struct sock_linger linger;
+    bool is_known = sock_linger(fd, &linger);
 
-    (void)sock_applied(fd, &o.before);
+    if (is_known)
+        o.before = sock_linger_mode(&linger);
     o.decision = decide(&a->selection.policy, f, &o.verdict);
-    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST &&
-                  sock_linger(fd, &linger) && !linger.has_linger2;
+    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
+                  !linger.has_linger2;
     if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->dry_run) {
         if (!save(a, fd))
             return false;
@@ -200,9 +202,7 @@ static bool visit(struct selection *selection, int fd, const struct facts *facts
     struct attach *a = context;
 
     (void)selection;
-    if (a->applies)
-        return change(a, fd, facts);
-    return facts->state != TCP_LISTEN || plan(a, facts);
+    return a->applies ? change(a, fd, facts) : plan(a, facts);
 }
 
 /* Refuses what no running process can be given without a supervisor, whatever its sockets. */
@@ -244,9 +244,12 @@ static int attach(struct attach *a)
 {
     struct selection *s = &a->selection;
 
+    s->wanted = a->quiet ? 0 : FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER;
+    s->only_listeners = true;
     if (selection_each(s, visit, a) != 0)
         return CLI_FAILED;
-    if (s->seen.count == 0 && !a->stays) {
+    s->only_listeners = false;
+    if (s->is_empty && !a->stays) {
         cli_error(s->self, "%s no TCP listener and no connection%s",
                   s->target_count == 1 ? "the process has" : "the processes have",
                   s->port ? " at that port" : "");
@@ -328,7 +331,7 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     a.selection.self = self;
     a.stay.self = self;
     a.selection.of_listeners = true;
-    a.selection.wanted = FACT_ROLE | FACT_LOCAL_IP | FACT_PEER;
+    a.selection.looks_first = true;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (take_option(&a, option) != 0)
             return CLI_FAILED;

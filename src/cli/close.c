@@ -271,7 +271,7 @@ static int main_close(const struct cli_command *self, int argc, char **argv)
     int status = CLI_FAILED;
 
     c.selection.self = self;
-    c.selection.wanted = FACT_ROLE | FACT_LOCAL_IP | FACT_PEER | FACT_WHEN;
+    c.selection.wanted = FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_WHEN;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (!take_option(&c, option))
             return CLI_FAILED;

@@ -231,19 +231,36 @@ const char *sock_put_back(int fd, const struct sock_linger *l)
     return l->has_linger2 && put_back_linger2(fd, l->linger2) != 0 ? "TCP_LINGER2" : NULL;
 }
 
+struct verdict sock_linger_mode(const struct sock_linger *l)
+{
+    struct verdict verdict = {0};
+
+    if (l->on)
+        verdict.mode = l->seconds == 0 ? MODE_RST : MODE_WAIT;
+    else
+        verdict.mode = l->linger2 < 0 ? MODE_FIN_RST : MODE_FIN;
+    if (verdict.mode == MODE_WAIT)
+        verdict.seconds = (uint16_t)(l->seconds < UINT16_MAX ? l->seconds : UINT16_MAX);
+    return verdict;
+}
+
+bool sock_waits(int fd)
+{
+    struct linger linger = {0, 0};
+
+    return get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff &&
+           linger.l_linger != 0;
+}
+
 bool sock_applied(int fd, struct verdict *verdict)
 {
     struct sock_linger l;
 
     if (!sock_linger(fd, &l))
         return false;
-    verdict->seconds = 0;
-    if (l.on)
-        verdict->mode = l.seconds == 0 ? MODE_RST : MODE_WAIT;
-    else
-        verdict->mode = l.linger2 < 0 ? MODE_FIN_RST : MODE_FIN;
-    if (verdict->mode == MODE_WAIT)
-        verdict->seconds = (uint16_t)(l.seconds < UINT16_MAX ? l.seconds : UINT16_MAX);
+    struct verdict now = sock_linger_mode(&l);
+    verdict->mode = now.mode;
+    verdict->seconds = now.seconds;
     return true;
 }
 

@@ -56,6 +56,12 @@ bool sock_linger(int fd, struct sock_linger *linger);
 /* Sets both as they were. Returns NULL, or the name of the option that the kernel refused. */
 const char *sock_put_back(int fd, const struct sock_linger *linger);
 
+/* The mode that sets the two so. */
+struct verdict sock_linger_mode(const struct sock_linger *linger);
+
+/* Does close() wait for what was sent? (SO_LINGER {1, N}) */
+bool sock_waits(int fd);
+
 /* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
 bool sock_applied(int fd, struct verdict *verdict);
 

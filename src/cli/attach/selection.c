@@ -156,23 +156,33 @@ static bool note_listener(int fd, int number, void *context)
     struct facts facts = {0};
 
     (void)number;
-    if (sock_facts(fd, FACT_LOCAL_PORT, &facts))
+    if (sock_facts(fd, 0, &facts) && facts.state == TCP_LISTEN &&
+        sock_facts(fd, FACT_LOCAL_PORT, &facts))
         role_complete(&s->ports, &facts, FACT_ROLE);
     return true;
 }
 
-int selection_open(struct selection *s, char **pids)
+/*
+ * The ports that are listened on, if a rule asks for the role; and a process that may not be looked
+ * into, unless the first pass meets it before anything is changed.
+ */
+static int note_listeners(struct selection *s)
 {
-    if ((s->port ? add_holders(s) : add_pids(s, pids)) != 0)
-        return -1;
+    bool is_needed = !s->looks_first || decide_needs(&s->rules) & FACT_ROLE;
+
     role_read_range(&s->ports);
-    for (int i = 0; i < s->target_count; i++) {
+    for (int i = 0; is_needed && i < s->target_count; i++) {
         if (target_each_socket(&s->targets[i], note_listener, s, s->why) == 0)
             continue;
         cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why);
         return -1;
     }
     return 0;
+}
+
+int selection_open(struct selection *s, char **pids)
+{
+    return (s->port ? add_holders(s) : add_pids(s, pids)) != 0 ? -1 : note_listeners(s);
 }
 
 void selection_close(struct selection *s)
@@ -188,7 +198,27 @@ struct pass {
     void *context;
 };
 
-/* Skips what does not count: not TCP, not connected, of another port, or already seen. */
+/* Skips what does not count: not TCP, not connected, of another port. */
+static bool is_passed_over(struct selection *s, int fd, struct facts *facts)
+{
+    if (!sock_facts(fd, s->port ? FACT_LOCAL_PORT : 0, facts) || facts->state == TCP_CLOSE ||
+        (s->port && facts->local_port != s->port))
+        return true;
+    s->is_empty = false;
+    return s->only_listeners && facts->state != TCP_LISTEN;
+}
+
+/* The facts that a rule, the output or a message needs. */
+static unsigned wanted_of(const struct selection *s, const struct facts *facts)
+{
+    unsigned wanted = s->wanted | decide_needs(&s->rules) | FACT_COOKIE;
+
+    if (facts->state == TCP_LISTEN)
+        wanted |= FACT_LOCAL_IP;
+    return wanted & FACT_ROLE ? wanted | FACT_LOCAL_PORT : wanted;
+}
+
+/* Visits each socket only once. */
 static bool visit_socket(int fd, int number, void *context)
 {
     const struct pass *pass = context;
@@ -197,8 +227,8 @@ static bool visit_socket(int fd, int number, void *context)
     int is_new;
 
     (void)number;
-    if (!sock_facts(fd, s->wanted | FACT_LOCAL_PORT | FACT_COOKIE, &facts) ||
-        facts.state == TCP_CLOSE || (s->port && facts.local_port != s->port))
+    if (is_passed_over(s, fd, &facts) || !sock_facts(fd, wanted_of(s, &facts), &facts) ||
+        facts.state == TCP_CLOSE)
         return true;
     is_new = seen_note(&s->seen, facts.cookie);
     if (is_new < 0)
@@ -230,6 +260,7 @@ int selection_each(struct selection *s, selection_visit *visit, void *context)
     struct pass pass = {s, visit, context};
 
     seen_forget(&s->seen);
+    s->is_empty = true;
     for (int i = 0; i < s->target_count; i++) {
         s->target = &s->targets[i];
         s->why[0] = '\0';

@@ -21,7 +21,9 @@ struct selection {
     long port;           /* of -p; 0: pids */
     bool of_listeners;   /* -p means processes that listen there, not all with a socket there */
     bool takes_others;   /* rules for programs of other names: a supervisor meets those too */
-    unsigned wanted;     /* facts for each socket, enum fact or-ed */
+    unsigned wanted;     /* facts for each socket, enum fact or-ed, beside what the rules need */
+    bool looks_first;    /* the first pass changes nothing */
+    bool only_listeners; /* the pass visits these alone */
     struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
     int target_count;
@@ -31,6 +33,7 @@ struct selection {
     const struct target *target;
     struct policy policy; /* the target's: prog= is decided */
     struct seen seen;
+    bool is_empty; /* nothing was met that listens or is connected */
     char why[TARGET_WHY_MAX];
 };
 

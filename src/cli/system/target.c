@@ -292,9 +292,7 @@ static bool close_aside(int fd)
 
 void target_release(int fd)
 {
-    struct verdict now;
-
-    if (!sock_applied(fd, &now) || now.mode != MODE_WAIT || !close_aside(fd))
+    if (!sock_waits(fd) || !close_aside(fd))
         close(fd);
 }
 
