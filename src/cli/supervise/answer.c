@@ -124,6 +124,17 @@ static bool take_first(struct call *call)
     return take_tcp(call, (int)call->request->data.args[0]);
 }
 
+/*
+ * The same for a moment that itself passes over what is not TCP: nothing is asked twice, unless
+ * for the log, which costs more than the question.
+ */
+static bool take_first_to_look(struct call *call)
+{
+    if (report_is_on())
+        return take_first(call);
+    return take(call, (int)call->request->data.args[0]) && is_valid(call);
+}
+
 /* The address that is argument 1, its length being argument 2. */
 static bool read_address(const struct call *call, struct sockaddr_storage *address,
                          socklen_t *length)
@@ -144,7 +155,7 @@ static void serve_connect(struct call *call)
     socklen_t length = 0;
 
     bool has_address = !asks_peer || read_address(call, &address, &length);
-    if (take_first(call) && has_address)
+    if (take_first_to_look(call) && has_address)
         teardown_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
 }
 
