@@ -203,7 +203,7 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 	$(Q)$(GO_BUILD) -o $@ $<
 
 # What the benchmark measures with.
-BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides starts)
+BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides notified starts)
 
 # The least that a preload costs which needs what ours needs.
 $(BUILD)/bench/empty.so: $(STUB)

@@ -2,7 +2,7 @@
  * What a call costs in this process, in nanoseconds: the least mean of 20 pieces of COUNT / 20
  * calls, because all that disturbs adds to it.
  *
- *     calls dup|open|socket|getpid|filtered COUNT
+ *     calls dup|ask|open|socket|getpid|filtered COUNT
  *     calls threads COUNT THREADS   COUNT sockets made and closed by all of them: the mean of all
  *     calls wait                    says "ready" and waits for a line on standard input
  *
@@ -25,6 +25,15 @@ static void call_dup(void)
 {
     int fd = dup(0);
     check(fd >= 0 && close(fd) == 0, "dup");
+}
+
+/* The least that can be asked of it: no option is looked up where it is not a socket. */
+static void call_ask(void)
+{
+    int fd = dup(0), type;
+    socklen_t length = sizeof(type);
+    check(fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 && close(fd) == 0,
+          "dup");
 }
 
 static void call_open(void)
@@ -110,11 +119,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*call)(void);
-    } calls[] = {{"dup", call_dup},
-                 {"open", call_open},
-                 {"socket", call_socket},
-                 {"getpid", call_getpid},
-                 {"filtered", call_getpid}};
+    } calls[] = {{"dup", call_dup},       {"ask", call_ask},       {"open", call_open},
+                 {"socket", call_socket}, {"getpid", call_getpid}, {"filtered", call_getpid}};
 
     check(argc >= 2, "usage");
     if (strcmp(argv[1], "wait") == 0)

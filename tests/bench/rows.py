@@ -17,6 +17,8 @@ from measure import (BUILT, DEBIAN, FIN_RST, LIBRARY, LINGER, NAIVE, NAIVE_FIN_R
                      rounds, run, started, syscalls, tool)
 from scale import SCALE
 
+import commands
+
 ROUNDS = 5
 
 # Peers in the field that hook close().
@@ -51,12 +53,15 @@ def close_of_a_file(call):
 
 
 def close_with(what, variant):
-    """The cost where each close() is looked at."""
-    values = rounds(ROUNDS, {"without": WITHOUT, what: variant}, nanoseconds_of("dup"))
+    """The cost where each close() is looked at, beside a program that asks the least of each file itself."""
+    variants = {"without": ("dup", WITHOUT), what: ("dup", variant), "a failing getsockopt": ("ask", WITHOUT)}
+    values = rounds(ROUNDS, variants, lambda pair: nanoseconds_of(pair[0])(pair[1]))
     more = [syscalls([tool("calls"), "dup", count], variant) - syscalls([tool("calls"), "dup", count], WITHOUT)
             for count in ("1000", "2000")]
     return {"what": f"dup and close of a file, {what}", "unit": "ns", "values": values,
-            "goals": [at_most((more[1] - more[0]) / 1000, 1, "at most one system call more")]}
+            "columns": {"with": what, "peer": "a failing getsockopt"},
+            "goals": [at_most(ratio(values, what, "a failing getsockopt"), 1.05, "at most 1.05 of a failing getsockopt"),
+                      at_most((more[1] - more[0]) / 1000, 1, "at most one system call more")]}
 
 
 def served(variant, count=10000):
@@ -373,7 +378,9 @@ def load():
                 "empty library": preload(f"{BUILT}/empty.so"), "naive": NAIVE}
     values = rounds(31, variants, lambda variant: float(run(tool("starts"), "20", "true", variant=variant)))
     return {"what": "start of a program, library preloaded, 1 rule", "unit": "us", "values": values,
-            "goals": [at_most(difference(values, "liblinger"), 100, "at most 100 us more")]}
+            "columns": {"with": "liblinger", "peer": "empty library"},
+            "goals": [at_most(difference(values, "liblinger"), 100, "at most 100 us more"),
+                      at_most(difference(values, "liblinger", "empty library"), 40, "at most 40 us more than an empty library")]}
 
 
 def memory_of(variant):
@@ -419,14 +426,16 @@ def getpid_under(prefix):
 
 def supervisor():
     accepted = rounds(15, SUPERVISED, go_server)
-    dialled = rounds(9, SUPERVISED, go_client)
+    dialled = rounds(9, {**SUPERVISED, "empty notification": [tool("notified")]}, go_client)
     getpid = rounds(9, {**SUPERVISED, "empty filter": None}, getpid_under)
     figure = ratio(accepted, "supervised")
     return [
         {"what": "supervisor: a Go server's connection", "unit": "us", "values": accepted,
          "goals": [("0.97 to 1.03", 0.97 <= figure <= 1.03, figure)]},
         {"what": "supervisor: a Go client's connect", "unit": "us", "values": dialled,
-         "goals": [at_most(difference(dialled, "supervised"), 15, "at most 15 us more")]},
+         "columns": {"with": "supervised", "peer": "empty notification"},
+         "goals": [at_most(difference(dialled, "supervised", "empty notification"), 3,
+                           "at most 3 us more than an empty notification")]},
         {"what": "supervisor: getpid", "unit": "ns", "values": getpid,
          "goals": [at_most(ratio(getpid, "supervised", "empty filter"), 1.05, "at most 1.05 of an empty filter")]},
     ]
@@ -472,6 +481,8 @@ ROWS = {
     "start": lambda: [start()],
     "load": lambda: [load(), *memory()],
     "supervisor": supervisor,
+    "attach": lambda: [commands.attach()],
+    "states": lambda: [commands.states()],
     "restart": lambda: [restart()],
     "wall": lambda: [the_wall()],
     "latency": lambda: [connect_latency(), kernels_experiment()],
