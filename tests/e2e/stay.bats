@@ -111,7 +111,7 @@ fingerprint() { # PID
     have_ports "10000 60999"
     start - "$TOOLS/peer" -s 1 -n 10000000 listen
     hear_port
-    timeout 110 python3 - "$LINGER" "$TOOLS/go/client" "127.0.0.1:$PORT" "${ATTACHES:-25}" <<'END'
+    timeout 110 python3 - "$LINGER" "$TOOLS/go/client" "127.0.0.1:$PORT" "${ATTACHES:-15}" <<'END'
 import random, subprocess, sys, time
 
 linger, client, address, rounds = *sys.argv[1:4], int(sys.argv[4])
@@ -173,8 +173,8 @@ END
     kill -TERM "$CLIENT"
     finish
 }
-# load SECONDS: what of wrk's requests to the proxy failed; "" if none did.
-load() {
+# request SECONDS: what of wrk's requests to the proxy failed; "" if none did.
+request() {
     wrk -t1 -c4 -d"$1"s "http://127.0.0.1:$FRONT/" >"$BATS_TEST_TMPDIR/wrk"
     cat "$BATS_TEST_TMPDIR/wrk" >&2
     grep -q "requests in" "$BATS_TEST_TMPDIR/wrk"
@@ -196,13 +196,15 @@ towards_backend() {
         <<<"$NGINX_CONF" | sed 's/error_log stderr/error_log stderr crit/' >"$BATS_TEST_TMPDIR/nginx.conf"
     # shellcheck disable=SC2046  # two words
     start - nginx $(nginx_log) -c "$BATS_TEST_TMPDIR/nginx.conf"
-    backend=$PORT PORT=$FRONT await_listener
+    backend=$PORT
+    PORT=$FRONT
+    await_listener
     PORT=$backend
-    [ -n "$(load 2)" ] # 500 ports are used up
+    [ -n "$(request 2)" ] # 500 ports are used up
     grep -q "Cannot assign requested address" "$BATS_TEST_TMPDIR/stderr"
     # Other ports, as if the minute of TIME_WAIT were over, and more than the load needs meanwhile.
     have_ports "11000 59999"
-    load 4 >"$BATS_TEST_TMPDIR/failed" &
+    request 4 >"$BATS_TEST_TMPDIR/failed" &
     until ss -Htan "dport = :$PORT" | grep -q :11; do :; done
     stay 'fin-rst role=client' --port "$FRONT" >"$BATS_TEST_TMPDIR/said"
     expect processes "$(grep -c "^process .* nginx  is supervised until it ends" "$BATS_TEST_TMPDIR/said")" 3
@@ -211,7 +213,7 @@ towards_backend() {
     # As few as in the beginning, and they are enough.
     have_ports "60000 60499"
     before=$(towards_backend)
-    expect "failed afterwards" "$(load 3)" ""
+    expect "failed afterwards" "$(request 3)" ""
     made=$(grep -oE "[0-9]+ requests in" "$BATS_TEST_TMPDIR/wrk" | cut -d" " -f1)
     left=$(($(towards_backend) - before))
     echo "$made requests, $left TIME_WAIT"
@@ -318,5 +320,27 @@ refused() {
     kill -TERM "$PID"
     run "$LINGER" attach -y -m fin-rst "$CLIENT"
     expect said "${lines[0]}" "linger attach: --yes and --log need --stay"
+    kill -TERM "$CLIENT"
+}
+
+@test "without privileges: no_new_privs is named; a policy is replaced by the same user or root alone" {
+    needs_root
+    chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    # Where everybody may go, wherever this tree is.
+    cp "$ROOT/tests/tools/steady.py" "$LINGER" "$BATS_TEST_TMPDIR"
+    steady "${nobody[@]}" python3 "$BATS_TEST_TMPDIR/steady.py"
+    "${nobody[@]}" python3 - y "$BATS_TEST_TMPDIR/linger" attach --stay -m 'fin-rst role=client' "$CLIENT" \
+        <"$ROOT/tests/tools/answered.py" >"$BATS_TEST_TMPDIR/said" || { cat "$BATS_TEST_TMPDIR/said"; false; }
+    grep -q "no_new_privs is set" "$BATS_TEST_TMPDIR/said"
+    grep -qx "NoNewPrivs:[[:space:]]*1" "/proc/$CLIENT/status"
+    leaves none
+    "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qm off "$CLIENT"
+    leaves all
+    stay 'fin-rst role=client' -q "$CLIENT" # root's servers from here on
+    leaves none
+    run "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qym off "$CLIENT"
+    expect status "$status" 125
+    leaves none
     kill -TERM "$CLIENT"
 }

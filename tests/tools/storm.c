@@ -1,6 +1,6 @@
 /*
- * Makes connections under bad conditions: storm threads|calm|children PORT COUNT. Every connect() has
- * to succeed; prints "connected N", and waits for a signal.
+ * Makes connections under bad conditions: storm threads|calm|children PORT COUNT. Every connect()
+ * has to succeed; prints "connected N", and waits for a signal.
  *
  * threads: 200 threads, while SIGURG and SIGCHLD rain on them.
  * calm: 200 threads, and no signals.

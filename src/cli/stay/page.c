@@ -76,8 +76,8 @@ static int find_page(pid_t server, pid_t program)
     return find_number(server, link);
 }
 
-/* Of root or of this user: nobody else's process is taken for one. */
-static bool is_server(pid_t pid)
+/* Of root, of this user or of the program's: nobody else's process is taken for one. */
+static bool is_server(pid_t pid, pid_t program)
 {
     char path[64];
     char name[32] = "";
@@ -88,7 +88,8 @@ static bool is_server(pid_t pid)
     bool is_named = file && fgets(name, sizeof(name), file) && strcmp(name, PAGE_SERVER "\n") == 0;
     if (file)
         fclose(file);
-    return is_named && pid != getpid() && (owner == 0 || owner == (long)geteuid());
+    return is_named && pid != getpid() &&
+           (owner == 0 || owner == (long)geteuid() || owner == target_status(program, "Uid"));
 }
 
 pid_t page_server(pid_t program)
@@ -99,7 +100,7 @@ pid_t page_server(pid_t program)
 
     while (directory && !server && (entry = readdir(directory))) {
         pid_t pid = (pid_t)atoi(entry->d_name);
-        if (pid > 0 && is_server(pid) && find_page(pid, program) >= 0)
+        if (pid > 0 && is_server(pid, program) && find_page(pid, program) >= 0)
             server = pid;
     }
     if (directory)

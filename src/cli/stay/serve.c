@@ -189,7 +189,7 @@ static void replace(pid_t old)
 static void put_under_filter(void)
 {
     static struct filter filter;
-    struct inject_error error;
+    struct inject_error error = {{0}};
     char why[TARGET_WHY_MAX];
 
     if (page_make(&server.paged, server.target.pid, why) != 0)

@@ -80,7 +80,7 @@ static int ask(const struct stay *stay, const struct target *targets, int count,
 
 int stay_check(const struct stay *stay, const struct target *targets, int count, bool asks)
 {
-    struct inject_error error;
+    struct inject_error error = {{0}};
     bool no_new_privs = false;
     int fresh = 0;
 
