@@ -68,10 +68,14 @@ hear_port() {
     PORT=${REPLY#port }
 }
 
-# Waits for what start() started; STATUS is its exit status.
+# Waits for what start() started; STATUS is its exit status. Its pid may be somebody else's soon.
 finish() {
+    local i
     STATUS=0
     wait "$PID" || STATUS=$?
+    for i in "${!STARTED[@]}"; do
+        [ "${STARTED[i]}" != "$PID" ] || unset "STARTED[i]"
+    done
     exec {OUT}<&-
 }
 
