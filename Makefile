@@ -22,8 +22,8 @@ WHERE_KNOWN := $(foreach flag,-mno-outline-atomics -Wno-hardened, \
 KERNEL_HEADERS := $(shell $(CC) -E -x c -include linux/inet_diag.h /dev/null >/dev/null 2>&1 || \
 	echo -idirafter /usr/include -idirafter /usr/include/`$(CC) -print-multiarch`)
 # For 32 bits a time of 64 bits would rename the hooks: real.c has both names.
-# Every symbol that the compiler adds is one that some libc may lack: no stack protector, no
-# _chk variants. Nothing in the library is on a path where a write is not bounded by hand.
+# Some libc may lack any symbol that the compiler adds: no stack protector, no _chk variants. In the
+# library every write is bounded by hand.
 override CFLAGS += $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
 	-Isrc/core -Isrc/cli $(KERNEL_HEADERS) $(WARNINGS) \
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS \
@@ -32,9 +32,8 @@ override CFLAGS += $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSI
 # The links name what -fhardened would add to them, and gcc would warn that it does not.
 LINKED = $(filter-out -fhardened,$(CFLAGS))
 
-# SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer, where
-# the library behind them lets it be; in the library, which must need nothing beyond libc, undefined
-# behaviour is a trap.
+# SAN=address,undefined or SAN=thread: `linger` and the test programs with that sanitizer; in the
+# library, which must need nothing beyond libc, undefined behaviour is a trap.
 ifneq ($(SAN),)
 SAN_LINGER = -fsanitize=$(SAN) -fno-sanitize-recover=all -g
 SAN_LIBRARY = $(if $(findstring undefined,$(SAN)),-fsanitize=undefined -fsanitize-undefined-trap-on-error)
@@ -72,14 +71,14 @@ help:
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'
 	@echo 'install    to $$(DESTDIR)$$(PREFIX), by default $(PREFIX)'
-	@echo 'uninstall  take it away from there'
+	@echo 'uninstall  remove it from there'
 	@echo 'dist       a tarball of the last commit, in $(BUILD)'
 	@echo 'deb        a Debian package and its source package, in $(BUILD)/deb'
 	@echo 'rpm        an RPM and its source package, in $(BUILD)/rpm'
 	@echo 'tarball    linger linked statically and its library, for any Linux, in $(BUILD)'
 	@echo 'clean      remove what was built'
 
-# What was built with another sanitizer, or for another directory, is built again.
+# Whatever was built with another sanitizer, or for another directory, is rebuilt.
 $(BUILD)/sanitizer: STAMP = $(SAN)
 $(BUILD)/libdir: STAMP = $(LIBDIR)
 $(BUILD)/sanitizer $(BUILD)/libdir: FORCE
@@ -89,8 +88,8 @@ FORCE:
 $(BUILD)/cli/reach/library.o: $(BUILD)/libdir
 $(BUILD)/cli/reach/library.o linger: private override CFLAGS += -DLINGER_LIBDIR='"$(LIBDIR)"'
 
-# Nothing is unwound through core: no cancellation point is in it, and no C++ calls it. In the shim
-# the tables stay: a thread that is cancelled in close() is unwound through its hook.
+# Nothing is unwound through core: it has no cancellation point, and no C++ calls it. The shim keeps
+# its tables: a thread that is cancelled in close() is unwound through its hook.
 $(CORE): private override CFLAGS += -fno-asynchronous-unwind-tables
 
 $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
@@ -100,14 +99,14 @@ $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 
 # One file for every libc. The library is linked against an empty stand-in for libc that defines no
 # symbol versions, so it asks for none, and loads into glibc of any age and musl.
-# noseparate-code: two mappings less to make in every process, and 4 KiB less.
+# noseparate-code: saves two mappings in every process, and 4 KiB.
 STUB = $(BUILD)/stub/libc.so.6
 $(STUB):
 	@mkdir -p $(@D)
 	$(call say,STUB,$@)
 	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -Wl,-soname,$(@F) -o $@
 
-# With a stand-in that defines nothing, no link of the library can resolve every symbol.
+# Against a stand-in that defines nothing the library cannot resolve every symbol.
 UNLINKABLE = -Wl,-z,defs -Wl,--no-undefined
 DROPPED = $(filter $(UNLINKABLE),$(LDFLAGS))
 
@@ -119,7 +118,7 @@ liblinger.so: $(CORE) $(PRELOAD) $(STUB) src/preload/liblinger.map
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUB) -lgcc \
 		$(filter-out $(UNLINKABLE),$(LDFLAGS))
 
-# What the library and the launcher share is the same object files.
+# The library and the launcher share the same object files.
 linger: $(CORE) $(CLI)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINKED) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
@@ -146,12 +145,12 @@ $(BUILD)/examples/go/%: examples/%.go
 
 examples: all $(EXAMPLES) $(GO_EXAMPLES)
 
-# Programs of the tests: what they drive knows nothing of the project, and is not built with it. What
-# this machine has no compiler or library for is left out; the tests that want it are skipped.
+# Programs of the tests: what they drive does not know the project, and is not built with it. Those
+# that lack a compiler or a library here are left out, and the tests that need them are skipped.
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c $(if $(wildcard /usr/include/lwip),,%/lwip.c),\
 	$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
-# The subject once more, as no preload reaches it.
+# The subject again, out of a preload's reach.
 STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm $(if $(wildcard /usr/bin/musl-gcc),musl/subject))
 GO_LIBRARIES = /usr/share/gocode
 GO_LEFT_OUT = $(if $(wildcard $(GO_LIBRARIES)/src/gvisor.dev/gvisor),,%/netstack.go)
@@ -205,7 +204,7 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 # What the benchmark measures with.
 BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides notified starts)
 
-# The least that a preload costs which needs what ours needs.
+# The least that a preload with the same dependencies costs.
 $(BUILD)/bench/empty.so: $(STUB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -nostdlib -fPIC -x c /dev/null -x none -o $@ -Wl,--no-as-needed $(STUB)
@@ -228,11 +227,11 @@ bench: all
 	$(Q)$(MAKE) --no-print-directory $(BENCH_TOOLS) $(GO_TOOLS) $(BUILD)/tests/free-port
 	$(Q)tests/bench/run
 
-# It builds by itself: a compiler may be among what it installs.
+# It builds by itself: a compiler may be among the packages that it installs.
 check:
 	$(Q)SAN=$(SAN) T='$(T)' tests/check
 
-# And what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
+# Adds what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
 check-all:
 	$(Q)LONG=1 SAN=$(SAN) tests/check
 

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Purpose: the packets that end a connection under each mode, of two servers that know nothing of
-# SO_LINGER: one in C, which the library is preloaded into, and one in Go, whose system calls are
-# supervised. `linger run` sees for itself which of the two it has to be.
+# Purpose: the packets that end a connection under each mode, for two servers that do not know
+# SO_LINGER: one in C, into which the library is preloaded, and one in Go, whose system calls are
+# supervised. `linger run` finds out by itself which of the two is needed.
 #
 # Run: make examples && examples/capture.sh
 # It needs tcpdump, and a network namespace of its own (root, or user namespaces).
@@ -18,13 +18,13 @@
 #   Go      fin-rst  FIN-->  <--FIN  RST-->         12 bytes, then EOF
 #   Go      wait:1   FIN-->  <--FIN                 12 bytes, then EOF
 #
-# wait:1 is fin on the wire: it is close() that waits. Under fin-rst the client's FIN is missing where
-# its kernel acknowledged the server's FIN before it closed: the RST answers that ACK.
+# wait:1 is fin on the wire: it is close() that waits. Under fin-rst the client's FIN is missing if its
+# kernel acknowledged the server's FIN before the client closed: the RST answers that ACK.
 . "$(dirname "$0")/lib.sh"
 needs tcpdump
 own_namespace "$@"
 
-# Root stays root, which need not be mapped to anybody else in this namespace.
+# Root stays root: this namespace need not map any other user.
 tcpdump=(tcpdump -i lo -Z root -n -l --immediate-mode "tcp or udp port 9")
 start sh -c 'exec "$@" 2>&1' sh "${tcpdump[@]}" || die "tcpdump does not start: $complaint"
 packets=$out
@@ -49,7 +49,7 @@ else
     echo "(without the server in Go: make examples, where Go is installed)"
 fi
 
-# When nothing is on its way any more, one packet more: what came before it has been captured.
+# When nothing is under way any more, send one last packet: everything before it has been captured.
 while [ -n "$(ss -Htan exclude time-wait)" ]; do :; done
 echo end >/dev/udp/127.0.0.1/9
 while IFS= read -r -t 30 line <&"$packets" && [[ $line != *UDP* ]]; do

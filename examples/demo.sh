@@ -1,15 +1,15 @@
 #!/bin/sh
 # Purpose: shows how an unmodified server ends its connections under fin, rst and fin-rst.
-# Expected output: for each mode what the client got, the packets of one teardown (where tcpdump
-# may capture; what it lacks is named), and how many TIME_WAIT sockets 20 connections left.
+# Expected output: for each mode what the client got, the packets of one teardown (if tcpdump may
+# capture; else the reason), and how many TIME_WAIT sockets 20 connections left.
 #
-# Needs what `make` needs; it uses tcpdump and a network namespace where it has them.
+# Needs what `make` needs; uses tcpdump and a network namespace if they are available.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 programs=$root/build/examples
 count=20
 
-# In a namespace of its own nothing else is in the picture, and it may be captured.
+# In a network namespace of its own it sees no other traffic, and may capture.
 if [ -z "${DEMO_INSIDE:-}" ]; then
     for unshare in "unshare -n" "unshare -cn --keep-caps" "unshare -rn"; do
         if $unshare ip link set lo up 2>/dev/null; then
@@ -73,7 +73,7 @@ stop_server() {
     server=
 }
 
-# False where tcpdump is not there, or may not capture here: $why_not is what would help.
+# False if tcpdump is missing, or may not capture here: $why_not says what would help.
 start_capture() {
     why_not="needs tcpdump"
     command -v tcpdump >/dev/null || return 1

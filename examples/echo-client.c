@@ -1,13 +1,13 @@
 /*
  * Purpose: a client that says what it saw: sends a line and reads until the connection ends, COUNT
- * times (once where it is not given).
+ * times (default: once).
  *
  * Run, with the port of an echo server:
  *
  *     make examples
  *     build/examples/echo-client PORT [COUNT]
  *
- * Expected output, for all connections together, of a server under fin and of one under rst:
+ * Expected output, for all connections together, from a server under fin and from one under rst:
  *
  *     12 bytes, then EOF
  *     12 bytes, then ECONNRESET (Connection reset by peer)

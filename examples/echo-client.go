@@ -5,7 +5,7 @@
 //	make examples
 //	build/examples/go/echo-client PORT
 //
-// Expected output, of a server under fin and of one under rst:
+// Expected output, from a server under fin and from one under rst:
 //
 //	12 bytes, then EOF
 //	12 bytes, then ECONNRESET (Connection reset by peer)

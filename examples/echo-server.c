@@ -1,5 +1,5 @@
 /*
- * Purpose: a server that knows nothing of SO_LINGER or SO_REUSEADDR: echoes one line of each
+ * Purpose: a server that does not know SO_LINGER or SO_REUSEADDR: echoes one line of each
  * connection and closes it. It closes first, so each connection leaves a TIME_WAIT socket here.
  *
  * Run:
@@ -7,7 +7,7 @@
  *     make examples
  *     ./linger run -m fin-rst -- build/examples/echo-server [PORT]
  *
- * Expected output, with the port that it found free where none is given:
+ * Expected output, with a free port if none is given:
  *
  *     listening on 37125
  */

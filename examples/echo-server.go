@@ -1,12 +1,12 @@
-// Purpose: a server in Go that knows nothing of SO_LINGER: echoes one line of each connection and
-// closes it. As the one in C, but no preload reaches it: Go makes its system calls itself.
+// Purpose: a server in Go that does not know SO_LINGER: echoes one line of each connection and
+// closes it. Like the one in C, but no preload reaches it: Go makes its own system calls.
 //
 // Run:
 //
 //	make examples
 //	./linger run -m fin-rst -- build/examples/go/echo-server [PORT]
 //
-// Expected output, with the port that it found free where none is given:
+// Expected output, with a free port if none is given:
 //
 //	listening on 37125
 package main

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What the scripts beside this file share; each begins with `. "$(dirname "$0")/lib.sh"`.
+# Shared by the scripts beside this file; each begins with `. "$(dirname "$0")/lib.sh"`.
 #
 # $linger is the command line, from this repository or from PATH; $programs is where `make examples`
-# puts the example programs. Whatever start() began has ended when the script has, however that
-# comes about, and nothing here touches the machine's own network.
+# puts the example programs. However the script ends, whatever start() began ends with it, and nothing
+# here touches the machine's own network.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
@@ -17,7 +17,7 @@ die() {
     exit 1
 }
 
-# needs COMMAND...: what the machine has to have.
+# needs COMMAND...: fails unless the machine has them.
 needs() {
     local name
     for name in "$@"; do
@@ -25,8 +25,8 @@ needs() {
     done
 }
 
-# own_namespace "$@": begins the script again in a network namespace of its own, which has a
-# loopback interface and nothing else: its ports, sockets and settings are nobody else's.
+# own_namespace "$@": restarts the script in a network namespace of its own, which has only a
+# loopback interface: it shares its ports, sockets and settings with nobody.
 own_namespace() {
     local unshare
     # exec keeps the pid, so a variable that was merely inherited deceives nobody.
@@ -56,9 +56,9 @@ clean_up() {
     rm -rf "$work"
 }
 
-# start COMMAND...: a program in the background. $pid is its pid, $said its first line, and what
-# it says later is read from descriptor $out. Fails where it ends without a line, and $complaint is
-# what it wrote to standard error.
+# start COMMAND...: starts a program in the background. $pid is its pid, $said its first line, and
+# descriptor $out reads what it says later. Fails if the program ends without a line; $complaint is
+# then what it wrote to standard error.
 start() {
     mkfifo "$work/out"
     "$@" >"$work/out" 2>"$work/stderr" &
@@ -73,7 +73,7 @@ start() {
 }
 
 # stop PID: ends what start() began, and waits until it has ended. One SIGTERM may be lost: a child
-# that has not reached its exec yet may still have this shell's trap.
+# that has not yet reached its exec still has this shell's trap.
 stop() {
     local i
     while kill "$1" 2>/dev/null; do

@@ -13,7 +13,7 @@
 #   instance rst   197 closed first, rst
 #   left behind    203 TIME_WAIT
 #
-# linger ab measures the modes one after the other instead, and compares: linger ab --help.
+# linger ab measures the modes one after another instead, and compares them: linger ab --help.
 . "$(dirname "$0")/lib.sh"
 own_namespace "$@"
 port=8080

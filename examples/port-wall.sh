@@ -1,7 +1,7 @@
 #!/bin/bash
 # Purpose: the wall that a load generator hits: each connection that the client closes leaves a
 # TIME_WAIT socket, which holds one ephemeral port towards that destination for 60 s. By default that
-# is 28,232 connections; here the range is 1,000 ports, so that it takes a second.
+# is 28,232 connections; here the range is 1,000 ports, so it takes a second.
 #
 # Run: make examples && examples/port-wall.sh
 # It needs a network namespace of its own (root, or user namespaces), whose settings it changes.

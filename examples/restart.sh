@@ -1,6 +1,6 @@
 #!/bin/bash
 # Purpose: "Address already in use" when a server that does not set SO_REUSEADDR is killed and started
-# again while a client is still connected; and what cures it.
+# again while a client is still connected, and what cures it.
 #
 # Run: make examples && examples/restart.sh
 # It needs a network namespace of its own (root, or user namespaces).
@@ -14,8 +14,8 @@
 #   -m rst       -m rst        nothing           listening on 8004             Connection reset by peer
 #   -m fin-rst   -m fin-rst    nothing           listening on 8005             EOF
 #
-# -r is LINGER_REUSEADDR=1. It helps if the first start had it already: what a run without
-# SO_REUSEADDR leaves keeps the port from everybody, for a minute after the client has closed, too.
+# -r is LINGER_REUSEADDR=1. It helps only if the first start had it too: what a run without
+# SO_REUSEADDR leaves blocks the port for everybody, and for another minute after the client closes.
 . "$(dirname "$0")/lib.sh"
 own_namespace "$@"
 

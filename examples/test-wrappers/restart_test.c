@@ -1,13 +1,13 @@
 /*
- * Purpose: a test as many suites have it, used by make/ and ctest/ here: starts a server on a port,
- * talks to it, stops it; and so once more on the same port. The server closes first and does not
- * set SO_REUSEADDR, so the TIME_WAIT of the first round keeps the second from the port.
+ * Purpose: a test like those of many suites, used by make/ and ctest/ here: starts a server on a
+ * port, talks to it, stops it, and does so again on the same port. The server closes first and does
+ * not set SO_REUSEADDR, so the TIME_WAIT of the first round blocks the port for the second.
  *
  * Run:
  *
  *     cc -o restart_test restart_test.c && ./restart_test; linger run -r -- ./restart_test
  *
- * Expected output, of the one and of the other:
+ * Expected output, of the first and of the second command:
  *
  *     round 2: bind: Address already in use
  *     2 rounds on one port

@@ -1,6 +1,6 @@
 /*
  * The kernel's side. Must not go through libc's socket functions: inside the library those names
- * are our own hooks, and other preloads may stand behind them. Must not keep anything.
+ * are our own hooks, and then perhaps those of other preloads. Must not keep anything.
  */
 #include "sock.h"
 
@@ -67,7 +67,7 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     return true;
 }
 
-/* What is read of it: the ends tell, as an address is shorter than a page. */
+/* Checking both ends is enough, as an address is shorter than a page. */
 static bool is_readable(const struct sockaddr *address, socklen_t length)
 {
     sa_family_t family;
@@ -107,7 +107,7 @@ static void local_facts(int fd, struct facts *f)
 }
 
 /*
- * TCP_INFO tells a TCP socket from everything else in one call: SO_PROTOCOL alone would take a
+ * TCP_INFO tells a TCP socket from everything else in one call: SO_PROTOCOL alone would mistake a
  * raw socket (SOCK_RAW, IPPROTO_TCP) or a netlink one (NETLINK_XFRM is 6 too) for TCP.
  */
 bool sock_facts(int fd, unsigned wanted, struct facts *f)
@@ -135,7 +135,7 @@ bool sock_has_waiting(int fd)
 {
     struct tcp_info info = {0};
 
-    /* Of a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
+    /* For a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
     return get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 && info.tcpi_unacked > 0;
 }
 
@@ -166,7 +166,7 @@ static bool is_mptcp(int fd)
            protocol == SOCK_IPPROTO_MPTCP;
 }
 
-/* What MPTCP says of an option that it does not have differs between kernels. */
+/* MPTCP's error for an option that it lacks differs between kernels. */
 static bool is_no_option(int error)
 {
     return error == ENOPROTOOPT || error == EOPNOTSUPP;
@@ -303,8 +303,8 @@ static bool has_threads(void)
 }
 
 /*
- * A reader that is still blocked when the connection goes is told EPIPE (sk_wait_event()); after
- * SHUT_RD it wakes with end of file. It has to run to see that, so the shortest of all sleeps.
+ * A reader that is still blocked when the connection is aborted gets EPIPE (sk_wait_event()); after
+ * SHUT_RD it wakes with end of file. It must run to see that, hence the shortest possible sleep.
  */
 static void release_readers(int fd, bool is_anothers)
 {
@@ -325,7 +325,7 @@ int sock_abort(int fd, bool is_anothers)
         return -1;
     /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
     (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
-    /* Answers ENOTCONN, and yet marks both directions as shut (inet_shutdown()). */
+    /* Fails with ENOTCONN, and yet marks both directions as shut down (inet_shutdown()). */
     (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
     return 0;
 }
@@ -337,7 +337,7 @@ const char *sock_end(int fd, const struct verdict *verdict)
     if (verdict->mode == MODE_RST) {
         if (disconnect(fd) != 0)
             return "connect";
-        /* ENOTCONN; and yet who asks again, after ECONNRESET, gets EOF and EPIPE. */
+        /* ENOTCONN; yet after ECONNRESET the next calls get EOF and EPIPE. */
         (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
         return NULL;
     }

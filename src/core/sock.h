@@ -18,13 +18,13 @@ bool sock_is_tcp_request(int domain, int type, int protocol);
 
 /*
  * Fills `facts->state` and those of the facts in `wanted` that the kernel knows now; what the
- * caller filled before stays. FACT_ROLE is none of them: the kernel does not remember who
- * connected. False where `fd` is no TCP socket (one failing system call).
+ * caller filled before stays. FACT_ROLE is not among them: the kernel does not remember who
+ * connected. False if `fd` is not a TCP socket (one failing system call).
  */
 bool sock_facts(int fd, unsigned wanted, struct facts *facts);
 
-/* Address and port of the program's sockaddr; false where it is neither IPv4 nor IPv6, or cannot
- * be read. */
+/* Address and port of the program's sockaddr; false if it is neither IPv4 nor IPv6, or cannot be
+ * read. */
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                    uint16_t *port);
 
@@ -35,9 +35,9 @@ bool sock_has_waiting(int fd);
 bool sock_is_connected(uint8_t state);
 
 /*
- * Makes the verdict the socket's own: MODE_OFF sets nothing; at birth, where the options still
- * have their defaults, only what differs from them is set; elsewhere all of it. A verdict that
- * yields sets no option that is set already.
+ * Makes the verdict the socket's own: MODE_OFF sets nothing; at birth, while the options still have
+ * their defaults, sets only what differs from these; elsewhere everything. A verdict that yields
+ * does not touch an option that is already set.
  * Returns NULL, or the name of the first option that the kernel refused, and errno.
  */
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
@@ -83,21 +83,21 @@ int sock_switch(int fd, enum sock_switch option, bool on);
 
 /*
  * Aborts the connection at once: connect() to AF_UNSPEC sends RST (tcp_disconnect()), and a
- * shutdown() afterwards leaves the socket to the program as shutdown(SHUT_RDWR) would have:
+ * shutdown() after it leaves the socket to the program as shutdown(SHUT_RDWR) would have:
  * recv() says EOF, send() EPIPE, poll() POLLHUP. Readers blocked in other threads, of this process
- * or of another one that the socket is of (`is_anothers`), are given time to wake with end of file.
+ * or of another one that owns the socket (`is_anothers`), get time to wake with end of file.
  * Returns 0, or -1 and errno.
  */
 int sock_abort(int fd, bool is_anothers);
 
 /*
  * Ends a connection that another process has open, by a duplicate: `rst` aborts it, `fin` and
- * `fin-rst` set their options and shut both directions. Returns NULL, or the name of the call or
- * option that the kernel refused, and errno.
+ * `fin-rst` set their options and shut down both directions. Returns NULL, or the name of the call
+ * or option that the kernel refused, and errno.
  */
 const char *sock_end(int fd, const struct verdict *verdict);
 
-/* Milliseconds since data came or went, whichever is later; false where the kernel does not tell.
+/* Milliseconds since data came or went, whichever is later; false if the kernel does not say.
  */
 bool sock_idle(int fd, uint32_t *milliseconds);
 

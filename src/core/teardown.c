@@ -6,26 +6,26 @@
  *     facts -> decide -> apply -> report
  *
  * facts: what is known of the socket at that moment (sock_facts() asks the kernel for no more than
- * the policy needs). decide: decide() finds the first rule that matches, or says that it hangs on
- * a fact still to come. apply: sock_apply() sets the options; from then on the kernel itself tears
- * the connection down that way, whoever closes it and however: close(), exit(), a crash, SIGKILL,
- * another process. That is why everything is decided as early as it can be:
+ * the policy needs). decide: decide() finds the first rule that matches, or says that this depends
+ * on a fact still to come. apply: sock_apply() sets the options; from then on the kernel itself
+ * tears the connection down that way, whoever closes it and however: close(), exit(), a crash,
+ * SIGKILL, another process. That is why everything is decided as early as possible:
  *
  *     socket()   a policy without conditions. This alone covers every way out.
  *     connect()  role=client, the peer, the share
- *     listen()   role=server, the local end; what is accepted inherits it (sk_clone_lock())
+ *     listen()   role=server, the local end; accepted connections inherit it (sk_clone_lock())
  *     accept()   what listen() could not decide or could not apply
  *     close()    when=, which nobody can know earlier
  *
  * The supervisor (cli/supervise/) sees a program from outside, before its calls and not after
- * them: neither socket() nor accept() has a descriptor then. It arms at connect() and listen(),
- * and what accept() would have decided is decided at close() and exit_group(). It is told of
- * close() for a rule alone and not for a log or counters: files and numbers that are not open
- * would cost the program as much as sockets.
+ * them, when socket() and accept() have no descriptor yet. It arms at connect() and listen(), and
+ * decides at close() and exit_group() what accept() would have decided. It sees close() for the
+ * sake of a rule only, not of a log or counters: files and numbers that are not open would cost the
+ * program as much as sockets.
  *
  * teardown_start() works out once which of these moments matter, so that a hook whose moment does
  * not costs one branch. There is no table of sockets: descriptors are duplicated, passed and
- * reused behind our back, so each moment asks the kernel anew. What is kept is the policy, and
+ * reused behind our backs, so each moment asks the kernel anew. All that is kept is the policy, and
  * two bits for each port, served and connected from, to tell a server's connection from a client's.
  *
  * Must never allocate, lock, keep a descriptor, change errno, or touch what is not TCP.
@@ -48,9 +48,9 @@
 unsigned teardown_moments = MOMENT_LOAD;
 
 static const struct settings *settings;
-static unsigned needs;          /* enum fact: those that LINGER_MODE asks for */
+static unsigned needs;          /* enum fact: those that LINGER_MODE needs */
 static struct verdict whole;    /* of a policy that needs no fact */
-static unsigned reported;       /* enum fact: those that the log and the counters ask for */
+static unsigned reported;       /* enum fact: those that the log and the counters need */
 static bool closing_decides;    /* some rule cannot be decided earlier */
 static bool has_inherited;      /* maybe: TCP sockets, at load */
 static bool accept_decides;     /* some listener could not be armed; never taken back */
@@ -84,7 +84,7 @@ static bool arm(int fd, const char *at, const struct facts *facts, const struct 
     return applied;
 }
 
-/* decide -> apply. False where the verdict is open or was refused, so that a later moment asks. */
+/* decide -> apply. False if undecided or refused by the kernel: a later moment decides again. */
 static bool settle(int fd, const char *at, const struct facts *facts, bool at_birth)
 {
     struct verdict verdict;
@@ -157,7 +157,7 @@ void teardown_inherit(void)
     descriptors_each(0, UINT_MAX, settle_inherited);
 }
 
-/* Is there a rule to be applied again after the program's own setting? */
+/* Is there a rule to apply again after the program has set an option itself? */
 static bool overrules(const struct policy *policy)
 {
     for (unsigned i = 0; i < policy->rule_count; i++) {
@@ -181,7 +181,7 @@ static unsigned moments_of(const struct policy *policy)
     case DECIDE_NO_RULE:
         return 0;
     case DECIDE_VERDICT:
-        needs = 0; /* whatever stands behind the rule that always matches */
+        needs = 0; /* no rule after one that always matches decides */
         if (whole.mode == MODE_OFF)
             return 0;
         return whole.mode == MODE_FIN ? moments : moments | MOMENT_SOCKET;
@@ -203,7 +203,7 @@ static bool spares_clients(const struct policy *policy)
     return decision == DECIDE_NO_RULE || (decision == DECIDE_VERDICT && verdict.mode == MODE_OFF);
 }
 
-/* The same as the supervisor sees it. */
+/* The same, as seen by the supervisor. */
 static unsigned moments_outside(const struct policy *policy, unsigned moments)
 {
     unsigned late = decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE);
@@ -273,7 +273,7 @@ bool teardown_asks_peer(void)
     return (needs | reported) & FACT_PEER;
 }
 
-/* A policy that needs no fact is applied by teardown_socket(), and to all that the program sets. */
+/* A policy that needs no fact is applied by teardown_socket(), and again after setsockopt(). */
 static bool is_armed_at_birth(void)
 {
     return !needs && settings->backend == BACKEND_PRELOAD;
@@ -299,7 +299,7 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
     bool is_first = is_wanted && facts_shown(fd, &facts) &&
-                    facts.state == TCP_CLOSE; /* else it asks how the first one went */
+                    facts.state == TCP_CLOSE; /* else it asks for the result of the first one */
     bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !needs);
 
     return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
@@ -394,7 +394,7 @@ static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, s
     return sock_facts(fd, 0, facts);
 }
 
-/* Port 0 is one that the kernel chooses: nobody else has it, and only of it is it said when. */
+/* Port 0: the kernel chooses one that nobody has, and LINGER_BIND_NO_PORT says when. */
 void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
 {
     struct facts facts = {0};
@@ -436,8 +436,8 @@ void teardown_setsockopt(int fd, int level, int option)
 }
 
 /*
- * The verdict as the connection ends. One that yields is on the socket by now, or what the program
- * itself has set: what is there decides.
+ * The verdict as the connection ends. If it yields (overrule=no), the socket by now has either it
+ * or what the program itself set: what the socket has decides.
  */
 static bool decide_end(int fd, const struct facts *facts, struct verdict *verdict)
 {
@@ -466,8 +466,8 @@ bool teardown_shutdown(int fd, int how)
 }
 
 /*
- * A listener is left alone: what it carries is inherited by all that others accept from it. What
- * was decided at birth is not applied again: the program may have locked itself in since.
+ * A listener is left alone: the connections that others accept from it inherit what it carries. A
+ * verdict from birth is not applied again: the program may be in a sandbox by now.
  */
 void teardown_close(int fd)
 {

@@ -29,8 +29,8 @@ extern unsigned teardown_moments;
 
 /*
  * Puts `s` in force for the program of that name: opens the log and the counters, finds out which
- * moments matter, and treats inherited sockets as at birth. Where prog= is not decided yet, every
- * moment that may matter to some program does.
+ * moments matter, and treats inherited sockets as at birth. While prog= is undecided, every moment
+ * that may matter to some program does.
  */
 void teardown_start(const struct settings *s, const char *program);
 
@@ -46,10 +46,10 @@ void teardown_switch(const struct settings *s);
 /* After socket() gave `fd`. */
 void teardown_socket(int fd, int domain, int type, int protocol);
 
-/* Does connect() have to be told of the peer's address? */
+/* Does teardown_connect() need the peer's address? */
 bool teardown_asks_peer(void);
 
-/* Before connect(); `peer` may be NULL where nobody asks for it. True where the local end, known
+/* Before connect(); `peer` may be NULL if that is not needed. True where the local end, known
  * only afterwards, may still decide. */
 bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length);
 
@@ -57,8 +57,8 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length);
 void teardown_connected(int fd);
 
 /*
- * Before listen(): connections are accepted under the policy from the first on. False where it is
- * not settled yet: the port may be chosen by listen() itself.
+ * Before listen(): so the first connection already is accepted under the policy. False if that is
+ * not settled yet: listen() itself may choose the port.
  */
 bool teardown_listen(int fd);
 
@@ -68,7 +68,7 @@ void teardown_listening(int fd, bool settled);
 /* After accept() gave `fd`. */
 void teardown_accept(int fd);
 
-/* After recvmsg(): treats each TCP socket that a control message brought as at load. */
+/* After recvmsg(): treats each TCP socket that came in a control message as at load. */
 void teardown_receive(const struct msghdr *message);
 
 /* Before bind(). */
@@ -80,7 +80,7 @@ void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length
 /* After setsockopt() succeeded. */
 void teardown_setsockopt(int fd, int level, int option);
 
-/* Before shutdown(). True: the connection was aborted, and shutdown() is not to be called. */
+/* Before shutdown(). True: the connection was aborted, and shutdown() must not be called. */
 bool teardown_shutdown(int fd, int how);
 
 /* Before close(). */
@@ -89,7 +89,7 @@ void teardown_close(int fd);
 /* Before exit_group(), for each socket that is open then. */
 void teardown_exit(int fd);
 
-/* Before dup2() or dup3() puts `from` in the place of `target`, which closes `target`. */
+/* Before dup2() or dup3() replaces `target` by `from`, which closes `target`. */
 void teardown_replace(int from, int target);
 
 #endif

@@ -55,7 +55,7 @@ EOF")
     SERVER=(nginx $(nginx_log) -c "$BATS_TEST_TMPDIR/work/nginx.conf")
 }
 
-@test "nginx and wrk: TIME_WAIT in thousands, about none, none; no load errors" {
+@test "nginx and wrk: thousands of TIME_WAIT, almost none, none; no load errors" {
     needs_namespace
     nginx_here
     measure --mode fin --mode fin-rst --mode rst --rounds 2 \
@@ -74,7 +74,7 @@ EOF")
     nobody_left
 }
 
-@test "the table: medians, ratios, what is zero everywhere, where the output is" {
+@test "the table: medians, ratios, figures that are 0 everywhere, the directory of the output" {
     needs_namespace
     nginx_here
     run "$LINGER" ab -m fin -m rst -p "$PORT" -r 2 -M 'stars=(\*+)?x' -M 'made=Connected ([0-9]+)' \
@@ -210,7 +210,7 @@ report = json.load(open(sys.argv[1]))
 print(*[int(run["time_wait"]) for m in report["modes"] if m["mode"] == sys.argv[2] for run in m["runs"]])' "$BATS_TEST_TMPDIR/report" "$1"
 }
 
-@test "what one mode left is not counted for the next: --attach, and one namespace for all" {
+@test "what one mode leaves is not counted for the next: --attach, and one namespace for all" {
     nginx_here
     start - "${SERVER[@]}"
     await_listener
@@ -231,7 +231,7 @@ report = json.load(open(sys.argv[1]))
 print([run["restart_seconds"] for m in report["modes"] if m["mode"] == "rst" for run in m["runs"]][1])' "$BATS_TEST_TMPDIR/report")" None
 }
 
-@test "without a namespace: --no-namespace, and a taken port is named with who has it" {
+@test "without a namespace: --no-namespace, and the holder of a taken port is named" {
     start - python3 -m http.server --bind 127.0.0.1 "$PORT"
     await_listener
     status=0
@@ -274,7 +274,7 @@ no luck" -m fin -m rst -p "$PORT" -l 'echo no luck; exit 5' -- "${serve[@]}"
     run ! pgrep -f "sleep $AGES"
 }
 
-@test "Ctrl-C: all is stopped, and what there is is printed" {
+@test "Ctrl-C: everything is stopped, and the results so far are printed" {
     cd "$BATS_TEST_TMPDIR"
     mkfifo go
     # The first run ends, the second waits for the word that never comes.

@@ -56,7 +56,7 @@ works_on() { # ARCHITECTURE WHAT-READELF-SAYS
 }
 
 # bats test_tags=plain
-@test "i386 with a time of 64 bits: glibc has other names for it" {
+@test "i386 with 64-bit time: glibc has other names for it" {
     build i686
     i686-linux-gnu-gcc -O1 -D_GNU_SOURCE -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 -o "$SUBJECT" "$ROOT/tests/tools/subject.c" -pthread
     nm -D --undefined-only "$SUBJECT" | grep -q " __.*64" || skip "this glibc has no time of 64 bits for i386"

@@ -56,7 +56,7 @@ switched() {
 
 nginx_with_4_workers="set -- \"\$1\" \"\$2\" 4; $NGINX"
 
-@test "nginx with 4 workers, which are one listener" {
+@test "nginx with 4 workers that share one listener" {
     switched "$nginx_with_4_workers" http
 }
 
@@ -141,7 +141,7 @@ assert all(s["before"] == "fin" and s["verdict"] == "rst" and s["result"] == "ap
     expect "the peer saw" "$(cat "$BATS_TEST_TMPDIR/peer")" "bytes=0 eof=0 reset=1"
 }
 
-@test "descriptors that are reused at full speed: no wrong socket is touched" {
+@test "descriptors are reused at full speed: no wrong socket is touched" {
     start - python3 "$ROOT/tests/tools/racer.py"
     hear
     read -r _ spared changed <<<"$REPLY"
@@ -243,7 +243,7 @@ thread.join()"
     kill "$PID"
 }
 
-@test "--save and --restore: what was comes back exactly, and what is gone is told" {
+@test "--save and --restore: everything comes back exactly, and sockets that are gone are reported" {
     file=$BATS_TEST_TMPDIR/was
     with_own_options
     keep

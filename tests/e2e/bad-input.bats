@@ -2,7 +2,7 @@
 # Each malformed value ends the program before main, with status 125 and a message that shows it.
 load helper
 
-# refused VARIABLE VALUE MESSAGE: the first line of the complaint, behind the variable's name.
+# refused VARIABLE VALUE MESSAGE: the first line of the complaint, after the variable's name.
 refused() {
     local status=0
     (env LD_PRELOAD="${WITHOUT_LIBRARY:-$LIB}" "$1=$2" "$TOOLS/subject" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
@@ -128,7 +128,7 @@ END
     refused LINGER_MODE "# not a file" "unknown mode '#'"
 }
 
-@test "a name that does not exist is one warning, and the program runs" {
+@test "an unknown name is one warning, and the program runs" {
     (env LD_PRELOAD="${WITHOUT_LIBRARY:-$LIB}" LINGER_MOED=rst "$TOOLS/subject" nothing) 2>"$BATS_TEST_TMPDIR/complaint"
     cat "$BATS_TEST_TMPDIR/complaint"
     expect lines "$(wc -l <"$BATS_TEST_TMPDIR/complaint")" 1
@@ -164,7 +164,7 @@ END
     done
 }
 
-@test "the complaint does not go into a client's socket that stands at descriptor 2" {
+@test "the complaint does not go into a client's socket on descriptor 2" {
     start - "$TOOLS/peer" listen
     hear_port
     status=0

@@ -50,7 +50,7 @@ print(s.getsockopt(socket.IPPROTO_IP, 24), 'a port' if s.getsockname()[1] else '
     expect "a listener" "$(bound on "$plain; s.listen()")" "1 a port"
 }
 
-@test "what is said: the log, the counters, the plan, a mistake" {
+@test "its messages: the log, the counters, the plan, a mistake" {
     "$LINGER" run -B -l="$BATS_TEST_TMPDIR/log" -s="$BATS_TEST_TMPDIR/stats" -- python3 -c "
 import socket
 socket.socket().bind(('127.0.0.1', 0))"

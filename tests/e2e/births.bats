@@ -76,7 +76,7 @@ os.execvp('head', ['head', '-c1'])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
 }
 
 # bats test_tags=preload
-@test "MPTCP: a listener that refuses TCP_LINGER2 is made up for at accept()" {
+@test "MPTCP: where a listener refuses TCP_LINGER2, accept() sets it" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
     LISTENER="listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
 listener.bind(('127.0.0.1', 0))
@@ -92,7 +92,7 @@ listener.listen()"
 }
 
 # bats test_tags=preload
-@test "MPTCP: a client that fell back to TCP is told of as what it is, whenever it is decided" {
+@test "MPTCP: a client that fell back to TCP is reported as MPTCP, whenever it is decided" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
     for policy in fin-rst "fin-rst role=client" "fin-rst local=127.0.0.1" "fin-rst when=active"; do
         start - "$TOOLS/peer" listen

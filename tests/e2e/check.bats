@@ -81,7 +81,7 @@ judged() {
 }
 
 # bats test_tags=preload
-@test "the library in a Go program says once that it reaches nothing, and only where there is a policy" {
+@test "the library in a Go program says once that it has no effect, and only under a policy" {
     go_program() {
         env LD_PRELOAD="$LIB" "$@" "$BATS_FILE_TMPDIR/go-cgo" 2>&1
     }
@@ -125,7 +125,7 @@ judged() {
     judged "$BATS_FILE_TMPDIR/aarch64" 2 "not at all" 'a 64-bit aarch64 program: .*liblinger.so is of another architecture'
 }
 
-@test "setuid programs and file capabilities: not at all, except for who gains nothing by them" {
+@test "setuid programs and file capabilities: not at all, except for users who gain nothing by them" {
     needs_root
     judged "$BATS_FILE_TMPDIR/setuid" 0 preload 'dynamically linked'
     setcap cap_net_bind_service=ep "$BATS_FILE_TMPDIR/caps"
@@ -138,7 +138,7 @@ judged() {
     done
 }
 
-@test "what is no program" {
+@test "what is not a program" {
     judged "$BATS_FILE_TMPDIR/empty" 2 error 'an empty file$'
     judged "$BATS_FILE_TMPDIR/text" 2 error 'neither an ELF file nor a script'
     judged "$BATS_FILE_TMPDIR/truncated" 2 error 'a broken ELF file: it ends within its program headers$'

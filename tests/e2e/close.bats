@@ -56,7 +56,7 @@ closes() {
     done
 }
 
-@test "conditions, states, idle time: what is not chosen is left alone" {
+@test "conditions, states, idle time: what is not selected is left alone" {
     owing 3
     connected
     closes 0 -n -m rst --all "$PID"
@@ -222,7 +222,7 @@ writer (Connection reset|Connection reset by peer|Broken pipe)"
     wait "$daemon" || true
 }
 
-@test "connections that are accepted meanwhile, with numbers that are used again, are not hit" {
+@test "connections accepted meanwhile, with reused numbers, are not hit" {
     start - python3 "$ROOT/tests/tools/reuser.py"
     hear_port
     ended=0
@@ -239,7 +239,7 @@ writer (Connection reset|Connection reset by peer|Broken pipe)"
     expect "conversations that were whole" "$whole" "$all"
 }
 
-@test "without privilege: one's own are ended, and it is said that others are not" {
+@test "without privilege: your own are ended, and a message says that others are not" {
     needs_root
     chmod a+rx "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
     cp "$LINGER" "$TOOLS/subject" "$BATS_TEST_TMPDIR"
@@ -269,7 +269,7 @@ print(end.recv(1), flush=True)"
     kill "$of_root"
 }
 
-@test "each condition of the language chooses" {
+@test "each condition of the language selects" {
     owing 8
     local chosen=0
     closes 0 -n -m "rst share=50%" "$PID"

@@ -52,7 +52,7 @@ server_policy() {
     fails server_policy "rst port=1,2-3"
     holds client_policy "rst port=@"
     fails client_policy "rst port=1"
-    # The client's own port is no service, though it lies in the range.
+    # The client's own port is not the service's, though it lies in the range.
     fails client_policy "off port=@; rst port=1024-65535"
 }
 
@@ -205,7 +205,7 @@ share_of_2000() { # HOW
 }
 
 # Role: what connect() and accept() showed, where the local port tells another tale.
-@test "role= holds for a client that is bound to a port outside of the ephemeral range" {
+@test "role= holds for a client that is bound to a port outside the ephemeral range" {
     for policy in "rst role=client when=active; fin" "rst role=client; fin"; do
         start - "$TOOLS/peer" listen
         hear_port
@@ -259,7 +259,7 @@ client.close()" "$refused" "$PORT" 3>&-)
     finish
 }
 
-@test "connect() once more: the verdict is that of the rule that matches then, and without one the earlier stays" {
+@test "connect() again: the rule that matches then decides, and without one the earlier verdict stays" {
     reconnects_under "rst peer=:REFUSED; fin"
     expect "the peer saw" "$SEEN" "bytes=5 eof=1 reset=0"
     reconnects_under "fin peer=:REFUSED; rst"

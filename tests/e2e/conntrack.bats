@@ -52,7 +52,7 @@ kept_under() {
 }
 
 # bats test_tags=preload
-@test "the router keeps TIME_WAIT of a FIN, and CLOSE, which goes much earlier, under fin-rst and rst" {
+@test "the router keeps TIME_WAIT after a FIN, and CLOSE, which ends much earlier, under fin-rst and rst" {
     be_router
     kept_under -
     expect plain "$KEPT" "$COUNT TIME_WAIT"

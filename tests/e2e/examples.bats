@@ -5,7 +5,7 @@ load helper
 EXAMPLES=$ROOT/examples
 LINGER=$ROOT/linger
 
-# expected FILE: the output that its header quotes, the indented lines behind "Expected output".
+# expected FILE: the output that its header quotes: the indented lines after "Expected output".
 expected() {
     awk '
         /Expected output/ { on = 1; next }
@@ -102,7 +102,7 @@ field() {
     done
 }
 
-@test "capture.sh: FIN, RST, and the RST behind a FIN" {
+@test "capture.sh: FIN, RST, and the RST after a FIN" {
     begin_example capture.sh
     finish
     cat "$OUTPUT"
@@ -501,7 +501,7 @@ end_pod() {
         expect "TIME_WAIT under $libc" "$(time_wait "$port")" 0
         end_pod
         cat "$BATS_TEST_TMPDIR/stderr"
-        [ $libc != go ] || continue # the supervisor logs what it arms, and is told of no close()
+        [ $libc != go ] || continue # the supervisor logs what it arms, and does not see close()
         OUTPUT=$BATS_TEST_TMPDIR/closed
         grep event=close "$BATS_TEST_TMPDIR/stderr" | tr ' ' '\n' >"$OUTPUT"
         for field in $(expected "$EXAMPLES/kubernetes/deployment.yaml"); do

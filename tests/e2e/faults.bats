@@ -230,7 +230,7 @@ beside() {
     beside "$LIBDIR/libeatmydata.so.1"
 }
 
-@test "together with libfaketime, which goes on lying about the time" {
+@test "together with libfaketime, which still fakes the time" {
     beside "$LIBDIR/faketime/libfaketime.so.1"
     for order in "$LIB:$LIBDIR/faketime/libfaketime.so.1" "$LIBDIR/faketime/libfaketime.so.1:$LIB"; do
         year=$(export FAKETIME="@2001-02-03 04:05:06"; LD_PRELOAD=$order LINGER_MODE=rst date +%Y)
@@ -264,7 +264,7 @@ beside() {
     done
 }
 
-@test "together with torsocks: behind us both work; in front it takes libc's functions, past us" {
+@test "together with torsocks: after us both work; before us it calls libc directly, and we see nothing" {
     torsocks=$LIBDIR/torsocks/libtorsocks.so
     [ -e "$torsocks" ]
     # It has a syscall() of its own, which crashes on calls that it does not know.
@@ -328,7 +328,7 @@ beside() {
 
 # --- sandboxes, privileges and environments
 
-@test "a seccomp filter that refuses setsockopt from the start: the program goes on, the log says it" {
+@test "a seccomp filter that refuses setsockopt from the start: the program runs on, the log says so" {
     LOG=$BATS_TEST_TMPDIR/log
     for policy in "rst SO_LINGER" "fin-rst TCP_LINGER2" "rst when=active SO_LINGER"; do
         rm -f "$LOG"
@@ -387,7 +387,7 @@ beside() {
     sees 5 1 0 1
 }
 
-@test "huge variables: ours are refused by name in few words, others do not matter" {
+@test "huge variables: ours are refused by name, in few words; others do not matter" {
     [ -z "${WITHOUT_LIBRARY:-}" ]
     huge=$(head -c 120000 /dev/zero | tr '\0' x)
     for name in LINGER_MODE LINGER_REUSEADDR LINGER_LOG LINGER_STATS; do
@@ -404,7 +404,7 @@ beside() {
     sees 5 0 1 0
 }
 
-@test "variables that are no UTF-8: rules and names of files hold, the log stays ASCII" {
+@test "variables that are not UTF-8: rules and file names hold, the log stays ASCII" {
     name=$'\xff\xfe\x80'
     export LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/$name
     cp "$TOOLS/subject" "$BATS_TEST_TMPDIR/$name-program"
@@ -457,7 +457,7 @@ for _ in range(2):
     sees 10 0 2 0
 }
 
-@test "inetd style by systemd-socket-activate: a program for each connection" {
+@test "inetd style, by systemd-socket-activate: a program for each connection" {
     PORT=$("$TOOLS/free-port")
     start - systemd-socket-activate --inetd -a -l "127.0.0.1:$PORT" \
         -E "LD_PRELOAD=${WITHOUT_LIBRARY:-$LIB}" -E LINGER_MODE=rst head -c1

@@ -95,7 +95,7 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
     expect said "$said" "preload TERM=1 INT=0 HUP=0 CONT=0 supervise TERM=1 INT=0 HUP=0 CONT=0 "
 }
 
-@test "who ends linger by its name ends the program" {
+@test "pkill by linger's name ends the program" {
     for backend in preload supervise; do
         fronted $backend "$TOOLS/told"
         hear
@@ -141,7 +141,7 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
     done
 }
 
-@test "SIGCHLD is ignored at the start: it runs, and the program finds it ignored" {
+@test "started with SIGCHLD ignored: it works, and the program finds it ignored" {
     for backend in preload supervise; do
         start - perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' "$LINGER" run -b $backend -m rst -s -- grep SigIgn /proc/self/status
         hear
@@ -152,7 +152,7 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
     done
 }
 
-@test "socket activation: LISTEN_PID and its kin name the program" {
+@test "socket activation: LISTEN_PID and its relatives name the program" {
     take='import os, socket, sys
 same = os.environ["LISTEN_PID"] == str(os.getpid())
 listener = socket.socket(fileno=3)

@@ -79,7 +79,7 @@ finish() {
     exec {OUT}<&-
 }
 
-# Waits until no connection of that port is on its way any more, then prints its TIME_WAIT.
+# Waits until no connection of that port is still closing, then prints its TIME_WAIT.
 time_wait() {
     local port=$1 tries=0
     while [ -n "$(ss -Htan state connected exclude time-wait exclude syn-recv "( sport = :$port or dport = :$port )")" ]; do
@@ -184,7 +184,7 @@ needs_terminal() {
     script -qc true /dev/null >/dev/null || skip "needs a pseudo-terminal"
 }
 
-# Root, who can become somebody else: in a user namespace there may be nobody else.
+# Root who can become another user: a user namespace may have no other.
 needs_root() {
     { [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true 2>/dev/null; } || skip "needs root, to become somebody else"
 }
@@ -229,7 +229,7 @@ await_closed() {
     while ss -Htnp "sport = :$PORT" | grep -q users:; do :; done
 }
 
-# TIME_WAIT sockets of the server itself, when all is settled.
+# TIME_WAIT sockets of the server itself, once no connection is still closing.
 server_time_wait() {
     time_wait "$PORT" >/dev/null
     ss -Htan state time-wait "sport = :$PORT" | wc -l

@@ -95,7 +95,7 @@ check: does not start with the machine: daemon.service (systemctl enable changes
     [[ $output = *"E: no space left"*"make check INSTALL=no does without it" ]]
 }
 
-@test "INSTALL=no names what lacks, installs nothing, and goes on" {
+@test "INSTALL=no names what is missing, installs nothing, and goes on" {
     machine
     INSTALL=no installs
     expect status "$status" 0

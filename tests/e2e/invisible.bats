@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What must not change: everything that is no TCP teardown, and the system calls of a program.
+# What must not change: everything that is not a TCP teardown, and the system calls of a program.
 load helper
 
 # How many calls of that name COMMAND made under MODE, by strace.
@@ -84,7 +84,7 @@ for _ in range(int(sys.argv[1])):
 }
 
 # bats test_tags=preload
-@test "a sandbox that permits read, write, close, shutdown and recvmsg alone, under each plain mode" {
+@test "a sandbox that permits only read, write, close, shutdown and recvmsg, under each plain mode" {
     for policy in off fin rst fin-rst wait:5 "rst role=server"; do
         start "$policy" "$TOOLS/sandboxed" strict
         hear_port

@@ -23,7 +23,7 @@ unlikely_helper() {
     done
 }
 
-@test "each command of tests/packages that tests use is known to be lacking where it is" {
+@test "each command of tests/packages that tests use is noticed when it is missing" {
     # On a PATH of nothing but what has no row of its own each row is one that lacks.
     [ "$(PATH=/nonexistent rows_lacking | grep -vc '^/')" -ge 40 ]
     [ "$(PATH=/nonexistent rows_lacking | wc -l)" -le "$(grep -c . <<<"$WHAT_TESTS_NAME")" ]

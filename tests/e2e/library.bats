@@ -7,7 +7,7 @@ load helper
     [[ $output == *"No version information found"* ]]
 }
 
-@test "imports are on the list, and the list has nothing else" {
+@test "imports are on the list, and nothing else is" {
     nm -D --undefined-only "$LIB" | awk '{ print $NF }' | sort >"$BATS_TEST_TMPDIR/imports"
     grep -v '^#' "$ROOT/tests/imports" | sort >"$BATS_TEST_TMPDIR/allowed"
     # mem* and strncmp() come and go with the compiler's choices, and clang makes bcmp of memcmp; ntohs() is a
@@ -103,7 +103,7 @@ load helper
     sees 5 0 1 0
 }
 
-@test "in an ASan program, behind its runtime" {
+@test "in an ASan program, after its runtime" {
     SUBJECT=$BATS_TEST_TMPDIR/subject
     gcc -fsanitize=address -D_GNU_SOURCE -o "$SUBJECT" "$ROOT/tests/tools/subject.c" -pthread
     LIB="$(gcc -print-file-name=libasan.so):$LIB" meet rst close

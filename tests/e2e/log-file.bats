@@ -75,7 +75,7 @@ assert os.wait()[1] == 0"
     done
 }
 
-@test "a program that closes everything gets its log back; one that drops privileges first is told once" {
+@test "a program that closes everything gets its log back; one that drops privileges first gets one message" {
     needs_root
     programs "" "
 os.closerange(3, 4096)
@@ -91,7 +91,7 @@ close(5)"
     expect lost "$(lost)" 5
 }
 
-@test "the kept descriptor's number in other hands: not a byte of ours goes there" {
+@test "the kept descriptor's number reused: not a byte of ours goes there" {
     needs_root
     start - "$TOOLS/peer" listen
     hear_port
@@ -151,7 +151,7 @@ print('children with more', more)"
     expect output "$output" "children with more 0"
 }
 
-@test "no call is a cancellation point that was none, and nothing leaks where a thread is cancelled" {
+@test "no call becomes a cancellation point, and nothing leaks when a thread is cancelled" {
     "$TOOLS/cancelled" >"$BATS_TEST_TMPDIR/plain"
     cat "$BATS_TEST_TMPDIR/plain"
     for log in "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/log.%p" stderr; do

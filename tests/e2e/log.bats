@@ -108,7 +108,7 @@ client.close()")
 }
 
 # bats test_tags=preload
-@test "a FIN on its way is no unsent byte, though the kernel counts it as one" {
+@test "a FIN under way is not an unsent byte, though the kernel counts it as one" {
     LOG=$BATS_TEST_TMPDIR/log
     PORT=$("$TOOLS/free-port")
     LINGER_LOG=$LOG start fin python3 -m http.server --bind 127.0.0.1 "$PORT"
@@ -183,7 +183,7 @@ os.wait()")
 }
 
 # bats test_tags=preload
-@test "LINGER_LOG=stderr, and a value that is none" {
+@test "LINGER_LOG=stderr, and an invalid value" {
     LINGER_LOG=stderr meet rst close
     expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/stderr")" "arm=1 close=1 load=1"
     run env LD_PRELOAD="$LIB" LINGER_LOG="/tmp/x.%d" "$SUBJECT" nothing
@@ -225,7 +225,7 @@ client.close()" 2>"$BATS_TEST_TMPDIR/log")
     done
 }
 
-# The program goes on undisturbed: subject meets its peer under rst and the log $1.
+# The program runs on undisturbed: subject meets its peer under rst and the log $1.
 undisturbed() {
     LINGER_LOG=$1 meet rst close
     expect status "$STATUS" 0
@@ -240,7 +240,7 @@ undisturbed() {
 }
 
 # bats test_tags=preload
-@test "a file that disappears is made again" {
+@test "a log that disappears is made again" {
     LOG=$BATS_TEST_TMPDIR/log
     LINGER_LOG=$LOG start rst "$SUBJECT" -n 2 -r close
     hear_port

@@ -50,6 +50,6 @@ make_check() {
     [[ $output = *" passed, 1 failed, 0 skipped"* ]]
 }
 
-@test "make help tells of T" {
+@test "make help explains T" {
     env -u MAKEFLAGS make -C "$ROOT" -s help | grep -A3 '^check ' | grep -q 'T=attach'
 }

@@ -133,7 +133,7 @@ part() {
 }
 
 @test "the log's events, keys and moments are those of the library" {
-    # The strings of the calls that put a line together; what is no key is a value of one.
+    # The strings of the calls that put a line together; what is not a key is a value.
     tr '\n' ' ' <"$ROOT/src/core/report.c" |
         grep -oE '(begin|put_policy|line_(word|number|value|endpoint))\(&?line, [^;]*;' |
         grep -oE '"[A-Za-z_]+"' | tr -d '"' | sort -u >"$BATS_TEST_TMPDIR/source"
@@ -169,6 +169,12 @@ part() {
     mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c" ! -path "*/states/advice.c")
     manual messages "$PAGES/linger.1" "${sources[@]}"
     manual messages "$PAGES/liblinger.7" "$ROOT"/src/core/*.c "$ROOT"/src/preload/*.c
+}
+
+@test "the manuals, README and src use none of the phrases that a reader stumbles over" {
+    run grep -rnP 'hangs on|to be had|goes down|\bborn\b|\bleave \S+ away|(?<!here) (is|are) no (?!longer|more)' \
+        "$ROOT/src" "$ROOT/README.md" "$ROOT/examples"
+    expect "phrases to rewrite" "$output" ""
 }
 
 # -------- the examples --------
@@ -207,8 +213,8 @@ END") | sed 's/listen 127.0.0.1:80;/listen 80; listen 8080;/' >"$BATS_TEST_TMPDI
     chmod +x "$BATS_TEST_TMPDIR/bin/nginx"
 }
 
-# commands PAGE NAME: writes those of the example to $SCRIPT, with this tree in place of what is
-# installed and a directory of the test's own in place of the system's.
+# commands PAGE NAME: writes those of the example to $SCRIPT, with this tree instead of what is
+# installed and a directory of the test's own instead of the system's.
 commands() {
     SCRIPT=$PWD/commands.$2
     manual example "$PAGES/$1" "$2" | sed -e "s|/usr/local/lib/liblinger.so|$LIB|" \
@@ -505,7 +511,7 @@ three_modes_are_measured() {
     expect "under rst" "$(of rst)" 0
 }
 
-@test "linger(1), ab: TIME_WAIT many, next to none, none" {
+@test "linger(1), ab: much TIME_WAIT, almost none, none" {
     example linger.1 ab three_modes_are_measured
 }
 

@@ -112,7 +112,7 @@ liblinger (2.0.0) unstable; urgency=medium
 }
 
 @test "make dist: two runs give the same bytes, and the tarball builds" {
-    git -C "$ROOT" rev-parse HEAD >/dev/null 2>&1 || skip "this is no git repository"
+    git -C "$ROOT" rev-parse HEAD >/dev/null 2>&1 || skip "this is not a git repository"
     for name in one two; do
         git clone -q "$ROOT" "$BATS_TEST_TMPDIR/$name"
         tarball=$(make -s -C "$BATS_TEST_TMPDIR/$name" dist)

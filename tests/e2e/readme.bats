@@ -75,7 +75,7 @@ near() { # GOT SAID
     export BATS_TEST_TMPDIR
     mapfile -t lines < <(session)
     expect commands "${#lines[@]}" 4
-    # A namespace of its own in place of the minute.
+    # A namespace of its own instead of the minute.
     [[ ${lines[2]} == "nginx -s stop; sleep 60; "* ]]
     lines[2]=${lines[2]#*sleep 60; }
     mapfile -t counts < <(output)

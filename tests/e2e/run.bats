@@ -107,7 +107,7 @@ END
     expect "no such program" "$("$LINGER" run -m rst -- true 2>&1)" ""
 }
 
-@test "a value that stands where the program should: did you mean -l=FILE?" {
+@test "a value in the place of the program: did you mean -l=FILE?" {
     refused 127 "linger run: a.log: no such program; did you mean -l=a.log?" -m rst -l a.log true
     refused 127 "linger run: a.stats: no such program; did you mean -s=a.stats?" -s a.stats true
     refused 127 "linger run: on: no such program; did you mean --reuseaddr=on?" --reuseaddr on true
@@ -117,7 +117,7 @@ END
     refused 127 "linger run: a.log: no such program" -l -m rst a.log true
 }
 
-@test "a bad variable that is there already is refused by its name" {
+@test "a bad variable in the environment is refused by its name" {
     LINGER_REUSEADDR=maybe
     export LINGER_REUSEADDR
     refused 125 "linger run: LINGER_REUSEADDR: unknown value 'maybe'" -m rst true
@@ -165,7 +165,7 @@ END
     [ -e "$BATS_TEST_TMPDIR/a file" ]
 }
 
-@test "files are named from where linger was called: the program and its children may be elsewhere" {
+@test "file names are relative to where linger was called: the program may be elsewhere" {
     cd "$BATS_TEST_TMPDIR"
     echo "rst # a file of rules" >rules
     "$ROOT/linger" run -m @rules -l=log -s=stats -- sh -c 'cd / && /bin/true && /bin/true'
@@ -174,7 +174,7 @@ END
     (cd / && ! ls log stats 2>/dev/null)
 }
 
-@test "@FILE is read once, by linger: what becomes of the file is nothing to the children" {
+@test "@FILE is read once, by linger: later changes to the file do not reach the children" {
     printf '%s\n' "off port=22 # ssh" "fin-rst  role=server" >"$BATS_TEST_TMPDIR/rules"
     show='printf "%s|%s" "$LINGER_MODE" "$LINGER_REUSEADDR"'
     printf 'on port=80 # web\n' >"$BATS_TEST_TMPDIR/ports"
@@ -205,7 +205,7 @@ END
     [[ $output == *"LD_PRELOAD cannot name a path with a blank or a colon"* ]]
 }
 
-@test "a library of another version, or none of ours, is refused" {
+@test "a library of another version, or one that is not ours, is refused" {
     mkdir "$BATS_TEST_TMPDIR/other"
     cp "$LINGER" "$BATS_TEST_TMPDIR/other"
     version=$("$LINGER" --version | cut -d' ' -f2)

@@ -75,7 +75,7 @@ lwip_sees() { # MODE WHEN END
     lwip_sees fin FIN EOF
 }
 
-@test "lwIP: all bytes, and a reset for EOF under fin-rst where they are read after the RST" {
+@test "lwIP: all bytes, and a reset instead of EOF under fin-rst if they are read after the RST" {
     lwip_sees fin-rst RST ECONNRESET
 }
 

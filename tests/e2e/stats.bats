@@ -72,7 +72,7 @@ counting() { # COMMAND...
 }
 
 # bats test_tags=preload
-@test "what a crash left beside the file disables nothing, for a PID 1 either" {
+@test "what a crash left beside the file disables nothing, even for a PID 1" {
     unshare -pf true 2>/dev/null || skip "needs a PID namespace"
     touch "$STATS.new.1"
     unshare -pf env LD_PRELOAD="$LIB" LINGER_MODE=rst LINGER_STATS="$STATS" "$SUBJECT" nothing 2>"$BATS_TEST_TMPDIR/said"
@@ -151,7 +151,7 @@ for _ in range(20):
     expect "connections closed" "$total" "$accepted"
 }
 
-@test "counters on: a closed file costs one system call more, with both off none" {
+@test "counters on: a closed file costs one system call more; with log and counters off, none" {
     calls() {
         strace -f -qq -o "$BATS_TEST_TMPDIR/strace" -E LD_PRELOAD="$LIB" -E LINGER_MODE=rst "$@" \
             python3 -c "

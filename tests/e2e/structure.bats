@@ -11,7 +11,7 @@ asks() {
     nm -u "$ROOT/build/$1"/*.o | sed -n 's/^ *[Uw] //p' | sort -u
 }
 
-@test "no object of the core binds to a name that the library hooks, or to a cancellation point of libc" {
+@test "no object of the core calls a name that the library hooks, or a cancellation point of libc" {
     sed -n '/global:/,/local:/s/^ *\([a-z0-9_]*\)\**;/\1/p' "$ROOT/src/preload/liblinger.map" >"$BATS_TEST_TMPDIR/hooks"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/hooks")" -ge 14 ]
     # pthreads(7), those that a library like this one could want.

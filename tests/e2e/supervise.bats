@@ -364,7 +364,7 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     kill -KILL "$SUPERVISOR"
     finish
     expect status "$STATUS" 125
-    expect said "$(cat "$BATS_TEST_TMPDIR/stderr")" "linger run: the supervisor died, so the program has been ended"
+    expect said "$(cat "$BATS_TEST_TMPDIR/stderr")" "linger run: the supervisor died, so the program was killed"
     # shellcheck disable=SC2086  # a list
     await_end "$PROGRAM" $sleeps
 }
@@ -391,10 +391,10 @@ refused() { # PATTERN COMMAND...
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
     refused "*: this kernel has no seccomp user notification (the supervisor needs Linux 5.6)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
-    refused "*: seccomp(2) is refused, by a container's profile perhaps: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
+    refused "*: seccomp(2) is refused, perhaps by a container's profile: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
     refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
     refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
-    refused "*: pidfd_getfd(2) is refused, by a container's profile perhaps: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
+    refused "*: pidfd_getfd(2) is refused, perhaps by a container's profile: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
     refused "*: a supervisor serves it already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
     [ ! -e "$BATS_TEST_TMPDIR/ran" ]
 }

@@ -110,7 +110,7 @@ closed_while_read() { # MODE
     sees 5 1 0 0
 }
 
-# A shell connects and execs a program with the library: the socket was born before it.
+# A shell connects and execs a program with the library: the socket existed before it.
 inherited_under() { # MODE [NUMBER]
     start - "$TOOLS/peer" listen
     hear_port

@@ -125,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     enum setting setting = data[0] % (SETTING_COUNT + 1);
-    /* A block of its own, so that the sanitizer sees what is read behind it. */
+    /* A block of its own, so that the sanitizer sees what is read past its end. */
     char *value = malloc(size - 1);
     fuzz_check(value != NULL, "memory");
     memcpy(value, data + 2, size - 2);

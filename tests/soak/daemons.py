@@ -21,7 +21,7 @@ class Policy(NamedTuple):
     carried: bool = False
 
 
-# None of the three asks the kernel to abort what it accepted. The 2 per cent are for a close
+# None of the three aborts what it accepted. The 2 per cent are for a close
 # that crosses the peer's.
 WITHOUT = Policy("", False, 80, 100)
 POLICIES = {

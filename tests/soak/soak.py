@@ -78,7 +78,7 @@ def judge(talk):
     if any(w.hard or is_no_reply for w in windows):
         return "excused"
     if talk.what == "cut" and talk.leaves_in_pieces():
-        # A worker that is told to stop within a reply closes behind it, though its head said keep-alive.
+        # A worker that is told to stop within a reply closes after it, though its head said keep-alive.
         closes = talk.is_last() or own
         if talk.how == "reset" and closes and server.may_reset(talk):
             return "explained"
@@ -239,7 +239,7 @@ class Site(threading.Thread):
     def look(self, daemon):
         report = self.report
         if daemon.kind == "redis":
-            # What it was told to keep, and what its allocator keeps for later, is no leak.
+            # What it was told to keep, and what its allocator keeps for later, is not a leak.
             ask(daemon, b"FLUSHALL\r\nMEMORY PURGE\r\n", b"+OK\r\n+OK\r\n")
         daemon.wait_while("connections do not go away", lambda: daemon.sockets(
             "connected exclude time-wait", "sport = :{port} or dport = :{port}"))
@@ -313,7 +313,7 @@ def main(seconds, directory):
     report.files.mkdir()
     for size in SIZES:
         (report.files / str(size)).write_bytes(random.Random(size).randbytes(size))
-    # The namespace is new, so these are free; they are no ephemeral ones, which clients get.
+    # The namespace is new, so these are free; they are not ephemeral ones, which clients get.
     sites = [Site("steady", report, (8001, 8002, 8003)), Site("restless", report, (9001, 9002, 9003))]
     for site in sites:
         site.start()

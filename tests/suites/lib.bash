@@ -100,7 +100,7 @@ source_package() {
     rm -rf "$out/src/$1.new"
     mkdir "$out/src/$1.new"
     (cd "$out/src/$1.new" && timeout 300 apt-get "${options[@]}" -qq source "$1" >&2 &&
-        mv "$(find . -mindepth 1 -maxdepth 1 -type d)" tree) || die "no source of $1 to be had"
+        mv "$(find . -mindepth 1 -maxdepth 1 -type d)" tree) || die "no source of $1 is available"
     mv "$out/src/$1.new" "$out/src/$1"
 }
 

@@ -1,10 +1,10 @@
 /*
- * How many calls does a signal take away? lost CALL COUNT MICROSECONDS
+ * How many calls does a signal interrupt? lost CALL COUNT MICROSECONDS
  *
- * Makes COUNT calls of CALL (connect, close, listen, bind or setsockopt) while a timer rings every
- * so many microseconds, whose handler has no SA_RESTART. Prints "lost N": so many failed with EINTR
- * and the kernel has not run them. No kernel does that by itself: a connect() that was interrupted
- * goes on in the background, and the others are never interrupted.
+ * Makes COUNT calls of CALL (connect, close, listen, bind or setsockopt) while a timer fires at
+ * that interval, whose handler has no SA_RESTART. Prints "lost N": N calls failed with EINTR and
+ * the kernel has not run them. No kernel does that by itself: an interrupted connect() continues in
+ * the background, and the others are never interrupted.
  */
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -105,7 +105,7 @@ DEFINITION = re.compile(r'#\s*define\s+(\w+)\s+((?:"(?:[^"\\]|\\.)*"\s*)+)(?:/\*
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 CONVERSION = re.compile(r"%[-+ #0]*[\d.*]*(?:hh|h|ll|l|z|j|t)?[diouxXscpfg]|\033\[\w")
 
-# Prose that is no message: what is printed as a result, help, and tables of results.
+# Prose that is not a message: what is printed as a result, help, and tables of results.
 RESULT_CALLS = {"name_closed", "name_counter", "printf", "puts", "print_row", "sscanf", "static_assert"}
 STREAM_CALLS = {"fprintf", "fputs"}  # a message only on stderr
 RESULT_TABLES = {"help", "options", "conditions", "counters", "families", "figures", "known_outputs", "modes", "names", "separator"}

@@ -1,7 +1,7 @@
 """Does with a pod what a kubelet would, as far as examples/kubernetes is concerned, without a cluster.
 
     pod.py run MANIFEST IMAGE ROOT COMMAND...    the init containers, whose image is the directory
-                                                 IMAGE, then COMMAND in place of the first
+                                                 IMAGE, then COMMAND instead of the first
                                                  container's own, whose image is ROOT
     pod.py debug CUSTOM IMAGE COMMAND...         an ephemeral container with that part of a spec
 

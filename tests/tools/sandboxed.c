@@ -1,7 +1,7 @@
 /*
  * A server that locks itself in once it has its sockets: from then on setsockopt, getsockopt,
  * getsockname, getpeername and opening a file kill it (SIGSYS), and yet it has to close.
- * With "refuse" in place of "kill" these calls fail with EPERM. With "strict" it serves one
+ * With "refuse" instead of "kill" these calls fail with EPERM. With "strict" it serves one
  * connection, and every call but read, write, close, shutdown and recvmsg kills it.
  */
 #include <linux/filter.h>

@@ -224,7 +224,7 @@ static int receive_descriptor(int through, bool many)
     return fd;
 }
 
-/* The socket is born in one process and closed by another that got it through a control message. */
+/* One process makes the socket, and another, which got it in a control message, closes it. */
 static void pass_on(int fd, bool many)
 {
     int pair[2];

@@ -58,7 +58,7 @@ static void test_conditions(void **state)
     static const struct {
         const char *condition;
         bool holds;
-        unsigned hangs_on; /* without these facts: not yet */
+        unsigned depends_on; /* without these facts: not yet */
     } cases[] = {
         {"role=server", true, FACT_ROLE},
         {"role=client", false, FACT_ROLE},
@@ -92,8 +92,8 @@ static void test_conditions(void **state)
         text_put(&out, cases[i].condition);
         assert_int_equal(asked(text, &facts), cases[i].holds ? DECIDE_VERDICT : DECIDE_NO_RULE);
         assert_int_equal(verdict.mode, cases[i].holds ? MODE_RST : MODE_OFF);
-        assert_int_equal(decide_needs(&policy) & cases[i].hangs_on, cases[i].hangs_on);
-        facts.known &= ~cases[i].hangs_on;
+        assert_int_equal(decide_needs(&policy) & cases[i].depends_on, cases[i].depends_on);
+        facts.known &= ~cases[i].depends_on;
         assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_NOT_YET);
         facts.known = 0;
         assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_NOT_YET);

@@ -1,4 +1,4 @@
-/* Which calls a policy has to be told of, inside the program and by the supervisor: no more than it
+/* Which calls a policy needs to see, inside the program and by the supervisor: no more than it
  * needs. */
 #include <setjmp.h>
 #include <stdarg.h>

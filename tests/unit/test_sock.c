@@ -62,7 +62,7 @@ static void expect_when(int fd, uint8_t tcp_state, enum policy_when when)
     assert_int_equal(facts.when, when);
 }
 
-/* The peer does not read, so our FIN stays behind the data, and LAST_ACK lasts. */
+/* The peer does not read, so our FIN stays queued after the data, and LAST_ACK lasts. */
 static void fill(int fd)
 {
     static char block[65536];

@@ -1,27 +1,27 @@
 /*
- * Where linger cannot become the program, it stays in front of it:
+ * If linger cannot become the program, it stays in front of it:
  *
- *     front          what the user started. Stops and goes on with the program, ends as it ends.
+ *     front          what the user started. Stops and continues with the program, ends as it ends.
  *       |
  *     keeper         the parent of the program and, as a subreaper, of all that it leaves behind,
  *       |            until the last of them has ended. The supervisor's calls are answered here.
  *     program
  *
- * The keeper is not the front, so that a program which goes into the background gives the prompt
- * back. It is an ancestor, so that it knows when the last has ended, leaves no zombies to a
- * container's PID 1, and may take duplicates of descriptors under Yama's scope 1.
+ * The keeper is not the front, so that the prompt returns when a program goes into the background.
+ * It is an ancestor, so that it knows when the last has ended, leaves no zombies to a container's
+ * PID 1, and may take duplicates of descriptors under Yama's scope 1.
  *
- * Signals. Who signals a process group, a terminal's foreground, a cgroup or every process has
- * reached the program with it; who signals the front alone means the program. The front cannot
- * tell which, but there is a witness: the keeper is wherever the program is, and acts on no
- * signal. What comes to both is everybody's; what comes to the front alone is passed on, after
- * PATIENCE (a cgroup is signalled one by one), and by the keeper: no one else knows that it has
- * taken all that came to it, however long it had to wait for a processor. HINDSIGHT is for a front
+ * Signals. A signal to a process group, a terminal's foreground, a cgroup or every process has
+ * reached the program too; a signal to the front alone is meant for the program. The front cannot
+ * tell which, but there is a witness: the keeper is wherever the program is, and acts on no signal.
+ * What both receive went to everybody; what only the front receives is passed on, after PATIENCE (a
+ * cgroup is signalled one process at a time), and by the keeper: only the keeper knows that it has
+ * taken every signal sent to it, however long it waited for a processor. HINDSIGHT is for a front
  * that had to wait.
  *
- * Neither death may leave a program half served: a supervised call that nobody answers fails with
- * ENOSYS, so when the keeper dies the front ends all that it kept; when the front dies the keeper
- * ends the program, as the same signal would have without us.
+ * The death of one must not leave a program half served: a supervised call that nobody answers
+ * fails with ENOSYS, so when the keeper dies the front kills everything that it kept; when the
+ * front dies the keeper kills the program, as the same signal would have without us.
  */
 #include <errno.h>
 #include <signal.h>
@@ -43,7 +43,7 @@
 #define HINDSIGHT (INT64_C(1000) * GLANCE)
 #define ARRIVALS_MAX 32
 
-/* A signal of which it is not certain yet whose it is. */
+/* A signal of which it is not yet certain for whom it is. */
 struct arrival {
     int number;
     int64_t since; /* the keeper got the same one, if it did */
@@ -54,36 +54,36 @@ static struct front {
     struct launch *launch;
     struct keeper_news *news;
     pid_t keeper;
-    int64_t stopped; /* when it was, and when it went on */
+    int64_t stopped; /* when we were stopped, and when we continued */
     int64_t continued;
     struct arrival arrivals[ARRIVALS_MAX];
     size_t waiting;
 } front;
 
-/* False while it has to wait. */
-static bool settle(const struct arrival *arrival)
+/* For whom is it? False while that is not certain. */
+static bool is_resolved(const struct arrival *arrival)
 {
     if (atomic_load(&front.news->alone[arrival->number]) != 0)
-        return false; /* the keeper has not looked at the one before */
+        return false; /* the keeper has not handled the previous one */
     if (atomic_load(&front.news->seen[arrival->number]) >= arrival->since)
-        return true; /* everybody's */
+        return true; /* everybody has it */
     if (keeper_clock() < arrival->until)
         return false;
     atomic_store(&front.news->alone[arrival->number], arrival->since);
-    kill(front.keeper, SIGCHLD); /* it looks */
+    kill(front.keeper, SIGCHLD); /* wakes it */
     return true;
 }
 
-/* In the order of their arrival, so that the program gets them in it. */
-static void settle_arrivals(void)
+/* In the order of their arrival, in which the program gets them. */
+static void resolve_arrivals(void)
 {
-    while (front.waiting > 0 && settle(&front.arrivals[0])) {
+    while (front.waiting > 0 && is_resolved(&front.arrivals[0])) {
         front.waiting--;
         memmove(front.arrivals, front.arrivals + 1, front.waiting * sizeof(front.arrivals[0]));
     }
 }
 
-/* The keeper may have got it already, and did while we were stopped. */
+/* The keeper may have it already; while we were stopped it certainly got it. */
 static void note_arrival(int number)
 {
     int64_t now = keeper_clock();
@@ -98,7 +98,7 @@ static void take_signal(void)
     sigset_t all;
     siginfo_t info;
 
-    if (front.waiting == ARRIVALS_MAX) { /* what comes meanwhile stays with the kernel */
+    if (front.waiting == ARRIVALS_MAX) { /* meanwhile the kernel keeps what arrives */
         nanosleep(&glance, NULL);
         return;
     }
@@ -108,7 +108,7 @@ static void take_signal(void)
         note_arrival(number);
 }
 
-/* As a container's PID 1 it gets the orphans of others too. */
+/* As a container's PID 1 the front gets the orphans of others too. */
 static bool is_keeper_dead(void)
 {
     bool is_dead = false;
@@ -128,8 +128,8 @@ static bool look(int *status)
     if (told == KEEPER_NO_NEWS && !is_dead)
         return false;
     if (told == KEEPER_NO_NEWS) {
-        cli_error(front.launch->self, "the supervisor died, so the program has been ended");
-        processes_end_children(); /* all that it has left are ours now */
+        cli_error(front.launch->self, "the supervisor died, so the program was killed");
+        processes_end_children(); /* the processes that it left are now ours */
         if (front.launch->finish)
             front.launch->finish(front.launch);
         told = LAUNCH_FAILED;
@@ -151,7 +151,7 @@ static int wait_for_end(void)
 
     for (;;) {
         if (!look(&status)) {
-            settle_arrivals();
+            resolve_arrivals();
             take_signal();
         } else if (WIFSTOPPED(status)) {
             stop();
@@ -193,7 +193,7 @@ int launch_exit(int status)
 
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
-    setrlimit(RLIMIT_CORE, &no_core); /* the child has left one, if it should */
+    setrlimit(RLIMIT_CORE, &no_core); /* the program has dumped one, if it should */
     signal(WTERMSIG(status), SIG_DFL);
     sigemptyset(&one);
     sigaddset(&one, WTERMSIG(status));

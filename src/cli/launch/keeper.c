@@ -1,6 +1,6 @@
 /*
- * The keeper's life: it starts the program, answers calls, reaps, takes note of signals, and ends
- * with the last of its descendants. Must never block but in poll(), or hold any descriptor of the
+ * The keeper's life: it starts the program, answers calls, reaps, notes signals, and ends with the
+ * last of its descendants. Must never block except in poll(), or hold a descriptor of the
  * program's.
  */
 #include "launch/keeper.h"
@@ -22,7 +22,7 @@ static struct keeper {
     struct keeper_news *news;
     pid_t front;
     pid_t program; /* 0: it has ended */
-    int status;    /* of its end; KEEPER_NO_NEWS where the front knows it, or before */
+    int status;    /* of its end; KEEPER_NO_NEWS before, and once the front knows it */
     bool is_stopped;
     int signals;
 } keeper = {.status = KEEPER_NO_NEWS};
@@ -62,7 +62,7 @@ static void note_program(int status)
     }
 }
 
-/* The program has ended, but not all that it started: nobody waits for us any more. */
+/* The program has ended, but not all that it started: nobody waits for us now. */
 static void go_into_background(void)
 {
     tell(keeper.status);
@@ -91,7 +91,7 @@ static bool reap(void)
     return pid == 0;
 }
 
-/* What came to the front, and not here. */
+/* Passes on what only the front received. */
 static void pass_on(void)
 {
     for (int number = 1; number <= KEEPER_SIGNALS; number++) {
@@ -101,7 +101,7 @@ static void pass_on(void)
     }
 }
 
-/* What came to everybody before there was a program. */
+/* Passes on what everybody received before there was a program. */
 static void pass_on_early(const sigset_t *early)
 {
     for (int number = 1; number <= KEEPER_SIGNALS; number++) {
@@ -123,7 +123,7 @@ static bool take_signals(void)
     }
     if (!is_child)
         return true;
-    pass_on(); /* before it can be reaped, and its pid somebody else's */
+    pass_on(); /* before it is reaped and its pid can be reused */
     return reap();
 }
 
@@ -146,13 +146,13 @@ static void keep(void)
 }
 
 /*
- * Who looks for linger by name (pkill -f) means the front: what comes to the keeper as well would
- * not be passed on. So its name is the program's, in brackets.
+ * pkill -f with linger's name means the front: a signal that reaches the keeper as well would not
+ * be passed on. So the keeper's name is the program's, in brackets.
  */
 static void take_name(const struct launch *launch)
 {
     const char *slash = strrchr(launch->file, '/');
-    char *first = program_invocation_name; /* argv[0], from which on the kernel shows them */
+    char *first = program_invocation_name; /* argv[0], where the kernel begins to show them */
     char *const *last = launch->argv;
     char name[64];
 
@@ -183,7 +183,8 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
         sigfillset(&all);
         keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
         if (chdir("/") != 0) {
-            /* Then a file system stays in use while the program runs, which it does anyway. */
+            /* If that fails, a file system stays in use while the program runs, as it does anyway.
+             */
         }
         keep();
     }

@@ -13,7 +13,7 @@
 struct keeper_news {
     _Atomic int status;                        /* the program's, wait(2) */
     _Atomic int64_t seen[KEEPER_SIGNALS + 1];  /* when the keeper got that signal; keeper_clock() */
-    _Atomic int64_t alone[KEEPER_SIGNALS + 1]; /* the front has got it; the program is to get it
+    _Atomic int64_t alone[KEEPER_SIGNALS + 1]; /* when the front got it; the program gets it too
                                                   unless the keeper has seen it since; 0: none */
 };
 

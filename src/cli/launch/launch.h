@@ -17,8 +17,8 @@ struct launch {
     char **argv; /* the program's, at the end of what main() got */
 
     /*
-     * Starts the program, by launch_fork() and then launch_release(). Its pid, or 0 after an error
-     * message, with the wait status of what has ended.
+     * Starts the program, by launch_fork() and then launch_release(). Returns its pid; or 0 after
+     * an error message, with a wait status.
      */
     pid_t (*start)(struct launch *launch, int *status);
 

@@ -2,9 +2,9 @@
  * One notification: take a duplicate of the descriptor, read the address, and only then ask
  * whether the caller is still held (before that, its pid and its memory may be another's); then
  * the same moment of teardown.c that a hook of the library calls; then close the duplicate, and
- * only then let the call go on: our copy must not be the last one of a socket that the program
- * closes. listen(), and what is answered in the program's stead, act on the duplicate.
- * Must never block, keep a duplicate, or trust what it read before it asked.
+ * only then let the call proceed: our copy must not be the last one of a socket that the program
+ * closes. listen(), and calls that are answered for the program, act on the duplicate.
+ * Must never block, keep a duplicate, or trust what it read before that check.
  */
 #include "supervise/answer.h"
 
@@ -72,7 +72,7 @@ static bool is_valid(const struct call *call)
     return ask_kernel(call->answerer, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->request->id);
 }
 
-/* What is reported next is of the caller's descriptor `number`. Costs more than the call does. */
+/* The next events are about the caller's descriptor `number`. Costs more than the call itself. */
 static void name_subject(const struct call *call, int number)
 {
     if (report_is_on())
@@ -92,7 +92,7 @@ static void warn_of(const struct call *call, int error)
     cli_error(call->answerer->self, "pid %u is not under the policy: %s", call->request->pid, why);
 }
 
-/* The duplicate; false where there is none: not open, or gone meanwhile, or out of reach. */
+/* Takes the duplicate; false if there is none: not open, gone meanwhile, or out of reach. */
 static bool take(struct call *call, int number)
 {
     call->fd = target_take((pid_t)call->request->pid, number);
@@ -105,8 +105,8 @@ static bool take(struct call *call, int number)
 }
 
 /*
- * The duplicate of a TCP socket whose caller is still held. Nothing else is acted on in the
- * program's stead: listen() on a Unix socket, say, notes who called it (SO_PEERCRED).
+ * The duplicate of a TCP socket whose caller is still held. We act for the program on nothing else:
+ * listen() on a Unix socket, for example, records its caller (SO_PEERCRED).
  */
 static bool take_tcp(struct call *call, int number)
 {
@@ -172,7 +172,7 @@ static void serve_listen(struct call *call)
 }
 
 /* Those that decide about a conflict, inet_csk_get_port(). */
-static void copy_settings(int from, int to, int family)
+static void copy_options(int from, int to, int family)
 {
     (void)sock_copy(from, to, SOL_SOCKET, SO_REUSEADDR);
     (void)sock_copy(from, to, SOL_SOCKET, SO_REUSEPORT);
@@ -182,10 +182,10 @@ static void copy_settings(int from, int to, int family)
 }
 
 /*
- * bind() is the program's own call: what confines the program (Landlock, a range of ports, a user
- * namespace) is judged by the kernel when it is made, and we are told before. So that the log can
- * say why it fails, the same is tried here first, with a socket of our own. It holds the address
- * for no longer than the program is about to. 0, or -1 and errno.
+ * bind() is the program's own call: the kernel judges what confines the program (Landlock,
+ * privileged ports, a user namespace) when it is made, and we run before that. So that the log can
+ * say why it fails, the same is tried here first, with a socket of our own, which holds the address
+ * only until the program's own call. 0, or -1 and errno.
  */
 static int try_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -195,7 +195,7 @@ static int try_bind(int fd, const struct sockaddr *address, socklen_t length)
     if (other < 0)
         return 0;
     if (sock_is_of_network(fd, other)) {
-        copy_settings(fd, other, address->sa_family);
+        copy_options(fd, other, address->sa_family);
         status = bind(other, address, length);
     }
     int saved = errno;
@@ -216,7 +216,7 @@ static void serve_bind(struct call *call)
         teardown_bind_failed(call->fd, (struct sockaddr *)&address, length);
 }
 
-/* SO_LINGER or TCP_LINGER2: the program has its way first, and its errors. */
+/* SO_LINGER or TCP_LINGER2: first as the program wants it, with its errors. */
 static void serve_setsockopt(struct call *call)
 {
     const __u64 *arguments = call->request->data.args;

@@ -1,9 +1,9 @@
 /*
- * The filter's program, for the kernel's classic BPF (seccomp(2)). It is a row of blocks, each of
- * which loads the call's number, compares it and at most two arguments, and returns; what matches
- * none is allowed. A call that no block names never loads an argument, so the kernel finds once
- * and for all that it is always allowed (seccomp_cache_prepare()) and runs no filter for it.
- * Must tell of no call that the policy has no use for: each costs the program a detour.
+ * The filter's program, for the kernel's classic BPF (seccomp(2)): a series of blocks, each of
+ * which loads the call's number, compares it and at most two arguments, and returns; a call that
+ * matches none is allowed. A call that no block names never loads an argument, so the kernel finds
+ * out once that it is always allowed (seccomp_cache_prepare()) and runs no filter for it. Must
+ * never report a call that the policy does not need: each costs the program a detour.
  */
 #include "supervise/filter.h"
 

@@ -1,4 +1,4 @@
-/* The seccomp filter of the supervisor: which system calls it is told of. */
+/* The seccomp filter of the supervisor: the system calls that it sees. */
 #ifndef LINGER_SUPERVISE_FILTER_H
 #define LINGER_SUPERVISE_FILTER_H
 
@@ -18,14 +18,14 @@ struct filter {
     unsigned short length;
 };
 
-/* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 where none can. */
+/* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 if none can. */
 uint16_t filter_machine(void);
 
 /* Is a call by that architecture's table, of struct seccomp_data, one that is not served? */
 bool filter_is_foreign(uint32_t arch);
 
 /*
- * Tells of the calls at these moments (enum moment or-ed, teardown.h) and allows all else;
+ * Reports the calls at these moments (enum moment or-ed, teardown.h) and allows all others;
  * `refuses_mptcp` answers socket(IPPROTO_MPTCP) with EPROTONOSUPPORT.
  */
 void filter_build(struct filter *filter, unsigned moments, bool refuses_mptcp);
@@ -33,7 +33,7 @@ void filter_build(struct filter *filter, unsigned moments, bool refuses_mptcp);
 /*
  * Puts this process and what it will start under the filter, for good. Returns the descriptor
  * from which notifications are read (seccomp_unotify(2)), close-on-exec, or -1 and errno. Sets
- * no_new_privs where the kernel asks for it (without CAP_SYS_ADMIN).
+ * no_new_privs if the kernel requires it (without CAP_SYS_ADMIN).
  */
 int filter_install(const struct filter *filter);
 

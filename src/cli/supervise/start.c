@@ -58,7 +58,7 @@ static void explain_filter(const struct cli_command *self, int error)
         error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
                          "linger's own), and the kernel permits one"
         : error == EPERM || error == EACCES
-            ? "seccomp(2) is refused, by a container's profile perhaps: allow "
+            ? "seccomp(2) is refused, perhaps by a container's profile: allow "
               "seccomp, pidfd_open and pidfd_getfd there"
         : error == ENOSYS || error == EINVAL
             ? "this kernel has no seccomp user notification (the supervisor needs Linux 5.6)"
@@ -77,7 +77,7 @@ static void explain_take(const struct cli_command *self, int error)
         ;
     else if (error == EPERM)
         snprintf(why, sizeof(why),
-                 "pidfd_getfd(2) is refused, by a container's profile perhaps: "
+                 "pidfd_getfd(2) is refused, perhaps by a container's profile: "
                  "allow it there, or add CAP_SYS_PTRACE");
     else
         snprintf(why, sizeof(why), "%s", strerror(error));

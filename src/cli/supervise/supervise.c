@@ -1,8 +1,8 @@
 /*
  * The supervisor. A program that makes raw system calls is out of a preload's reach, so the kernel
- * is asked to hold the few calls that matter and to tell us of each first: seccomp user
- * notification, seccomp_unotify(2). The keeper of the program (launch/) is who is told; how the
- * program comes under the filter stands in start.c, how a call is answered in answer.c.
+ * is asked to hold the few calls that matter and to notify us first: seccomp user notification,
+ * seccomp_unotify(2). The program's keeper (launch/) is notified; start.c explains how the program
+ * comes under the filter, answer.c how a call is answered.
  */
 #include "supervise/supervise.h"
 
