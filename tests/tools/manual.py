@@ -26,7 +26,8 @@ class Page(html.parser.HTMLParser):
         html_text = subprocess.run(
             ["mandoc", "-Thtml", "-O", "fragment", path], check=True, capture_output=True, text=True
         ).stdout
-        self.feed(html_text)
+        # mandoc before 1.14.6 (Debian 11) opens no paragraph after a subsection's head.
+        self.feed(re.sub(r"</h2>\s*(?=[^<\s])", "</h2><p>", html_text))
 
     def handle_starttag(self, tag, attributes):
         classes = (dict(attributes).get("class") or "").split()
