@@ -59,9 +59,10 @@ static bool read_memory(const struct call *call, uint64_t address, void *buffer,
 /* A signal of ours may come while the kernel waits for its lock: an answer must not be lost. */
 static bool ask_kernel(const struct answerer *a, unsigned long what, const void *of)
 {
-    int status;
+    long status;
 
-    while ((status = ioctl(a->listener, what, of)) != 0 && errno == EINTR)
+    /* Of ioctl() the second argument is an int in musl, an unsigned long in glibc. */
+    while ((status = syscall(SYS_ioctl, a->listener, what, of)) != 0 && errno == EINTR)
         ;
     return status == 0;
 }
