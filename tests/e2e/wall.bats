@@ -45,7 +45,7 @@ hits_the_wall() { # FLOOD
     made=$(grep -o "connected [0-9]*" <<<"$SEEN" | cut -d" " -f2)
     # Where both ends closed at once TIME_WAIT may be the server's, and the port is free again: on a
     # busy machine two of a thousand.
-    [ "$made" -ge $((PORTS - 32)) ] && [ "$made" -le $((PORTS * 101 / 100 * (minutes + 1))) ]
+    [ "$made" -ge $((PORTS - 32)) ] && [ "$made" -le $((PORTS * (minutes + 1) * 101 / 100)) ]
     flood_under rst 100000 "$1"
     grep -qx "connected 100000" <<<"$SEEN"
     flood_under fin-rst 100000 "$1"

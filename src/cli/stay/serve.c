@@ -34,7 +34,7 @@
 #include "teardown.h"
 
 /*
- * A later policy may need to be told of more than the first one. All that costs a call or two for
+ * A later policy may need more calls than the first one. All that costs a call or two for
  * a connection is in the filter; close() and exit_group() are where the first policy needs them.
  */
 #define MOMENTS_CHEAP                                                                              \

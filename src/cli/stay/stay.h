@@ -8,7 +8,7 @@
 #include "settings.h"
 #include "system/target.h"
 
-/* Begins as zeros and what the caller sets. */
+/* What the caller does not set starts as zeros. */
 struct stay {
     const struct cli_command *self; /* who complains; the caller sets it */
     const char *log;                /* of --log, or NULL; the caller sets it */

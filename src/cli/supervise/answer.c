@@ -318,7 +318,7 @@ static void dispatch(struct call *call)
         return;
     }
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-        /* A filter that stays tells of calls that a later policy has no use for. */
+        /* A filter that stays also reports calls that a later policy has no use for. */
         if (services[i].number == call->request->data.nr && services[i].moment & teardown_moments)
             services[i].serve(call);
     }

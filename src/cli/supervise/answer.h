@@ -16,7 +16,7 @@ union answer_room {
     char bytes[512];
 };
 
-/* What a supervisor answers by. Begins as zeros and the three that the caller sets. */
+/* What a supervisor answers by. The caller sets three members; the rest start as zeros. */
 struct answerer {
     const struct cli_command *self; /* who complains; the caller sets it */
     const struct settings *all;     /* prog= not decided; the caller sets it */
