@@ -45,7 +45,7 @@ def main():
     later = {}
     if names and os.path.exists(path):
         results = read(path)
-        later = {"measured": machine()["date"]}
+        later = {"measured": machine()["date"]} if machine()["date"] != results["date"] else {}
     for row in rows.all_rows(names):
         if "time_wait" in row:
             results["switched"] = row

@@ -114,13 +114,23 @@ def difference(values, name, to="without"):
     return statistics.median(a - b for a, b in zip(values[name], values[to]))
 
 
-def no_difference(values, name, to="without"):
-    """The goal that the median of the rounds' ratios is 1, as far as they can tell: its interval of 95 %
-    (order statistics, the sign test's) includes 1. Ten rounds at least."""
+def interval(values, name, to):
+    """Of 95 %, of the median of the rounds' ratios (order statistics, the sign test's). Ten rounds at least."""
     ratios = sorted(a / b for a, b in zip(values[name], values[to]))
     rank = int(len(ratios) / 2 - 0.98 * len(ratios) ** 0.5)
-    low, high = ratios[rank], ratios[-1 - rank]
+    return ratios[rank], ratios[-1 - rank]
+
+
+def no_difference(values, name, to="without"):
+    """The goal that the ratio is 1, as far as the rounds can tell."""
+    low, high = interval(values, name, to)
     return (f"{name} like {to}: 1 within {low:.3f} to {high:.3f}", low <= 1 <= high, ratio(values, name, to))
+
+
+def not_slower(values, name, to):
+    """The same of a rate that may be higher."""
+    low, high = interval(values, name, to)
+    return (f"{name} not below {to}: {low:.3f} to {high:.3f}", high >= 1, ratio(values, name, to))
 
 
 def syscalls(command, variant, drive=None):
