@@ -298,7 +298,8 @@ END") >nginx.conf
     [ "$(stat -c %a /dev/shm 2>/dev/null)" = 1777 ] || skip "needs a /dev/shm"
     cd "$BATS_TEST_TMPDIR"
     [ "$(squid -v | sed -n 's/^Squid Cache: Version \([0-9]*\).*/\1/p')" -lt 6 ] || skip "squid 6 and later sets IP_BIND_ADDRESS_NO_PORT itself"
-    # Each with a source address and a port of its own: 3129, then 3128.
+    # Each with a source address and a port of its own: 3129, then 3128. The servers keep the connection open,
+    # so that it is always squid who closes first and whose ports are in TIME_WAIT.
     cat >squid.sh <<'END'
 #!/bin/sh
 cd "${0%/*}/.."
@@ -326,7 +327,9 @@ END
     install -m 755 squid.sh bin/squid
     recipe squid 3128 'sysctl -qw net.ipv4.ip_local_port_range="40000 40099"
         node -e "for (let port = 8001; port <= 8005; port++)
-            require(\"http\").createServer((request, response) => response.end(\"hello\")).listen(port)" &
+            require(\"http\").createServer((request, response) => {
+                response.shouldKeepAlive = true;
+                response.end(\"hello\") }).listen(port)" &
         PORT=8005 PID=$!; await_listener
         squid -N & PORT=3129 PID=$!; await_listener; PORT=3128'
     expect "with -B" "$(below curl 1 | xargs)" "250 200"
