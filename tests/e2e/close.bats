@@ -291,12 +291,7 @@ print(end.recv(1), flush=True)"
 
 # refused MESSAGE ARGUMENT...
 refused() {
-    local message=$1
-    shift
-    run "$LINGER" close "$@"
-    echo "$output"
-    expect status "$status" 125
-    [[ $output == *"$message"* ]]
+    says_no "*$1*" "$LINGER" close "${@:2}"
 }
 
 @test "refusals name the cause, and nothing is ended" {

@@ -125,6 +125,17 @@ expect() {
     fi
 }
 
+# says_no PATTERN COMMAND...: it ends with 125, and all that it says matches PATTERN.
+says_no() {
+    local pattern=$1
+    shift
+    run timeout 60 "$@"
+    echo "$output"
+    expect status "$status" 125
+    # shellcheck disable=SC2053  # it is a pattern
+    [[ $output == $pattern ]]
+}
+
 # sees BYTES EOF RESET TIME_WAIT: what the peer of the last meeting saw, and what is left.
 sees() {
     expect "the peer saw" "$SEEN" "bytes=$1 eof=$2 reset=$3"

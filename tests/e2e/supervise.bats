@@ -378,24 +378,14 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     expect status "$STATUS" 137
 }
 
-refused() { # PATTERN COMMAND...
-    local pattern=$1
-    shift
-    run timeout 20 "$@"
-    echo "$output"
-    expect status "$status" 125
-    # shellcheck disable=SC2053  # it is a pattern
-    [[ $output == $pattern ]]
-}
-
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
-    refused "*: this kernel has no seccomp user notification (the supervisor needs Linux 5.6)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
-    refused "*: seccomp(2) is refused, perhaps by a container's profile: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
-    refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
-    refused "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
-    refused "*: pidfd_getfd(2) is refused, perhaps by a container's profile: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
-    refused "*: a supervisor serves it already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
+    says_no "*: this kernel has no seccomp user notification (the supervisor needs Linux 5.6)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
+    says_no "*: seccomp(2) is refused, perhaps by a container's profile: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
+    says_no "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
+    says_no "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
+    says_no "*: pidfd_getfd(2) is refused, perhaps by a container's profile: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
+    says_no "*: a supervisor serves it already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
     [ ! -e "$BATS_TEST_TMPDIR/ran" ]
 }
 
@@ -405,7 +395,7 @@ refused() { # PATTERN COMMAND...
         mkdir -p "$BATS_TEST_TMPDIR/kernel/yama"
         echo $scope >"$BATS_TEST_TMPDIR/kernel/yama/ptrace_scope"
         # The kernel here may have no Yama: what it would do is pidfd_getfd()'s EPERM.
-        refused "*kernel.yama.ptrace_scope is $scope: *" unshare -m sh -c 'mount --bind "$0" /proc/sys/kernel && exec "$@"' \
+        says_no "*kernel.yama.ptrace_scope is $scope: *" unshare -m sh -c 'mount --bind "$0" /proc/sys/kernel && exec "$@"' \
             "$BATS_TEST_TMPDIR/kernel" "$TOOLS/refuse" 1 pidfd_getfd "$LINGER" run -m rst -- busybox true
     done
 }
@@ -425,7 +415,7 @@ refused() { # PATTERN COMMAND...
     finish
     cp "$(command -v busybox)" "$BATS_TEST_TMPDIR/setuid"
     chmod 4755 "$BATS_TEST_TMPDIR/setuid"
-    refused "*setuid: the loader ignores LD_PRELOAD, and seccomp would take its privileges away" \
+    says_no "*setuid: the loader ignores LD_PRELOAD, and seccomp would take its privileges away" \
         setpriv --reuid=65534 --regid=65534 --clear-groups "$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/setuid" true
 }
 

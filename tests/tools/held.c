@@ -439,23 +439,25 @@ static void hold_threads(void)
 void spin(volatile int *flag, uint64_t out[14]);
 void patterned_read(volatile int *unused, uint64_t out[14]);
 
-__asm__("spin:\n"
-        "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; push %rsi\n"
-        "movabs $0x115a5a5a5a5a5a00, %rax\n"
-        "movabs $0x225a5a5a5a5a5a01, %rbx\n"
-        "movabs $0x335a5a5a5a5a5a02, %rcx\n"
+/* Saves what a function keeps, and fills every register but those of a system call's arguments. */
+#define FILL                                                                                       \
+    "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; push %rsi\n"                \
+    "movabs $0x225a5a5a5a5a5a01, %rbx\n"                                                           \
+    "movabs $0x335a5a5a5a5a5a02, %rcx\n"                                                           \
+    "movabs $0x665a5a5a5a5a5a05, %rbp\n"                                                           \
+    "movabs $0x775a5a5a5a5a5a06, %r8\n"                                                            \
+    "movabs $0x885a5a5a5a5a5a07, %r9\n"                                                            \
+    "movabs $0x995a5a5a5a5a5a08, %r10\n"                                                           \
+    "movabs $0xaa5a5a5a5a5a5a09, %r11\n"                                                           \
+    "movabs $0xbb5a5a5a5a5a5a0a, %r12\n"                                                           \
+    "movabs $0xcc5a5a5a5a5a5a0b, %r13\n"                                                           \
+    "movabs $0xdd5a5a5a5a5a5a0c, %r14\n"                                                           \
+    "movabs $0xee5a5a5a5a5a5a0d, %r15\n"                                                           \
+    "mov %r15, -8(%rsp); mov %r14, -64(%rsp); mov %r13, -128(%rsp)\n"
+
+__asm__("spin:\n" FILL "movabs $0x115a5a5a5a5a5a00, %rax\n"
         "movabs $0x445a5a5a5a5a5a03, %rdx\n"
         "movabs $0x555a5a5a5a5a5a04, %rsi\n"
-        "movabs $0x665a5a5a5a5a5a05, %rbp\n"
-        "movabs $0x775a5a5a5a5a5a06, %r8\n"
-        "movabs $0x885a5a5a5a5a5a07, %r9\n"
-        "movabs $0x995a5a5a5a5a5a08, %r10\n"
-        "movabs $0xaa5a5a5a5a5a5a09, %r11\n"
-        "movabs $0xbb5a5a5a5a5a5a0a, %r12\n"
-        "movabs $0xcc5a5a5a5a5a5a0b, %r13\n"
-        "movabs $0xdd5a5a5a5a5a5a0c, %r14\n"
-        "movabs $0xee5a5a5a5a5a5a0d, %r15\n"
-        "mov %r15, -8(%rsp); mov %r14, -64(%rsp); mov %r13, -128(%rsp)\n"
         "1: cmpl $0, (%rdi); je 1b\n"
         "store:\n"
         "mov -8(%rsp), %rdi; cmp %rdi, %r15; jne broken; mov -64(%rsp), %rdi; cmp %rdi, %r14\n"
@@ -468,20 +470,7 @@ __asm__("spin:\n"
         "popq 24(%rdi); popq 16(%rdi); popq 8(%rdi); popq 0(%rdi)\n"
         "pop %rsi; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret\n"
         "broken: ud2\n"
-        "patterned_read:\n"
-        "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; push %rsi\n"
-        "movabs $0x225a5a5a5a5a5a01, %rbx\n"
-        "movabs $0x335a5a5a5a5a5a02, %rcx\n"
-        "movabs $0x665a5a5a5a5a5a05, %rbp\n"
-        "movabs $0x775a5a5a5a5a5a06, %r8\n"
-        "movabs $0x885a5a5a5a5a5a07, %r9\n"
-        "movabs $0x995a5a5a5a5a5a08, %r10\n"
-        "movabs $0xaa5a5a5a5a5a5a09, %r11\n"
-        "movabs $0xbb5a5a5a5a5a5a0a, %r12\n"
-        "movabs $0xcc5a5a5a5a5a5a0b, %r13\n"
-        "movabs $0xdd5a5a5a5a5a5a0c, %r14\n"
-        "movabs $0xee5a5a5a5a5a5a0d, %r15\n"
-        "mov %r15, -8(%rsp); mov %r14, -64(%rsp); mov %r13, -128(%rsp)\n"
+        "patterned_read:\n" FILL
         "xor %eax, %eax; xor %edi, %edi; lea word(%rip), %rsi; mov $1, %edx; syscall; jmp store\n");
 
 static void check_registers(const uint64_t *out, unsigned clobbered)
