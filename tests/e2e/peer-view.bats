@@ -138,6 +138,15 @@ early_reply() {
     expect "under $1, $2, the client has" "$SEEN" "$3"
 }
 
+@test "a reply that TCP_CORK holds back is lost under rst, and comes with the FIN under fin-rst" {
+    LISTENER='listener = socket.create_server(("127.0.0.1", 0))
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)'
+    serve_python rst
+    sees 0 0 1 0
+    serve_python fin-rst
+    sees 5 1 0 0
+}
+
 @test "a reply before the request is read is lost under every mode, unless the server closes lingeringly" {
     for mode in off fin rst fin-rst wait:5; do
         early_reply $mode plain lost
