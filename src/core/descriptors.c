@@ -29,7 +29,7 @@ static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int
     _Alignas(struct entry) char buffer[128] = {0}; /* five entries: a hook has 2 KiB of stack */
     long length;
 
-    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer), 0, 0, 0)) > 0) {
+    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer))) > 0) {
         for (long at = 0; at < length;) {
             const struct entry *e = (const struct entry *)(buffer + at);
             unsigned fd = 0;
@@ -51,7 +51,7 @@ static bool has_small_table(void)
     unsigned long numbers[SMALL_TABLE / BITS + 1] = {[SMALL_TABLE / BITS] = 1};
     long at_once[2] = {0, 0}; /* a struct timespec of this machine's own kind */
 
-    return kernel_raw(SYS_fcntl, SMALL_TABLE, F_GETFD, 0, 0, 0, 0) == -EBADF &&
+    return kernel_raw(SYS_fcntl, SMALL_TABLE, F_GETFD) == -EBADF &&
            kernel_raw(SYS_pselect6, SMALL_TABLE + 1, (long)numbers, 0, 0, (long)at_once, 0) == 0;
 }
 

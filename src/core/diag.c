@@ -109,8 +109,7 @@ int diag_each(void *buffer, bool (*each)(const struct diag_socket *socket, void 
               void *context)
 {
     const struct visitor visitor = {each, context};
-    int fd = (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, 0,
-                              0, 0);
+    int fd = (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     int status;
 
     if (fd < 0)

@@ -24,9 +24,14 @@
 #define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
 #endif
 
+/* kernel_raw() and kernel_call() take a number and up to six arguments: the rest are zeros. */
+#define KERNEL_SIX(number, a, b, c, d, e, f, ...) number, a, b, c, d, e, f
+#define kernel_raw(...) kernel_raw6(KERNEL_SIX(__VA_ARGS__, 0, 0, 0, 0, 0, 0))
+#define kernel_call(...) kernel_call6(KERNEL_SIX(__VA_ARGS__, 0, 0, 0, 0, 0, 0))
+
 /* The kernel's answer: a result, or a negated errno, syscall(2) "Architecture calling conventions".
  */
-static inline long kernel_raw(long number, long a, long b, long c, long d, long e, long f)
+static inline long kernel_raw6(long number, long a, long b, long c, long d, long e, long f)
 {
 #if defined(__x86_64__) && defined(__LP64__)
     register long r10 __asm__("r10") = d;
@@ -75,9 +80,9 @@ static inline long kernel_raw(long number, long a, long b, long c, long d, long 
 }
 
 /* As syscall(3) answers: a result, or -1 and errno. */
-static inline long kernel_call(long number, long a, long b, long c, long d, long e, long f)
+static inline long kernel_call6(long number, long a, long b, long c, long d, long e, long f)
 {
-    long result = kernel_raw(number, a, b, c, d, e, f);
+    long result = kernel_raw6(number, a, b, c, d, e, f);
 
     if (result >= 0 || result < -4095) /* MAX_ERRNO, linux/err.h */
         return result;
@@ -87,18 +92,18 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
 
 static inline int kernel_open(const char *path, int flags, unsigned mode)
 {
-    return (int)kernel_call(SYS_openat, AT_FDCWD, (long)path, flags, mode, 0, 0);
+    return (int)kernel_call(SYS_openat, AT_FDCWD, (long)path, flags, mode);
 }
 
 /* Keeps errno: the caller's error is why the descriptor is no longer needed. */
 static inline void kernel_close(int fd)
 {
-    (void)kernel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
+    (void)kernel_raw(SYS_close, fd);
 }
 
 static inline ssize_t kernel_read(int fd, void *data, size_t size)
 {
-    return kernel_call(SYS_read, fd, (long)data, (long)size, 0, 0, 0);
+    return kernel_call(SYS_read, fd, (long)data, (long)size);
 }
 
 /* What statx(2) fills. musl declares it since 1.2.5 only, and musl-gcc finds no linux/stat.h. */
@@ -122,7 +127,7 @@ enum { KERNEL_STATUS_TYPE = 0x1, KERNEL_STATUS_NLINK = 0x4, KERNEL_STATUS_INO = 
 static inline int kernel_statx(int fd, const char *path, unsigned mask,
                                struct kernel_status *status)
 {
-    return (int)kernel_call(SYS_statx, fd, (long)path, AT_EMPTY_PATH, mask, (long)status, 0);
+    return (int)kernel_call(SYS_statx, fd, (long)path, AT_EMPTY_PATH, mask, (long)status);
 }
 
 /*
@@ -133,23 +138,22 @@ static inline int kernel_statx(int fd, const char *path, unsigned mask,
 static inline bool kernel_is_readable(const void *at)
 {
     unsigned long before[_NSIG / 8 / sizeof(long)];
-    long status =
-        kernel_raw(SYS_rt_sigprocmask, SIG_BLOCK, (long)at, (long)before, sizeof(before), 0, 0);
+    long status = kernel_raw(SYS_rt_sigprocmask, SIG_BLOCK, (long)at, (long)before, sizeof(before));
 
     if (status == 0)
-        (void)kernel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)before, 0, sizeof(before), 0, 0);
+        (void)kernel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)before, 0, sizeof(before));
     return status != -EFAULT;
 }
 
 /* The beginning of the file; ESPIPE where it has none. */
 static inline ssize_t kernel_read_start(int fd, void *data, size_t size)
 {
-    return kernel_call(SYS_pread64, fd, (long)data, (long)size, 0, 0, 0);
+    return kernel_call(SYS_pread64, fd, (long)data, (long)size, 0);
 }
 
 static inline ssize_t kernel_write(int fd, const void *data, size_t size)
 {
-    return kernel_call(SYS_write, fd, (long)data, (long)size, 0, 0, 0);
+    return kernel_call(SYS_write, fd, (long)data, (long)size);
 }
 
 /* Would write(2) find room at once? poll(2) where it exists: sandboxes allow what libc uses. */
@@ -157,10 +161,10 @@ static inline bool kernel_is_writable(int fd)
 {
     struct pollfd writable = {.fd = fd, .events = POLLOUT};
 #ifdef SYS_poll
-    long ready = kernel_call(SYS_poll, (long)&writable, 1, 0, 0, 0, 0);
+    long ready = kernel_call(SYS_poll, (long)&writable, 1, 0);
 #else
     struct timespec at_once = {0, 0}; /* ppoll(2) writes the remaining time into it */
-    long ready = kernel_call(SYS_ppoll, (long)&writable, 1, (long)&at_once, 0, 0, 0);
+    long ready = kernel_call(SYS_ppoll, (long)&writable, 1, (long)&at_once, 0, 0);
 #endif
 
     return ready == 1 && writable.revents & POLLOUT;

@@ -114,7 +114,7 @@ static void look_at_stderr(void)
 
     is_found =
         identity_of_descriptor(STDERR_FILENO, &first) && !sock_facts(STDERR_FILENO, 0, &facts);
-    is_terminal = kernel_call(SYS_ioctl, STDERR_FILENO, TIOCGWINSZ, (long)&size, 0, 0, 0) == 0;
+    is_terminal = kernel_call(SYS_ioctl, STDERR_FILENO, TIOCGWINSZ, (long)&size) == 0;
 }
 
 static void compose_farewell(const char *name)

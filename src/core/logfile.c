@@ -76,7 +76,7 @@ static int open_file(const char *path)
 
 static int duplicate_from(int fd, int lowest)
 {
-    return (int)kernel_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest, 0, 0, 0);
+    return (int)kernel_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
 }
 
 /* Puts `fd` where the kept one is (`is_ours`) or was, and closes it; false where that is taken. */
@@ -86,8 +86,7 @@ static bool keep(int fd, bool is_ours)
 
     if (kept < 0 || !identity_of_descriptor(fd, &last))
         return false;
-    number = is_ours ? (int)kernel_call(SYS_dup3, fd, kept, O_CLOEXEC, 0, 0, 0)
-                     : duplicate_from(fd, kept);
+    number = is_ours ? (int)kernel_call(SYS_dup3, fd, kept, O_CLOEXEC) : duplicate_from(fd, kept);
     if (number >= 0 && number != kept)
         kernel_close(number);
     if (number != kept)
@@ -160,7 +159,7 @@ static void keep_first(int fd)
     struct identity id;
 
     if (!identity_of_descriptor(fd, &id) || !id.is_file || !identity_of_path("/", &root) ||
-        kernel_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit, 0, 0) != 0 ||
+        kernel_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) != 0 ||
         limit.now < FEWEST_NUMBERS)
         return;
     int count = limit.now < HIGHEST_NUMBER ? (int)limit.now : HIGHEST_NUMBER;

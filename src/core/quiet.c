@@ -26,7 +26,7 @@ static bool has(const struct signals *signals, int signal)
 
 static void change_mask(int how, const struct signals *signals, struct signals *before)
 {
-    (void)kernel_call(SYS_rt_sigprocmask, how, (long)signals, (long)before, sizeof(*signals), 0, 0);
+    (void)kernel_call(SYS_rt_sigprocmask, how, (long)signals, (long)before, sizeof(*signals));
 }
 
 static void take_signal(void)
@@ -34,7 +34,7 @@ static void take_signal(void)
     static const struct signals raised = {{BIT(SIGPIPE) | BIT(SIGXFSZ)}};
     static const struct timespec at_once = {0, 0};
 
-    (void)kernel_call(SYS_rt_sigtimedwait, (long)&raised, 0, (long)&at_once, sizeof(raised), 0, 0);
+    (void)kernel_call(SYS_rt_sigtimedwait, (long)&raised, 0, (long)&at_once, sizeof(raised));
 }
 
 bool quiet_write(int fd, const void *data, size_t length)
@@ -48,7 +48,7 @@ bool quiet_write(int fd, const void *data, size_t length)
         errno = EAGAIN;
         return false;
     }
-    (void)kernel_call(SYS_rt_sigpending, (long)&pending, sizeof(pending), 0, 0, 0, 0);
+    (void)kernel_call(SYS_rt_sigpending, (long)&pending, sizeof(pending));
     change_mask(SIG_BLOCK, &own, &before); /* on Linux: of this thread alone */
     ssize_t written = kernel_write(fd, data, length);
     int error = written < 0 ? errno : ENOSPC;

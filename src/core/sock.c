@@ -27,12 +27,12 @@
 
 int sock_set(int fd, int level, int option, const void *value, socklen_t length)
 {
-    return (int)kernel_call(SYS_setsockopt, fd, level, option, (long)value, length, 0);
+    return (int)kernel_call(SYS_setsockopt, fd, level, option, (long)value, length);
 }
 
 static int get_option(int fd, int level, int name, void *value, socklen_t size)
 {
-    return (int)kernel_call(SYS_getsockopt, fd, level, name, (long)value, (long)&size, 0);
+    return (int)kernel_call(SYS_getsockopt, fd, level, name, (long)value, (long)&size);
 }
 
 bool sock_is_tcp_request(int domain, int type, int protocol)
@@ -92,7 +92,7 @@ static bool ask_endpoint(long call, int fd, struct policy_ip *ip, uint16_t *port
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
 
-    return kernel_call(call, fd, (long)&address, (long)&length, 0, 0, 0) == 0 &&
+    return kernel_call(call, fd, (long)&address, (long)&length) == 0 &&
            read_endpoint((struct sockaddr *)&address, length, ip, port);
 }
 
@@ -290,7 +290,7 @@ static int disconnect(int fd)
 {
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
-    return (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody), 0, 0, 0);
+    return (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody));
 }
 
 /* Three links are one thread and its directory's . and .. (proc_task_getattr()). */
@@ -310,9 +310,9 @@ static void release_readers(int fd, bool is_anothers)
 {
     static const long shortest[] = {0, 1}; /* a struct timespec of this machine's own kind */
 
-    (void)kernel_call(SYS_shutdown, fd, SHUT_RD, 0, 0, 0, 0);
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RD);
     if (is_anothers || has_threads())
-        (void)kernel_call(SYS_nanosleep, (long)shortest, 0, 0, 0, 0, 0);
+        (void)kernel_call(SYS_nanosleep, (long)shortest, 0);
 }
 
 int sock_abort(int fd, bool is_anothers)
@@ -326,7 +326,7 @@ int sock_abort(int fd, bool is_anothers)
     /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
     (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
     /* Fails with ENOTCONN, and yet marks both directions as shut down (inet_shutdown()). */
-    (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
     return 0;
 }
 
@@ -338,11 +338,11 @@ const char *sock_end(int fd, const struct verdict *verdict)
         if (disconnect(fd) != 0)
             return "connect";
         /* ENOTCONN; yet after ECONNRESET the next calls get EOF and EPIPE. */
-        (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0);
+        (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
         return NULL;
     }
     refused = sock_apply(fd, verdict, false);
-    if (!refused && kernel_call(SYS_shutdown, fd, SHUT_RDWR, 0, 0, 0, 0) != 0)
+    if (!refused && kernel_call(SYS_shutdown, fd, SHUT_RDWR) != 0)
         refused = "shutdown";
     return refused;
 }
@@ -364,8 +364,8 @@ void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread)
     int out = 0;
     int in = 0;
 
-    (void)kernel_call(SYS_ioctl, fd, SIOCOUTQ, (long)&out, 0, 0, 0);
-    (void)kernel_call(SYS_ioctl, fd, SIOCINQ, (long)&in, 0, 0, 0);
+    (void)kernel_call(SYS_ioctl, fd, SIOCOUTQ, (long)&out);
+    (void)kernel_call(SYS_ioctl, fd, SIOCINQ, (long)&in);
     out -= has_fin;
     *unsent = out > 0 ? (uint32_t)out : 0;
     *unread = in > 0 ? (uint32_t)in : 0;

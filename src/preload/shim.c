@@ -270,7 +270,7 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
         close_between(first, last);
     if (real.close_range)
         return real.close_range(first, last, flags);
-    return (int)kernel_call(SYS_close_range, first, last, flags, 0, 0, 0);
+    return (int)kernel_call(SYS_close_range, first, last, flags);
 }
 
 EXPORT void closefrom(int first)
@@ -282,7 +282,7 @@ EXPORT void closefrom(int first)
     if (real.closefrom)
         real.closefrom(first);
     else
-        (void)kernel_call(SYS_close_range, low, UINT_MAX, 0, 0, 0, 0);
+        (void)kernel_call(SYS_close_range, low, UINT_MAX, 0);
 }
 
 EXPORT int dup2(int from, int target)
