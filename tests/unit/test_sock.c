@@ -173,6 +173,24 @@ static void test_at_birth_only_what_differs_is_set(void **state)
     assert_int_equal(applied.mode, MODE_RST);
 }
 
+/* getsockopt() says 0 where net.ipv4.tcp_fin_timeout is 0 (do_tcp_getsockopt()). */
+static void test_the_mode_of_a_linger(void **state)
+{
+    struct sock_linger linger = {.has_linger2 = true};
+
+    (void)state;
+    assert_int_equal(sock_linger_mode(&linger).mode, MODE_FIN);
+    linger.linger2 = -1;
+    assert_int_equal(sock_linger_mode(&linger).mode, MODE_FIN_RST);
+    linger.on = 1;
+    assert_int_equal(sock_linger_mode(&linger).mode, MODE_RST);
+    linger.seconds = 1;
+    assert_int_equal(sock_linger_mode(&linger).mode, MODE_WAIT);
+    assert_int_equal(sock_linger_mode(&linger).seconds, 1);
+    linger.seconds = UINT16_MAX + 1;
+    assert_int_equal(sock_linger_mode(&linger).seconds, UINT16_MAX);
+}
+
 static void test_queues(void **state)
 {
     uint32_t unsent = 1;
@@ -231,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_tcp),
         cmocka_unit_test_setup_teardown(test_each_mode_is_read_back, begin, end),
         cmocka_unit_test_setup_teardown(test_at_birth_only_what_differs_is_set, begin, end),
+        cmocka_unit_test(test_the_mode_of_a_linger),
         cmocka_unit_test_setup_teardown(test_queues, begin, end),
         cmocka_unit_test_setup_teardown(test_abort, begin, end),
         cmocka_unit_test_setup_teardown(test_is_open, begin, end),

@@ -25,6 +25,9 @@ static void test_unreached(void **state)
 {
     static const char *const policies[] = {
         "fin; rst port=80",
+        "fin; rst local=127.0.0.1",
+        "fin; rst peer=10.0.0.1",
+        "fin; rst prog=nginx",
         "fin share=100%; rst",
         "rst when=active; fin when=active port=80",
         "rst port=80,1000-2000; fin role=server port=1500-1600,80",
