@@ -63,9 +63,19 @@ hear() {
     fi
 }
 
+# The kernel may have chosen a port that has TIME_WAIT of an earlier test still: those are FORMER.
 hear_port() {
     hear
     PORT=${REPLY#port }
+    FORMER=$(ends_in_time_wait "( sport = :$PORT or dport = :$PORT )")
+}
+
+ends_in_time_wait() { # FILTER
+    ss -Htan state time-wait "$1" | awk '{ print $3, $4 }'
+}
+
+count_time_wait() { # FILTER
+    ends_in_time_wait "$1" | grep -cvxF -e "${FORMER:-}" || true
 }
 
 # Waits for what start() started; STATUS is its exit status. Its pid may be somebody else's soon.
@@ -89,7 +99,7 @@ time_wait() {
             return 1
         fi
     done
-    ss -Htan state time-wait "( sport = :$port or dport = :$port )" | wc -l
+    count_time_wait "( sport = :$port or dport = :$port )"
 }
 
 # meet MODE [OPTION...] WAY: subject serves under MODE, peer connects with the options $PEER.
@@ -243,7 +253,7 @@ await_closed() {
 # TIME_WAIT sockets of the server itself, once no connection is still closing.
 server_time_wait() {
     time_wait "$PORT" >/dev/null
-    ss -Htan state time-wait "sport = :$PORT" | wc -l
+    count_time_wait "sport = :$PORT"
 }
 
 # talk COUNT REQUEST [REPLY]: COUNT conversations with the server at $PORT, see talk.py. SEEN is
