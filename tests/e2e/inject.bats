@@ -161,7 +161,11 @@ refused() {
     finish || true
     until grep -q '^TracerPid:.0' "/proc/$HELD_PID/status"; do :; done
     take_over
-    refused "a supervisor serves it already (a container runtime's, or linger's own), and the kernel permits one"
+    if [ "$(id -u)" = 0 ]; then
+        refused "a supervisor serves it already (a container runtime's, or linger's own), and the kernel permits one"
+    else # which may not see whose filter it is
+        refused "a seccomp filter of its own may end it for the calls that --stay makes in it: CAP_SYS_ADMIN, outside of a container, is needed"
+    fi
     goes_on "1 0"
 }
 

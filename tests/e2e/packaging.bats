@@ -227,7 +227,7 @@ liblinger (2.0.0) unstable; urgency=medium
 @test "make rpm: rpmlint finds nothing" {
     rpmlint --version | grep -q "^2" || skip "rpmlint before 2 has other filters"
     made rpm
-    rpmlint -r "$ROOT/src/packaging/liblinger.rpmlintrc" "$TREE"/build/rpm/{SPECS/*.spec,RPMS/*/*.rpm,SRPMS/*.rpm} |
+    HOME=$BATS_TEST_TMPDIR rpmlint -r "$ROOT/src/packaging/liblinger.rpmlintrc" "$TREE"/build/rpm/{SPECS/*.spec,RPMS/*/*.rpm,SRPMS/*.rpm} |
         tee "$BATS_TEST_TMPDIR/said" | grep -q " 0 errors, 0 warnings," || { cat "$BATS_TEST_TMPDIR/said" && false; }
 }
 

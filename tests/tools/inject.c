@@ -96,8 +96,10 @@ static void repeat(int count, pid_t pid)
 
     while (called < count && (thread = any_thread(pid))) {
         nanosleep(&(struct timespec){.tv_nsec = rand() % 1000000}, NULL);
-        if (tracee_begin(&t, thread, false, why) != 0)
+        if (tracee_begin(&t, thread, false, why) != 0) {
+            check(!strstr(why, "try again"), why);
             continue; /* a thread that has ended meanwhile */
+        }
         long result = tracee_call(&t, SYS_getpid, nothing);
         tracee_end(&t);
         check(result == pid || t.is_gone, "getpid");

@@ -82,20 +82,6 @@ static bool is_admin(pid_t thread)
     return syscall(SYS_capget, &header, data) == 0 && data[0].effective & 1U << CAP_SYS_ADMIN;
 }
 
-static char state_of(pid_t pid, pid_t thread)
-{
-    char path[64];
-    char line[256];
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)thread);
-    FILE *file = fopen(path, "re");
-    bool got = file && fgets(line, sizeof(line), file);
-    const char *end = got ? strrchr(line, ')') : NULL;
-    if (file)
-        fclose(file);
-    return (char)(end && end[1] ? end[2] : '\0');
-}
-
 /* A thread that can be stopped: at best one that sleeps. 0 where all stay in state D. */
 static pid_t choose(pid_t pid)
 {
@@ -108,7 +94,7 @@ static pid_t choose(pid_t pid)
         DIR *directory = opendir(path);
         bool sleeps = false;
         while (directory && !sleeps && (entry = readdir(directory))) {
-            char state = state_of(pid, (pid_t)atoi(entry->d_name));
+            char state = target_state((pid_t)atoi(entry->d_name));
             sleeps = state == 'S';
             if (sleeps || state == 'R' || state == 'T' || state == 't')
                 best = (pid_t)atoi(entry->d_name);

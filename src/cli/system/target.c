@@ -50,16 +50,32 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
     return length;
 }
 
+/* What stands behind `name` in /proc/PID/status; NULL if it is missing. */
+static const char *status_of(pid_t pid, const char *name, char *buffer, size_t size)
+{
+    char key[32];
+    const char *at = NULL;
+
+    snprintf(key, sizeof(key), "\n%s:\t", name);
+    if (read_proc(pid, "status", buffer, size) > 0)
+        at = strstr(buffer, key);
+    return at ? at + strlen(key) : NULL;
+}
+
 long target_status(pid_t pid, const char *name)
 {
     char buffer[4096];
-    char key[32];
-    const char *at;
+    const char *at = status_of(pid, name, buffer, sizeof(buffer));
 
-    snprintf(key, sizeof(key), "\n%s:", name);
-    if (read_proc(pid, "status", buffer, sizeof(buffer)) <= 0 || !(at = strstr(buffer, key)))
-        return -1;
-    return strtol(at + strlen(key), NULL, 10);
+    return at ? strtol(at, NULL, 10) : -1;
+}
+
+char target_state(pid_t thread)
+{
+    char buffer[4096];
+    const char *at = status_of(thread, "State", buffer, sizeof(buffer));
+
+    return (char)(at ? *at : '\0');
 }
 
 static int yama_scope(void)

@@ -63,4 +63,7 @@ void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
 /* A number in /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 if it is missing. */
 long target_status(pid_t pid, const char *name);
 
+/* Of a thread, as ps(1) prints it: R, S, D; 0 if there is none. */
+char target_state(pid_t thread);
+
 #endif

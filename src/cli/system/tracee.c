@@ -41,7 +41,8 @@ enum {                        /* requests that older headers lack, and older ker
        GET_DISPATCH = 0x4211, /* Linux 6.4 */
 };
 
-#define PATIENCE 2000  /* milliseconds */
+#define PATIENCE 2000 /* milliseconds */
+#define BUSY_PATIENCE 30000
 #define SEARCHED 16384 /* bytes of the vDSO */
 
 /* The architectures: the instruction that enters the kernel, a call in registers, its result. */
@@ -203,9 +204,12 @@ static uint64_t find_instruction(const struct tracee *t)
     return 0;
 }
 
+/* One that waits for a processor gets it some time; one in state D may never wake. */
 static bool stops_in_time(const struct tracee *t)
 {
-    for (int naps = 0; naps < PATIENCE * 10; naps++) {
+    for (int naps = 0;
+         naps < PATIENCE * 10 || (naps < BUSY_PATIENCE * 10 && target_state(t->thread) != 'D');
+         naps++) {
         siginfo_t info = {0};
         if (waitid(P_PID, (id_t)t->thread, &info,
                    WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) != 0 ||
@@ -255,7 +259,10 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
     }
     trace(t, PTRACE_INTERRUPT, 0, NULL);
     if (!stops_in_time(t)) {
-        snprintf(why, TARGET_WHY_MAX, TRACEE_STUCK);
+        snprintf(why, TARGET_WHY_MAX, "%s",
+                 target_state(thread) == 'D' ? TRACEE_STUCK
+                                             : "it got no processor: try again when this machine "
+                                               "is less busy");
         return -1;
     }
     bool is_stopped = stop(t) && trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;

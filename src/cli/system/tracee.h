@@ -35,7 +35,7 @@ struct tracee {
 /*
  * Stops the thread, and keeps signals from it. `unfiltered`: the calls that it will make are hidden
  * from its seccomp filters; needs CAP_SYS_ADMIN. Returns 0, or -1 and `why`, with the thread as it
- * was; one that does not stop (state D) stays seized until we end.
+ * was; one that does not stop stays seized until we end.
  */
 int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX]);
 
