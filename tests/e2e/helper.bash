@@ -206,6 +206,11 @@ needs_terminal() {
 }
 
 # Root who can become another user: a user namespace may have no other.
+# as_root A B: A for root, B for a user, who may do less.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then echo "$1"; else echo "$2"; fi
+}
+
 needs_root() {
     { [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true 2>/dev/null; } || skip "needs root, to become somebody else"
 }

@@ -161,11 +161,9 @@ refused() {
     finish || true
     until grep -q '^TracerPid:.0' "/proc/$HELD_PID/status"; do :; done
     take_over
-    if [ "$(id -u)" = 0 ]; then
-        refused "a supervisor serves it already (a container runtime's, or linger's own), and the kernel permits one"
-    else # which may not see whose filter it is
-        refused "a seccomp filter of its own may end it for the calls that --stay makes in it: CAP_SYS_ADMIN, outside of a container, is needed"
-    fi
+    # A user may not see whose filter it is.
+    refused "$(as_root "a supervisor serves it already (a container runtime's, or linger's own), and the kernel permits one" \
+        "a seccomp filter of its own may end it for the calls that --stay makes in it: CAP_SYS_ADMIN, outside of a container, is needed")"
     goes_on "1 0"
 }
 
