@@ -3,16 +3,16 @@
 
 #include <string.h>
 
-#define NAME_MAX_LENGTH 63
+#define ROW_MAX 64 /* a name has fewer letters */
 #define SLIP_MAX 2
 #define LOWER_CASE 0x20 /* the bit in which 'A' and 'a' differ */
 
 static size_t distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {
-    size_t row[NAME_MAX_LENGTH + 1];
+    size_t row[ROW_MAX];
 
-    if (b_length > NAME_MAX_LENGTH)
-        return NAME_MAX_LENGTH;
+    if (b_length >= ROW_MAX)
+        return ROW_MAX;
     for (size_t j = 0; j <= b_length; j++)
         row[j] = j;
     for (size_t i = 0; i < a_length; i++) {
