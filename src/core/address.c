@@ -72,7 +72,7 @@ static void mask_address(struct policy_address *address, uint32_t prefix)
 /* Takes the [/LEN] at the head of `s`; without one the whole address counts. */
 static int parse_prefix(struct parser *p, struct span *s, struct policy_address *address)
 {
-    bool is_dotted = p->text[s->at - 1] != ']' && address->ip.is_ipv4;
+    bool is_dotted = p->text[s->at - 1] != ']';
     uint32_t prefix = 128;
 
     if (s->length > 0 && p->text[s->at] == '/') {
@@ -145,12 +145,11 @@ int address_read(struct parser *p, struct span value, struct policy_address *add
 static void print_hex(struct text *out, unsigned group)
 {
     static const char digits[] = "0123456789abcdef";
-    int shift = 12;
 
-    while (shift > 0 && group >> shift == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
-        text_put_char(out, digits[group >> shift & 0xf]);
+    for (int shift = 12; shift >= 0; shift -= 4) {
+        if (group >> shift != 0 || shift == 0)
+            text_put_char(out, digits[group >> shift & 0xf]);
+    }
 }
 
 static unsigned ip_group(struct policy_ip ip, int group)
@@ -185,8 +184,8 @@ static void print_ip(struct text *out, struct policy_ip ip)
 
     if (ip.is_ipv4) {
         for (int shift = 24; shift >= 0; shift -= 8) {
+            text_put(out, shift < 24 ? "." : "");
             text_put_number(out, ip.low >> shift & 0xff);
-            text_put(out, shift > 0 ? "." : "");
         }
         return;
     }
@@ -256,8 +255,8 @@ static bool ip_matches(const struct policy_address *a, const struct policy_ip *i
 
 bool address_covers(const struct policy_address *wide, const struct policy_address *narrow)
 {
-    bool has_port = wide->ports.low == 0 || (address_port_in(wide->ports, narrow->ports.low) &&
-                                             address_port_in(wide->ports, narrow->ports.high));
+    bool has_port = address_port_in(wide->ports, narrow->ports.low) &&
+                    address_port_in(wide->ports, narrow->ports.high);
     bool is_longer =
         !(wide->mask_high & ~narrow->mask_high) && !(wide->mask_low & ~narrow->mask_low);
     bool has_ip = wide->any_ip || (!narrow->any_ip && is_longer && ip_matches(wide, &narrow->ip));
@@ -265,17 +264,11 @@ bool address_covers(const struct policy_address *wide, const struct policy_addre
     return has_port && has_ip;
 }
 
-static enum truth address_matches(const struct policy_address *a, const struct policy_ip *ip,
-                                  const uint16_t *port)
+static enum truth port_matches(const struct policy_address *a, const uint16_t *port)
 {
     bool any_port = a->ports.low == 0;
-    enum truth by_port =
-        any_port ? TRUTH_YES : policy_truth(port, port && address_port_in(a->ports, *port));
-    enum truth by_ip = a->any_ip ? TRUTH_YES : policy_truth(ip, ip && ip_matches(a, ip));
 
-    if (by_port == TRUTH_NO || by_ip == TRUTH_NO)
-        return TRUTH_NO;
-    return by_port == TRUTH_YES && by_ip == TRUTH_YES ? TRUTH_YES : TRUTH_UNKNOWN;
+    return any_port ? TRUTH_YES : policy_truth(port, port && address_port_in(a->ports, *port));
 }
 
 enum truth address_holds(const struct policy *policy, struct policy_run run,
@@ -288,10 +281,10 @@ enum truth address_holds(const struct policy *policy, struct policy_run run,
         /* Most comparisons end here, so a long list is fast. */
         if (ip && !ip_matches(a, ip) && !a->any_ip)
             continue;
-        enum truth t = address_matches(a, ip, port);
-        if (t == TRUTH_YES)
+        enum truth by_port = port_matches(a, port);
+        if (by_port == TRUTH_YES && (ip || a->any_ip))
             return TRUTH_YES;
-        if (t == TRUTH_UNKNOWN)
+        if (by_port != TRUTH_NO)
             result = TRUTH_UNKNOWN;
     }
     return result;
