@@ -70,6 +70,7 @@ static void test_conditions(void **state)
         {"local=10.0.0.1:80", true, FACT_LOCAL_PORT},
         {"local=10.0.0.1:81", false, FACT_LOCAL_PORT},
         {"local=:80", true, FACT_LOCAL_PORT},
+        {"local=:1", false, FACT_LOCAL_PORT},
         {"peer=192.0.2.0/24", true, FACT_PEER},
         {"peer=[::]/0", false, FACT_PEER},
         {"peer=0.0.0.0/0", true, FACT_PEER},
@@ -124,6 +125,9 @@ static void test_first_match(void **state)
     assert_int_equal(verdict.seconds, 7);
     assert_int_equal(verdict.rule, 2);
     assert_int_equal(asked("", &facts), DECIDE_NO_RULE);
+    /* Each rule has its own values. */
+    assert_int_equal(asked("rst local=10.0.0.2; fin local=10.0.0.1", &facts), DECIDE_VERDICT);
+    assert_int_equal(verdict.mode, MODE_FIN);
 }
 
 static void test_not_yet(void **state)
@@ -145,6 +149,11 @@ static void test_not_yet(void **state)
     assert_int_equal(asked("rst local=10.0.0.0/8:80; fin", &facts), DECIDE_NOT_YET);
     assert_int_equal(asked("rst local=10.0.0.0/8,:80; fin", &facts), DECIDE_VERDICT);
     assert_int_equal(verdict.mode, MODE_RST);
+    facts.known = FACT_LOCAL_IP;
+    assert_int_equal(asked("rst local=10.0.0.0/8", &facts), DECIDE_VERDICT);
+    assert_int_equal(asked("rst local=10.0.0.0/8:80", &facts), DECIDE_NOT_YET);
+    assert_int_equal(asked("rst local=11.0.0.0/8:80; fin", &facts), DECIDE_VERDICT);
+    assert_int_equal(verdict.mode, MODE_FIN);
 }
 
 static void test_ipv6(void **state)
@@ -213,6 +222,8 @@ static void test_needs(void **state)
     assert_int_equal(decide_needs(&policy), 0);
     policy_is("rst peer=:80; fin local=10.0.0.0/8");
     assert_int_equal(decide_needs(&policy), FACT_PEER | FACT_LOCAL_IP);
+    policy_is("rst local=:80; fin peer=10.0.0.0/8");
+    assert_int_equal(decide_needs(&policy), FACT_LOCAL_PORT | FACT_PEER);
     policy_is("rst port=80");
     assert_int_equal(decide_needs(&policy), FACT_ROLE | FACT_LOCAL_PORT | FACT_PEER);
 }

@@ -14,9 +14,17 @@
 static struct policy policy;
 static struct policy_error error;
 
+/* From memory that ends with the text, where a sanitizer sees each byte that is read beyond it. */
 static int parse(enum policy_dialect dialect, const char *text)
 {
-    return policy_parse(&policy, dialect, text, strlen(text), false, &error);
+    size_t length = strlen(text);
+    char *copy = malloc(length);
+    int status;
+
+    memcpy(copy, text, length);
+    status = policy_parse(&policy, dialect, copy, length, false, &error);
+    free(copy);
+    return status;
 }
 
 static const char *printed(const struct policy *p)
@@ -51,6 +59,15 @@ static const struct {
     {"rst local=[1:2:3:4:5:6:7:8]", "rst local=[1:2:3:4:5:6:7:8]"},
     {"rst local=[1:0:3:4:5:6:7:8]", "rst local=[1:0:3:4:5:6:7:8]"},
     {"rst local=[1::]", "rst local=[1::]"},
+    {"rst local=[2001:db8:1::]/32", "rst local=[2001:db8::]/32"},
+    {"rst local=[2001:db8::1]/64", "rst local=[2001:db8::]/64"},
+    {"rst local=[2001:db8::ffff:1.2.3.4]", "rst local=[2001:db8::ffff:102:304]"},
+    {"rst local=[::ffff:10.0.0.1]/95", "rst local=[::fffe:0:0]/95"},
+    {"rst local=[0000:0000:0000:0000:0000:ffff:255.255.255.255]", "rst local=255.255.255.255"},
+    {"rst port=000000080", "rst port=80"},
+    {"rst port=65535", "rst port=65535"},
+    {"rst port=1 local=:2 peer=:3 prog=a; fin port=4 local=:5 peer=:6 prog=b",
+     "rst port=1 local=:2 peer=:3 prog=a; fin port=4 local=:5 peer=:6 prog=b"},
     {"rst when=active share=2.50%", "rst when=active share=2.5%"},
     {"rst share=0.0001%; fin share=100%", "rst share=0.0001%; fin share=100%"},
     {"rst share=0.05%; fin share=100.0000%", "rst share=0.05%; fin share=100%"},
@@ -93,16 +110,21 @@ static const struct {
 } mistakes[] = {
     {"rts", 0, 3, "unknown mode"},
     {"off port=22; rts share=10%", 13, 3, "unknown mode"},
+    {"fi", 0, 2, "unknown mode"},
+    {"rst:1", 0, 5, "unknown mode"},
     {"rst\nfin x=1", 8, 1, "unknown condition"},
     {"wait:", 5, 0, "bad number of seconds"},
     {"wait:3601 role=server", 5, 4, "bad number of seconds"},
     {"wait:0", 5, 1, "bad number of seconds"},
     {"wait:5s", 5, 2, "bad number of seconds"},
+    {"wait:1.5", 5, 3, "bad number of seconds"},
     {"wait", 4, 0, "bad number of seconds"},
     {"rst port=1,99999", 11, 5, "bad port"},
     {"rst port=0", 9, 1, "bad port"},
     {"rst port=http", 9, 4, "bad port"},
     {"rst port=90-80", 9, 5, "bad port"},
+    {"rst port=0000000080", 9, 10, "bad port"},
+    {"rst port=18446744073709551696", 9, 20, "bad port"}, /* 80, if 64 bits were all */
     {"rst port=80-", 9, 3, "bad port"},
     {"rst port=80-65536", 9, 8, "bad port"},
     {"rst port=1,,2", 11, 0, "a value is missing"},
@@ -115,6 +137,7 @@ static const struct {
     {"rst peer=1.2.3", 9, 5, "bad address"},
     {"rst peer=1.2.3:80", 9, 5, "bad address"},
     {"rst peer=a-name-that-is-longer-than-any-address-is.example", 9, 49, "bad address"},
+    {"rst peer=[0000:0000:0000:0000:0000:0ffff:255.255.255.255]", 10, 46, "bad IPv6 address"},
     {"rst peer=::1", 9, 3, "IPv6 address without brackets"},
     {"rst peer=2001:db8::1", 9, 11, "IPv6 address without brackets"},
     {"rst peer=[::1", 9, 4, "missing ']' in"},
@@ -148,6 +171,34 @@ static void test_mistakes_are_shown_where_they_are(void **state)
         assert_int_equal(error.at, mistakes[i].at);
         assert_int_equal(error.length, mistakes[i].length);
         assert_non_null(error.accepted);
+    }
+}
+
+/* What is accepted, and which word may be meant. */
+static void test_mistakes_come_with_the_way_out(void **state)
+{
+    static const struct {
+        enum policy_dialect dialect;
+        const char *text;
+        const char *accepted;
+        const char *meant;
+    } cases[] = {
+        {POLICY_TEARDOWN, "rts", "a mode is one of: off, fin, rst, fin-rst, wait:SECONDS", "rst"},
+        {POLICY_TEARDOWN, "of", "a mode is one of: off, fin, rst, fin-rst, wait:SECONDS", "off"},
+        {POLICY_TEARDOWN, "wait:x", "wait takes whole seconds, 1 to 3600, as in wait:5", NULL},
+        {POLICY_SWITCH, "onn", "a value is one of: on, 1, off, 0", "on"},
+        {POLICY_SWITCH, "of", "a value is one of: on, 1, off, 0", "off"},
+        {POLICY_SWITCH, "yes", "a value is one of: on, 1, off, 0", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(parse(cases[i].dialect, cases[i].text), -1);
+        assert_string_equal(error.accepted, cases[i].accepted);
+        if (cases[i].meant)
+            assert_string_equal(error.meant, cases[i].meant);
+        else
+            assert_null(error.meant);
     }
 }
 
@@ -274,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_print_is_the_inverse_of_parse),
         cmocka_unit_test(test_switch),
         cmocka_unit_test(test_mistakes_are_shown_where_they_are),
+        cmocka_unit_test(test_mistakes_come_with_the_way_out),
         cmocka_unit_test(test_comments_only_in_files),
         cmocka_unit_test(test_nul_inside_is_no_end),
         cmocka_unit_test(test_limits),
