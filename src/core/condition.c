@@ -59,9 +59,9 @@ static int read_share(struct parser *p, struct span value, struct policy_rule *r
     if (!parser_number(p, head, 100, &whole) ||
         (has_fraction && (s.length > 4 || !parser_number(p, s, 9999, &fraction))))
         return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
-    for (size_t i = 0; has_fraction && i < s.length; i++)
+    for (size_t i = 0; i < s.length; i++)
         scale /= 10;
-    rule->share = whole * 10000 + fraction * (has_fraction ? scale : 0);
+    rule->share = whole * 10000 + fraction * scale;
     if (rule->share == 0 || rule->share > POLICY_SHARE_ALL)
         return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
     return 0;

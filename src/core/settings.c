@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include "kernel.h"
@@ -99,15 +100,13 @@ static void put_excerpt(struct text *out, const struct source *from, const struc
 {
     size_t start = line_start(from, e->at);
     size_t end = line_end(from, e->at);
-    size_t marked = e->length > 0 ? e->length : 1;
     const char *cut = "";
 
     if (end - start > EXCERPT_COLUMNS && e->at - start > EXCERPT_BEFORE) {
         start = e->at - EXCERPT_BEFORE;
         cut = "...";
     }
-    if (end - start > EXCERPT_COLUMNS)
-        end = start + EXCERPT_COLUMNS;
+    end = MIN(end, start + EXCERPT_COLUMNS);
     text_put(out, "  ");
     text_put(out, cut);
     text_put_printable(out, from->text + start, end - start);
@@ -116,7 +115,7 @@ static void put_excerpt(struct text *out, const struct source *from, const struc
     for (size_t i = start; i < e->at; i++)
         text_put_char(out, ' ');
     text_put_char(out, '^');
-    for (size_t i = 1; i < marked && e->at + i < end; i++)
+    for (size_t i = 1; i < e->length && e->at + i < end; i++)
         text_put_char(out, '~');
     text_put_char(out, '\n');
 }
@@ -125,7 +124,7 @@ static void put_excerpt(struct text *out, const struct source *from, const struc
 static void put_place(struct text *out, const struct source *from, size_t at)
 {
     size_t length = strlen(from->file);
-    size_t cut = length > FILE_COLUMNS ? length - FILE_COLUMNS : 0;
+    size_t cut = length - MIN(length, FILE_COLUMNS);
     size_t line = 1;
 
     for (size_t i = 0; i < at; i++)
@@ -149,8 +148,7 @@ static void complain(const char *who, const struct source *from, const struct po
     text_put(out, e->what);
     if (e->length > 0) {
         text_put(out, " '");
-        text_put_printable(out, from->text + e->at,
-                           e->length < EXCERPT_COLUMNS ? e->length : EXCERPT_COLUMNS);
+        text_put_printable(out, from->text + e->at, MIN(e->length, EXCERPT_COLUMNS));
         text_put_char(out, '\'');
     }
     if (e->meant) {
@@ -219,22 +217,21 @@ static int open_regular(const char *path)
     return -1;
 }
 
-/* Reads a whole file of up to `size` bytes. Returns its length, or -1 and errno. */
+/* Reads a whole file of fewer than `size` bytes. Returns its length, or -1 and errno. */
 static ssize_t read_file(const char *path, char *buffer, size_t size)
 {
     int fd = open_regular(path);
     size_t length = 0;
-    ssize_t got = 0;
-    char more;
+    ssize_t got;
 
     if (fd < 0)
         return -1;
-    while (length < size && (got = kernel_read(fd, buffer + length, size - length)) != 0) {
+    while ((got = kernel_read(fd, buffer + length, size - length)) != 0) {
         if (got < 0 && errno != EINTR)
             break;
         length += got > 0 ? (size_t)got : 0;
     }
-    if (got >= 0 && length == size && kernel_read(fd, &more, 1) == 1) {
+    if (length == size) {
         errno = EFBIG;
         got = -1;
     }
@@ -245,7 +242,7 @@ static ssize_t read_file(const char *path, char *buffer, size_t size)
 static int take_file(struct settings *s, enum setting setting, const char *shown_as,
                      const char *path, struct text *complaint)
 {
-    static char buffer[POLICY_TEXT_MAX];
+    static char buffer[POLICY_TEXT_MAX + 1];
     ssize_t length = read_file(path, buffer, sizeof(buffer));
     struct policy_error error = {0};
 
@@ -344,7 +341,7 @@ static void warn_unknown(const char *who, const char *name, size_t length, struc
 
     text_put(complaint, who);
     text_put(complaint, ": ");
-    text_put_printable(complaint, name, length < EXCERPT_COLUMNS ? length : EXCERPT_COLUMNS);
+    text_put_printable(complaint, name, MIN(length, EXCERPT_COLUMNS));
     text_put(complaint, ": no such variable; the variables are");
     for (int i = 0; i < SETTING_COUNT; i++) {
         text_put(complaint, i == 0 ? " " : ", ");

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "address.h"
@@ -144,6 +145,7 @@ static void test_not_yet(void **state)
     assert_int_equal(asked("rst overrule=no", &facts), DECIDE_VERDICT);
     assert_true(verdict.yields);
     assert_int_equal(asked("off role=client overrule=no; rst", &facts), DECIDE_VERDICT);
+    assert_false(verdict.yields);
     /* The port of a listener is known before its address is. */
     assert_int_equal(asked("rst local=10.0.0.0/8:81; fin", &facts), DECIDE_VERDICT);
     assert_int_equal(asked("rst local=10.0.0.0/8:80; fin", &facts), DECIDE_NOT_YET);
@@ -188,6 +190,33 @@ static void test_share(void **state)
     /* 10 % of all, then 20 % of the rest: each rule draws anew. */
     assert_in_range(first, 9500, 10500);
     assert_in_range(both - first, 17300, 18700);
+}
+
+/*
+ * Which connections a share has is the same in each process that holds the socket, whichever
+ * version of the library it has loaded. Rule n draws SplitMix64's n-th number, the cookie being
+ * the seed: these are the published ones of the seed 1234567.
+ */
+static void test_share_is_that_of_splitmix64(void **state)
+{
+    static const uint64_t numbers[] = {6457827717110365317u, 3203168211198807973u,
+                                       9817491932198370423u, 4593380528125082431u,
+                                       16408922859458223821u};
+    struct facts facts = server();
+    char text[200];
+
+    (void)state;
+    facts.cookie = 1234567;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        unsigned drawn = (unsigned)((numbers[i] >> 32) * 1000000 >> 32); /* millionths */
+
+        for (unsigned share = drawn; share <= drawn + 1; share++) {
+            snprintf(text, sizeof(text), "%.*srst share=%u.%04u%%", (int)i * 14,
+                     "off port=1111;off port=1111;off port=1111;off port=1111;", share / 10000,
+                     share % 10000);
+            assert_int_equal(asked(text, &facts), share > drawn ? DECIDE_VERDICT : DECIDE_NO_RULE);
+        }
+    }
 }
 
 /* prog= is decided before anything else: where it is left standing, nobody has decided it. */
@@ -237,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_not_yet),
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_share),
+        cmocka_unit_test(test_share_is_that_of_splitmix64),
         cmocka_unit_test(test_program_left_standing),
         cmocka_unit_test(test_needs),
         cmocka_unit_test(test_needs_of_a_role),

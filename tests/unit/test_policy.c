@@ -9,22 +9,28 @@
 #include <string.h>
 
 #include "address.h"
+#include "condition.h"
 #include "policy.h"
 
 static struct policy policy;
 static struct policy_error error;
 
-/* From memory that ends with the text, where a sanitizer sees each byte that is read beyond it. */
-static int parse(enum policy_dialect dialect, const char *text)
+/* The text ends where its memory does: the sanitizer sees it if more is read. */
+static int parse_bytes(enum policy_dialect dialect, const char *text, size_t length, bool comments)
 {
-    size_t length = strlen(text);
-    char *copy = malloc(length);
+    char *copy = malloc(length > 0 ? length : 1);
     int status;
 
+    assert_non_null(copy);
     memcpy(copy, text, length);
-    status = policy_parse(&policy, dialect, copy, length, false, &error);
+    status = policy_parse(&policy, dialect, copy, length, comments, &error);
     free(copy);
     return status;
+}
+
+static int parse(enum policy_dialect dialect, const char *text)
+{
+    return parse_bytes(dialect, text, strlen(text), false);
 }
 
 static const char *printed(const struct policy *p)
@@ -45,6 +51,7 @@ static const struct {
     {"", ""},
     {" ;\n; ", ""},
     {"rst", "rst"},
+    {"\t rst\t \r role=server \t", "rst role=server"},
     {"off;fin;rst;fin-rst;wait:3600", "off; fin; rst; fin-rst; wait:3600"},
     {"fin-rst  role=server", "fin-rst role=server"},
     {"rst port=80,8000-8999,1-1", "rst port=80,8000-8999,1"},
@@ -71,6 +78,9 @@ static const struct {
     {"rst when=active share=2.50%", "rst when=active share=2.5%"},
     {"rst share=0.0001%; fin share=100%", "rst share=0.0001%; fin share=100%"},
     {"rst share=0.05%; fin share=100.0000%", "rst share=0.05%; fin share=100%"},
+    {"rst share=99.9999%; fin share=12.345%", "rst share=99.9999%; fin share=12.345%"},
+    {"rst share=7%; fin share=1.0%; off share=10.01%",
+     "rst share=7%; fin share=1%; off share=10.01%"},
     {"rst prog=nginx,redis-*,[ab]?", "rst prog=nginx,redis-*,[ab]?"},
     {"rst overrule=no prog=x", "rst prog=x overrule=no"},
     {"rst prog=x share=1% when=passive peer=:1 local=:2 port=3 role=client",
@@ -100,6 +110,63 @@ static void test_switch(void **state)
     assert_int_equal(parse(POLICY_SWITCH_NO_PORT, "on local=10.0.0.1 prog=x"), 0);
     assert_int_equal(parse(POLICY_SWITCH_NO_PORT, "on port=80"), -1);
     assert_int_equal(parse(POLICY_TEARDOWN, "on"), -1);
+}
+
+/* What is accepted, and the name that may be meant, are those of the variable. */
+static void test_conditions_that_are_offered(void **state)
+{
+    static const struct {
+        const char *text;
+        enum policy_dialect dialect;
+        const char *what;
+        const char *accepted;
+        const char *meant;
+    } cases[] = {
+        {"rst pot=1", POLICY_TEARDOWN, "unknown condition",
+         "a condition is one of: role=, port=, local=, peer=, when=, share=, prog=, overrule=",
+         "port"},
+        {"rst overule=no", POLICY_TEARDOWN, "unknown condition",
+         "a condition is one of: role=, port=, local=, peer=, when=, share=, prog=, overrule=",
+         "overrule"},
+        {"on pot=1", POLICY_SWITCH, "unknown condition",
+         "a condition here is one of: port=, local=, prog=", "port"},
+        {"on shar=1%", POLICY_SWITCH, "unknown condition",
+         "a condition here is one of: port=, local=, prog=", NULL},
+        {"on port=80", POLICY_SWITCH_NO_PORT, "condition that is not known before bind():",
+         "a condition here is one of: local=, prog=", NULL},
+        {"rst rol=server", POLICY_TEARDOWN, "unknown condition",
+         "a condition is one of: role=, port=, local=, peer=, when=, share=, prog=, overrule=",
+         "role"},
+        {"rst role=sever", POLICY_TEARDOWN, "unknown role", "a role is one of: server, client",
+         "server"},
+        {"rst role=cliente", POLICY_TEARDOWN, "unknown role", "a role is one of: server, client",
+         "client"},
+        {"rst when=pasive", POLICY_TEARDOWN,
+         "unknown value of when:", "when is one of: active, passive", "passive"},
+        {"rst overrule=yes", POLICY_TEARDOWN,
+         "unknown value of overrule:", "overrule takes one value: no", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(parse(cases[i].dialect, cases[i].text), -1);
+        assert_string_equal(error.what, cases[i].what);
+        assert_string_equal(error.accepted, cases[i].accepted);
+        if (cases[i].meant)
+            assert_string_equal(error.meant, cases[i].meant);
+        else
+            assert_null(error.meant);
+    }
+}
+
+static void test_the_table_of_conditions_ends(void **state)
+{
+    unsigned count = 0;
+
+    (void)state;
+    while (condition_at(count))
+        count++;
+    assert_int_equal(1u << count, CONDITION_END);
 }
 
 static const struct {
@@ -207,8 +274,10 @@ static void test_comments_only_in_files(void **state)
     const char *text = "# a comment; rst\nfin # more\n#\nrst #";
 
     (void)state;
-    assert_int_equal(policy_parse(&policy, POLICY_TEARDOWN, text, strlen(text), true, &error), 0);
+    assert_int_equal(parse_bytes(POLICY_TEARDOWN, text, strlen(text), true), 0);
     assert_string_equal(printed(&policy), "fin; rst");
+    assert_int_equal(parse_bytes(POLICY_TEARDOWN, "rst ", 4, true), 0);
+    assert_string_equal(printed(&policy), "rst");
     assert_int_equal(parse(POLICY_TEARDOWN, text), -1);
 }
 
@@ -219,12 +288,9 @@ static void test_nul_inside_is_no_end(void **state)
     static const char address[] = "rst peer=1.2.3.4\0";
 
     (void)state;
-    assert_int_equal(policy_parse(&policy, POLICY_TEARDOWN, text, sizeof(text) - 1, false, &error),
-                     -1);
-    assert_int_equal(
-        policy_parse(&policy, POLICY_TEARDOWN, program, sizeof(program) - 1, false, &error), -1);
-    assert_int_equal(
-        policy_parse(&policy, POLICY_TEARDOWN, address, sizeof(address) - 1, false, &error), -1);
+    assert_int_equal(parse_bytes(POLICY_TEARDOWN, text, sizeof(text) - 1, false), -1);
+    assert_int_equal(parse_bytes(POLICY_TEARDOWN, program, sizeof(program) - 1, false), -1);
+    assert_int_equal(parse_bytes(POLICY_TEARDOWN, address, sizeof(address) - 1, false), -1);
 }
 
 static void test_limits(void **state)
@@ -238,6 +304,8 @@ static void test_limits(void **state)
                      0);
     assert_int_equal(
         policy_parse(&policy, POLICY_TEARDOWN, text, POLICY_TEXT_MAX + 1, false, &error), -1);
+    assert_int_equal(error.at, POLICY_TEXT_MAX);
+    assert_int_equal(error.length, 0);
     for (int i = 0; i < POLICY_RULES_MAX; i++)
         memcpy(text + (ptrdiff_t)i * 4, "fin;", 4);
     assert_int_equal(
@@ -317,6 +385,20 @@ static void test_program(void **state)
     assert_int_equal(parse(POLICY_TEARDOWN, "rst prog=nginx"), 0);
     policy_keep_program(&policy, "");
     assert_int_equal(policy.rule_count, 0);
+    assert_int_equal(parse(POLICY_TEARDOWN, "rst prog=a,b,c port=80"), 0);
+    policy_keep_program(&policy, "c");
+    assert_string_equal(printed(&policy), "rst port=80");
+}
+
+static void test_modes_in_a_policy(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(POLICY_TEARDOWN, "fin port=80; rst"), 0);
+    assert_true(policy_has_mode(&policy, MODE_FIN));
+    assert_true(policy_has_mode(&policy, MODE_RST));
+    assert_false(policy_has_mode(&policy, MODE_OFF));
+    assert_int_equal(parse(POLICY_TEARDOWN, ""), 0);
+    assert_false(policy_has_mode(&policy, MODE_OFF));
 }
 
 int main(void)
@@ -324,6 +406,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_print_is_the_inverse_of_parse),
         cmocka_unit_test(test_switch),
+        cmocka_unit_test(test_conditions_that_are_offered),
+        cmocka_unit_test(test_the_table_of_conditions_ends),
         cmocka_unit_test(test_mistakes_are_shown_where_they_are),
         cmocka_unit_test(test_mistakes_come_with_the_way_out),
         cmocka_unit_test(test_comments_only_in_files),
@@ -332,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_limits_of_values),
         cmocka_unit_test(test_endpoint),
         cmocka_unit_test(test_program),
+        cmocka_unit_test(test_modes_in_a_policy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

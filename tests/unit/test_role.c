@@ -5,8 +5,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "role.h"
 
@@ -46,6 +50,30 @@ static void test_a_port_that_was_listened_on(void **state)
     assert_true(role_is_served(&ports, 40000));
     for (unsigned port = 32768; port <= 60999; port++)
         assert_int_equal(role_is_served(&ports, (uint16_t)port), port == 40000);
+}
+
+/* What connect() and accept() showed of the port counts before the range does. */
+static void test_a_port_whose_role_was_seen(void **state)
+{
+    struct facts client = {
+        .role = ROLE_CLIENT, .known = FACT_ROLE | FACT_LOCAL_PORT, .local_port = 80};
+    struct facts server = {
+        .role = ROLE_SERVER, .known = FACT_ROLE | FACT_LOCAL_PORT, .local_port = 50000};
+
+    (void)state;
+    role_note(&ports, &client);
+    assert_false(role_is_served(&ports, 80));
+    role_note(&ports, &server);
+    assert_true(role_is_served(&ports, 50000));
+    client.local_port = 50000;
+    role_note(&ports, &client);
+    assert_true(role_is_served(&ports, 50000));
+    client.local_port = 81;
+    client.known = FACT_ROLE;
+    role_note(&ports, &client);
+    client.known = FACT_LOCAL_PORT;
+    role_note(&ports, &client);
+    assert_true(role_is_served(&ports, 81));
 }
 
 static void test_role_by_state(void **state)
@@ -135,11 +163,52 @@ static void test_the_range_of_this_namespace(void **state)
     assert_int_equal(ports.high, high);
 }
 
+/* A program may run without standard input: what is opened is descriptor 0 then. */
+static void test_the_range_leaves_no_descriptor(void **state)
+{
+    int standard_input = fcntl(0, F_DUPFD, 10);
+
+    (void)state;
+    close(0);
+    role_read_range(&ports);
+    assert_int_equal(dup(STDERR_FILENO), 0);
+    close(0);
+    if (standard_input >= 0) {
+        dup2(standard_input, 0);
+        close(standard_input);
+    }
+}
+
+/* As in a container without /proc. */
+static void test_the_range_where_it_cannot_be_read(void **state)
+{
+    char directory[] = "/tmp/role.XXXXXX";
+    int status;
+    pid_t child;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    child = fork();
+    if (child == 0) {
+        if (chroot(directory) != 0)
+            _exit(77); /* not root */
+        ports.low = ports.high = 1;
+        role_read_range(&ports);
+        _exit(ports.low == 32768 && ports.high == 60999 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    rmdir(directory);
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_the_range, begin),
         cmocka_unit_test_setup(test_a_port_that_was_listened_on, begin),
+        cmocka_unit_test_setup(test_a_port_whose_role_was_seen, begin),
         cmocka_unit_test_setup(test_role_by_state, begin),
         cmocka_unit_test_setup(test_a_connection_being_made_is_a_clients, begin),
         cmocka_unit_test_setup(test_a_listener_is_a_servers_and_is_noted, begin),
@@ -147,6 +216,8 @@ int main(void)
         cmocka_unit_test_setup(test_unconnected_has_no_role_yet, begin),
         cmocka_unit_test_setup(test_what_nobody_asked_for_is_not_told, begin),
         cmocka_unit_test_setup(test_the_range_of_this_namespace, begin),
+        cmocka_unit_test_setup(test_the_range_leaves_no_descriptor, begin),
+        cmocka_unit_test_setup(test_the_range_where_it_cannot_be_read, begin),
     };
 
     return cmocka_run_group_tests_name("role", tests, NULL, NULL);

@@ -39,6 +39,13 @@ static void test_unreached(void **state)
         "rst role=client; fin role=server when=active; off when=passive; wait:3",
         "rst prog=redis-*; fin prog=redis-server",
         "rst prog=*; fin prog=[ab]*",
+        "rst prog=x,a*; fin prog=a*",
+        "rst prog=x; fin prog=x",
+        "rst port=1,80,2; fin port=80",
+        "rst peer=1.1.1.1,10.0.0.1,2.2.2.2; fin peer=10.0.0.1",
+        "rst local=1.1.1.1,10.0.0.1,2.2.2.2; fin local=10.0.0.1",
+        "rst prog=x,y,z; fin prog=y,x",
+        "rst role=server; fin role=server when=active",
     };
 
     (void)state;
@@ -74,6 +81,26 @@ static void test_reached(void **state)
         "rst prog=a?; fin prog=a*",
         "rst prog=nginx; fin",
         "rst role=client port=80; fin role=server port=80; off",
+        /* One of the four cases is left. */
+        "rst role=client; fin role=server when=passive; off",
+        "rst role=server; fin role=client when=active; off",
+        "rst role=server; fin role=client when=passive; off",
+        "rst role=client; fin role=server",
+        "rst when=active; fin when=passive",
+        /* Each value of a list has to be covered, not the last or the first alone. */
+        "rst port=80; fin port=81,80",
+        "rst port=80; fin port=80,81",
+        "rst peer=10.0.0.1; fin peer=10.0.0.2,10.0.0.1",
+        "rst local=10.0.0.1; fin local=10.0.0.2,10.0.0.1",
+        "rst local=10.0.0.1; fin local=10.0.0.1,10.0.0.2",
+        "rst prog=a; fin prog=b,a",
+        "rst prog=a; fin prog=a,b",
+        "rst local=10.0.0.1; fin local=10.0.0.2",
+        "rst local=10.0.0.1; fin peer=10.0.0.1",
+        /* A pattern that would match as a text is not a name. */
+        "rst prog=a[?]; fin prog=a?",
+        "rst prog=\?\?\?\?; fin prog=[ab]",
+        "rst prog=??; fin prog=\\a",
     };
 
     (void)state;
