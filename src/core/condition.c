@@ -47,9 +47,8 @@ static int read_word(struct parser *p, struct span value, const char *const name
 static int read_share(struct parser *p, struct span value, struct policy_rule *rule)
 {
     struct span s = value;
-    uint32_t whole = 0;
+    uint32_t whole;
     uint32_t fraction = 0;
-    uint32_t scale = 10000;
 
     if (p->text[s.at + s.length - 1] != '%')
         return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
@@ -59,9 +58,9 @@ static int read_share(struct parser *p, struct span value, struct policy_rule *r
     if (!parser_number(p, head, 100, &whole) ||
         (has_fraction && (s.length > 4 || !parser_number(p, s, 9999, &fraction))))
         return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
-    for (size_t i = 0; i < s.length; i++)
-        scale /= 10;
-    rule->share = whole * 10000 + fraction * scale;
+    for (size_t i = s.length; i < 4; i++)
+        fraction *= 10;
+    rule->share = whole * 10000 + fraction;
     if (rule->share == 0 || rule->share > POLICY_SHARE_ALL)
         return parser_fail(p, value, "bad share", ACCEPTED_SHARE);
     return 0;

@@ -227,9 +227,10 @@ static ssize_t read_file(const char *path, char *buffer, size_t size)
     if (fd < 0)
         return -1;
     while ((got = kernel_read(fd, buffer + length, size - length)) != 0) {
-        if (got < 0 && errno != EINTR)
+        if (got > 0)
+            length += (size_t)got;
+        else if (errno != EINTR)
             break;
-        length += got > 0 ? (size_t)got : 0;
     }
     if (length == size) {
         errno = EFBIG;

@@ -407,6 +407,8 @@ static void test_a_file_that_cannot_be_read(void **state)
     assert_non_null(strstr(buffer, "it is a directory"));
     assert_int_equal(take(SETTING_MODE, "@/dev/null"), -1);
     assert_non_null(strstr(buffer, "it is not a regular file"));
+    assert_int_equal(take(SETTING_MODE, "@/proc/self/mem"), -1); /* opens, but read() fails */
+    assert_non_null(strstr(buffer, "\n  @FILE names a readable file of rules\n"));
     assert_int_equal(take(SETTING_MODE, "@"), -1);
     assert_int_equal(lowest_free_descriptor(), before);
 }
