@@ -340,7 +340,7 @@ unsigned condition_needs(const struct policy *policy, const struct policy_rule *
     unsigned needs = address_needs(policy, rule->local, FACT_LOCAL_IP, FACT_LOCAL_PORT) |
                      address_needs(policy, rule->peer, FACT_PEER, FACT_PEER);
 
-    for (unsigned i = 0; i < CONDITION_COUNT; i++)
+    for (unsigned i = 0; rule->conditions >> i != 0; i++)
         needs |= rule->conditions >> i & 1 ? conditions[i].needs[role] : 0;
     return needs;
 }
@@ -402,7 +402,7 @@ int condition_read(struct parser *p, struct span token, struct policy_rule *rule
 
 void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out)
 {
-    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+    for (unsigned i = 0; rule->conditions >> i != 0; i++) {
         if (!(rule->conditions >> i & 1))
             continue;
         text_put_char(out, ' ');

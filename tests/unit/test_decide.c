@@ -195,25 +195,31 @@ static void test_share(void **state)
 /*
  * Which connections a share has is the same in each process that holds the socket, whichever
  * version of the library it has loaded. Rule n draws SplitMix64's n-th number, the cookie being
- * the seed: these are the published ones of the seed 1234567.
+ * the seed: the published ones of 1234567, and one that depends on the last bit that counts.
  */
 static void test_share_is_that_of_splitmix64(void **state)
 {
-    static const uint64_t numbers[] = {6457827717110365317u, 3203168211198807973u,
-                                       9817491932198370423u, 4593380528125082431u,
-                                       16408922859458223821u};
+    static const struct {
+        uint64_t cookie;
+        uint64_t number;
+        int rules_before;
+    } cases[] = {
+        {1234567, 6457827717110365317u, 0},  {1234567, 3203168211198807973u, 1},
+        {1234567, 9817491932198370423u, 2},  {1234567, 4593380528125082431u, 3},
+        {1234567, 16408922859458223821u, 4}, {26930, 11102006902991901150u, 0},
+    };
+    static const char before[] = "off port=1111;off port=1111;off port=1111;off port=1111;";
     struct facts facts = server();
     char text[200];
 
     (void)state;
-    facts.cookie = 1234567;
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        unsigned drawn = (unsigned)((numbers[i] >> 32) * 1000000 >> 32); /* millionths */
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unsigned drawn = (unsigned)((cases[i].number >> 32) * 1000000 >> 32); /* millionths */
 
+        facts.cookie = cases[i].cookie;
         for (unsigned share = drawn; share <= drawn + 1; share++) {
-            snprintf(text, sizeof(text), "%.*srst share=%u.%04u%%", (int)i * 14,
-                     "off port=1111;off port=1111;off port=1111;off port=1111;", share / 10000,
-                     share % 10000);
+            snprintf(text, sizeof(text), "%.*srst share=%u.%04u%%", cases[i].rules_before * 14,
+                     before, share / 10000, share % 10000);
             assert_int_equal(asked(text, &facts), share > drawn ? DECIDE_VERDICT : DECIDE_NO_RULE);
         }
     }
