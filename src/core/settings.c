@@ -175,7 +175,7 @@ static void end_warning(struct text *complaint, size_t before)
 static int take_policy(struct settings *s, enum setting setting, const struct source *from,
                        struct text *complaint)
 {
-    struct policy_error error = {0};
+    struct policy_error error;
 
     if (policy_parse(policy_of(s, setting), variables[setting].dialect, from->text, from->length,
                      from->file != NULL, &error) == 0)
@@ -245,11 +245,10 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
 {
     static char buffer[POLICY_TEXT_MAX + 1];
     ssize_t length = read_file(path, buffer, sizeof(buffer));
-    struct policy_error error = {0};
 
     if (length < 0) {
         const struct source from = {shown_as, NULL, path - 1, strlen(path) + 1};
-        error = (struct policy_error){1, strlen(path), "cannot read", reason(errno), NULL};
+        const struct policy_error error = {1, strlen(path), "cannot read", reason(errno), NULL};
         complain(s->who, &from, &error, complaint);
         return -1;
     }
@@ -286,7 +285,7 @@ static bool find_mistake(enum setting setting, const struct source *from,
 static int take_path(struct settings *s, enum setting setting, const struct source *from,
                      struct text *complaint)
 {
-    struct policy_error error = {0};
+    struct policy_error error = {.what = NULL};
     char *path = setting == SETTING_LOG ? s->log_path : s->stats_path;
 
     if (find_mistake(setting, from, &error)) {
