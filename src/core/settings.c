@@ -232,12 +232,11 @@ static ssize_t read_file(const char *path, char *buffer, size_t size)
         else if (errno != EINTR)
             break;
     }
-    if (length == size) {
-        errno = EFBIG;
-        got = -1;
-    }
     kernel_close(fd);
-    return got < 0 ? -1 : (ssize_t)length;
+    bool failed = got < 0 || length == size;
+    if (length == size)
+        errno = EFBIG;
+    return failed ? -1 : (ssize_t)length;
 }
 
 static int take_file(struct settings *s, enum setting setting, const char *shown_as,
