@@ -87,7 +87,7 @@ static void test_switches(void **state)
         {"LINGER_REUSEPORT=0", SETTING_REUSEPORT, true},
         {"LINGER_BIND_NO_PORT=on local=127.0.0.1", SETTING_BIND_NO_PORT, true},
         {"LINGER_REUSEADDR=", SETTING_REUSEADDR, false},
-        {"LINGER_MODE=rst", SETTING_MODE, false},
+        {"LINGER_MODE=rst port=80", SETTING_MODE, false},
         {"LINGER_LOG=stderr", SETTING_LOG, false},
     };
 
@@ -96,6 +96,7 @@ static void test_switches(void **state)
         const char *const environment[] = {cases[i].entry, NULL};
 
         assert_int_equal(take_environment(environment), 0);
+        assert_string_equal(buffer, "");
         assert_int_equal(settings_has_switch(&settings), cases[i].is_switch);
         for (enum setting j = 0; j < SETTING_COUNT; j++)
             assert_int_equal(settings_is_given(&settings, j), j == cases[i].setting);
