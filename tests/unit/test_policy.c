@@ -385,6 +385,8 @@ static void test_program(void **state)
     assert_int_equal(parse(POLICY_TEARDOWN, "rst prog=nginx"), 0);
     policy_keep_program(&policy, "");
     assert_int_equal(policy.rule_count, 0);
+    assert_null(policy_rule(&policy, 1));
+    assert_false(policy_has_mode(&policy, MODE_RST));
     assert_int_equal(parse(POLICY_TEARDOWN, "rst prog=a,b,c port=80"), 0);
     policy_keep_program(&policy, "c");
     assert_string_equal(printed(&policy), "rst port=80");
