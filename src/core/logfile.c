@@ -158,7 +158,7 @@ static void keep_first(int fd)
     } limit = {0, 0};
     struct identity id;
 
-    if (!identity_of_descriptor(fd, &id) || !id.is_file || !identity_of_path("/", &root) ||
+    if (!identity_of_path("/", &root) || !identity_of_descriptor(fd, &id) || !id.is_file ||
         kernel_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) != 0 ||
         limit.now < FEWEST_NUMBERS)
         return;
