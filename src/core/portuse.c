@@ -14,7 +14,8 @@ static bool count_holder(const struct diag_socket *socket, void *context)
 {
     struct portuse *h = context;
 
-    if (socket->local_port != h->port)
+    /* Linux 6.8 and later list those as well that are bound and no more. */
+    if (socket->local_port != h->port || socket->state == TCP_CLOSE)
         return true;
     if (socket->state == TCP_LISTEN)
         h->listeners++;
