@@ -46,16 +46,17 @@ static int open_new(const char *path, char name[NAME_MAX_LENGTH])
 {
     struct timespec now = {0, 0};
     struct text out;
-    int fd = -1;
+    int tries = 0;
+    int fd;
 
-    for (int tries = 0; tries < TRIES && (tries == 0 || (fd < 0 && errno == EEXIST)); tries++) {
+    do {
         clock_gettime(CLOCK_REALTIME, &now);
         text_begin(&out, name, NAME_MAX_LENGTH);
         text_put(&out, path);
         text_put(&out, ".new.");
         text_put_number(&out, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
         fd = kernel_open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    }
+    } while (fd < 0 && errno == EEXIST && ++tries < TRIES);
     return fd;
 }
 

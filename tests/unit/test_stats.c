@@ -6,10 +6,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stats.h"
@@ -17,9 +21,41 @@
 static char directory[64];
 static char path[96];
 
+/* The clock that names what is completed beside the file: a nanosecond a call, from 5.000000000. */
+static unsigned clock_calls;
+static bool has_no_clock;
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    (void)id;
+    if (has_no_clock)
+        return -1;
+    *now = (struct timespec){5, clock_calls++};
+    return 0;
+}
+
+/* What happens just before the file gets its name, and the error of link(2). */
+static const char *rival; /* a file that takes the name first */
+static int link_error;
+static char linked[128];
+
+int link(const char *from, const char *to)
+{
+    snprintf(linked, sizeof(linked), "%s", from);
+    if (rival)
+        rename(rival, to);
+    errno = link_error;
+    return link_error ? -1 : linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
 static int begin(void **state)
 {
     (void)state;
+    clock_calls = 0;
+    has_no_clock = false;
+    rival = NULL;
+    link_error = 0;
+    linked[0] = '\0';
     snprintf(directory, sizeof(directory), "%s/stats.XXXXXX",
              getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(directory))
@@ -148,6 +184,136 @@ static void test_what_is_no_file(void **state)
     assert_int_equal(stats_open("/nowhere/counters", true, &stats), STATS_FAILED);
 }
 
+static const char *beside(unsigned nanoseconds)
+{
+    static char name[128];
+
+    snprintf(name, sizeof(name), "%s.new.%llu", path, 5000000000ull + nanoseconds);
+    return name;
+}
+
+/* Others began at the same nanosecond, or left their file in a crash. Standard input is closed:
+ * descriptor 0 is as good as any. */
+static void test_a_name_that_is_taken_is_not_used(void **state)
+{
+    static const unsigned taken[] = {0, 1, 7, 8};
+    int before = dup(STDIN_FILENO);
+    struct stats *stats;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        for (unsigned n = 0; n < taken[i]; n++)
+            close(open(beside(n), O_CREAT | O_WRONLY, 0600));
+        close(STDIN_FILENO);
+        clock_calls = 0;
+        assert_int_equal(stats_open(path, true, &stats), taken[i] < 8 ? STATS_OK : STATS_FAILED);
+        assert_int_equal(dup(before), STDIN_FILENO); /* no descriptor was left open */
+        if (taken[i] < 8)
+            assert_string_equal(linked, beside(taken[i]));
+        assert_int_equal(unlink(path), taken[i] < 8 ? 0 : -1);
+        stats_close(stats);
+        for (unsigned n = 0; n < taken[i]; n++)
+            assert_int_equal(unlink(beside(n)), 0);
+    }
+    close(before);
+}
+
+static void test_without_a_clock_the_name_is_zero(void **state)
+{
+    char expected[128];
+    struct stats *stats;
+
+    (void)state;
+    has_no_clock = true;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    snprintf(expected, sizeof(expected), "%s.new.0", path);
+    assert_string_equal(linked, expected);
+    stats_close(stats);
+}
+
+static void test_the_mode_is_what_umask_leaves(void **state)
+{
+    mode_t before = umask(027);
+    struct stats *stats;
+    struct stat status;
+
+    (void)state;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    umask(before);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0640);
+    stats_close(stats);
+}
+
+/* The file that was there first is the one that all count in. */
+static void test_another_process_that_was_faster(void **state)
+{
+    char other[128];
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    stats_add(stats, STAT_FAILED, 3);
+    stats_close(stats);
+    snprintf(other, sizeof(other), "%s.other", path);
+    assert_int_equal(rename(path, other), 0);
+    rival = other;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    assert_int_equal(stats_get(stats, STAT_FAILED), 3);
+    stats_close(stats);
+}
+
+/* As on a file system without hard links. */
+static void test_a_file_that_cannot_get_its_name(void **state)
+{
+    struct stats *stats;
+
+    (void)state;
+    link_error = EPERM;
+    assert_int_equal(stats_open(path, true, &stats), STATS_FAILED);
+    assert_int_equal(errno, EPERM);
+}
+
+static void test_a_file_that_cannot_be_written_whole_gets_no_name(void **state)
+{
+    struct rlimit before;
+    struct rlimit small;
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 10;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    enum stats_status opened = stats_open(path, true, &stats);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(opened, STATS_FAILED);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_what_is_there_is_opened_once_and_nothing_is_made(void **state)
+{
+    int before = dup(STDIN_FILENO);
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    stats_close(stats);
+    clock_calls = 0;
+    close(STDIN_FILENO);
+    errno = ENOENT;
+    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    assert_int_equal(dup(before), STDIN_FILENO);
+    close(before);
+    stats_close(stats);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(stats_open(path, true, &stats), STATS_FAILED);
+    assert_int_equal(clock_calls, 0);
+    assert_int_equal(stats_open("/nowhere/counters", true, &stats), STATS_FAILED);
+    assert_int_equal(clock_calls, 1);
+}
+
 /* Each verdict on a closed connection, active and passive, and each mode armed: one of its own. */
 static void test_no_two_events_share_a_counter(void **state)
 {
@@ -181,6 +347,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_ours_is_left_as_it_is, begin, end),
         cmocka_unit_test_setup_teardown(test_another_version_is_not_ours, begin, end),
         cmocka_unit_test_setup_teardown(test_what_is_no_file, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_name_that_is_taken_is_not_used, begin, end),
+        cmocka_unit_test_setup_teardown(test_without_a_clock_the_name_is_zero, begin, end),
+        cmocka_unit_test_setup_teardown(test_the_mode_is_what_umask_leaves, begin, end),
+        cmocka_unit_test_setup_teardown(test_another_process_that_was_faster, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_file_that_cannot_get_its_name, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_file_that_cannot_be_written_whole_gets_no_name,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_there_is_opened_once_and_nothing_is_made,
+                                        begin, end),
         cmocka_unit_test(test_no_two_events_share_a_counter),
     };
 
