@@ -123,7 +123,7 @@ static void compose_farewell(const char *name)
 
     text_begin(&farewell, buffer, sizeof(buffer));
     text_put(&farewell, "liblinger: LINGER_LOG: '");
-    text_put_printable(&farewell, name, strlen(name) < 400 ? strlen(name) : 400);
+    text_put_printable(&farewell, name, strnlen(name, 400));
     text_put(&farewell, "' cannot be written any more, so lines are lost\n");
 }
 

@@ -102,15 +102,14 @@ static bool is_jailed(void)
     return !identity_of_path("/", &now) || !identity_is(&now, &root);
 }
 
-/* The descriptor to write to, or -1. `is_own`: to be closed afterwards. */
+/* The descriptor to write to, or -1. Sets `is_own` where it is to be closed afterwards. */
 static int descriptor_of(const char *path, bool *is_own)
 {
     struct identity now;
     struct identity named;
-    bool is_ours = kept >= 0 && identity_of_descriptor(kept, &now) && now.is_file;
+    bool is_ours = identity_of_descriptor(kept, &now) && now.is_file;
     int fd;
 
-    *is_own = false;
     if (is_ours && identity_of_path(path, &named) && identity_is(&now, &named))
         return kept;
     is_ours = is_ours && identity_is(&now, &last);

@@ -90,7 +90,7 @@ static void warn(const char *name, const char *value, const char *why)
     text_put(&out, "liblinger: ");
     text_put(&out, name);
     text_put(&out, ": '");
-    text_put_printable(&out, value, strlen(value) < 200 ? strlen(value) : 200);
+    text_put_printable(&out, value, strnlen(value, 200));
     text_put(&out, "' ");
     text_put(&out, why);
     text_put(&out, ", so nothing is written there\n");

@@ -253,6 +253,15 @@ undisturbed() {
     expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$LOG")" "close=1"
 }
 
+# bats test_tags=preload
+@test "a FIFO that is read gets each line" {
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    exec {READER}<>"$BATS_TEST_TMPDIR/fifo"
+    undisturbed "$BATS_TEST_TMPDIR/fifo"
+    expect events "$(timeout 10 head -n 3 <&"$READER" | python3 "$ROOT/tests/tools/parse-log.py")" "arm=1 close=1 load=1"
+    exec {READER}<&-
+}
+
 @test "a FIFO without a reader, one that is full, a closed pipe and a full one: never blocks" {
     mkfifo "$BATS_TEST_TMPDIR/fifo"
     undisturbed "$BATS_TEST_TMPDIR/fifo"

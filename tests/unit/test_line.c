@@ -43,6 +43,7 @@ static void test_dates(void **state)
         {951782399, "2000-02-28T23:59:59.000001Z"},  {951782400, "2000-02-29T00:00:00.000001Z"},
         {951868800, "2000-03-01T00:00:00.000001Z"},  {1735689599, "2024-12-31T23:59:59.000001Z"},
         {1735689600, "2025-01-01T00:00:00.000001Z"}, {4107542400, "2100-03-01T00:00:00.000001Z"},
+        {1743415810, "2025-03-31T10:10:10.000001Z"}, {1760184671, "2025-10-11T12:11:11.000001Z"},
     };
     char expected[128];
 
@@ -50,6 +51,30 @@ static void test_dates(void **state)
     for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
         begin(dates[i].seconds, 1999);
         snprintf(expected, sizeof(expected), "time=%s mono=12.000345", dates[i].date);
+        assert_string_equal(ended(), expected);
+    }
+}
+
+/* Microseconds, the rest cut off, to six places. */
+static void test_fractions(void **state)
+{
+    static const struct {
+        long nanoseconds;
+        const char *shown;
+    } rows[] = {
+        {0, "000000"},        {999, "000000"},       {9999, "000009"},      {10000, "000010"},
+        {99999, "000099"},    {100000, "000100"},    {1000000, "001000"},   {9500000, "009500"},
+        {95000000, "095000"}, {100000000, "100000"}, {999999999, "999999"},
+    };
+    char expected[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct timespec wall = {0, rows[i].nanoseconds};
+        const struct timespec steady = {12, rows[i].nanoseconds};
+        line_begin(&line, &wall, &steady);
+        snprintf(expected, sizeof(expected), "time=1970-01-01T00:00:00.%sZ mono=12.%s",
+                 rows[i].shown, rows[i].shown);
         assert_string_equal(ended(), expected);
     }
 }
@@ -80,7 +105,7 @@ static void test_quotes(void **state)
     } values[] = {
         {"", "\"\""},           {"a b", "\"a b\""},      {"a\"b", "\"a\\\"b\""},
         {"a\\b", "\"a\\\\b\""}, {"a\nb", "\"a\\x0ab\""}, {"\xc3\xa4", "\"\\xc3\\xa4\""},
-        {"\x7f", "\"\\x7f\""},  {"a=b;~!", "a=b;~!"},
+        {"\x7f", "\"\\x7f\""},  {"a=b;~!", "a=b;~!"},    {"~ ~", "\"~ ~\""},
     };
     char expected[64];
 
@@ -115,6 +140,28 @@ static void test_cut(void **state)
     assert_true(was_cut);
 }
 
+/* Room is left to close the quotes, and for no more than that. */
+static void test_where_a_value_is_cut(void **state)
+{
+    static char value[LINE_LENGTH_MAX];
+    size_t plain = 0;
+
+    (void)state;
+    for (size_t length = 1; length < sizeof(value); length++) {
+        memset(value, 'v', length);
+        begin(0, 0);
+        line_value(&line, "k", value);
+        ended();
+        bool is_cut = line.text.length < length || strstr(line.data, "...\"");
+        if (!strchr(line.data, '"'))
+            plain = length;
+        if (is_cut)
+            assert_int_equal(strlen(line.data), LINE_LENGTH_MAX - 12);
+    }
+    begin(0, 0);
+    assert_int_equal(line.text.length + strlen("k") + plain, LINE_LENGTH_MAX - 17);
+}
+
 static void test_a_full_line_still_ends(void **state)
 {
     (void)state;
@@ -128,9 +175,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_fractions),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_where_a_value_is_cut),
         cmocka_unit_test(test_a_full_line_still_ends),
     };
 
