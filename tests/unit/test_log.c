@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -88,7 +89,7 @@ static bool take_terminal(void)
 
 static int lowest_free(void)
 {
-    int fd = dup(STDIN_FILENO);
+    int fd = dup(reader);
 
     close(fd);
     return fd;
@@ -139,6 +140,24 @@ static void test_descriptor_2_is_somebody_elses(void **state)
     close(ends[0]);
 }
 
+/* A file that is out of reach at once, in a process of its own: it is said once in each. */
+static void lose_a_file(void)
+{
+    char directory[] = "/tmp/log.XXXXXX";
+    char name[64];
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        bool is_made = mkdtemp(directory) != NULL;
+        snprintf(name, sizeof(name), "%s/log", directory);
+        bool is_open = is_made && !log_open(name) && unlink(name) == 0 && rmdir(directory) == 0;
+        _exit(is_open && !log_write("one\n", 4) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* Not a byte into a client's connection that inetd hands over, nor a log then. */
 static void test_descriptor_2_is_a_connection_at_load(void **state)
 {
@@ -157,6 +176,7 @@ static void test_descriptor_2_is_a_connection_at_load(void **state)
     assert_null(log_open("stderr"));
     assert_false(log_is_on());
     log_stderr("two\n", 4);
+    lose_a_file();
     shutdown(STDERR_FILENO, SHUT_WR);
     fcntl(client, F_SETFL, 0);
     assert_int_equal(read(client, &byte, 1), 0);
@@ -172,16 +192,21 @@ static void test_descriptor_2_is_closed_at_load(void **state)
     assert_false(log_is_on());
 }
 
+/* Standard input is closed: its number serves as well. */
 static void test_a_terminal(void **state)
 {
+    int input = dup(STDIN_FILENO);
+
     (void)state;
     if (!take_terminal())
         skip();
     assert_null(log_open("stderr"));
-    int before = lowest_free();
+    close(STDIN_FILENO);
     for (int i = 0; i < 3; i++)
         assert_true(log_write("one\n", 4));
-    assert_int_equal(lowest_free(), before);
+    assert_int_equal(lowest_free(), STDIN_FILENO);
+    assert_int_equal(dup(input), STDIN_FILENO);
+    close(input);
     assert_string_equal(read_all(), "one\none\none\n");
 }
 
