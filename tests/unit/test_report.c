@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -227,6 +228,21 @@ static void test_what_cannot_be_opened_is_said(void **state)
         assert_string_equal(said_at_open(&s), expected);
     }
     assert_false(report_is_on());
+}
+
+static void test_a_log_alone(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) { /* no log can be closed again */
+        settings.given = 1 << SETTING_LOG;
+        report_open(&settings);
+        _exit(report_is_on() && unlink(settings.log_path) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void test_counters_alone_and_then_a_log(void **state)
@@ -457,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_on_unless_it_is_asked_for),
         cmocka_unit_test(test_what_cannot_be_opened_is_said),
+        cmocka_unit_test(test_a_log_alone),
         cmocka_unit_test(test_counters_alone_and_then_a_log),
         cmocka_unit_test_setup_teardown(test_without_a_clock_the_times_are_zero, begin, end),
         cmocka_unit_test_setup_teardown(test_load, begin, end),
