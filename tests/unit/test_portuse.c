@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "diag.h"
 #include "portuse.h"
 
 #define TIME_LIMIT 10 /* s */
@@ -45,19 +46,27 @@ static long mapped(void)
     return pages;
 }
 
+static bool ignore(const struct diag_socket *socket, void *context)
+{
+    (void)socket;
+    (void)context;
+    return true;
+}
+
 static void test_what_is_counted(void **state)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     socklen_t length = sizeof(address);
-    struct portuse use = {0};
+    static uint64_t buffer[DIAG_BUFFER_SIZE / sizeof(uint64_t)];
+    struct portuse use;
     time_t limit = time(NULL) + TIME_LIMIT;
     int server[3];
     int client[3];
     char end;
 
     (void)state;
-    if (!portuse_find(&use))
+    if (diag_each(buffer, ignore, NULL) != 0)
         skip(); /* this kernel has no sock_diag(7) */
     assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
@@ -68,9 +77,9 @@ static void test_what_is_counted(void **state)
     for (int i = 0; i < 3; i++) {
         client[i] = connect_to(&address);
         server[i] = accept(listener, NULL, NULL);
+        /* Its timer runs for two hours, and is not that of a TIME_WAIT. */
+        setsockopt(server[i], SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     }
-    /* Its timer runs for two hours, and is not that of a TIME_WAIT. */
-    setsockopt(server[0], SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     use = find(port);
     assert_int_equal(use.listeners, 1);
     assert_int_equal(use.time_wait, 0);
