@@ -308,6 +308,8 @@ static void memory(void)
     long before = mapped();
     for (int i = 0; i < 300; i++)
         require(logfile_write(1, "line\n", 5) == LOGFILE_WRITTEN);
+    for (int i = 0; i < 150; i++)
+        require(logfile_open("/none/log.%p", 1) != NULL);
     require(mapped() < before + 100);
 }
 
