@@ -133,7 +133,7 @@ static inline int kernel_statx(int fd, const char *path, unsigned mask,
 /*
  * Could eight bytes be read there? rt_sigprocmask(2) answers EFAULT to a bad pointer where this
  * process would crash. With a good one, some signals wait until the mask is restored: an invalid
- * `how` would change nothing, but makes valgrind print a line each time.
+ * `how` would change nothing, but makes valgrind print a line each time. NULL would be no set.
  */
 static inline bool kernel_is_readable(const void *at)
 {
@@ -142,7 +142,7 @@ static inline bool kernel_is_readable(const void *at)
 
     if (status == 0)
         (void)kernel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)before, 0, sizeof(before));
-    return status != -EFAULT;
+    return at && status != -EFAULT;
 }
 
 /* The beginning of the file; ESPIPE where it has none. */

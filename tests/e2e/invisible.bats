@@ -159,14 +159,14 @@ libc.munmap(memory + page, page)
 address = b'\\2\\0\\0\\x50' + socket.inet_aton('127.0.0.1') + bytes(8)
 for call in libc.connect, libc.bind:
     call.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
-    for pointer in 8, memory + page, memory + page - 8:
+    for pointer in 0, 8, memory + page, memory + page - 8:
         if pointer > page:
             ctypes.memmove(memory + page - 8, address, 8)
         fd = libc.socket(2, 1, 0)
         status = call(fd, pointer, 16)
         print(status, errno.errorcode.get(ctypes.get_errno()), flush=True)
         libc.close(fd)"
-        for _ in 1 2 3 4 5 6; do
+        for _ in 1 2 3 4 5 6 7 8; do
             hear
             expect "$policy: status and errno" "$REPLY" "-1 EFAULT"
         done
