@@ -4,53 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <string.h>
-#include <unistd.h>
 
+#include "loopback.h"
 #include "sock.h"
-
-#define TIME_LIMIT 10000 /* ms */
-
-static int listener;
-static int client;
-static int server;
-
-static int begin(void **state)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-
-    (void)state;
-    listener = socket(AF_INET, SOCK_STREAM, 0);
-    client = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 5) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
-        connect(client, (struct sockaddr *)&address, length) != 0)
-        return -1;
-    server = accept(listener, NULL, NULL);
-    return server < 0 ? -1 : 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    close(client);
-    close(server);
-    close(listener);
-    return 0;
-}
-
-static void await(int fd, short event)
-{
-    struct pollfd ready = {.fd = fd, .events = event};
-
-    assert_int_equal(poll(&ready, 1, TIME_LIMIT), 1);
-}
 
 static void expect_when(int fd, uint8_t tcp_state, enum policy_when when)
 {
@@ -111,6 +70,91 @@ static void test_ends_and_cookie(void **state)
     assert_true(ours.cookie != theirs.cookie);
 }
 
+static void test_only_what_is_asked_for(void **state)
+{
+    static const unsigned each[] = {0, FACT_PEER, FACT_COOKIE, FACT_LOCAL_IP | FACT_LOCAL_PORT};
+    struct facts facts = {.known = FACT_PEER | FACT_COOKIE, .peer_port = 1, .cookie = 2};
+
+    (void)state;
+    assert_true(sock_facts(server, FACT_PEER | FACT_COOKIE, &facts));
+    assert_int_equal(facts.peer_port, 1); /* and what is known already stays */
+    assert_int_equal(facts.cookie, 2);
+    for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
+        facts = (struct facts){0};
+        assert_true(sock_facts(server, each[i], &facts));
+        assert_int_equal(facts.known, each[i]);
+    }
+    facts = (struct facts){0};
+    assert_true(sock_facts(listener, FACT_PEER, &facts));
+    assert_int_equal(facts.known, 0);
+}
+
+/* What is known of the local end of a socket that is bound there. */
+static unsigned bound_to(const char *address)
+{
+    struct sockaddr_in6 local = {.sin6_family = AF_INET6};
+    struct facts facts = {0};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    int on = 1;
+
+    assert_int_equal(inet_pton(AF_INET6, address, &local.sin6_addr), 1);
+    setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)); /* an address that nobody has */
+    assert_int_equal(bind(fd, (struct sockaddr *)&local, sizeof(local)), 0);
+    assert_true(sock_facts(fd, FACT_LOCAL_IP, &facts));
+    close(fd);
+    assert_true(facts.known & FACT_LOCAL_PORT);
+    return facts.known & FACT_LOCAL_IP;
+}
+
+static void test_a_wildcard_is_no_address(void **state)
+{
+    struct facts facts = {0};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    assert_true(sock_facts(fd, FACT_LOCAL_PORT, &facts));
+    assert_int_equal(facts.known, 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_true(sock_facts(fd, FACT_LOCAL_PORT, &facts));
+    assert_int_equal(facts.known, FACT_LOCAL_PORT);
+    close(fd);
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    if (fd < 0)
+        skip();
+    close(fd);
+    assert_false(bound_to("::"));
+    assert_false(bound_to("::ffff:0.0.0.0"));
+    assert_true(bound_to("::1"));
+    assert_true(bound_to("2001:db8::"));
+    assert_true(bound_to("::ffff:127.0.0.1"));
+}
+
+static void test_which_states_are_connected(void **state)
+{
+    unsigned connected = 1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | 1 << TCP_FIN_WAIT1 |
+                         1 << TCP_FIN_WAIT2; /* tcp_need_reset(), where an abort sends RST */
+
+    (void)state;
+    for (uint8_t i = TCP_ESTABLISHED; i <= TCP_CLOSING; i++)
+        assert_int_equal(sock_is_connected(i), connected >> i & 1);
+}
+
+static void test_who_waits_to_be_accepted(void **state)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    int other = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    assert_false(sock_has_waiting(listener));
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    assert_int_equal(connect(other, (struct sockaddr *)&address, length), 0);
+    await(listener, POLLIN);
+    assert_true(sock_has_waiting(listener));
+    close(other);
+    assert_false(sock_has_waiting(-1));
+}
+
 static void test_what_is_no_tcp(void **state)
 {
     struct facts facts = {0};
@@ -129,68 +173,6 @@ static void test_what_is_no_tcp(void **state)
     assert_false(sock_is_tcp_request(AF_UNIX, SOCK_STREAM, 0));
 }
 
-static void test_each_mode_is_read_back(void **state)
-{
-    struct verdict applied;
-    struct verdict verdict = {.seconds = 7};
-
-    (void)state;
-    for (enum policy_mode mode = MODE_FIN; mode < MODE_TEARDOWNS; mode++) {
-        verdict.mode = (uint8_t)mode;
-        verdict.seconds = mode == MODE_WAIT ? 7 : 0;
-        assert_null(sock_apply(server, &verdict, false));
-        assert_true(sock_applied(server, &applied));
-        assert_int_equal(applied.mode, mode);
-        assert_int_equal(applied.seconds, verdict.seconds);
-        verdict.mode = MODE_OFF;
-        assert_null(sock_apply(server, &verdict, false));
-        assert_true(sock_applied(server, &applied));
-        assert_int_equal(applied.mode, mode);
-    }
-}
-
-static void test_at_birth_only_what_differs_is_set(void **state)
-{
-    struct verdict verdict = {.mode = MODE_FIN};
-    struct verdict applied;
-
-    (void)state;
-    for (enum policy_mode mode = MODE_FIN; mode < MODE_TEARDOWNS; mode++) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        verdict.mode = (uint8_t)mode;
-        verdict.seconds = mode == MODE_WAIT ? 7 : 0;
-        assert_null(sock_apply(fd, &verdict, true));
-        assert_true(sock_applied(fd, &applied));
-        assert_int_equal(applied.mode, mode);
-        close(fd);
-    }
-    /* Already RST: nothing that fin would have to take back is there at birth. */
-    verdict = (struct verdict){.mode = MODE_RST};
-    assert_null(sock_apply(server, &verdict, false));
-    verdict.mode = MODE_FIN;
-    assert_null(sock_apply(server, &verdict, true));
-    assert_true(sock_applied(server, &applied));
-    assert_int_equal(applied.mode, MODE_RST);
-}
-
-/* getsockopt() says 0 where net.ipv4.tcp_fin_timeout is 0 (do_tcp_getsockopt()). */
-static void test_the_mode_of_a_linger(void **state)
-{
-    struct sock_linger linger = {.has_linger2 = true};
-
-    (void)state;
-    assert_int_equal(sock_linger_mode(&linger).mode, MODE_FIN);
-    linger.linger2 = -1;
-    assert_int_equal(sock_linger_mode(&linger).mode, MODE_FIN_RST);
-    linger.on = 1;
-    assert_int_equal(sock_linger_mode(&linger).mode, MODE_RST);
-    linger.seconds = 1;
-    assert_int_equal(sock_linger_mode(&linger).mode, MODE_WAIT);
-    assert_int_equal(sock_linger_mode(&linger).seconds, 1);
-    linger.seconds = UINT16_MAX + 1;
-    assert_int_equal(sock_linger_mode(&linger).seconds, UINT16_MAX);
-}
-
 static void test_queues(void **state)
 {
     uint32_t unsent = 1;
@@ -204,6 +186,12 @@ static void test_queues(void **state)
     await(server, POLLIN);
     sock_queues(server, TCP_ESTABLISHED, &unsent, &unread);
     assert_int_equal(unread, 5);
+    /* MSG_MORE keeps a byte back, for a while. */
+    for (unsent = 0; unsent == 0;) {
+        assert_int_equal(send(client, "1", 1, MSG_MORE), 1);
+        sock_queues(client, TCP_ESTABLISHED, &unsent, &unread);
+    }
+    assert_int_equal(unsent, 1);
     fill(server);
     sock_queues(server, TCP_ESTABLISHED, &unsent, &unread);
     uint32_t before = unsent;
@@ -211,20 +199,76 @@ static void test_queues(void **state)
     assert_int_equal(shutdown(server, SHUT_WR), 0);
     sock_queues(server, TCP_FIN_WAIT1, &unsent, &unread);
     assert_int_equal(unsent, before); /* the FIN is none of them */
+    for (int i = TCP_ESTABLISHED; i <= TCP_CLOSING; i++) {
+        bool has_fin = i == TCP_FIN_WAIT1 || i == TCP_LAST_ACK || i == TCP_CLOSING;
+        sock_queues(server, i, &unsent, &unread);
+        assert_int_equal(unsent, has_fin ? before : before + 1);
+    }
+}
+
+static void ask_info(int fd, struct tcp_info *info)
+{
+    socklen_t length = sizeof(*info);
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length), 0);
+}
+
+/* A connection that was silent for a while; then one side sends. */
+static void test_idle(void **state)
+{
+    struct tcp_info info;
+    uint32_t milliseconds = 0;
+
+    (void)state;
+    while (milliseconds < 40)
+        assert_true(sock_idle(server, &milliseconds));
+    assert_int_equal(send(server, "1", 1, 0), 1);
+    await(client, POLLIN);
+    assert_true(sock_idle(server, &milliseconds));
+    ask_info(server, &info);
+    assert_true(milliseconds < info.tcpi_last_data_recv);
+    assert_true(sock_idle(client, &milliseconds));
+    ask_info(client, &info);
+    assert_true(milliseconds < info.tcpi_last_data_sent);
+    assert_false(sock_idle(-1, &milliseconds));
+}
+
+static void test_copy(void **state)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    (void)state;
+    value = 17;
+    assert_int_equal(setsockopt(server, IPPROTO_TCP, TCP_KEEPCNT, &value, sizeof(value)), 0);
+    sock_copy(server, client, IPPROTO_TCP, TCP_KEEPCNT);
+    sock_copy(-1, client, IPPROTO_TCP, TCP_KEEPCNT);
+    assert_int_equal(getsockopt(client, IPPROTO_TCP, TCP_KEEPCNT, &value, &length), 0);
+    assert_int_equal(value, 17);
+}
+
+static void test_network(void **state)
+{
+    uint64_t cookie;
+    socklen_t length = sizeof(cookie);
+
+    (void)state;
+    assert_true(sock_is_of_network(client, server));
+    assert_true(sock_is_of_network(-1, server)); /* as where the kernel does not say */
+    if (getsockopt(server, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookie, &length) != 0)
+        skip();
+    assert_false(sock_is_of_network(server, -1));
 }
 
 static void test_abort(void **state)
 {
-    char byte;
-
     (void)state;
     assert_int_equal(sock_abort(server, false), 0);
-    await(client, POLLIN);
-    assert_int_equal(recv(client, &byte, 1, 0), -1);
-    assert_int_equal(errno, ECONNRESET);
-    assert_int_equal(recv(server, &byte, 1, 0), 0);
-    assert_int_equal(send(server, &byte, 1, MSG_NOSIGNAL), -1);
+    expect_reset(client);
+    expect_end(server);
+    assert_int_equal(send(server, "", 1, MSG_NOSIGNAL), -1);
     assert_int_equal(errno, EPIPE);
+    assert_int_equal(sock_abort(-1, false), -1);
 }
 
 static void test_is_open(void **state)
@@ -246,11 +290,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_closes_first, begin, end),
         cmocka_unit_test_setup_teardown(test_our_own_fin_is_an_active_close, begin, end),
         cmocka_unit_test_setup_teardown(test_ends_and_cookie, begin, end),
+        cmocka_unit_test_setup_teardown(test_only_what_is_asked_for, begin, end),
+        cmocka_unit_test(test_a_wildcard_is_no_address),
+        cmocka_unit_test(test_which_states_are_connected),
+        cmocka_unit_test_setup_teardown(test_who_waits_to_be_accepted, begin, end),
         cmocka_unit_test(test_what_is_no_tcp),
-        cmocka_unit_test_setup_teardown(test_each_mode_is_read_back, begin, end),
-        cmocka_unit_test_setup_teardown(test_at_birth_only_what_differs_is_set, begin, end),
-        cmocka_unit_test(test_the_mode_of_a_linger),
         cmocka_unit_test_setup_teardown(test_queues, begin, end),
+        cmocka_unit_test_setup_teardown(test_idle, begin, end),
+        cmocka_unit_test_setup_teardown(test_copy, begin, end),
+        cmocka_unit_test_setup_teardown(test_network, begin, end),
         cmocka_unit_test_setup_teardown(test_abort, begin, end),
         cmocka_unit_test_setup_teardown(test_is_open, begin, end),
     };
