@@ -106,6 +106,7 @@ static bool settle(int fd, const char *at, const struct facts *facts, bool at_bi
  */
 static bool facts_of(int fd, unsigned wanted, struct facts *facts)
 {
+    *facts = (struct facts){0};
     if (wanted & FACT_ROLE)
         wanted |= FACT_LOCAL_PORT;
     if (!sock_facts(fd, wanted, facts))
@@ -117,7 +118,7 @@ static bool facts_of(int fd, unsigned wanted, struct facts *facts)
 /* A port that is listened on tells a server's connection by its local port. */
 void teardown_note(int fd)
 {
-    struct facts facts = {0};
+    struct facts facts;
     KEEP_ERRNO;
 
     if ((needs | reported) & FACT_ROLE)
@@ -127,7 +128,7 @@ void teardown_note(int fd)
 /* The same of what was inherited. */
 static void note_inherited(int fd)
 {
-    struct facts facts = {0};
+    struct facts facts;
 
     if (facts_of(fd, FACT_ROLE, &facts))
         has_inherited = true;
@@ -136,7 +137,7 @@ static void note_inherited(int fd)
 /* A socket that exists already: inherited over exec, or made by another process. */
 static void settle_existing(int fd, const char *at)
 {
-    struct facts facts = {0};
+    struct facts facts;
 
     if (!facts_of(fd, (needs & ~FACT_WHEN) | (reported & FACT_ROLE), &facts))
         return;
@@ -210,7 +211,7 @@ static unsigned moments_outside(const struct policy *policy, unsigned moments)
 
     late |= decide_needs_of(policy, ROLE_CLIENT) & FACT_LOCAL_PORT;
     late |= decide_needs(policy) & (FACT_LOCAL_IP | FACT_WHEN);
-    if (needs && late && moments)
+    if (needs && late)
         moments |= MOMENT_CLOSE | MOMENT_EXIT;
     if (moments & MOMENT_SOCKET)
         moments |= MOMENT_CONNECT | MOMENT_LISTEN;
@@ -318,11 +319,10 @@ bool teardown_listen(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     KEEP_ERRNO;
-    bool settled = is_armed_at_birth() ||
-                   (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
-                    facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
 
-    return settled;
+    return is_armed_at_birth() ||
+           (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
+            facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
 }
 
 void teardown_listening(int fd, bool settled)
@@ -387,7 +387,7 @@ static void switch_option(int fd, const struct policy *policy, enum sock_switch 
 /* What is known of a TCP socket that is about to be bound; false for any other. */
 static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, struct facts *facts)
 {
-    facts->role = ROLE_SERVER;
+    *facts = (struct facts){.role = ROLE_SERVER};
     if (!sock_endpoint(local, length, &facts->local_ip, &facts->local_port))
         return false;
     facts->known = FACT_ROLE | FACT_LOCAL_IP | (facts->local_port != 0 ? FACT_LOCAL_PORT : 0);
@@ -397,7 +397,7 @@ static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, s
 /* Port 0: the kernel chooses one that nobody has, and LINGER_BIND_NO_PORT says when. */
 void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
 {
-    struct facts facts = {0};
+    struct facts facts;
     KEEP_ERRNO;
 
     if (bind_facts(fd, local, length, &facts)) {
@@ -412,7 +412,7 @@ void teardown_bind(int fd, const struct sockaddr *local, socklen_t length)
 
 void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length)
 {
-    struct facts facts = {0};
+    struct facts facts;
     KEEP_ERRNO;
 
     if (errno == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts) &&
@@ -422,7 +422,7 @@ void teardown_bind_failed(int fd, const struct sockaddr *local, socklen_t length
 
 void teardown_setsockopt(int fd, int level, int option)
 {
-    struct facts facts = {0};
+    struct facts facts;
     struct verdict verdict;
     KEEP_ERRNO;
 
@@ -452,7 +452,7 @@ static bool decide_end(int fd, const struct facts *facts, struct verdict *verdic
 
 bool teardown_shutdown(int fd, int how)
 {
-    struct facts facts = {0};
+    struct facts facts;
     struct verdict verdict;
     KEEP_ERRNO;
     bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
@@ -471,7 +471,7 @@ bool teardown_shutdown(int fd, int how)
  */
 void teardown_close(int fd)
 {
-    struct facts facts = {0};
+    struct facts facts;
     struct verdict verdict;
     KEEP_ERRNO;
 
@@ -484,7 +484,7 @@ void teardown_close(int fd)
 
 void teardown_exit(int fd)
 {
-    struct facts facts = {0};
+    struct facts facts;
     KEEP_ERRNO;
 
     if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
