@@ -75,6 +75,66 @@ os.execvp('head', ['head', '-c1'])" "${WITHOUT_LIBRARY:-$LIB}" "$1"
     expect "the peer saw" "$SEEN" "bytes=1 eof=1 reset=0"
 }
 
+# A process without the library accepts, and passes the connection on to one that has it.
+received_under() { # POLICY MESSAGE [many]
+    start - python3 -c "
+import os, socket, subprocess, sys
+listener = socket.create_server(('127.0.0.1', 0))
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+connection.recv(1)
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+receiver = subprocess.Popen(sys.argv[4:], stdin=theirs,
+    env=dict(os.environ, LD_PRELOAD=sys.argv[1], LINGER_MODE=sys.argv[2]))
+socket.send_fds(ours, [sys.argv[3].encode()], [connection.fileno()])
+connection.close()
+sys.exit(receiver.wait())" "${WITHOUT_LIBRARY:-$LIB}" "$1" "$2" "$TOOLS/receiver" ${3:-}
+    hear_port
+    SEEN=$("$TOOLS/peer" -k connect "$PORT")
+    finish
+    expect status "$STATUS" 0
+    LEFT=$(time_wait "$PORT")
+}
+
+# bats test_tags=preload
+@test "a connection that another process passes is armed as it is received" {
+    for how in "" many; do
+        received_under rst x $how
+        sees 5 0 1 0
+        received_under fin-rst "" $how
+        sees 5 1 0 0
+        received_under off x $how
+        sees 5 1 0 1
+    done
+}
+
+# bats test_tags=preload
+@test "descriptor 0 is one as any other: from socket(), accept4() and accept()" {
+    LISTENER="import os
+os.close(0)
+listener = socket.create_server(('127.0.0.1', 0))
+assert listener.fileno() == 0"
+    serve_python rst
+    sees 5 0 1 0
+    LISTENER="import os
+listener = socket.create_server(('127.0.0.1', 0))
+os.close(0)"
+    serve_python "rst peer=127.0.0.1"
+    sees 5 0 1 0
+    LISTENER="import ctypes, os
+class Plain(socket.socket):
+    def accept(self):
+        connection = socket.socket(fileno=ctypes.CDLL(None).accept(self.fileno(), None, None))
+        assert connection.fileno() == 0
+        return connection, None
+listener = Plain()
+listener.bind(('127.0.0.1', 0))
+listener.listen()
+os.close(0)"
+    serve_python "rst peer=127.0.0.1"
+    sees 5 0 1 0
+}
+
 # bats test_tags=preload
 @test "MPTCP: where a listener refuses TCP_LINGER2, accept() sets it" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"

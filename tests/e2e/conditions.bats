@@ -113,7 +113,7 @@ server_policy() {
 
 # bats test_tags=preload
 @test "when=: each of libc's functions that close, and one log line for each" {
-    for way in close fclose freopen dup2 dup3 closefrom libc_close_range; do
+    for way in close fclose freopen freopen64 dup2 dup3 closefrom libc_close_range; do
         meet "fin when=passive; rst" $way
         expect "$way: the peer saw" "$SEEN" "$RESET"
         rm -f "$BATS_TEST_TMPDIR/log"

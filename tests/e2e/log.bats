@@ -147,6 +147,37 @@ client.close()")
 }
 
 # bats test_tags=preload
+@test "what failed is no override, what was bound no failure, and close-on-exec no close" {
+    LOG=$BATS_TEST_TMPDIR/log
+    (LINGER_LOG=$LOG under "rst when=active" python3 -c "
+import ctypes, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+address = (ctypes.c_char * 16).from_buffer_copy(b'\\2\\0\\0\\0' + socket.inet_aton('127.0.0.1') + bytes(8))
+listener = socket.create_server(('127.0.0.1', 0))
+address[2:4] = listener.getsockname()[1].to_bytes(2, 'big')
+client = socket.create_connection(listener.getsockname())
+third = socket.socket()
+assert libc.bind(third.fileno(), address, 16) == -1
+address[2:4] = bytes(2)
+ctypes.set_errno(98)
+assert libc.bind(third.fileno(), address, 16) == 0
+assert libc.close_range(client.fileno(), client.fileno(), 4) == 0
+os._exit(0)")
+    cat "$LOG"
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$LOG")" "bind=1 load=1"
+    rm "$LOG"
+    (LINGER_LOG=$LOG under rst python3 -c "
+import os, socket
+client = socket.socket()
+try:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'')
+except OSError:
+    os._exit(0)")
+    cat "$LOG"
+    expect events "$(python3 "$ROOT/tests/tools/parse-log.py" <"$LOG")" "arm=1 load=1"
+}
+
+# bats test_tags=preload
 @test "an option that the kernel refuses is a line: MPTCP has no TCP_LINGER2" {
     [ -e /proc/sys/net/mptcp/enabled ] || skip "this kernel has no MPTCP"
     LOG=$BATS_TEST_TMPDIR/log

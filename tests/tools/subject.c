@@ -140,6 +140,17 @@ static void way_freopen(int fd)
     check(stream != NULL && freopen("/dev/null", "r", stream) == stream, "freopen");
 }
 
+#undef freopen64 /* a macro of musl's headers, and absent there */
+extern FILE *freopen64(const char *path, const char *mode, FILE *stream) __attribute__((weak));
+
+static void way_freopen64(int fd)
+{
+    FILE *stream = fdopen(fd, "r+");
+
+    check(stream != NULL && freopen64 != NULL, "no freopen64() in this libc");
+    check(freopen64("/dev/null", "r", stream) == stream, "freopen64");
+}
+
 static void way_closefrom(int fd)
 {
     if (closefrom)
@@ -362,6 +373,7 @@ static const struct {
     {"closefrom", way_closefrom},
     {"libc_close_range", way_libc_close_range},
     {"freopen", way_freopen},
+    {"freopen64", way_freopen64},
     {"syscall", way_syscall},
     {"return", way_return},
     {"_exit", way_exit},
