@@ -116,6 +116,7 @@ server_policy() {
     for way in close fclose freopen freopen64 dup2 dup3 closefrom libc_close_range; do
         meet "fin when=passive; rst" $way
         expect "$way: the peer saw" "$SEEN" "$RESET"
+        expect "$way: status" "$STATUS" 0
         rm -f "$BATS_TEST_TMPDIR/log"
         LINGER_LOG=$BATS_TEST_TMPDIR/log meet fin $way
         grep -c " event=close .* state=established " "$BATS_TEST_TMPDIR/log" >"$BATS_TEST_TMPDIR/lines" || true

@@ -158,7 +158,7 @@ address[2:4] = listener.getsockname()[1].to_bytes(2, 'big')
 client = socket.create_connection(listener.getsockname())
 third = socket.socket()
 assert libc.bind(third.fileno(), address, 16) == -1
-address[2:4] = bytes(2)
+address[2:4] = int($("$TOOLS/free-port")).to_bytes(2, 'big')
 ctypes.set_errno(98)
 assert libc.bind(third.fileno(), address, 16) == 0
 assert libc.close_range(client.fileno(), client.fileno(), 4) == 0

@@ -131,6 +131,7 @@ static void way_libc_close_range(int fd)
 {
     check(close_range != NULL, "no close_range() in this libc");
     check(close_range((unsigned)fd, (unsigned)fd + 1, 0) == 0, "close_range");
+    check(fcntl(fd, F_GETFD) == -1, "close_range left it open");
 }
 
 static void way_freopen(int fd)
@@ -157,6 +158,7 @@ static void way_closefrom(int fd)
         closefrom(fd);
     else
         way_close_range(fd);
+    check(fcntl(fd, F_GETFD) == -1, "closefrom left it open");
 }
 
 static void way_syscall(int fd)
