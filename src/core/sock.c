@@ -43,6 +43,7 @@ bool sock_is_tcp_request(int domain, int type, int protocol)
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == SOCK_IPPROTO_MPTCP);
 }
 
+/* `length` is that of a struct sockaddr_in at least: what the kernel says of a TCP socket is. */
 static bool read_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                           uint16_t *port)
 {
@@ -50,8 +51,6 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     struct sockaddr_in6 in6;
     struct sockaddr_in in;
 
-    if (length < sizeof(in))
-        return false;
     memcpy(&in, address, offsetof(struct sockaddr_in, sin_zero)); /* which may be anything */
     if (in.sin_family == AF_INET) {
         memcpy(bytes + 12, &in.sin_addr, 4);

@@ -83,6 +83,20 @@ static void set(int fd, int on, int seconds, int linger2)
     assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &linger2, sizeof(linger2)), 0);
 }
 
+static void test_each_mode_takes_back_the_other(void **state)
+{
+    (void)state;
+    for (enum policy_mode mode = MODE_FIN; mode < MODE_TEARDOWNS; mode++) {
+        struct verdict verdict = {.mode = (uint8_t)mode};
+        struct sock_linger now;
+        set(server, mode != MODE_RST && mode != MODE_WAIT, 9, mode == MODE_FIN_RST ? 0 : -1);
+        assert_null(sock_apply(server, &verdict, false));
+        assert_true(sock_linger(server, &now));
+        assert_int_equal(now.on, mode == MODE_RST || mode == MODE_WAIT);
+        assert_int_equal(now.linger2 < 0, mode == MODE_FIN_RST);
+    }
+}
+
 /* overrule=no: what a program has set, the verdict, and what comes of them. */
 static void test_what_the_program_set_stands(void **state)
 {
@@ -187,11 +201,11 @@ static void test_put_back(void **state)
 static void test_who_waits_at_close(void **state)
 {
     (void)state;
-    set(server, 1, 1, 0);
-    assert_true(sock_waits(server));
     set(server, 1, 0, 0);
     assert_false(sock_waits(server));
-    set(server, 0, 1, 0);
+    set(server, 1, 1, 0);
+    assert_true(sock_waits(server));
+    set(server, 0, 1, 0); /* the kernel keeps the seconds */
     assert_false(sock_waits(server));
     assert_false(sock_waits(-1));
 }
@@ -329,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_each_mode_is_read_back, begin, end),
         cmocka_unit_test_setup_teardown(test_at_birth_only_what_differs_is_set, begin, end),
         cmocka_unit_test(test_the_mode_of_a_linger),
+        cmocka_unit_test_setup_teardown(test_each_mode_takes_back_the_other, begin, end),
         cmocka_unit_test_setup_teardown(test_what_the_program_set_stands, begin, end),
         cmocka_unit_test(test_what_the_kernel_refuses),
         cmocka_unit_test_setup_teardown(test_mptcp_has_no_fin_rst, begin, end),
