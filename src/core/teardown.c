@@ -238,7 +238,7 @@ void teardown_start(const struct settings *s, const char *program)
         reported =
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
         moments |= MOMENT_BIND;
-        if (s->backend == BACKEND_PRELOAD || closing_decides)
+        if (s->backend == BACKEND_PRELOAD)
             moments |= MOMENT_CONNECT | MOMENT_CLOSE | MOMENT_LISTEN;
     }
     has_inherited = true;
@@ -296,7 +296,7 @@ bool teardown_connect(int fd, const struct sockaddr *peer, socklen_t length)
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
     KEEP_ERRNO;
 
-    if (peer && sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
+    if (sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
     bool is_first = is_wanted && facts_shown(fd, &facts) &&

@@ -7,6 +7,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/wait.h>
 
 #include "loopback.h"
 #include "sock.h"
@@ -179,6 +181,9 @@ static void test_queues(void **state)
     uint32_t unread = 1;
 
     (void)state;
+    sock_queues(listener, TCP_LISTEN, &unsent, &unread); /* it has no queue of bytes */
+    assert_int_equal(unsent, 0);
+    assert_int_equal(unread, 0);
     sock_queues(server, TCP_ESTABLISHED, &unsent, &unread);
     assert_int_equal(unsent, 0);
     assert_int_equal(unread, 0);
@@ -265,6 +270,15 @@ static void test_network(void **state)
     if (getsockopt(server, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookie, &length) != 0)
         skip();
     assert_false(sock_is_of_network(server, -1));
+    pid_t child = fork();
+    if (child == 0) {
+        if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+            _exit(0); /* not allowed here */
+        _exit(sock_is_of_network(server, socket(AF_INET, SOCK_STREAM, 0)));
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void test_abort(void **state)
