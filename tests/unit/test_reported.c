@@ -78,6 +78,7 @@ static void test_bind(void **state)
         {"off", "off", "off", 0, 1, 1, 1, 0},
         {"", "", "", 80, 1, 1, 1, 1},
         {"on port=80", "on port=81", "", 80, 0, 1, 0, 0},
+        {"on port=1", "on port=2", "", 1, 0, 1, 0, 0},
         {"on local=127.0.0.1", "on local=127.0.0.2", "", 80, 0, 1, 0, 0},
         {"off port=81; on", "on local=127.0.0.0/8", "on local=127.0.0.1", 80, 0, 1, 1, 0},
         {"on", "on", "on local=127.0.0.1", 0, 0, 0, 0, 1},

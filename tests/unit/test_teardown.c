@@ -118,6 +118,33 @@ static void test_what_brings_no_descriptors(void **state)
     expect(MODE_FIN, MODE_FIN);
 }
 
+/* Each listener in a message of its own, after an empty one; `type` is the last one's. */
+static void receive_several(int type)
+{
+    _Alignas(struct cmsghdr) char buffer[CMSG_SPACE(0) + 2 * CMSG_SPACE(sizeof(int))] = {0};
+    struct msghdr message = {.msg_control = buffer, .msg_controllen = sizeof(buffer)};
+    struct cmsghdr *header = (struct cmsghdr *)buffer;
+
+    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(0), .cmsg_level = SOL_SOCKET};
+    for (size_t i = 0; i < DESCRIPTORS; i++) {
+        header = (struct cmsghdr *)(buffer + CMSG_SPACE(0) + i * CMSG_SPACE(sizeof(int)));
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = i == 0 ? SCM_RIGHTS : type;
+        memcpy(CMSG_DATA(header), &listeners[i], sizeof(int));
+    }
+    teardown_receive(&message);
+}
+
+static void test_several_in_one(void **state)
+{
+    (void)state;
+    receive_several(SCM_CREDENTIALS); /* which has numbers of another kind */
+    expect(MODE_RST, MODE_FIN);
+    receive_several(SCM_RIGHTS);
+    expect(MODE_RST, MODE_RST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +152,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_longer_than_its_buffer, begin, end),
         cmocka_unit_test_setup_teardown(test_shorter_than_a_header, begin, end),
         cmocka_unit_test_setup_teardown(test_a_part_of_a_descriptor_is_none, begin, end),
+        cmocka_unit_test_setup_teardown(test_several_in_one, begin, end),
         cmocka_unit_test_setup_teardown(test_what_brings_no_descriptors, begin, end),
     };
 
