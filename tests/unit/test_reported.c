@@ -180,6 +180,7 @@ static void test_births(void **state)
     expect_line("event=arm at=load", "role=server");
     expect_line("event=arm at=load", "role=server");
     teardown_connected(client);
+    teardown_setsockopt(client, SOL_SOCKET, SO_LINGER);
     expect_line(NULL, NULL);
     end(NULL);
 }
