@@ -175,7 +175,7 @@ static void end_warning(struct text *complaint, size_t before)
 static int take_policy(struct settings *s, enum setting setting, const struct source *from,
                        struct text *complaint)
 {
-    struct policy_error error;
+    struct policy_error error = {.what = NULL};
 
     if (policy_parse(policy_of(s, setting), variables[setting].dialect, from->text, from->length,
                      from->file != NULL, &error) == 0)

@@ -123,8 +123,10 @@ static pid_t find_owner(const struct paged *paged)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    if (fcntl(paged->fd, F_GETLK, &lock) != 0 || (lock.l_type != F_UNLCK && lock.l_pid <= 0))
-        return -1; /* in another pid namespace, say */
+    if (fcntl(paged->fd, F_GETLK, &lock) != 0 || (lock.l_type != F_UNLCK && lock.l_pid <= 0)) {
+        errno = EPERM; /* in another pid namespace, say */
+        return -1;
+    }
     return lock.l_type == F_UNLCK ? 0 : lock.l_pid;
 }
 
@@ -133,9 +135,14 @@ int page_take(struct paged *paged, pid_t server, pid_t program, char why[TARGET_
     paged->fd = target_take(server, find_page(server, program));
     paged->listener = target_take(server, find_number(server, LISTENER_LINK));
     pid_t owner = paged->fd < 0 ? -1 : find_owner(paged);
-    if (paged->listener < 0 || owner < 0 || (owner > 0 && kill(owner, 0) != 0)) {
+    /* One that has ended by now need not be. */
+    if (paged->listener < 0 || owner < 0 || (owner > 0 && kill(owner, 0) != 0 && errno != ESRCH)) {
         snprintf(why, TARGET_WHY_MAX, "its supervisor (pid %d) cannot be replaced: %s", (int)server,
                  strerror(errno));
+        int error = errno;
+        close(paged->fd);
+        close(paged->listener);
+        errno = error;
         return -1;
     }
     if (map(paged, why) != 0)

@@ -33,7 +33,7 @@ struct paged {
 /* The pid of a server of that process, or 0. */
 pid_t page_server(pid_t program);
 
-/* Takes both descriptors from that server. Returns 0, or -1 and `why`. */
+/* Takes both descriptors from that server. Returns 0, or -1, errno (EPERM: for good) and `why`. */
 int page_take(struct paged *paged, pid_t server, pid_t program, char why[TARGET_WHY_MAX]);
 
 /* Makes a page for a process that has no servers. Returns 0, or -1 and `why`. */

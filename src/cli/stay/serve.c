@@ -25,6 +25,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "launch/launch.h"
@@ -40,6 +41,8 @@
 #define MOMENTS_CHEAP                                                                              \
     (MOMENT_CONNECT | MOMENT_LISTEN | MOMENT_BIND | MOMENT_SETSOCKOPT | MOMENT_SHUTDOWN)
 #define MOMENTS_DEAR (MOMENT_CLOSE | MOMENT_EXIT)
+
+#define GLANCES_MAX 2000 /* milliseconds */
 
 static struct server {
     struct answerer answerer;
@@ -172,13 +175,26 @@ static _Noreturn void serve(void)
     _exit(CLI_OK);
 }
 
-/* The place of those who serve it already. Their filter has to tell of what this policy needs. */
-static void replace(pid_t old)
+/* From those who serve it already, if any. One that is found may be ending, replaced itself. */
+static bool take_page(void)
 {
+    static const struct timespec glance = {.tv_nsec = 1000000};
     char why[TARGET_WHY_MAX];
+    pid_t old;
 
-    if (page_take(&server.paged, old, server.target.pid, why) != 0)
-        fail(why);
+    for (int glances = 0; (old = page_server(server.target.pid)) > 0; glances++) {
+        if (page_take(&server.paged, old, server.target.pid, why) == 0)
+            return true;
+        if (errno == EPERM || glances == GLANCES_MAX)
+            fail(why);
+        nanosleep(&glance, NULL);
+    }
+    return false;
+}
+
+/* Their filter has to tell of what this policy needs. */
+static void use_their_filter(void)
+{
     if (teardown_moments & MOMENTS_DEAR & ~server.paged.page->moments)
         fail("this policy needs to be told of close(), and the filter of the first --stay does "
              "not tell of it; restart the program");
@@ -232,9 +248,8 @@ static _Noreturn void run(void)
     if (chdir("/") != 0) {
         /* Then a file system stays in use. */
     }
-    pid_t old = page_server(server.target.pid);
-    if (old > 0)
-        replace(old);
+    if (take_page())
+        use_their_filter();
     else
         put_under_filter();
     server.generation = atomic_load(&server.paged.page->generation) + 1;
@@ -253,7 +268,9 @@ static int hear(int channel, pid_t program, char why[SERVE_WHY_MAX])
 
     why[length > 0 ? length : 0] = '\0';
     if (length <= 0)
-        snprintf(why, SERVE_WHY_MAX, "process %d: its supervisor died as it started", (int)program);
+        snprintf(why, SERVE_WHY_MAX,
+                 "process %d: its supervisor died as it started, or has been replaced",
+                 (int)program);
     return length == 1 ? 0 : -1;
 }
 
