@@ -5,10 +5,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "loopback.h"
 #include "sock.h"
@@ -158,6 +164,40 @@ static void test_what_the_kernel_refuses(void **state)
 }
 
 /* One that falls back to TCP would take the option, and keep TIME_WAIT. */
+/* setsockopt() of TCP's own options is EPERM from now on, others are as before. */
+static bool forbid_tcp_options(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    };
+    const struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* TCP_LINGER2 may hold fin-rst: that it cannot be taken back is told. */
+static void test_what_a_sandbox_refuses(void **state)
+{
+    struct verdict verdict = {.mode = MODE_RST};
+    int status = -1;
+
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        const char *refused =
+            forbid_tcp_options() ? sock_apply(server, &verdict, false) : "seccomp";
+        _exit(!refused || strcmp(refused, "TCP_LINGER2") != 0 || errno != EPERM);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void test_mptcp_has_no_fin_rst(void **state)
 {
     static const struct verdict fin = {.mode = MODE_FIN};
@@ -346,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_each_mode_takes_back_the_other, begin, end),
         cmocka_unit_test_setup_teardown(test_what_the_program_set_stands, begin, end),
         cmocka_unit_test(test_what_the_kernel_refuses),
+        cmocka_unit_test_setup_teardown(test_what_a_sandbox_refuses, begin, end),
         cmocka_unit_test_setup_teardown(test_mptcp_has_no_fin_rst, begin, end),
         cmocka_unit_test_setup_teardown(test_put_back, begin, end),
         cmocka_unit_test_setup_teardown(test_who_waits_at_close, begin, end),
