@@ -214,6 +214,11 @@ refused() {
     free=$("$TOOLS/free-port")
     refused "nobody listens on port $free" -m rst --port "$free"
     refused "no such process" -m rst 4194303
+    start - "$TOOLS/subject" -h
+    hear_port
+    says_no "*pid $PID: pidfd_getfd(2) is refused, perhaps by a container's profile: *" \
+        "$TOOLS/refuse" 1 pidfd_getfd "$LINGER" attach -m rst "$PID"
+    kill "$PID"
     kernel_thread=$(ps -e -o pid,ppid | awk '$2 == 2 { print $1; exit }')
     [ -z "$kernel_thread" ] || refused "a kernel thread: it has no descriptors" -m rst "$kernel_thread"
     start - python3 -c "

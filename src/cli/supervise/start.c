@@ -76,9 +76,7 @@ static void explain_take(const struct cli_command *self, int error)
     else if (error == EPERM && target_explain_yama(2, why)) /* at 1 an ancestor may */
         ;
     else if (error == EPERM)
-        snprintf(why, sizeof(why),
-                 "pidfd_getfd(2) is refused, perhaps by a container's profile: "
-                 "allow it there, or add CAP_SYS_PTRACE");
+        snprintf(why, sizeof(why), TARGET_GETFD_REFUSED);
     else
         snprintf(why, sizeof(why), "%s", strerror(error));
     cli_error(self, "the program cannot be supervised: %s", why);

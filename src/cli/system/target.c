@@ -106,6 +106,20 @@ bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
     return true;
 }
 
+/* Of its own descriptors too, which the kernel itself never refuses. */
+static bool is_getfd_refused(void)
+{
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int copy = (int)syscall(SYS_pidfd_getfd, self, self, 0);
+    bool is_refused = self >= 0 && copy < 0 && errno == EPERM;
+
+    if (self >= 0)
+        close(self);
+    if (copy >= 0)
+        close(copy);
+    return is_refused;
+}
+
 /* ptrace(2), "Ptrace access mode checking". */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
 {
@@ -123,7 +137,11 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
         snprintf(why, TARGET_WHY_MAX,
                  "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
                  "privileges than its user's): root or CAP_SYS_PTRACE is needed");
-    else if (!target_explain_yama(1, why))
+    else if (target_explain_yama(1, why))
+        ;
+    else if (is_getfd_refused())
+        snprintf(why, TARGET_WHY_MAX, TARGET_GETFD_REFUSED);
+    else
         snprintf(why, TARGET_WHY_MAX,
                  "the kernel does not permit it (another user namespace, or a "
                  "security module): CAP_SYS_PTRACE in its namespace is needed");
