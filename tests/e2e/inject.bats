@@ -244,9 +244,20 @@ was_called() {
     start - "$STATIC/storm" threads "$PORT" 20000
     storm_out=$OUT storm=$PID
     harmless "$storm"
-    read -r -t 100 REPLY <&"$storm_out"
+    read -r -t 100 REPLY <&"$storm_out" || { cat "$BATS_TEST_TMPDIR/stderr" && false; }
     expect "the storm" "$REPLY" "connected 20000"
     kill -KILL "$storm"
+    was_called
+}
+
+@test "at any moment: a program that becomes another one" {
+    printf '%s\n' '#!/bin/sh' '[ "$1" -gt 0 ] || { echo "the end"; exit; }' 'exec "$0" $(($1 - 1))' >"$BATS_TEST_TMPDIR/again"
+    chmod +x "$BATS_TEST_TMPDIR/again"
+    start - "$BATS_TEST_TMPDIR/again" 1500
+    again_out=$OUT
+    harmless "$PID"
+    read -r -t 100 REPLY <&"$again_out"
+    expect "1,500 times execve()" "$REPLY" "the end"
     was_called
 }
 
@@ -256,7 +267,7 @@ was_called() {
     start - "$TOOLS/go/client" "127.0.0.1:$PORT" 5000
     client_out=$OUT
     harmless "$PID"
-    read -r -t 100 REPLY <&"$client_out"
+    read -r -t 100 REPLY <&"$client_out" || { cat "$BATS_TEST_TMPDIR/stderr" && false; }
     expect "the client" "$REPLY" "connected 5000"
     was_called
 }
@@ -286,7 +297,7 @@ was_called() {
         while [ "$(cat "/proc/$client/comm" 2>/dev/null)" = bash ]; do :; done
         "$INJECT" "$client" >>"$BATS_TEST_TMPDIR/inject" & PID=$!
         STARTED+=("$PID")
-        read -r -t 100 REPLY <&"$client_out"
+        read -r -t 100 REPLY <&"$client_out" || { cat "$BATS_TEST_TMPDIR/stderr" && false; }
         exec {client_out}<&-
         expect "the client" "$REPLY" "connected 200"
         wait "$PID" || true # one that had ended is told so

@@ -21,14 +21,14 @@ make_check() {
 }
 
 @test "T=WORD: only the files that have it in their name, nothing is installed, a line for each phase, the time, the sum" {
-    make_check T='test_text test_role'
+    make_check T='test_text test_nearest'
     echo "$output"
     [ "$status" -eq 0 ]
     [ ! -e "$BATS_TEST_TMPDIR/called" ]
-    [ "${lines[0]}" = "check: installing nothing; running what has 'test_text' or 'test_role' in its name" ]
+    [ "${lines[0]}" = "check: installing nothing; running what has 'test_text' or 'test_nearest' in its name" ]
     [[ ${lines[1]} = "check: building "* ]]
     [[ ${lines[2]} = "check: running"* ]]
-    [[ ${lines[3]} =~ ^unit/test_role\ +[0-9]+\ passed,\ 0\ failed,\ 0\ skipped$ ]]
+    [[ ${lines[3]} =~ ^unit/test_nearest\ +[0-9]+\ passed,\ 0\ failed,\ 0\ skipped$ ]]
     [[ ${lines[4]} =~ ^unit/test_text\ +[0-9]+\ passed,\ 0\ failed,\ 0\ skipped$ ]]
     [[ ${lines[5]} =~ ^check:\ [0-9]+\ min\ [0-9]+\ s$ ]]
     [[ ${lines[6]} =~ ^[0-9]+\ passed,\ 0\ failed,\ 0\ skipped$ ]]

@@ -251,10 +251,8 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
 
     t->thread = thread;
     t->is_gone = false;
-    t->at = find_instruction(t);
-    if (!t->at || trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
-        snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s",
-                 t->at ? strerror(errno) : "nothing in it enters the kernel");
+    if (trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
+        snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s", strerror(errno));
         return -1;
     }
     trace(t, PTRACE_INTERRUPT, 0, NULL);
@@ -268,10 +266,12 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
     bool is_stopped = stop(t) && trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;
     if (is_stopped)
         trace(t, GET_DISPATCH, sizeof(dispatch), dispatch);
-    if (!is_stopped || dispatch[0]) {
+    t->at = is_stopped ? find_instruction(t) : 0; /* not before: it may have been in execve(2) */
+    if (!t->at || dispatch[0]) {
         snprintf(why, TARGET_WHY_MAX, "%s",
                  t->is_gone    ? "it has ended meanwhile"
                  : !is_stopped ? "it is in 32-bit code"
+                 : !t->at      ? "nothing in it enters the kernel"
                                : "it dispatches its system calls itself, as Wine does");
         trace(t, PTRACE_DETACH, 0, NULL);
         return -1;
