@@ -358,6 +358,7 @@ beside() {
 
 @test "setuid: the variables of another user are ignored, by the loader and by the library" {
     needs_root
+    needs_setuid
     # A program that has the library among its own: the loader does not take it away from that.
     gcc -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/linked" "$ROOT/tests/tools/subject.c" -pthread \
         -Wl,--no-as-needed ${WITHOUT_LIBRARY:+-Wl,--as-needed} "$LIB" "-Wl,-rpath,$BATS_TEST_TMPDIR"

@@ -21,6 +21,7 @@ setup() {
         unset "$name"
     done
     needs_what_it_names
+    ${EACH_NEEDS:-:}
 }
 
 # under MODE COMMAND...: runs it under the policy; "-" is a program that is left alone.
@@ -209,6 +210,15 @@ needs_terminal() {
 # as_root A B: A for root, B for a user, who may do less.
 as_root() {
     if [ "$(id -u)" = 0 ]; then echo "$1"; else echo "$2"; fi
+}
+
+# A container's filter is one that a program has of its own, and --stay is for outside of it.
+needs_no_filter() {
+    grep -qx "Seccomp:[[:space:]]*0" /proc/self/status || skip "a container's seccomp filter is on"
+}
+
+needs_setuid() {
+    [[ $(findmnt -no OPTIONS -T "$BATS_TEST_TMPDIR") != *nosuid* ]] || skip "temporary files are on a file system without setuid"
 }
 
 needs_root() {

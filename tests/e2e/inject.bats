@@ -2,6 +2,7 @@
 # A running process under a filter, and nothing else about it has changed: what tests/tools/held.c
 # stands in when it is taken over, and what it sees of that. No policy is in this, see stay.bats.
 BATS_TEST_TIMEOUT=120
+EACH_NEEDS=needs_no_filter
 load helper
 
 INJECT=$TOOLS/inject

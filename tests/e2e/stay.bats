@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # linger attach --stay: programs that run already, under the whole policy.
 BATS_TEST_TIMEOUT=120
+EACH_NEEDS=needs_no_filter
 load helper
 
 LINGER=$ROOT/linger

@@ -413,6 +413,7 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     sees 1 0 1 0
     kill -TERM "$PID"
     finish
+    needs_setuid
     cp "$(command -v busybox)" "$BATS_TEST_TMPDIR/setuid"
     chmod 4755 "$BATS_TEST_TMPDIR/setuid"
     says_no "*setuid: the loader ignores LD_PRELOAD, and seccomp would take its privileges away" \
