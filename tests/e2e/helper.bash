@@ -76,7 +76,7 @@ ends_in_time_wait() { # FILTER
 }
 
 count_time_wait() { # FILTER
-    ends_in_time_wait "$1" | grep -cvxF -e "${FORMER:-}" || true
+    ends_in_time_wait "$1" | grep -cvxFf <(echo "${FORMER:-}") || true # of thousands too
 }
 
 # Waits for what start() started; STATUS is its exit status. Its pid may be somebody else's soon.
