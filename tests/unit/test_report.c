@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "loopback.h"
 #include "portuse.h"
 #include "report.h"
 #include "stats.h"
@@ -36,9 +37,6 @@ static struct policy policy;
 static const struct verdict rst = {.mode = MODE_RST, .rule = 2};
 static const struct verdict waits = {.mode = MODE_WAIT, .seconds = 5, .rule = 1};
 static struct facts facts;
-static int listener;
-static int client;
-static int server;
 
 static bool has_no_clock;
 
@@ -79,12 +77,8 @@ static int end_group(void **state)
     return rmdir(directory);
 }
 
-static int begin(void **state)
+static int begin_report(void **state)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-
-    (void)state;
     facts = (struct facts){.known = ALL,
                            .role = ROLE_CLIENT,
                            .when = WHEN_ACTIVE,
@@ -94,27 +88,16 @@ static int begin(void **state)
                            .local_ip = address_ip(local_bytes),
                            .peer_ip = address_ip(peer_bytes),
                            .cookie = 77};
-    listener = socket(AF_INET, SOCK_STREAM, 0);
-    client = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 5) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
-        connect(client, (struct sockaddr *)&address, length) != 0)
-        return -1;
-    server = accept(listener, NULL, NULL);
-    if (stats_open(settings.stats_path, true, &seen) != STATS_OK)
+    if (begin(state) != 0 || stats_open(settings.stats_path, true, &seen) != STATS_OK)
         return -1;
     memset(seen->values, 0, sizeof(seen->values));
-    return server < 0 || truncate(settings.log_path, 0) != 0 ? -1 : 0;
+    return truncate(settings.log_path, 0) != 0 ? -1 : 0;
 }
 
-static int end(void **state)
+static int end_report(void **state)
 {
-    (void)state;
     stats_close(seen);
-    close(client);
-    close(server);
-    close(listener);
-    return 0;
+    return end(state);
 }
 
 /* The only line that was written, without its times, in which `fd` is the subject's descriptor. */
@@ -475,18 +458,21 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_opened_is_said),
         cmocka_unit_test(test_a_log_alone),
         cmocka_unit_test(test_counters_alone_and_then_a_log),
-        cmocka_unit_test_setup_teardown(test_without_a_clock_the_times_are_zero, begin, end),
-        cmocka_unit_test_setup_teardown(test_load, begin, end),
-        cmocka_unit_test_setup_teardown(test_what_is_known_of_a_connection, begin, end),
-        cmocka_unit_test_setup_teardown(test_events_of_a_connection, begin, end),
-        cmocka_unit_test_setup_teardown(test_close, begin, end),
-        cmocka_unit_test_setup_teardown(test_close_with_unread_data, begin, end),
-        cmocka_unit_test_setup_teardown(test_close_with_unsent_data, begin, end),
-        cmocka_unit_test_setup_teardown(test_bind, begin, end),
-        cmocka_unit_test_setup_teardown(test_bind_that_fails_says_who_holds_the_port, begin, end),
-        cmocka_unit_test_setup_teardown(test_the_supervisor_reports_about_another_process, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(test_a_lost_line_is_counted, begin, end),
+        cmocka_unit_test_setup_teardown(test_without_a_clock_the_times_are_zero, begin_report,
+                                        end_report),
+        cmocka_unit_test_setup_teardown(test_load, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_what_is_known_of_a_connection, begin_report,
+                                        end_report),
+        cmocka_unit_test_setup_teardown(test_events_of_a_connection, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_close, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_close_with_unread_data, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_close_with_unsent_data, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_bind, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_bind_that_fails_says_who_holds_the_port, begin_report,
+                                        end_report),
+        cmocka_unit_test_setup_teardown(test_the_supervisor_reports_about_another_process,
+                                        begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_a_lost_line_is_counted, begin_report, end_report),
     };
 
     parse(&policy, POLICY_TEARDOWN, "wait:5 port=1; rst");
