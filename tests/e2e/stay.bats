@@ -83,6 +83,16 @@ await_no_servers() { # PROGRAM
     while [ -n "$(servers "$1")" ]; do :; done
 }
 
+# at_once COUNT TIMES PID: so many at a time give it a policy, each so many times. None is refused.
+at_once() {
+    local side sides=()
+    for ((side = 0; side < $1; side++)); do
+        for ((i = 0; i < $2; i++)); do "$LINGER" attach --stay -y -q -m off "$3" || exit 1; done 3>&- &
+        sides+=($!)
+    done
+    for side in "${sides[@]}"; do wait "$side"; done
+}
+
 # What of a process must be as before, but the filter itself.
 fingerprint() { # PID
     find "/proc/$1/fd" -printf '%f %l\n' | sort
@@ -170,13 +180,7 @@ END
     expect status "$status" 125
     expect said "$output" "linger attach: process $CLIENT: this policy needs to be told of close(), and the filter of the first --stay does not tell of it; restart the program"
     leaves all
-    # Two at a time: one may replace the other, and both find servers that are ending.
-    for side in 1 2; do
-        for _ in {1..40}; do "$LINGER" attach --stay -y -q -m off "$CLIENT" || true; done >"$BATS_TEST_TMPDIR/side$side" 2>&1 3>&- &
-        sides[side]=$!
-    done
-    wait "${sides[@]}"
-    run ! grep -h "cannot be replaced" "$BATS_TEST_TMPDIR"/side[12]
+    at_once 3 30 "$CLIENT" # each finds servers that are ending
     for _ in 1 2 3 4 5; do
         stay off -q "$CLIENT"
         stay 'rst role=client' -q "$CLIENT"
@@ -195,6 +199,15 @@ request() {
 
 towards_backend() {
     ss -Htan state time-wait "dport = :$PORT" | wc -l
+}
+
+@test "two at once for a process that nobody serves yet: each has its turn" {
+    for _ in {1..20}; do
+        start - sleep 100
+        at_once 2 1 "$PID"
+        find_server "$PID"
+        kill -TERM "$PID"
+    done
 }
 
 @test "nginx as a proxy at the wall: no request fails by it, and afterwards none does" {

@@ -268,9 +268,7 @@ static int hear(int channel, pid_t program, char why[SERVE_WHY_MAX])
 
     why[length > 0 ? length : 0] = '\0';
     if (length <= 0)
-        snprintf(why, SERVE_WHY_MAX,
-                 "process %d: its supervisor died as it started, or has been replaced",
-                 (int)program);
+        snprintf(why, SERVE_WHY_MAX, "process %d: its supervisor died as it started", (int)program);
     return length == 1 ? 0 : -1;
 }
 

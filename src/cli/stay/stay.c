@@ -4,9 +4,12 @@
  */
 #include "stay/stay.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "stay/inject.h"
@@ -78,6 +81,34 @@ static int ask(const struct stay *stay, const struct target *targets, int count,
     return -1;
 }
 
+/*
+ * One --stay at a time for a process: a second one would find it traced by the first, or end a
+ * server that has not answered yet. Lasts until the descriptor is closed; -1 without one. Only who
+ * may trace the process may open the directory, and so keep us waiting.
+ */
+static int await_turn(pid_t program)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)program);
+    int turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (turn >= 0 && flock(turn, LOCK_EX) != 0 && errno == EINTR)
+        ;
+    return turn;
+}
+
+/* One that is not served yet, and would be refused. */
+static bool is_refused(pid_t program, bool *is_fresh, bool *no_new_privs,
+                       struct inject_error *error)
+{
+    int turn = await_turn(program);
+
+    *is_fresh = page_server(program) == 0;
+    bool is_refused = *is_fresh && inject_check(program, no_new_privs, error) != 0;
+    close(turn);
+    return is_refused;
+}
+
 int stay_check(const struct stay *stay, const struct target *targets, int count, bool asks)
 {
     struct inject_error error = {{0}};
@@ -86,32 +117,39 @@ int stay_check(const struct stay *stay, const struct target *targets, int count,
 
     for (int i = 0; i < count; i++) {
         bool is_needed = false;
-        if (page_server(targets[i].pid) > 0)
-            continue;
-        if (inject_check(targets[i].pid, &is_needed, &error) != 0) {
+        bool is_fresh;
+        if (is_refused(targets[i].pid, &is_fresh, &is_needed, &error)) {
             cli_error(stay->self, "%s", error.text);
             return -1;
         }
         no_new_privs = no_new_privs || is_needed;
-        fresh++;
+        fresh += is_fresh;
     }
     return asks && fresh > 0 ? ask(stay, targets, count, no_new_privs) : 0;
 }
 
-int stay_start(const struct stay *stay, const struct target *targets, int count, bool is_quiet)
+static int start(const struct stay *stay, const struct target *target, bool is_quiet)
 {
     char why[SERVE_WHY_MAX];
+    int turn = await_turn(target->pid);
+    bool is_served = page_server(target->pid) > 0;
+    int status = serve_start(stay->self, &stay->settings, target->pid, why);
+
+    close(turn);
+    if (status != 0)
+        cli_error(stay->self, "%s", why);
+    else if (!is_quiet)
+        printf("process     %d %s  %s\n", (int)target->pid, target->name,
+               is_served ? "has the new policy" : "is supervised until it ends");
+    return status;
+}
+
+int stay_start(const struct stay *stay, const struct target *targets, int count, bool is_quiet)
+{
+    int status = 0;
 
     fflush(stdout);
-    for (int i = 0; i < count; i++) {
-        bool is_served = page_server(targets[i].pid) > 0;
-        if (serve_start(stay->self, &stay->settings, targets[i].pid, why) != 0) {
-            cli_error(stay->self, "%s", why);
-            return -1;
-        }
-        if (!is_quiet)
-            printf("process     %d %s  %s\n", (int)targets[i].pid, targets[i].name,
-                   is_served ? "has the new policy" : "is supervised until it ends");
-    }
-    return 0;
+    for (int i = 0; i < count && status == 0; i++)
+        status = start(stay, &targets[i], is_quiet);
+    return status;
 }
