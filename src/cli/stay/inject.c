@@ -45,8 +45,6 @@
 #define SECCOMP_FILTER_FLAG_TSYNC_ESRCH (1UL << 4) /* Linux 5.7 */
 #endif
 
-#define PATIENCE 2000 /* milliseconds */
-
 #ifdef TRACEE_SERVED
 __attribute__((format(printf, 3, 4))) static int refuse(struct inject_error *error, pid_t pid,
                                                         const char *format, ...)
@@ -90,7 +88,7 @@ static pid_t choose(pid_t pid)
     pid_t best = 0;
 
     snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    for (int waited = 0; !best && waited < PATIENCE; waited++) {
+    for (int waited = 0; !best && waited < TRACEE_PATIENCE; waited++) {
         DIR *directory = opendir(path);
         bool sleeps = false;
         while (directory && !sleeps && (entry = readdir(directory))) {
@@ -167,6 +165,7 @@ int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
     *no_new_privs = target_status(pid, "NoNewPrivs") != 1 && !is_admin(thread);
     return check_program(pid, error) != 0 ? -1 : check_thread(pid, thread, error);
 }
+
 static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64_t page,
                        unsigned long flags)
 {

@@ -21,28 +21,11 @@
 #define LINK_MAX_LENGTH 96
 #define LISTENER_LINK "anon_inode:seccomp" /* " notify" */
 
-/* proc_pid_stat(5), field 22: with it a pid names a process for good. */
-static unsigned long long start_time(pid_t pid)
-{
-    char path[64];
-    char line[1024];
-    unsigned long long ticks = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    const char *at = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (at)
-        ticks = strtoull(at, NULL, 10);
-    if (file)
-        fclose(file);
-    return ticks;
-}
-
+/* With the time at which it started, a pid names a process for good. */
 static void name_page(pid_t program, char name[LINK_MAX_LENGTH])
 {
-    snprintf(name, LINK_MAX_LENGTH, "linger-stay:%d:%llu", (int)program, start_time(program));
+    snprintf(name, LINK_MAX_LENGTH, "linger-stay:%d:%llu", (int)program,
+             target_stat(program, STAT_STARTTIME));
 }
 
 /* The number of the descriptor whose link begins with that, or -1. */

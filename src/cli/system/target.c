@@ -78,6 +78,18 @@ char target_state(pid_t thread)
     return (char)(at ? *at : '\0');
 }
 
+unsigned long long target_stat(pid_t pid, enum stat_field field)
+{
+    char line[1024];
+    const char *at = NULL;
+
+    if (read_proc(pid, "stat", line, sizeof(line)) > 0)
+        at = strrchr(line, ')'); /* field 2 is a name, and may have any character */
+    for (unsigned before = 2; at && before < field; before++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at, NULL, 10) : 0;
+}
+
 static int yama_scope(void)
 {
     FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
@@ -196,17 +208,9 @@ void target_name(pid_t pid, char name[TARGET_NAME_MAX])
 /* Why the process has no descriptors; NULL if it may have some. */
 static const char *what_has_none(pid_t pid)
 {
-    char stat[1024];
-    const char *end;
-
-    if (read_proc(pid, "stat", stat, sizeof(stat)) <= 0 || !(end = strrchr(stat, ')')))
-        return NULL;
-    if (end[1] == ' ' && end[2] == 'Z')
+    if (target_state(pid) == 'Z')
         return "a zombie: it has ended already, and holds no sockets";
-    /* Field 9 is the flags; PF_KTHREAD, include/linux/sched.h. */
-    for (int field = 2; field < 9 && end; field++)
-        end = strchr(end + 1, ' ');
-    if (end && strtoul(end, NULL, 10) & 0x00200000)
+    if (target_stat(pid, STAT_FLAGS) & 0x00200000) /* PF_KTHREAD, include/linux/sched.h */
         return "a kernel thread: it has no descriptors";
     return NULL;
 }

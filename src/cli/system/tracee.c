@@ -41,9 +41,8 @@ enum {                        /* requests that older headers lack, and older ker
        GET_DISPATCH = 0x4211, /* Linux 6.4 */
 };
 
-#define PATIENCE 2000 /* milliseconds */
-#define BUSY_PATIENCE 30000
-#define SEARCHED 16384 /* bytes of the vDSO */
+#define BUSY_PATIENCE 30000 /* milliseconds */
+#define SEARCHED 16384      /* bytes of the vDSO */
 
 /* The architectures: the instruction that enters the kernel, a call in registers, its result. */
 #if defined(__x86_64__)
@@ -204,20 +203,26 @@ static uint64_t find_instruction(const struct tracee *t)
     return 0;
 }
 
-/* One that waits for a processor gets it some time; one in state D may never wake. */
-static bool stops_in_time(const struct tracee *t)
+static bool has_stopped(const struct tracee *t)
 {
-    for (int naps = 0;
-         naps < PATIENCE * 10 || (naps < BUSY_PATIENCE * 10 && target_state(t->thread) != 'D');
-         naps++) {
-        siginfo_t info = {0};
-        if (waitid(P_PID, (id_t)t->thread, &info,
-                   WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) != 0 ||
-            info.si_pid != 0)
-            return true;
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)t->thread, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) !=
+               0 ||
+           info.si_pid != 0;
+}
+
+/* What keeps it from that, or NULL: one in state D may never wake. */
+static const char *await_stop(const struct tracee *t)
+{
+    for (int naps = 0; naps < BUSY_PATIENCE * 10; naps++) {
+        if (has_stopped(t))
+            return NULL;
+        if (naps >= TRACEE_PATIENCE * 10 && target_state(t->thread) == 'D')
+            return TRACEE_STUCK;
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
-    return false;
+    return "it got no processor: try again when this machine is less busy";
 }
 
 /* In a restartable sequence, rseq(2), the kernel would take our call for the end of it. */
@@ -256,11 +261,9 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
         return -1;
     }
     trace(t, PTRACE_INTERRUPT, 0, NULL);
-    if (!stops_in_time(t)) {
-        snprintf(why, TARGET_WHY_MAX, "%s",
-                 target_state(thread) == 'D' ? TRACEE_STUCK
-                                             : "it got no processor: try again when this machine "
-                                               "is less busy");
+    const char *obstacle = await_stop(t);
+    if (obstacle) {
+        snprintf(why, TARGET_WHY_MAX, "%s", obstacle);
         return -1;
     }
     bool is_stopped = stop(t) && trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;

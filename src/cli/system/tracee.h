@@ -28,6 +28,7 @@ struct tracee {
     struct user_regs_struct saved;
 };
 
+#define TRACEE_PATIENCE 2000 /* milliseconds, for a thread in state D */
 #define TRACEE_STUCK                                                                               \
     "it is in state D, where no signal reaches it: try again when what it waits for (a disk, a "   \
     "file server) has answered"
