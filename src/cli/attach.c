@@ -239,6 +239,16 @@ static void print_summary(const struct attach *a)
                a->selection.target_count, a->selection.target_count == 1 ? "" : "es", a->failed);
 }
 
+static void begin_json(const struct attach *a)
+{
+    putchar('{');
+    if (a->stays && !a->dry_run) {
+        stay_print_json(&a->stay, a->selection.targets, a->selection.target_count);
+        putchar(',');
+    }
+    fputs("\"sockets\":[", stdout);
+}
+
 /* Decides everything, then does everything. */
 static int attach(struct attach *a)
 {
@@ -260,7 +270,7 @@ static int attach(struct attach *a)
         return CLI_FAILED;
     }
     if (a->json && !a->quiet)
-        fputs("{\"sockets\":[", stdout);
+        begin_json(a);
     a->applies = true;
     int status = selection_each(s, visit, a);
     print_summary(a);
@@ -325,11 +335,13 @@ static int attach_to_stay(struct attach *a)
 static int main_attach(const struct cli_command *self, int argc, char **argv)
 {
     static struct attach a;
+    static bool is_replaced[SELECTION_TARGETS_MAX];
     int option;
     int status = CLI_FAILED;
 
     a.selection.self = self;
     a.stay.self = self;
+    a.stay.is_replaced = is_replaced;
     a.selection.of_listeners = true;
     a.selection.looks_first = true;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {

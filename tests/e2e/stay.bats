@@ -290,6 +290,19 @@ refused() {
     made
 }
 
+@test "--json: who is served, and whether it was before" {
+    start - sleep 100
+    until grep -qx sleep "/proc/$PID/comm"; do :; done
+    for replaced in False True; do
+        said=$("$LINGER" attach --stay -y -j -m off "$PID" |
+            python3 -c 'import json, sys; print(*json.load(sys.stdin)["served"][0].values())')
+        expect served "$said" "$PID sleep $replaced"
+    done
+    run "$LINGER" attach --stay -n -j -m off "$PID"
+    expect "a dry run" "$output" '{"sockets":[],"listeners":0,"connections":0,"failed":0}'
+    kill -TERM "$PID"
+}
+
 @test "nothing happens without a yes; a dry run changes nothing" {
     steady python3 "$ROOT/tests/tools/steady.py"
     refused "linger attach: --stay cannot be undone: confirm it with --yes" "$LINGER" attach --stay -m fin-rst "$CLIENT" <&-

@@ -104,9 +104,9 @@ static bool is_refused(pid_t program, bool *is_fresh, bool *no_new_privs,
     int turn = await_turn(program);
 
     *is_fresh = page_server(program) == 0;
-    bool is_refused = *is_fresh && inject_check(program, no_new_privs, error) != 0;
+    bool refused = *is_fresh && inject_check(program, no_new_privs, error) != 0;
     close(turn);
-    return is_refused;
+    return refused;
 }
 
 int stay_check(const struct stay *stay, const struct target *targets, int count, bool asks)
@@ -128,11 +128,13 @@ int stay_check(const struct stay *stay, const struct target *targets, int count,
     return asks && fresh > 0 ? ask(stay, targets, count, no_new_privs) : 0;
 }
 
-static int start(const struct stay *stay, const struct target *target, bool is_quiet)
+static int start(const struct stay *stay, const struct target *target, bool *is_replaced,
+                 bool is_quiet)
 {
     char why[SERVE_WHY_MAX];
     int turn = await_turn(target->pid);
-    bool is_served = page_server(target->pid) > 0;
+
+    *is_replaced = page_server(target->pid) > 0;
     int status = serve_start(stay->self, &stay->settings, target->pid, why);
 
     close(turn);
@@ -140,7 +142,7 @@ static int start(const struct stay *stay, const struct target *target, bool is_q
         cli_error(stay->self, "%s", why);
     else if (!is_quiet)
         printf("process     %d %s  %s\n", (int)target->pid, target->name,
-               is_served ? "has the new policy" : "is supervised until it ends");
+               *is_replaced ? "has the new policy" : "is supervised until it ends");
     return status;
 }
 
@@ -150,6 +152,17 @@ int stay_start(const struct stay *stay, const struct target *targets, int count,
 
     fflush(stdout);
     for (int i = 0; i < count && status == 0; i++)
-        status = start(stay, &targets[i], is_quiet);
+        status = start(stay, &targets[i], &stay->is_replaced[i], is_quiet);
     return status;
+}
+
+void stay_print_json(const struct stay *stay, const struct target *targets, int count)
+{
+    fputs("\"served\":[", stdout);
+    for (int i = 0; i < count; i++) {
+        printf("%s{\"pid\":%d,\"program\":", i > 0 ? "," : "", (int)targets[i].pid);
+        cli_print_json(stdout, targets[i].name);
+        printf(",\"replaced\":%s}", stay->is_replaced[i] ? "true" : "false");
+    }
+    putchar(']');
 }

@@ -14,6 +14,7 @@ struct stay {
     const char *log;                /* of --log, or NULL; the caller sets it */
     bool is_confirmed;              /* by --yes; the caller sets it */
     struct settings settings;
+    bool *is_replaced; /* of each process: stay_start() sets it; the array is the caller's */
 };
 
 /*
@@ -30,5 +31,8 @@ int stay_check(const struct stay *stay, const struct target *targets, int count,
 
 /* Serves them from now on, or replaces the policy. Returns 0, or -1 after a message. */
 int stay_start(const struct stay *stay, const struct target *targets, int count, bool is_quiet);
+
+/* What stay_start() did, as the member "served" of an object. */
+void stay_print_json(const struct stay *stay, const struct target *targets, int count);
 
 #endif
