@@ -57,4 +57,25 @@ static inline int port_of(int fd)
     return ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
+/* Out of a control message, by recvmsg() or recvmmsg(); the message itself may be empty. */
+static inline int receive_descriptor(int through, bool many)
+{
+    char data;
+    int fd;
+    struct iovec iov = {&data, 1};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &iov,
+                                          .msg_iovlen = 1,
+                                          .msg_control = control,
+                                          .msg_controllen = sizeof(control)}};
+
+    if (many)
+        check(recvmmsg(through, &message, 1, 0, NULL) == 1, "recvmmsg");
+    else
+        check(recvmsg(through, &message.msg_hdr, 0) >= 0, "recvmsg");
+    check(message.msg_hdr.msg_controllen >= CMSG_LEN(sizeof(int)), "no descriptor");
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message.msg_hdr)), sizeof(fd));
+    return fd;
+}
+
 #endif

@@ -218,25 +218,6 @@ static void send_descriptor(int through, int fd)
     check(sendmsg(through, &message, 0) == 1, "sendmsg");
 }
 
-static int receive_descriptor(int through, bool many)
-{
-    char data;
-    int fd;
-    struct iovec iov = {&data, 1};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct mmsghdr message = {.msg_hdr = {.msg_iov = &iov,
-                                          .msg_iovlen = 1,
-                                          .msg_control = control,
-                                          .msg_controllen = sizeof(control)}};
-
-    if (many)
-        check(recvmmsg(through, &message, 1, 0, NULL) == 1, "recvmmsg");
-    else
-        check(recvmsg(through, &message.msg_hdr, 0) == 1, "recvmsg");
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message.msg_hdr)), sizeof(fd));
-    return fd;
-}
-
 /* One process makes the socket, and another, which got it in a control message, closes it. */
 static void pass_on(int fd, bool many)
 {
