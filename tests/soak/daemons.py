@@ -1,6 +1,7 @@
 """The daemons of the soak: how each is started under a policy, what can happen to it, and what is seen
 of it from outside: its processes, their descriptors and memory, what it left in the kernel."""
 import collections
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,6 +53,14 @@ class Span:
 
     def overlaps(self, talk):
         return self.start <= talk.end and (self.end is None or self.end >= talk.start)
+
+
+def links_of(pid):
+    links = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return links
 
 
 class Daemon:
@@ -274,17 +283,17 @@ class Daemon:
 
     def descriptors(self):
         """How many of each sort: a path, or "socket:[1]" without its number. Two looks have to agree:
-        redis opens a file of /proc for a moment, ten times a second."""
+        redis opens a file of /proc for a moment, ten times a second. The one descriptor of its log that
+        the library keeps in each process does not count."""
         before, now = None, collections.Counter()
         while now != before:
             time.sleep(0.01)
             before, now = now, collections.Counter()
             for pid in self.processes():
-                for number in os.listdir(f"/proc/{pid}/fd"):
-                    try:
-                        now[os.readlink(f"/proc/{pid}/fd/{number}").split(":")[0]] += 1
-                    except FileNotFoundError:
-                        pass
+                links = links_of(pid)
+                if self.log in links:
+                    links.remove(self.log)
+                now.update(link.split(":")[0] for link in links)
         return now
 
     def memory(self):
