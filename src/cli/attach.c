@@ -66,7 +66,8 @@ struct attach {
     const char *save; /* a file's name, or NULL */
     const char *restore;
     FILE *saved;
-    struct stay stay; /* of --stay */
+    struct stay stay;                        /* of --stay */
+    bool is_replaced[SELECTION_TARGETS_MAX]; /* by --stay: it had a policy of another one */
     bool stays;
     bool dry_run;
     bool json;
@@ -243,7 +244,7 @@ static void begin_json(const struct attach *a)
 {
     putchar('{');
     if (a->stays && !a->dry_run) {
-        stay_print_json(&a->stay, a->selection.targets, a->selection.target_count);
+        stay_print_json(a->selection.targets, a->selection.target_count, a->is_replaced);
         putchar(',');
     }
     fputs("\"sockets\":[", stdout);
@@ -327,7 +328,8 @@ static int attach_to_stay(struct attach *a)
     if (stay_take_settings(&a->stay, &s->rules) != 0 ||
         stay_check(&a->stay, s->targets, s->target_count, !a->dry_run) != 0)
         return CLI_FAILED;
-    if (!a->dry_run && stay_start(&a->stay, s->targets, s->target_count, a->quiet || a->json) != 0)
+    if (!a->dry_run &&
+        stay_start(&a->stay, s->targets, s->target_count, a->is_replaced, a->quiet || a->json) != 0)
         return CLI_FAILED;
     return attach(a);
 }
@@ -335,13 +337,11 @@ static int attach_to_stay(struct attach *a)
 static int main_attach(const struct cli_command *self, int argc, char **argv)
 {
     static struct attach a;
-    static bool is_replaced[SELECTION_TARGETS_MAX];
     int option;
     int status = CLI_FAILED;
 
     a.selection.self = self;
     a.stay.self = self;
-    a.stay.is_replaced = is_replaced;
     a.selection.of_listeners = true;
     a.selection.looks_first = true;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {

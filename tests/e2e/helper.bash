@@ -56,9 +56,9 @@ start() {
     STARTED+=("$PID")
 }
 
-# The next line of $OUT, or the test fails after 30 s.
+# The next line of $OUT, or the test fails after 30 s, or $WITHIN.
 hear() {
-    if ! read -r -t 30 REPLY <&"$OUT"; then
+    if ! read -r -t "${WITHIN:-30}" REPLY <&"$OUT"; then
         echo "the program said nothing:" && cat "$BATS_TEST_TMPDIR/stderr"
         return 1
     fi

@@ -245,7 +245,7 @@ was_called() {
     start - "$STATIC/storm" threads "$PORT" 20000
     storm_out=$OUT storm=$PID
     harmless "$storm"
-    read -r -t 100 REPLY <&"$storm_out" || { cat "$BATS_TEST_TMPDIR/stderr" && false; }
+    OUT=$storm_out WITHIN=100 hear
     expect "the storm" "$REPLY" "connected 20000"
     kill -KILL "$storm"
     was_called
@@ -257,7 +257,7 @@ was_called() {
     start - "$BATS_TEST_TMPDIR/again" 1500
     again_out=$OUT
     harmless "$PID"
-    read -r -t 100 REPLY <&"$again_out"
+    OUT=$again_out WITHIN=100 hear
     expect "1,500 times execve()" "$REPLY" "the end"
     was_called
 }
@@ -268,7 +268,7 @@ was_called() {
     start - "$TOOLS/go/client" "127.0.0.1:$PORT" 5000
     client_out=$OUT
     harmless "$PID"
-    read -r -t 100 REPLY <&"$client_out" || { cat "$BATS_TEST_TMPDIR/stderr" && false; }
+    OUT=$client_out WITHIN=100 hear
     expect "the client" "$REPLY" "connected 5000"
     was_called
 }
@@ -298,7 +298,7 @@ was_called() {
         while [ "$(cat "/proc/$client/comm" 2>/dev/null)" = bash ]; do :; done
         "$INJECT" "$client" >>"$BATS_TEST_TMPDIR/inject" & PID=$!
         STARTED+=("$PID")
-        read -r -t 100 REPLY <&"$client_out" || { cat "$BATS_TEST_TMPDIR/stderr" && false; }
+        OUT=$client_out WITHIN=100 hear
         exec {client_out}<&-
         expect "the client" "$REPLY" "connected 200"
         wait "$PID" || true # one that had ended is told so

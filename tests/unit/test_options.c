@@ -163,7 +163,6 @@ static void test_what_the_kernel_refuses(void **state)
     assert_false(sock_linger(-1, &linger));
 }
 
-/* One that falls back to TCP would take the option, and keep TIME_WAIT. */
 /* setsockopt() of TCP's own options is EPERM from now on, others are as before. */
 static bool forbid_tcp_options(void)
 {
@@ -198,6 +197,7 @@ static void test_what_a_sandbox_refuses(void **state)
     assert_int_equal(status, 0);
 }
 
+/* One that falls back to TCP would take the option, and keep TIME_WAIT. */
 static void test_mptcp_has_no_fin_rst(void **state)
 {
     static const struct verdict fin = {.mode = MODE_FIN};

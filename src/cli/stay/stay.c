@@ -136,7 +136,6 @@ static int start(const struct stay *stay, const struct target *target, bool *is_
 
     *is_replaced = page_server(target->pid) > 0;
     int status = serve_start(stay->self, &stay->settings, target->pid, why);
-
     close(turn);
     if (status != 0)
         cli_error(stay->self, "%s", why);
@@ -146,23 +145,24 @@ static int start(const struct stay *stay, const struct target *target, bool *is_
     return status;
 }
 
-int stay_start(const struct stay *stay, const struct target *targets, int count, bool is_quiet)
+int stay_start(const struct stay *stay, const struct target *targets, int count, bool *is_replaced,
+               bool is_quiet)
 {
     int status = 0;
 
     fflush(stdout);
     for (int i = 0; i < count && status == 0; i++)
-        status = start(stay, &targets[i], &stay->is_replaced[i], is_quiet);
+        status = start(stay, &targets[i], &is_replaced[i], is_quiet);
     return status;
 }
 
-void stay_print_json(const struct stay *stay, const struct target *targets, int count)
+void stay_print_json(const struct target *targets, int count, const bool *is_replaced)
 {
     fputs("\"served\":[", stdout);
     for (int i = 0; i < count; i++) {
         printf("%s{\"pid\":%d,\"program\":", i > 0 ? "," : "", (int)targets[i].pid);
         cli_print_json(stdout, targets[i].name);
-        printf(",\"replaced\":%s}", stay->is_replaced[i] ? "true" : "false");
+        printf(",\"replaced\":%s}", is_replaced[i] ? "true" : "false");
     }
     putchar(']');
 }

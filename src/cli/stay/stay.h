@@ -14,7 +14,6 @@ struct stay {
     const char *log;                /* of --log, or NULL; the caller sets it */
     bool is_confirmed;              /* by --yes; the caller sets it */
     struct settings settings;
-    bool *is_replaced; /* of each process: stay_start() sets it; the array is the caller's */
 };
 
 /*
@@ -29,10 +28,14 @@ int stay_take_settings(struct stay *stay, const struct policy *mode);
  */
 int stay_check(const struct stay *stay, const struct target *targets, int count, bool asks);
 
-/* Serves them from now on, or replaces the policy. Returns 0, or -1 after a message. */
-int stay_start(const struct stay *stay, const struct target *targets, int count, bool is_quiet);
+/*
+ * Serves them from now on, or replaces the policy: `is_replaced` says which of the two, of each.
+ * Returns 0, or -1 after a message.
+ */
+int stay_start(const struct stay *stay, const struct target *targets, int count, bool *is_replaced,
+               bool is_quiet);
 
 /* What stay_start() did, as the member "served" of an object. */
-void stay_print_json(const struct stay *stay, const struct target *targets, int count);
+void stay_print_json(const struct target *targets, int count, const bool *is_replaced);
 
 #endif

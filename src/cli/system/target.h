@@ -68,9 +68,9 @@ void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
 /* A number in /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 if it is missing. */
 long target_status(pid_t pid, const char *name);
 
-/* A number in /proc/PID/stat; 0 if it is missing. */
 enum stat_field { STAT_FLAGS = 9, STAT_STARTTIME = 22 }; /* proc_pid_stat(5) */
 
+/* A number in /proc/PID/stat; 0 if it is missing. */
 unsigned long long target_stat(pid_t pid, enum stat_field field);
 
 /* Of a thread, as ps(1) prints it: R, S, D; 0 if there is none. */

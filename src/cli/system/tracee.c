@@ -212,7 +212,7 @@ static bool has_stopped(const struct tracee *t)
            info.si_pid != 0;
 }
 
-/* What keeps it from that, or NULL: one in state D may never wake. */
+/* What keeps it from stopping, or NULL: one in state D may never wake. */
 static const char *await_stop(const struct tracee *t)
 {
     for (int naps = 0; naps < BUSY_PATIENCE * 10; naps++) {
