@@ -160,14 +160,21 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
 
-# Unit tests are built from the sources, with the sanitizers in them.
+# Unit tests link a second build of the sources, with the sanitizers in it.
 UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/reach/elffile.c src/cli/system/target.c
+UNIT_OBJECTS = $(patsubst src/%.c,$(BUILD)/sanitized/%.o,$(UNIT_SOURCES))
+UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_SOURCES) $(wildcard src/core/*.h src/cli/*.h src/cli/*/*.h)
+$(BUILD)/sanitized/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli -o $@ $< $(UNIT_SOURCES) -lcmocka -pthread
+	$(Q)$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT_OBJECTS) -lcmocka -pthread
 
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	@mkdir -p $(@D)
@@ -292,4 +299,4 @@ coverage:
 format:
 	clang-format -i $(SOURCES)
 
--include $(CORE:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_TESTS:=.d)
+-include $(CORE:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
