@@ -25,7 +25,7 @@ KERNEL_HEADERS := $(shell $(CC) -E -x c -include linux/inet_diag.h /dev/null >/d
 # Some libc may lack any symbol that the compiler adds: no stack protector, no _chk variants. In the
 # library every write is bounded by hand.
 override CFLAGS += $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -DLINGER_VERSION='"$(VERSION)"' \
-	-Isrc/core -Isrc/cli $(KERNEL_HEADERS) $(WARNINGS) \
+	-Isrc $(KERNEL_HEADERS) $(WARNINGS) \
 	-fPIC -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -U_TIME_BITS -U_FILE_OFFSET_BITS \
 	-MMD -MP $(WHERE_KNOWN)
 
@@ -45,7 +45,9 @@ Q = $(if $(V),,@)
 quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))
 say = $(if $(V)$(quiet),,@printf '  %-7s %s\n' $(1) $(2))
 
-CORE = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
+# What the library and linger share: the rooms below preload and cli.
+SHARED_SOURCES = $(wildcard $(patsubst %,src/%/*.c,base policy socket report core))
+SHARED = $(SHARED_SOURCES:src/%.c=$(BUILD)/%.o)
 CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
@@ -88,9 +90,9 @@ FORCE:
 $(BUILD)/cli/reach/library.o: $(BUILD)/libdir
 $(BUILD)/cli/reach/library.o linger: private override CFLAGS += -DLINGER_LIBDIR='"$(LIBDIR)"'
 
-# Nothing is unwound through core: it has no cancellation point, and no C++ calls it. The shim keeps
+# Nothing is unwound through these: they have no cancellation point, and no C++ calls them. The shim keeps
 # its tables: a thread that is cancelled in close() is unwound through its hook.
-$(CORE): private override CFLAGS += -fno-asynchronous-unwind-tables
+$(SHARED): private override CFLAGS += -fno-asynchronous-unwind-tables
 
 $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 	@mkdir -p $(@D)
@@ -110,19 +112,19 @@ $(STUB):
 UNLINKABLE = -Wl,-z,defs -Wl,--no-undefined
 DROPPED = $(filter $(UNLINKABLE),$(LDFLAGS))
 
-liblinger.so: $(CORE) $(PRELOAD) $(STUB) src/preload/liblinger.map
+liblinger.so: $(SHARED) $(PRELOAD) $(STUB) src/preload/liblinger.map
 	$(call say,LD,$@)
 	$(if $(DROPPED),@echo 'liblinger.so: $(DROPPED) left out: the library is linked against no libc' >&2)
-	$(Q)$(CC) $(LINKED) -shared -nostdlib -o $@ $(CORE) $(PRELOAD) \
+	$(Q)$(CC) $(LINKED) -shared -nostdlib -o $@ $(SHARED) $(PRELOAD) \
 		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUB) -lgcc \
 		$(filter-out $(UNLINKABLE),$(LDFLAGS))
 
 # The library and the launcher share the same object files.
-linger: $(CORE) $(CLI)
+linger: $(SHARED) $(CLI)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINKED) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
-		$(if $(SAN),$(wildcard src/core/*.c src/cli/*.c src/cli/*/*.c),$(CORE) $(CLI)) \
+		$(if $(SAN),$(SHARED_SOURCES) $(wildcard src/cli/*.c src/cli/*/*.c),$(SHARED) $(CLI)) \
 		-Wl,-z,relro,-z,now -pthread $(LDFLAGS)
 
 # The examples are built as a stranger would build them.
@@ -161,10 +163,10 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
 
 # Unit tests link a second build of the sources, with the sanitizers in it.
-UNIT_SOURCES = $(wildcard src/core/*.c) src/cli/reach/elffile.c src/cli/system/target.c
+UNIT_SOURCES = $(SHARED_SOURCES) src/cli/reach/elffile.c src/cli/process/target.c
 UNIT_OBJECTS = $(patsubst src/%.c,$(BUILD)/sanitized/%.o,$(UNIT_SOURCES))
 UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
-	-DLINGER_VERSION='"$(VERSION)"' -Isrc/core -Isrc/cli
+	-DLINGER_VERSION='"$(VERSION)"' -Isrc
 
 $(BUILD)/sanitized/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -182,9 +184,9 @@ $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< $(TEST_LIBS) -pthread
 
 # It drives what only a subcommand would: linger without its main().
-$(BUILD)/tests/inject: TEST_CFLAGS += -Isrc/cli
-$(BUILD)/tests/inject: TEST_LIBS = $(CORE) $(filter-out %/cli/linger.o,$(CLI))
-$(BUILD)/tests/inject: $(CORE) $(CLI)
+$(BUILD)/tests/inject: TEST_CFLAGS += -Isrc
+$(BUILD)/tests/inject: TEST_LIBS = $(SHARED) $(filter-out %/cli/linger.o,$(CLI))
+$(BUILD)/tests/inject: $(SHARED) $(CLI)
 
 # lwIP's headers have warnings of their own.
 $(BUILD)/tests/lwip: TEST_CFLAGS += -isystem /usr/include/lwip
@@ -222,12 +224,12 @@ $(BUILD)/bench/naive.so $(BUILD)/bench/naive-fin-rst.so: tests/bench/naive.c
 	$(call say,CC,$@)
 	$(Q)$(CC) -O2 -Wall -Wextra -Werror $(NAIVE_FLAGS) -shared -fPIC -o $@ $<
 
-$(BUILD)/bench/decides: tests/bench/decides.c $(CORE)
+$(BUILD)/bench/decides: tests/bench/decides.c $(SHARED)
 
 $(BUILD)/bench/%: tests/bench/%.c tests/tools/common.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -O2 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -Isrc/core -o $@ $(filter-out %.h,$^)
+	$(Q)$(CC) -O2 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -Isrc -o $@ $(filter-out %.h,$^)
 
 bench: all
 	$(Q)tests/install-packages
@@ -242,7 +244,7 @@ check:
 check-all:
 	$(Q)LONG=1 SAN=$(SAN) tests/check
 
-# By hand: it takes a night. N=50 SEED=2 for a sample, FILES='src/core/sock.c' for one file.
+# By hand: it takes a night. N=50 SEED=2 for a sample, FILES='src/socket/sock.c' for one file.
 mutate: test-programs all
 	$(Q)tests/mutate $(if $(N),-n $(N)) $(if $(SEED),-s $(SEED)) $(FILES)
 
@@ -299,4 +301,4 @@ coverage:
 format:
 	clang-format -i $(SOURCES)
 
--include $(CORE:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(SHARED:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Purpose: a client that says what it saw: sends a line and reads until the connection ends, COUNT
  * times (default: once).

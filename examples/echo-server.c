@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Purpose: a server that does not know SO_LINGER or SO_REUSEADDR: echoes one line of each
  * connection and closes it. It closes first, so each connection leaves a TIME_WAIT socket here.

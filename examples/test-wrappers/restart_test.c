@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Purpose: a test like those of many suites, used by make/ and ctest/ here: starts a server on a
  * port, talks to it, stops it, and does so again on the same port. The server closes first and does

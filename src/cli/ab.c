@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * linger ab: measures a daemon under each of several modes, in turn (A B C, A B C, ...), so that
  * whatever drifts over time affects all of them alike. One run is ab/run.c, the sums ab/table.c.
@@ -12,11 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ab/table.h"
-#include "attach/savefile.h"
-#include "reach/reach.h"
-#include "settings.h"
-#include "system/target.h"
+#include "cli/ab/table.h"
+#include "cli/attach/savefile.h"
+#include "cli/process/target.h"
+#include "cli/reach/reach.h"
+#include "core/settings.h"
 
 #define DEFAULT_ROUNDS 3
 #define DEFAULT_TIMEOUT 600

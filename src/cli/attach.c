@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * linger attach: changes a running daemon. The options live in the kernel's socket, so a duplicate
  * of the descriptor is enough to set them, and connections accepted later inherit them from their
@@ -10,11 +11,11 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "attach/restore.h"
-#include "attach/savefile.h"
-#include "attach/selection.h"
-#include "sock.h"
-#include "stay/stay.h"
+#include "cli/adopt/stay.h"
+#include "cli/attach/restore.h"
+#include "cli/attach/savefile.h"
+#include "cli/attach/selection.h"
+#include "socket/sock.h"
 
 static const char help[] =
     "usage: linger attach -m POLICY [OPTION...] PID...\n"

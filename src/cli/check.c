@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* linger check: can a program be reached, by which backend, and if not why. */
-#include "cli.h"
-#include "reach/reach.h"
+#include "cli/cli.h"
+#include "cli/reach/reach.h"
 
 static const char help[] =
     "usage: linger check PROGRAM...\n"

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* What the subcommands share. Results go to standard output, everything else to standard error. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "address.h"
-#include "condition.h"
-#include "mode.h"
-#include "nearest.h"
+#include "base/nearest.h"
+#include "policy/address.h"
+#include "policy/condition.h"
+#include "policy/mode.h"
 
 #define OPTIONS_MAX 32
 #define NAME_MAX_LENGTH 40

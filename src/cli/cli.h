@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /* What the subcommands share: messages, options, exit status. */
-#ifndef LINGER_CLI_H
-#define LINGER_CLI_H
+#ifndef LINGER_CLI_CLI_H
+#define LINGER_CLI_CLI_H
 
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "policy.h"
+#include "policy/policy.h"
 
 /* Exit status, as env(1) and nohup(1) have it. */
 enum cli_status {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * linger close: ends connections that running processes have open. A duplicate of the descriptor
  * is enough: connect(2) to AF_UNSPEC aborts, shutdown(2) sends FIN, and the process finds its
@@ -11,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/selection.h"
-#include "diag.h"
-#include "sock.h"
+#include "cli/attach/selection.h"
+#include "socket/diag.h"
+#include "socket/sock.h"
 
 #define IDLE_MAX 10000000 /* seconds, some months; the kernel's milliseconds wrap after 49 days */
 

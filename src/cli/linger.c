@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* linger: the dispatch. Each subcommand is one file; this one knows their names. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "nearest.h"
+#include "base/nearest.h"
+#include "cli/cli.h"
 
 static const struct cli_command *const commands[] = {
     &cli_run, &cli_check, &cli_states, &cli_stats, &cli_attach, &cli_close, &cli_ab};

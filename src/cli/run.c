@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * linger run: runs a program under a policy. Judges whether the library reaches it, sets the
  * variables, and then becomes the program by execve(2): one pid, its own signals and exit status.
@@ -10,16 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "condition.h"
-#include "launch/launch.h"
-#include "launch/variables.h"
-#include "nearest.h"
-#include "reach/reach.h"
-#include "settings.h"
-#include "stats.h"
-#include "supervise/supervise.h"
-#include "unreached.h"
+#include "base/nearest.h"
+#include "cli/cli.h"
+#include "cli/launch/launch.h"
+#include "cli/launch/variables.h"
+#include "cli/reach/reach.h"
+#include "cli/supervise/supervise.h"
+#include "core/settings.h"
+#include "policy/condition.h"
+#include "policy/deadrules.h"
+#include "report/stats.h"
 
 static const char help[] =
     "usage: linger run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
@@ -121,7 +122,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
         else if (option == 'B')
             request->values[SETTING_BIND_NO_PORT] = cli_optional(optarg, "on");
         else if (option == 'l')
-            request->values[SETTING_LOG] = cli_optional(optarg, SETTINGS_STDERR);
+            request->values[SETTING_LOG] = cli_optional(optarg, LOG_TO_STDERR);
         else if (option == 's')
             request->values[SETTING_STATS] = cli_optional(optarg, SUMMARY);
         else if (option == 'n')
@@ -223,7 +224,7 @@ static void print_policy(const struct settings *s, enum setting setting)
     printf("%s\n", settings_name(setting));
     for (unsigned i = 0; i < policy->rule_count; i++) {
         print_rule(policy, &policy->rules[i], settings_dialect(setting));
-        printf("%s\n", unreached_is(policy, i) ? "  never reached" : "");
+        printf("%s\n", deadrules_has(policy, i) ? "  never reached" : "");
     }
     printf("  else      left alone\n");
 }
@@ -368,7 +369,7 @@ static int run_program(struct request *request, const struct reach *reach, char 
         .start = launch_start,
         .served = -1,
         .finish = has_summary ? print_summary : NULL,
-        .speaks = has_summary || strcmp(request->settings.log_path, SETTINGS_STDERR) == 0,
+        .speaks = has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
     };
 
     if (reach->how == REACH_SUPERVISE)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * linger states: sockets by TCP state, TIME_WAIT by peer, the distance to the port wall, and who
  * holds a port. Reads the kernel's own dump (diag.c), sums it up (states/timewait.c), and prints.
@@ -10,10 +11,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "states/advice.h"
-#include "states/port.h"
-#include "states/timewait.h"
+#include "cli/cli.h"
+#include "cli/states/advice.h"
+#include "cli/states/port.h"
+#include "cli/states/timewait.h"
 
 #define HISTORY 30     /* samples in a bar of -w */
 #define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */

@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /* linger stats: the counters of a LINGER_STATS file, as a table, as JSON, or for Prometheus. */
-#include "stats.h"
+#include "report/stats.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "mode.h"
+#include "cli/cli.h"
+#include "policy/mode.h"
 
 static const char help[] =
     "usage: linger stats [OPTION...] FILE\n"

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The variables. Runs once, before main or in the launcher: must not allocate or leave a
  * descriptor open, and must never take half of a value.
  */
-#include "settings.h"
+#include "core/settings.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,8 +11,8 @@
 #include <sys/param.h>
 #include <sys/stat.h>
 
-#include "kernel.h"
-#include "unreached.h"
+#include "base/kernel.h"
+#include "policy/deadrules.h"
 
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */
@@ -57,6 +58,13 @@ const struct policy *settings_policy(const struct settings *s, enum setting sett
 bool settings_is_given(const struct settings *s, enum setting setting)
 {
     return s->given >> setting & 1;
+}
+
+const char *settings_path(const struct settings *s, enum setting setting)
+{
+    const char *path = setting == SETTING_LOG ? s->log_path : s->stats_path;
+
+    return settings_is_given(s, setting) && path[0] ? path : NULL;
 }
 
 bool settings_has_switch(const struct settings *s)
@@ -264,8 +272,8 @@ static bool find_mistake(enum setting setting, const struct source *from,
 
     while (escape && (escape[1] == 'p' || escape[1] == '%'))
         escape = strchr(escape + 2, '%');
-    if (from->length >= SETTINGS_PATH_MAX)
-        *error = (struct policy_error){.at = SETTINGS_PATH_MAX - 1,
+    if (from->length >= LOG_PATH_MAX)
+        *error = (struct policy_error){.at = LOG_PATH_MAX - 1,
                                        .what = "the name is too long",
                                        .accepted = "a file name has up to 4095 bytes"};
     else if (escape)
@@ -317,7 +325,7 @@ void settings_warn(const struct settings *s, enum setting setting, const char *s
     struct text rule;
     unsigned i = 0;
 
-    while (policy && i < policy->rule_count && !unreached_is(policy, i))
+    while (policy && i < policy->rule_count && !deadrules_has(policy, i))
         i++;
     if (!policy || i == policy->rule_count)
         return;

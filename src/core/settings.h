@@ -1,12 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The variables: their names, what each value parses to, and the complaint about a value that does
  * not. Reads @FILE. The library takes them from the environment, `linger` from its options; both
  * report a mistake in the same words.
  */
-#ifndef LINGER_SETTINGS_H
-#define LINGER_SETTINGS_H
+#ifndef LINGER_CORE_SETTINGS_H
+#define LINGER_CORE_SETTINGS_H
 
-#include "policy.h"
+#include "policy/policy.h"
+#include "report/log.h"
 
 enum setting {
     SETTING_MODE,         /* LINGER_MODE */
@@ -17,9 +19,6 @@ enum setting {
     SETTING_STATS,        /* LINGER_STATS */
     SETTING_COUNT
 };
-
-#define SETTINGS_PATH_MAX 4096   /* PATH_MAX, the NUL included */
-#define SETTINGS_STDERR "stderr" /* the value of LINGER_LOG that is not a file */
 
 /* Who sees the program's calls. */
 enum backend {
@@ -39,8 +38,8 @@ struct settings {
     struct policy reuseaddr;
     struct policy reuseport;
     struct policy bind_no_port;
-    char log_path[SETTINGS_PATH_MAX]; /* SETTINGS_STDERR, or a file, in which %p is the pid */
-    char stats_path[SETTINGS_PATH_MAX];
+    char log_path[LOG_PATH_MAX]; /* LOG_TO_STDERR, or a file, in which %p is the pid */
+    char stats_path[LOG_PATH_MAX];
 };
 
 /* A complaint of five lines fits. */
@@ -51,6 +50,9 @@ const char *settings_name(enum setting setting);
 
 /* Was there a value, if an empty one? */
 bool settings_is_given(const struct settings *s, enum setting setting);
+
+/* The path of the log or of the counters; NULL if there is none. */
+const char *settings_path(const struct settings *s, enum setting setting);
 
 /* Is there something to do before bind()? */
 bool settings_has_switch(const struct settings *s);

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Is the program written in Go? Its net package makes system calls itself, so no hook sees them. */
-#include "golang.h"
+#include "preload/golang.h"
 
 #include <elf.h>
 #include <link.h>

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* Is the program one that loads the library but is out of its reach? */
-#ifndef LINGER_GOLANG_H
-#define LINGER_GOLANG_H
+#ifndef LINGER_PRELOAD_GOLANG_H
+#define LINGER_PRELOAD_GOLANG_H
 
 #include <stdbool.h>
 

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The next definition of each hooked function, in the program, in another preload or in libc: what
  * dlsym(RTLD_NEXT) answers, read from the symbol tables of what is loaded. dlsym() itself is in
  * libdl before glibc 2.34, a second file to map into every process, and allocates where a name is
  * absent. Must never do either.
  */
-#include "real.h"
+#include "preload/real.h"
 
 #include <link.h>
 #include <stdbool.h>

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* The next definition of each function that the library stands in front of. */
-#ifndef LINGER_REAL_H
-#define LINGER_REAL_H
+#ifndef LINGER_PRELOAD_REAL_H
+#define LINGER_PRELOAD_REAL_H
 
 #include <stdio.h>
 #include <sys/socket.h>

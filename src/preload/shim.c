@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every exported symbol, and the constructor. A hook asks wanted() whether its moment matters,
  * hands over to teardown.c, and calls the real function: nothing else. It must never change what
@@ -8,13 +9,13 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "descriptors.h"
-#include "golang.h"
-#include "keep.h"
-#include "kernel.h"
-#include "log.h"
-#include "real.h"
-#include "teardown.h"
+#include "base/errno.h"
+#include "base/kernel.h"
+#include "core/moments.h"
+#include "preload/golang.h"
+#include "preload/real.h"
+#include "report/log.h"
+#include "socket/descriptors.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define STATUS_BAD_SETTING 125
@@ -64,7 +65,7 @@ static void load(void)
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
 
-    teardown_moments = 0; /* calls made from here on pass through */
+    moments_wanted = 0; /* calls made from here on pass through */
     settings.who = "liblinger";
     real_resolve();
     if (getauxval(AT_SECURE)) /* setuid: whoever ran it chose the environment */
@@ -76,26 +77,26 @@ static void load(void)
     if (status != 0)
         _exit(STATUS_BAD_SETTING);
     settings_keep_program(&settings, program_name());
-    teardown_start(&settings, program_name());
-    if (teardown_moments && golang_is_program())
+    moments_start(&settings, program_name());
+    if (moments_wanted && golang_is_program())
         log_stderr(NOT_REACHED, sizeof(NOT_REACHED) - 1);
 }
 
 static void __attribute__((constructor)) construct(void)
 {
-    if (teardown_moments & MOMENT_LOAD)
+    if (moments_wanted & MOMENT_LOAD)
         load();
 }
 
 /* The one branch of a hook whose moment does not matter. */
 static inline bool wanted(enum moment moment)
 {
-    unsigned moments = __atomic_load_n(&teardown_moments, __ATOMIC_RELAXED);
+    unsigned moments = __atomic_load_n(&moments_wanted, __ATOMIC_RELAXED);
 
     if (__builtin_expect(!(moments & (moment | MOMENT_LOAD)), 1))
         return false;
     construct();
-    return teardown_moments & moment;
+    return moments_wanted & moment;
 }
 
 EXPORT int socket(int domain, int type, int protocol)
@@ -104,28 +105,28 @@ EXPORT int socket(int domain, int type, int protocol)
     int fd = real.socket(domain, type, protocol);
 
     if (ask && fd >= 0)
-        teardown_socket(fd, domain, type, protocol);
+        moments_socket(fd, domain, type, protocol);
     return fd;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
-    bool ask_again = wanted(MOMENT_CONNECT) && teardown_connect(fd, peer, length);
+    bool ask_again = wanted(MOMENT_CONNECT) && moments_connect(fd, peer, length);
     int status = real.connect(fd, peer, length);
 
     if (ask_again)
-        teardown_connected(fd);
+        moments_connected(fd);
     return status;
 }
 
 EXPORT int listen(int fd, int backlog)
 {
     bool ask = wanted(MOMENT_LISTEN);
-    bool settled = ask && teardown_listen(fd);
+    bool settled = ask && moments_listen(fd);
     int status = real.listen(fd, backlog);
 
     if (ask && status == 0)
-        teardown_listening(fd, settled);
+        moments_listening(fd, settled);
     return status;
 }
 
@@ -135,7 +136,7 @@ EXPORT int accept(int fd, struct sockaddr *peer, socklen_t *length)
     int connection = real.accept(fd, peer, length);
 
     if (ask && connection >= 0)
-        teardown_accept(connection);
+        moments_accept(connection);
     return connection;
 }
 
@@ -145,7 +146,7 @@ EXPORT int accept4(int fd, struct sockaddr *peer, socklen_t *length, int flags)
     int connection = real.accept4(fd, peer, length, flags);
 
     if (ask && connection >= 0)
-        teardown_accept(connection);
+        moments_accept(connection);
     return connection;
 }
 
@@ -157,7 +158,7 @@ static ssize_t receive(ssize_t (**next)(int, struct msghdr *, int), int fd, stru
     ssize_t length = (*next)(fd, message, flags);
 
     if (ask && length >= 0)
-        teardown_receive(message);
+        moments_receive(message);
     return length;
 }
 
@@ -169,7 +170,7 @@ receive_many(int (**next)(int, struct mmsghdr *, unsigned, real_flags, struct ti
     int received = (*next)(fd, messages, count, flags, timeout);
 
     for (int i = 0; ask && i < received; i++)
-        teardown_receive(&messages[i].msg_hdr);
+        moments_receive(&messages[i].msg_hdr);
     return received;
 }
 
@@ -189,10 +190,10 @@ EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
     bool ask = wanted(MOMENT_BIND);
 
     if (ask)
-        teardown_bind(fd, local, length);
+        moments_bind(fd, local, length);
     int status = real.bind(fd, local, length);
     if (ask && status != 0)
-        teardown_bind_failed(fd, local, length);
+        moments_bind_failed(fd, local, length);
     return status;
 }
 
@@ -203,7 +204,7 @@ static int set(int (**next)(int, int, int, const void *, socklen_t), int fd, int
     int status = (*next)(fd, level, option, value, length);
 
     if (ask && status == 0)
-        teardown_setsockopt(fd, level, option);
+        moments_setsockopt(fd, level, option);
     return status;
 }
 
@@ -214,7 +215,7 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
 
 EXPORT int shutdown(int fd, int how)
 {
-    if (wanted(MOMENT_SHUTDOWN) && teardown_shutdown(fd, how))
+    if (wanted(MOMENT_SHUTDOWN) && moments_shutdown(fd, how))
         return 0;
     return real.shutdown(fd, how);
 }
@@ -222,7 +223,7 @@ EXPORT int shutdown(int fd, int how)
 EXPORT int close(int fd)
 {
     if (wanted(MOMENT_CLOSE))
-        teardown_close(fd);
+        moments_close(fd);
     return real.close(fd);
 }
 
@@ -231,7 +232,7 @@ static void close_stream(FILE *stream)
 {
     KEEP_ERRNO;
 
-    teardown_close(fileno(stream)); /* -1 and EBADF if the stream has none */
+    moments_close(fileno(stream)); /* -1 and EBADF if the stream has none */
 }
 
 EXPORT int fclose(FILE *stream)
@@ -260,7 +261,7 @@ static void close_between(unsigned first, unsigned last)
 {
     KEEP_ERRNO;
 
-    descriptors_each(first, last, teardown_close);
+    descriptors_each(first, last, moments_close);
 }
 
 /* If libc has none, the program found this one by dlsym(), and the kernel answers. */
@@ -288,14 +289,14 @@ EXPORT void closefrom(int first)
 EXPORT int dup2(int from, int target)
 {
     if (wanted(MOMENT_CLOSE))
-        teardown_replace(from, target);
+        moments_replace(from, target);
     return real.dup2(from, target);
 }
 
 EXPORT int dup3(int from, int target, int flags)
 {
     if (wanted(MOMENT_CLOSE))
-        teardown_replace(from, target);
+        moments_replace(from, target);
     return real.dup3(from, target, flags);
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a call costs in this process, in nanoseconds: the least mean of 20 pieces of COUNT / 20
  * calls, because all that disturbs adds to it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Both ends of many connections; they know nothing of SO_LINGER. A client prints microseconds for
  * each connection where nothing else is said, a server "port N" at first.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a decision costs, in nanoseconds: the least mean of 20 pieces of COUNT / 20 decisions.
  *
@@ -6,8 +7,8 @@
  * One rule is `rst`. Of more, each has a list of four addresses, and the connection is in the last
  * of the last: all are compared.
  */
-#include "address.h"
-#include "decide.h"
+#include "policy/address.h"
+#include "policy/decide.h"
 
 #include <time.h>
 

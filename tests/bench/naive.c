@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What one writes in five minutes, to compare with: SO_LINGER {1, 0} in close(), or TCP_LINGER2 -1
  * where FIN_RST is defined. It does so to listeners and pipes as well, changes errno, and misses

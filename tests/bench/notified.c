@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs a program whose connect() is held and told to a supervisor that lets it go on and does
  * nothing else: the least that a seccomp user notification costs, seccomp_unotify(2).

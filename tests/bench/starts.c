@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What it takes to start a program and see it end, in microseconds: the median of COUNT times.
  *

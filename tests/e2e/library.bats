@@ -11,7 +11,7 @@ load helper
     nm -D --undefined-only "$LIB" | awk '{ print $NF }' | sort >"$BATS_TEST_TMPDIR/imports"
     grep -v '^#' "$ROOT/tests/imports" | sort >"$BATS_TEST_TMPDIR/allowed"
     # mem* and strncmp() come and go with the compiler's choices, and clang makes bcmp of memcmp; ntohs() is a
-    # function where musl's headers are; syscall() is asked for where core/kernel.h does not know the
+    # function where musl's headers are; syscall() is asked for where base/kernel.h does not know the
     # architecture.
     comm -23 "$BATS_TEST_TMPDIR/imports" "$BATS_TEST_TMPDIR/allowed" >"$BATS_TEST_TMPDIR/new"
     comm -13 "$BATS_TEST_TMPDIR/imports" "$BATS_TEST_TMPDIR/allowed" | grep -vE '^(mem|bcmp|strncmp$|ntohs$|syscall$)' >"$BATS_TEST_TMPDIR/gone" || true

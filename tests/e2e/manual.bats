@@ -91,8 +91,8 @@ said() {
     (
         said modes | sed 's/SECONDS//'
         said conditions | sed 's/=.*/=/'
-        strings core/condition.c role_names
-        strings core/condition.c when_names
+        strings policy/condition.c role_names
+        strings policy/condition.c when_names
         printf '%s\n' on 1 0 no
     ) | sort -u >"$BATS_TEST_TMPDIR/source"
     manual text "$PAGES/liblinger.7" DESCRIPTION Grammar | grep -oE '"[a-z01]+[a-z-]*[:=]?"' | tr -d '"' |
@@ -100,7 +100,7 @@ said() {
     same "the grammar's words"
     limits=$(manual text "$PAGES/liblinger.7" DESCRIPTION Grammar | grep -o 'Limits: .*')
     # shellcheck disable=SC2013  # a number a line
-    for limit in $(sed -n 's/^#define POLICY_\(TEXT\|RULES\|ADDRESSES\|PORTS\|PATTERNS\)_\(MAX\|BYTES\) *\([0-9]*\) .*/\3/p' "$ROOT/src/core/policy.h"); do
+    for limit in $(sed -n 's/^#define POLICY_\(TEXT\|RULES\|ADDRESSES\|PORTS\|PATTERNS\)_\(MAX\|BYTES\) *\([0-9]*\) .*/\3/p' "$ROOT/src/policy/policy.h"); do
         grep -qw "$limit" <<<"$limits" || expect "a limit of $limit" "$limits" ""
     done
 }
@@ -134,12 +134,12 @@ part() {
 
 @test "the log's events, keys and moments are those of the library" {
     # The strings of the calls that put a line together; what is not a key is a value.
-    tr '\n' ' ' <"$ROOT/src/core/report.c" |
-        grep -oE '(begin|put_policy|line_(word|number|value|endpoint))\(&?line, [^;]*;' |
+    tr '\n' ' ' <"$ROOT/src/report/report.c" |
+        grep -oE '(begin|line_(word|number|value|endpoint))\(&?line, [^;]*;' |
         grep -oE '"[A-Za-z_]+"' | tr -d '"' | sort -u >"$BATS_TEST_TMPDIR/source"
-    grep -oE '(settle|settle_existing|arm)\(fd, "[a-z]+"' "$ROOT/src/core/teardown.c" |
-        sed 's/.*"\(.*\)"/\1/' >>"$BATS_TEST_TMPDIR/source"
-    strings core/sock.c switches >>"$BATS_TEST_TMPDIR/source"
+    grep -oE '(settle|settle_existing|arm)\(fd, "[a-z]+"|\{"[a-z_]+", &settings->' "$ROOT/src/core/moments.c" |
+        sed 's/.*"\(.*\)".*/\1/' >>"$BATS_TEST_TMPDIR/source"
+    strings socket/sock.c switches >>"$BATS_TEST_TMPDIR/source"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -gt 40 ]
     text=$(manual text "$PAGES/liblinger.7" DESCRIPTION "The log")
     while read -r word; do
@@ -168,7 +168,7 @@ part() {
     # ab/table.c and states/advice.c print results alone.
     mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c" ! -path "*/states/advice.c")
     manual messages "$PAGES/linger.1" "${sources[@]}"
-    manual messages "$PAGES/liblinger.7" "$ROOT"/src/core/*.c "$ROOT"/src/preload/*.c
+    manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
 }
 
 @test "the manuals, README and src use none of the phrases that a reader stumbles over" {

@@ -6,45 +6,52 @@ rooms() {
     python3 "$ROOT/tests/tools/rooms.py" "$@"
 }
 
-# asks ROOM: what its objects leave to others to define.
+# asks ROOM...: what their objects leave to others to define.
 asks() {
-    nm -u "$ROOT/build/$1"/*.o | sed -n 's/^ *[Uw] //p' | sort -u
+    (cd "$ROOT/build" && find "$@" -name '*.o' -exec nm -u {} +) | sed -n 's/^ *[Uw] //p' | sort -u
 }
 
-@test "no object of the core calls a name that the library hooks, or a cancellation point of libc" {
+@test "no object of the shared rooms calls a name that the library hooks, or a cancellation point of libc" {
     sed -n '/global:/,/local:/s/^ *\([a-z0-9_]*\)\**;/\1/p' "$ROOT/src/preload/liblinger.map" >"$BATS_TEST_TMPDIR/hooks"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/hooks")" -ge 14 ]
     # pthreads(7), those that a library like this one could want.
     printf '%s\n' open openat read pread write pwrite poll ppoll select fcntl sigtimedwait nanosleep send sendto \
         sendmsg recv recvfrom fsync usleep wait waitpid >"$BATS_TEST_TMPDIR/points"
-    asks core | sed 's/64$//' | sort >"$BATS_TEST_TMPDIR/asked"
+    asks base policy socket report core | sed 's/64$//' | sort >"$BATS_TEST_TMPDIR/asked"
     grep -qx memcpy "$BATS_TEST_TMPDIR/asked"
     grep -Fxf "$BATS_TEST_TMPDIR/hooks" -f "$BATS_TEST_TMPDIR/points" "$BATS_TEST_TMPDIR/asked" | diff /dev/null -
 }
 
-@test "no circle between files or rooms, neither of includes nor of calls" {
+@test "arrows between rooms point down, and files make no circle, in includes and in calls" {
     rooms includes "$ROOT/src" "$ROOT/build" >"$BATS_TEST_TMPDIR/includes"
     rooms calls "$ROOT/src" "$ROOT/build" >"$BATS_TEST_TMPDIR/calls"
-    grep -qx "core/teardown.c -> core/sock.h" "$BATS_TEST_TMPDIR/includes"
-    grep -qx "core/teardown.c -> core/sock.c" "$BATS_TEST_TMPDIR/calls"
+    grep -qx "core/moments.c -> socket/sock.h" "$BATS_TEST_TMPDIR/includes"
+    grep -qx "core/moments.c -> socket/sock.c" "$BATS_TEST_TMPDIR/calls"
     grep -qx "cli/supervise -> core" "$BATS_TEST_TMPDIR/calls"
 }
 
-@test "a circle is found, and named" {
+@test "an arrow that points up, or a circle, is found and named" {
     local src=$BATS_TEST_TMPDIR/src
     cp -r "$ROOT/src" "$src"
-    echo '#include "supervise/filter.h"' >>"$src/cli/system/processes.h"
+    echo '#include "cli/supervise/filter.h"' >>"$src/cli/process/processes.h"
     run ! rooms includes "$src" "$ROOT/build"
-    [[ ${lines[-1]} == "a circle: "*"cli/system -> cli/supervise"* ]]
-    echo '#include "report.h"' >>"$src/core/decide.h"
+    [[ ${lines[-1]} == "a circle: "*"cli/process -> cli/supervise"* ]]
+    cp -r "$ROOT/src/." "$src"
+    echo '#include "policy/mode.h"' >>"$src/policy/cursor.h"
     run ! rooms includes "$src" "$ROOT/build"
-    [[ ${lines[-1]} == "a circle: "*"core/decide.h -> core/report.h"* ]]
-    cp -r "$ROOT/build/core" "$ROOT/build/preload" "$ROOT/build/cli" "$BATS_TEST_TMPDIR"
+    [[ ${lines[-1]} == "a circle: "*"policy/cursor.h -> policy/mode.h"* ]]
+    cp -r "$ROOT/src/." "$src"
+    echo '#include "preload/golang.h"' >>"$src/core/settings.h"
+    run ! rooms includes "$src" "$ROOT/build"
+    expect "what is named" "${lines[-1]}" "upward: core -> preload"
+    local build=$BATS_TEST_TMPDIR/build
+    mkdir "$build"
+    cp -r "$ROOT"/build/{base,policy,socket,report,core,preload,cli} "$build"
     echo 'int close(int); int circle(void); int circle(void) { return close(0); }' |
         cc -x c -c -o "$BATS_TEST_TMPDIR/circle.o" -
-    ld -r -o "$BATS_TEST_TMPDIR/core/text.o" "$ROOT/build/core/text.o" "$BATS_TEST_TMPDIR/circle.o"
-    run ! rooms calls "$ROOT/src" "$BATS_TEST_TMPDIR"
-    [[ ${lines[-1]} == "a circle: "*"core/text.c -> preload/shim.c"* ]]
+    ld -r -o "$build/base/text.o" "$ROOT/build/base/text.o" "$BATS_TEST_TMPDIR/circle.o"
+    run ! rooms calls "$ROOT/src" "$build"
+    expect "what is named" "${lines[-1]}" "upward: base -> preload"
 }
 
 # large LINES: "N FILE FUNCTION" for each function in the sources with more lines than that.
@@ -60,7 +67,7 @@ large() {
         }' {} +
 }
 
-@test "a file has at most 500 lines, a function 50, a room below src/cli 8 files" {
+@test "a file has at most 500 lines, a function 50, a room 8 files of C with their headers" {
     [ "$(large 0 | wc -l)" -gt 300 ]
     large 50 | diff /dev/null -
     find "$ROOT/src" "$ROOT/examples" -name '*.[ch]' -exec wc -l {} \; | awk '$1 > 500' | diff /dev/null -
@@ -69,7 +76,7 @@ large() {
 
 # What src/README.md says there is in src, two levels deep, as the lines of its layout begin.
 told() {
-    sed -n '/^    src\/core\/ /,/^$/p' "$ROOT/src/README.md" | awk '
+    sed -n '/^    src\/base\/ /,/^$/p' "$ROOT/src/README.md" | awk '
         /^    [^ ]/ { top = $1; print top }
         /^      [^ ]/ { print top $1 }' | grep '^src/'
 }

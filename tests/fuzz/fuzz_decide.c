@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The decision. The first HEADER bytes of the input are facts, the rest is the text of a policy:
  *
@@ -9,10 +10,10 @@
  */
 #include <string.h>
 
-#include "address.h"
-#include "decide.h"
 #include "fuzz.h"
-#include "unreached.h"
+#include "policy/address.h"
+#include "policy/deadrules.h"
+#include "policy/decide.h"
 
 #define HEADER 47
 #define EVERY_FACT 0x3f
@@ -106,7 +107,7 @@ static void check_unreached(const struct policy *policy, const struct facts *fac
     for (unsigned i = 0; i < policy->rule_count; i++) {
         bool decided =
             answer.decision == DECIDE_VERDICT && answer.verdict.rule == policy->rules[i].number;
-        fuzz_check(!decided || !unreached_is(policy, i), "a rule that decides can decide");
+        fuzz_check(!decided || !deadrules_has(policy, i), "a rule that decides can decide");
     }
 }
 

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* The ELF reader. The input is the file. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cli/reach/elffile.h"
 #include "fuzz.h"
-#include "reach/elffile.h"
 
 static bool is_bounded(const char *text, size_t size)
 {

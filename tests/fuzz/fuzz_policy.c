@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parser and the printer. The input is the text of a policy, tried in both dialects, with and
  * without comments. What parses must survive being printed and parsed again; a mistake must lie
@@ -6,9 +7,9 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "address.h"
-#include "decide.h"
 #include "fuzz.h"
+#include "policy/address.h"
+#include "policy/decide.h"
 
 static const uint8_t peer_ipv4[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
 static const uint8_t local_ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The variables, and the complaint about a value that does not parse. The first byte of the input
  * is the setting, the second the way in; the rest is the value itself, or what @FILE holds, or an
@@ -8,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/settings.h"
 #include "fuzz.h"
-#include "settings.h"
 
 #define ENTRIES_MAX 64
 #define WHO "fuzz"
@@ -72,7 +73,7 @@ static void try(enum setting setting, const char *value)
 static void try_file(enum setting setting, size_t slashes, const uint8_t *data, size_t size)
 {
     static int fd = -1;
-    char value[SETTINGS_PATH_MAX + 64];
+    char value[LOG_PATH_MAX + 64];
 
     if (fd < 0)
         fd = memfd_create("policy", MFD_CLOEXEC);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A file of counters that is something else. The input is its content: a file that is not ours
  * must be refused and left as it is, byte for byte; one that is must count.
@@ -8,7 +9,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "stats.h"
+#include "report/stats.h"
 
 static bool is_untouched(int fd, const uint8_t *data, size_t size)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A server of one connection that fills its table of descriptors to the brim: the connection gets
  * the highest number there is, everything below it is taken, and so it is closed: brim

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which of the calls that the library hooks are cancellation points, pthreads(7): each is made by a
  * thread of its own that a cancellation waits for, many times. Prints "socket went on" or "close

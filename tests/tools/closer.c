@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Many processes and threads that close connections: closer PROCESSES THREADS COUNT. Each thread
  * connects COUNT times to a listener of its own, and closes the accepted end and then its own.

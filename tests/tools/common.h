@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the test programs share: an error is loud and ends the program with status 99. */
 #ifndef TESTS_COMMON_H
 #define TESTS_COMMON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * 64 threads that accept and close connections at full speed, while others open and close files, so
  * that every descriptor number is reused all the time: crowd [-s STACK] COUNT PORT [PORT]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A library that makes a TCP socket in its constructor, before or after ours has run. */
 #include <stdio.h>
 #include <sys/socket.h>

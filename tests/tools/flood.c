@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A load tester that knows nothing of this project: connects, reads one byte, closes, COUNT times
  * to one address and port. Prints "connected N", and why it stopped where that was too early.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prints a port of 127.0.0.1 that nobody holds. */
 #include "common.h"
 

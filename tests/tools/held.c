@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A program that stands in a system call, or elsewhere, until a byte comes from standard input:
  * held NAME [COUNT]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Puts a running process under a filter, as `linger attach --stay` does, and serves it:
  * inject PID...    inject -n PID...    inject -r COUNT PID
@@ -15,9 +16,9 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include "cli/adopt/inject.h"
+#include "cli/process/tracee.h"
 #include "common.h"
-#include "stay/inject.h"
-#include "system/tracee.h"
 
 #define NUMBER 2000
 #define PROGRAMS_MAX 16

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Closes in a signal handler: interrupt close | interrupt tick PORT COUNT
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How many calls does a signal interrupt? lost CALL COUNT MICROSECONDS
  *

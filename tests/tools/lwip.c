@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A peer with a TCP of its own, lwIP's, which has 10.9.0.2 of a TUN device; it takes 65,535 bytes
  * before its program reads.

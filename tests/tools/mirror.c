@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a program sees of calls that have nothing to do with a TCP teardown: every result and every
  * errno, a line each. With the library and without it the lines have to be the same.

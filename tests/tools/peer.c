@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The other end, and the witness: what does the peer of a teardown see?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* receiver [many]: takes a connection out of a control message from standard input, by recvmsg() or
  * recvmmsg(), says hello on it and closes it. */
 #include "common.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs a program to which the kernel refuses a system call: refuse ERRNO CALL PROGRAM [ARGUMENT...]
  * CALL is one of seccomp, pidfd_open, pidfd_getfd.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a program sees of calls on TCP sockets: every result and every errno, a line each. A success
  * has to leave errno alone, and a call that a signal interrupts has to say so: with the library and

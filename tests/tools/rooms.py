@@ -2,7 +2,8 @@
 """rooms.py includes|calls SRC BUILD: who stands on whom.
 
 Prints an arrow a line, first between files, then between rooms: a directory is a room, and at the
-top of src/cli each .c with its .h. Ends with status 1 and names the circle where arrows make one.
+top of src/cli each .c with its .h. Ends with status 1 and names the circle where arrows make one, or
+the arrow that points up: from a room of FLOORS to one above it, or into cli from elsewhere.
 
 includes   as the sources say by #include "..."
 calls      as the object files do, of the library and of linger: a symbol that one leaves undefined
@@ -12,6 +13,8 @@ import os
 import re
 import subprocess
 import sys
+
+FLOORS = ("base", "policy", "socket", "report", "core", "preload", "cli")
 
 
 def sources(src):
@@ -26,11 +29,9 @@ def includes(src, _):
     for path in sorted(known):
         with open(os.path.join(src, path)) as file:
             for name in re.findall(r'^#include "(.*)"', file.read(), re.M):
-                places = [os.path.join(at, name) for at in (os.path.dirname(path), "core", "cli")]
-                found = [place for place in places if place in known]
-                if not found:
+                if name not in known:
                     sys.exit(f"{path}: nobody has {name}")
-                yield path, found[0]
+                yield path, name
 
 
 def symbols(path):
@@ -40,7 +41,8 @@ def symbols(path):
 
 
 def calls(src, build):
-    for linked in ("core", "preload"), ("core", "cli"):
+    shared = FLOORS[:FLOORS.index("core") + 1]
+    for linked in (*shared, "preload"), (*shared, "cli"):
         defined, asked = {}, []
         for path in sorted(sources(src)):
             if path.endswith(".h") or path.split("/")[0] not in linked:
@@ -56,6 +58,17 @@ def calls(src, build):
 def room(path):
     directory = os.path.dirname(path)
     return os.path.splitext(path)[0] if directory == "cli" else directory
+
+
+def upward(arrows):
+    """The arrows that point up. preload and cli stand side by side."""
+    def floor(name):
+        return min(FLOORS.index(name.split("/")[0]), FLOORS.index("preload"))
+
+    for a, b in arrows:
+        same_floor = a.split("/")[0] == b.split("/")[0]
+        if not same_floor and floor(b) >= floor(a):
+            yield a, b
 
 
 def circle(arrows):
@@ -87,9 +100,11 @@ def main():
     draw = {"includes": includes, "calls": calls}[sys.argv[1]]
     files = sorted({(a, b) for a, b in draw(*sys.argv[2:]) if a != b})
     rooms = sorted({(room(a), room(b)) for a, b in files if room(a) != room(b)})
+    for arrow in files + rooms:
+        print(*arrow, sep=" -> ")
+    for a, b in upward(rooms):
+        sys.exit(f"upward: {a} -> {b}")
     for arrows in files, rooms:
-        for arrow in arrows:
-            print(*arrow, sep=" -> ")
         found = circle(arrows)
         if found:
             sys.exit("a circle: " + " -> ".join(found))

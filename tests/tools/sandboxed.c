@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A server that locks itself in once it has its sockets: from then on setsockopt, getsockopt,
  * getsockname, getpeername and opening a file kill it (SIGSYS), and yet it has to close.

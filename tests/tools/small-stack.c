@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Calls what the library hooks in a signal handler on an alternate stack of 8,192 bytes, and prints
  * how much of it each call took: "close 1234". The stack is painted before, so that what was

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Makes connections under bad conditions: storm threads|calm|children PORT COUNT. Every connect()
  * has to succeed; prints "connected N", and waits for a signal.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A program that knows nothing of this project: makes TCP connections and gets rid of them in
  * every way there is. What its peer sees then is the test.

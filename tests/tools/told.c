@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Says how often it was told: counts signals, and prints the counts, "TERM=1 INT=0 HUP=0 CONT=0",
  * when SIGRTMIN comes; then it ends. Prints "ready PID" first.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs a program that cannot set a socket option: unsettable refuse|kill PROGRAM [ARGUMENT...] */
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A server of one connection. A vfork()ed child, which lives in its parent's memory, closes its
  * copy of it with close(); a posix_spawn()ed one has it closed by a file action. Then the parent

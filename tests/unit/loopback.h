@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A connection on the loopback, and its listener, for each test that asks for one. */
 #ifndef LOOPBACK_H
 #define LOOPBACK_H

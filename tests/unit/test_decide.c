@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The decision: each condition holding, failing and not yet known. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "address.h"
-#include "decide.h"
+#include "policy/address.h"
+#include "policy/decide.h"
 
 static struct policy policy;
 

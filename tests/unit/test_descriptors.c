@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which descriptors are visited. Each test runs in a child, whose table is as small as can be:
  * fork(2) copies what is open, and a table that has grown once stays large. */
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "descriptors.h"
+#include "socket/descriptors.h"
 
 #define NUMBERS 2000
 #define SMALL_TABLE 64 /* what the kernel begins with, descriptors.c */

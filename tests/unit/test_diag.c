@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The kernel's list of TCP sockets, of this network namespace: other processes' are in it too. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +12,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "diag.h"
 #include "loopback.h"
+#include "socket/diag.h"
 
 #define MANY 500 /* more than one part of a dump holds */
 

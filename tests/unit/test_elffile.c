@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ELF reader on this test program itself, on every truncation of it, and on 10,000 mutations.
  */
 #include <setjmp.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "reach/elffile.h"
+#include "cli/reach/elffile.h"
 
 #define MUTATIONS 10000
 #define HEAD 4096 /* headers, interpreter and notes stand here; sections at the end */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A line of the log: dates, quoting, and where a line is cut. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "address.h"
-#include "line.h"
+#include "policy/address.h"
+#include "report/line.h"
 
 static struct line line;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where lines go: a pipe, a terminal, a file; and not into what took descriptor 2's place. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "report/log.h"
 
 #define TIME_LIMIT 10000 /* ms */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The log's file: found again after a rotation, kept where it cannot be, and never somebody else's.
  */
 #include <setjmp.h>
@@ -19,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "identity.h"
-#include "logfile.h"
+#include "report/fileid.h"
+#include "report/logfile.h"
 
 static char base[64];
 static char directory[80];
@@ -353,33 +354,33 @@ static void test_jail(void **state)
 
 static void test_identity(void **state)
 {
-    static const struct identity one = {.device = 1, .inode = 2};
-    static const struct identity other_device = {.device = 2, .inode = 2};
-    static const struct identity other_inode = {.device = 1, .inode = 3};
-    struct identity id;
+    static const struct fileid one = {.device = 1, .inode = 2};
+    static const struct fileid other_device = {.device = 2, .inode = 2};
+    static const struct fileid other_inode = {.device = 1, .inode = 3};
+    struct fileid id;
     struct stat status;
 
     (void)state;
-    assert_true(identity_is(&one, &one));
-    assert_false(identity_is(&one, &other_device));
-    assert_false(identity_is(&one, &other_inode));
+    assert_true(fileid_is(&one, &one));
+    assert_false(fileid_is(&one, &other_device));
+    assert_false(fileid_is(&one, &other_inode));
     int fd = open(name, O_CREAT | O_RDWR, 0600);
     assert_int_equal(fstat(fd, &status), 0);
     memset(&id, 0xff, sizeof(id));
     id.is_file = false;
-    assert_true(identity_of_descriptor(fd, &id));
+    assert_true(fileid_of_descriptor(fd, &id));
     assert_int_equal(id.device,
                      (uint64_t)major(status.st_dev) << 32 | (uint64_t)minor(status.st_dev));
     assert_int_equal(id.inode, status.st_ino);
     assert_true(id.is_file);
-    assert_true(identity_of_path(directory, &id));
+    assert_true(fileid_of_path(directory, &id));
     assert_false(id.is_file);
     assert_int_equal(unlink(name), 0);
-    assert_false(identity_of_path(name, &id));
-    assert_true(identity_of_descriptor(fd, &id));
+    assert_false(fileid_of_path(name, &id));
+    assert_true(fileid_of_descriptor(fd, &id));
     assert_false(id.is_file);
     close(fd);
-    assert_false(identity_of_descriptor(fd, &id));
+    assert_false(fileid_of_descriptor(fd, &id));
 }
 
 int main(void)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options that sock.c sets, and reads back: each mode, on what the program may have set. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 #include "loopback.h"
-#include "sock.h"
+#include "socket/sock.h"
 
 static void test_each_mode_is_read_back(void **state)
 {

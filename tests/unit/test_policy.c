@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parser and the printer: parse -> print -> parse, and where each mistake is seen. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
-#include "condition.h"
-#include "policy.h"
+#include "policy/address.h"
+#include "policy/condition.h"
+#include "policy/policy.h"
 
 static struct policy policy;
 static struct policy_error error;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A write inside somebody else's process: no signal, no wait, and the mask as it was. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "quiet.h"
+#include "report/quiet.h"
 
 static int ends[2];
 static sigset_t before;

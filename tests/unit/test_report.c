@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The events: what each adds to the counters, and the line that it writes. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,11 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "address.h"
+#include "core/settings.h"
 #include "loopback.h"
-#include "portuse.h"
-#include "report.h"
-#include "stats.h"
+#include "policy/address.h"
+#include "report/report.h"
+#include "report/stats.h"
+#include "socket/portholders.h"
 
 #define TIME_LIMIT 10000 /* ms */
 #define ALL (FACT_ROLE | FACT_LOCAL_PORT | FACT_LOCAL_IP | FACT_PEER | FACT_COOKIE | FACT_WHEN)
@@ -145,6 +147,11 @@ static void expect_count(enum stats_counter counter)
     expect_counts(1, &counter, 1);
 }
 
+static void open_report(const struct settings *s)
+{
+    report_open(settings_path(s, SETTING_STATS), settings_path(s, SETTING_LOG));
+}
+
 /* What report_open() says on standard error. */
 static const char *said_at_open(const struct settings *s)
 {
@@ -155,7 +162,7 @@ static const char *said_at_open(const struct settings *s)
 
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
-    report_open(s);
+    open_report(s);
     dup2(before, STDERR_FILENO);
     close(before);
     close(ends[1]);
@@ -221,7 +228,7 @@ static void test_a_log_alone(void **state)
     (void)state;
     if (child == 0) { /* no log can be closed again */
         settings.given = 1 << SETTING_LOG;
-        report_open(&settings);
+        open_report(&settings);
         _exit(report_is_on() && unlink(settings.log_path) == 0 ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -264,17 +271,23 @@ static void test_without_a_clock_the_times_are_zero(void **state)
 
 static void test_load(void **state)
 {
-    static struct settings s;
+    static struct policy mode;
+    static struct policy reuseaddr;
+    static struct policy reuseport;
+    static struct policy bind_no_port;
+    const struct report_policy policies[] = {{"reuseaddr", &reuseaddr},
+                                             {"reuseport", &reuseport},
+                                             {"bind_no_port", &bind_no_port},
+                                             {"mode", &mode}};
 
     (void)state;
-    report_load(&s, "a b");
+    report_load("preload", "a b", policies, 4);
     expect_line("load", " version=" LINGER_VERSION " backend=preload program=\"a b\"");
-    parse(&s.mode, POLICY_TEARDOWN, "rst port=1; fin");
-    parse(&s.reuseaddr, POLICY_SWITCH, "1");
-    parse(&s.reuseport, POLICY_SWITCH, "off port=2");
-    parse(&s.bind_no_port, POLICY_SWITCH_NO_PORT, "1 prog=p");
-    s.backend = BACKEND_SUPERVISE;
-    report_load(&s, "nginx");
+    parse(&mode, POLICY_TEARDOWN, "rst port=1; fin");
+    parse(&reuseaddr, POLICY_SWITCH, "1");
+    parse(&reuseport, POLICY_SWITCH, "off port=2");
+    parse(&bind_no_port, POLICY_SWITCH_NO_PORT, "1 prog=p");
+    report_load("supervise", "nginx", policies, 4);
     expect_line("load", " version=" LINGER_VERSION
                         " backend=supervise program=nginx reuseaddr=on reuseport=\"off port=2\" "
                         "bind_no_port=\"on prog=p\" mode=\"rst port=1; fin\"");
@@ -411,11 +424,11 @@ static void test_bind_that_fails_says_who_holds_the_port(void **state)
 {
     struct sockaddr_in address;
     socklen_t length = sizeof(address);
-    struct portuse use = {0};
+    struct portholders use = {0};
     char expected[256];
 
     (void)state;
-    if (!portuse_find(&use))
+    if (!portholders_find(&use))
         skip(); /* this kernel has no sock_diag(7) */
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
     facts.local_port = ntohs(address.sin_port);

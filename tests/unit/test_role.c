@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Server or client, by state and local port. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "role.h"
+#include "socket/role.h"
 
 static struct role_ports ports;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The variables: what each takes, and what is said of a value that it does not. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "settings.h"
+#include "core/settings.h"
 
 static struct settings settings;
 static char buffer[SETTINGS_COMPLAINT_MAX];
@@ -262,7 +263,7 @@ static void test_a_long_line_is_cut(void **state)
 
 static void test_names_of_logs(void **state)
 {
-    static char value[SETTINGS_PATH_MAX + 1];
+    static char value[LOG_PATH_MAX + 1];
     char expected[200];
 
     (void)state;
@@ -291,7 +292,7 @@ static void test_names_of_logs(void **state)
              value, "");
     assert_string_equal(buffer, expected);
     assert_int_equal(take(SETTING_STATS, value), -1);
-    value[SETTINGS_PATH_MAX - 1] = '\0';
+    value[LOG_PATH_MAX - 1] = '\0';
     assert_int_equal(take(SETTING_LOG, value), 0);
     assert_string_equal(settings.log_path, value);
     assert_int_equal(take(SETTING_STATS, value), 0);

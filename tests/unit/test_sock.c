@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kernel is asked, of real connections on the loopback. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <sys/wait.h>
 
 #include "loopback.h"
-#include "sock.h"
+#include "socket/sock.h"
 
 static void expect_when(int fd, uint8_t tcp_state, enum policy_when when)
 {

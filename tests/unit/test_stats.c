@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file of counters: made once, shared, never half, and never somebody else's. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "stats.h"
+#include "report/stats.h"
 
 static char directory[64];
 static char path[96];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A duplicate of another process's socket is given back without waiting. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "system/target.h"
+#include "cli/process/target.h"
 
 #define TIME_LIMIT 30 /* seconds */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text in a buffer of fixed size: what does not fit is dropped, and nothing else is touched. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static char buffer[16];
 static struct text text;

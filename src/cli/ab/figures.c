@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Reads the figures of a run: the kernel's counters (which count the whole namespace, so a run is
  * the difference of two readings), its list of sockets, what the load printed, and the library's
  * own counters. What cannot be read is NAN, never 0.
  */
-#include "ab/figures.h"
+#include "cli/ab/figures.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -15,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sockets/sockets.h"
-#include "stats.h"
+#include "cli/sockets/sockets.h"
+#include "report/stats.h"
 
 #define OUTPUT_MAX 1048576 /* bytes of the load's output that are searched */
 

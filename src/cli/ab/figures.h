@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* The figures of a run, and where each is read. */
-#ifndef LINGER_AB_FIGURES_H
-#define LINGER_AB_FIGURES_H
+#ifndef LINGER_CLI_AB_FIGURES_H
+#define LINGER_CLI_AB_FIGURES_H
 
 #include <stdbool.h>
 
-#include "sockets/seen.h"
+#include "cli/sockets/seen.h"
 
 enum figure {
     FIGURE_SECONDS, /* the load's wall time */

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Sysctls are read before unshare(2) and written after it: a new namespace has the defaults. */
-#include "ab/netns.h"
+#include "cli/ab/netns.h"
 
 #include <dirent.h>
 #include <errno.h>

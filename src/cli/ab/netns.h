@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* A private network namespace, network_namespaces(7), with the sysctls of the host. */
-#ifndef LINGER_AB_NETNS_H
-#define LINGER_AB_NETNS_H
+#ifndef LINGER_CLI_AB_NETNS_H
+#define LINGER_CLI_AB_NETNS_H
 
 /*
  * Moves to a new network namespace whose loopback is up and whose TCP sysctls (net.ipv4.tcp_*,

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One run, step by step: a namespace, the server under the mode, its listener, the counters, the
  * load, the counters again, the server's end, the port. It happens in a child, which adopts all
  * processes that the server and the load leave behind (a subreaper) and ends them, however the run
  * ended. Must never leave a process behind, or wait without a limit.
  */
-#include "ab/run.h"
+#include "cli/ab/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ab/netns.h"
-#include "reach/reach.h"
-#include "sockets/sockets.h"
-#include "system/holders.h"
-#include "system/processes.h"
+#include "cli/ab/netns.h"
+#include "cli/process/holders.h"
+#include "cli/process/processes.h"
+#include "cli/reach/reach.h"
+#include "cli/sockets/sockets.h"
 
 #define LISTEN_SECONDS 30  /* until the server listens */
 #define NAP_MILLISECONDS 2 /* between two checks */

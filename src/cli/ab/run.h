@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /* One run of `linger ab`: a server or a client under one mode, and its figures. */
-#ifndef LINGER_AB_RUN_H
-#define LINGER_AB_RUN_H
+#ifndef LINGER_CLI_AB_RUN_H
+#define LINGER_CLI_AB_RUN_H
 
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "ab/figures.h"
-#include "cli.h"
+#include "cli/ab/figures.h"
+#include "cli/cli.h"
 
 #define AB_WHY_MAX 2048
 

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Medians, spreads and ratios. A figure that no run has is left out. */
-#include "ab/table.h"
+#include "cli/ab/table.h"
 
 #include <assert.h>
 #include <langinfo.h>

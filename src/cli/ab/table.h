@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* The sums of the runs of `linger ab`, as a table and as JSON. */
-#ifndef LINGER_AB_TABLE_H
-#define LINGER_AB_TABLE_H
+#ifndef LINGER_CLI_AB_TABLE_H
+#define LINGER_CLI_AB_TABLE_H
 
-#include "ab/run.h"
+#include "cli/ab/run.h"
 
 #define AB_MODES_MAX 8
 #define AB_ROUNDS_MAX 100

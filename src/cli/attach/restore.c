@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* A socket that is gone is not a failure: connections do end. */
-#include "attach/restore.h"
+#include "cli/attach/restore.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/savefile.h"
+#include "cli/attach/savefile.h"
 
 static const char *result_text(const struct restore_request *r, const struct saved_socket *s)
 {

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* linger attach --restore: puts back what a file says, and reports the outcome for each socket. */
-#ifndef LINGER_ATTACH_RESTORE_H
-#define LINGER_ATTACH_RESTORE_H
+#ifndef LINGER_CLI_ATTACH_RESTORE_H
+#define LINGER_CLI_ATTACH_RESTORE_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 struct restore_request {
     const char *path;

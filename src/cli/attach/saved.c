@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Sockets are recognised by their cookies: descriptor numbers are reused, cookies never. */
-#include "attach/saved.h"
+#include "cli/attach/saved.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -8,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli.h"
-#include "system/holders.h"
+#include "cli/cli.h"
+#include "cli/process/holders.h"
 
 bool saved_look(int fd, struct saved_socket *socket)
 {

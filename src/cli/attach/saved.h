@@ -1,14 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /* SO_LINGER and TCP_LINGER2 of sockets before somebody changed them, to be put back.
  */
-#ifndef LINGER_ATTACH_SAVED_H
-#define LINGER_ATTACH_SAVED_H
+#ifndef LINGER_CLI_ATTACH_SAVED_H
+#define LINGER_CLI_ATTACH_SAVED_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sock.h"
-#include "system/target.h"
+#include "cli/process/target.h"
+#include "socket/sock.h"
 
 #define SAVED_ENDPOINT_MAX 64
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* Text, so that a person can read it if all else fails. Each socket is written through before it is
  * changed: if the change is killed half-way, the file has all that was changed. */
-#include "attach/savefile.h"
+#include "cli/attach/savefile.h"
 
 #include <errno.h>
 #include <fcntl.h>

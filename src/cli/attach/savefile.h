@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The file of `linger attach --save`: a heading, a line for the boot, a line for each socket.
  * Cookies are unique within one boot, so a file is useless after the next.
  */
-#ifndef LINGER_ATTACH_SAVEFILE_H
-#define LINGER_ATTACH_SAVEFILE_H
+#ifndef LINGER_CLI_ATTACH_SAVEFILE_H
+#define LINGER_CLI_ATTACH_SAVEFILE_H
 
 #include <stdio.h>
 
-#include "attach/saved.h"
+#include "cli/attach/saved.h"
 
 #define SAVEFILE_WHY_MAX 256
 

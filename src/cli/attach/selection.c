@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Must never act on a socket by its number alone: numbers are reused, so examine each duplicate. */
-#include "attach/selection.h"
+#include "cli/attach/selection.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -7,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mode.h"
-#include "sock.h"
-#include "sockets/sockets.h"
-#include "system/holders.h"
+#include "cli/process/holders.h"
+#include "cli/sockets/sockets.h"
+#include "policy/mode.h"
+#include "socket/sock.h"
 
 const char *selection_rule_text(const struct policy *policy, unsigned number)
 {

@@ -1,17 +1,18 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Sockets of running processes, chosen by a policy and by pids or a port: what `linger attach` and
  * `linger close` have in common.
  */
-#ifndef LINGER_ATTACH_SELECTION_H
-#define LINGER_ATTACH_SELECTION_H
+#ifndef LINGER_CLI_ATTACH_SELECTION_H
+#define LINGER_CLI_ATTACH_SELECTION_H
 
 #include <stdio.h>
 
-#include "cli.h"
-#include "role.h"
-#include "settings.h"
-#include "sockets/seen.h"
-#include "system/target.h"
+#include "cli/cli.h"
+#include "cli/process/target.h"
+#include "cli/sockets/seen.h"
+#include "core/settings.h"
+#include "socket/role.h"
 
 #define SELECTION_TARGETS_MAX 1024
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the parent of a program must ensure: that the program finds signals, descriptors and its
  * environment as it would without a parent, and that the parent holds nothing of the program's.
  */
-#include "launch/child.h"
+#include "cli/launch/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "launch/launch.h"
-#include "sock.h"
+#include "cli/launch/launch.h"
+#include "socket/sock.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* Linux 5.9, the same on every architecture */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * If linger cannot become the program, it stays in front of it:
  *
@@ -34,9 +35,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "launch/child.h"
-#include "launch/keeper.h"
-#include "system/processes.h"
+#include "cli/launch/child.h"
+#include "cli/launch/keeper.h"
+#include "cli/process/processes.h"
 
 #define GLANCE 1000000 /* nanoseconds */
 #define PATIENCE (INT64_C(200) * GLANCE)

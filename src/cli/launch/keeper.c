@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The keeper's life: it starts the program, answers calls, reaps, notes signals, and ends with the
  * last of its descendants. Must never block except in poll(), or hold a descriptor of the
  * program's.
  */
-#include "launch/keeper.h"
+#include "cli/launch/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* The parent of a program and of all that it leaves in the background; see front.c. */
-#ifndef LINGER_LAUNCH_KEEPER_H
-#define LINGER_LAUNCH_KEEPER_H
+#ifndef LINGER_CLI_LAUNCH_KEEPER_H
+#define LINGER_CLI_LAUNCH_KEEPER_H
 
 #include <stdint.h>
 
-#include "launch/launch.h"
+#include "cli/launch/launch.h"
 
 #define KEEPER_NO_NEWS (-1) /* no wait status has all bits set */
 #define KEEPER_SIGNALS 64

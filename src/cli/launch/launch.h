@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* A program that runs as a child of a front that nobody should notice; front.c explains how. */
-#ifndef LINGER_LAUNCH_LAUNCH_H
-#define LINGER_LAUNCH_LAUNCH_H
+#ifndef LINGER_CLI_LAUNCH_LAUNCH_H
+#define LINGER_CLI_LAUNCH_LAUNCH_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* The wait status of an exit(CLI_FAILED), wait(2); W_EXITCODE() is glibc's alone. */
 enum { LAUNCH_FAILED = CLI_FAILED << 8 };

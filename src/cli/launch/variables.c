@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* The variables of the program that is started. Must leave no relative name in them: a child may
  * read it elsewhere. */
-#include "launch/variables.h"
+#include "cli/launch/variables.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static int append_preload(const struct cli_command *self, const char *library)
 /* A relative name is made absolute: the program and its children may open it elsewhere. */
 static char *from_here(enum setting setting, const char *value)
 {
-    bool is_file = setting != SETTING_LOG || strcmp(value, SETTINGS_STDERR) != 0;
+    bool is_file = setting != SETTING_LOG || strcmp(value, LOG_TO_STDERR) != 0;
     char *here = is_file && value[0] != '/' ? getcwd(NULL, 0) : NULL;
     char *whole = NULL;
 

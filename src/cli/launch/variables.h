@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* What the started program finds in its environment. */
-#ifndef LINGER_LAUNCH_VARIABLES_H
-#define LINGER_LAUNCH_VARIABLES_H
+#ifndef LINGER_CLI_LAUNCH_VARIABLES_H
+#define LINGER_CLI_LAUNCH_VARIABLES_H
 
-#include "cli.h"
-#include "settings.h"
+#include "cli/cli.h"
+#include "core/settings.h"
 
 /*
  * Sets the LINGER_ variables to `values`, except where that is NULL, and appends `library` to

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * ELF files, elf(5), of either class and byte order, read a page at a time. Must never trust a
  * number in the file: tables are read up to a limit, and every offset is checked by a read that
  * fails where the file ends.
  */
-#include "reach/elffile.h"
+#include "cli/reach/elffile.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What an ELF file says about itself: enough to know whether a preload reaches it. Files may be
  * hostile: every offset and length is checked against the file.
  */
-#ifndef LINGER_REACH_ELFFILE_H
-#define LINGER_REACH_ELFFILE_H
+#ifndef LINGER_CLI_REACH_ELFFILE_H
+#define LINGER_CLI_REACH_ELFFILE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The kernel passes all that follows the interpreter in a #! line to it as one argument
  * (fs/binfmt_script.c). env has -S to split that; without it the argument is one option, or the
  * program. Options are read as env reads them, by getopt_long(3).
  */
-#include "reach/envline.h"
+#include "cli/reach/envline.h"
 
 #include <getopt.h>
 #include <string.h>

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* What env(1) does with its argument in a #! line. */
-#ifndef LINGER_REACH_ENVLINE_H
-#define LINGER_REACH_ENVLINE_H
+#ifndef LINGER_CLI_REACH_ENVLINE_H
+#define LINGER_CLI_REACH_ENVLINE_H
 
 #include <stdbool.h>
 

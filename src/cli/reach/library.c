@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* Where liblinger.so is. Must never find it by a relative name: LD_PRELOAD outlives this directory.
  */
-#include "reach/library.h"
+#include "cli/reach/library.h"
 
 #include <fcntl.h>
 #include <stdio.h>

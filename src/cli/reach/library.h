@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* Where liblinger.so is, and how LD_PRELOAD names it. */
-#ifndef LINGER_REACH_LIBRARY_H
-#define LINGER_REACH_LIBRARY_H
+#ifndef LINGER_CLI_REACH_LIBRARY_H
+#define LINGER_CLI_REACH_LIBRARY_H
 
 #include <limits.h>
 #include <stddef.h>
 
-#include "reach/elffile.h"
+#include "cli/reach/elffile.h"
 
 #define LIBRARY_PATH_MAX (2 * (size_t)PATH_MAX) /* a directory and a name in it */
 

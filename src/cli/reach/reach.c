@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The judgement. Follows what execve(2) and ld.so(8) would do with a program, step by step, and
  * stops at the first step that excludes the library. Must never run anything.
  */
-#include "reach/reach.h"
+#include "cli/reach/reach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +16,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "reach/envline.h"
-#include "supervise/filter.h"
+#include "cli/cli.h"
+#include "cli/reach/envline.h"
+#include "cli/supervise/filter.h"
 
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
 

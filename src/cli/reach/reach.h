@@ -1,14 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Can a program be reached, and by which backend? The one judgement that `check` prints and `run`
  * obeys: PATH, #! lines, the ELF file, setuid and file capabilities, the library's architecture.
  */
-#ifndef LINGER_REACH_REACH_H
-#define LINGER_REACH_REACH_H
+#ifndef LINGER_CLI_REACH_REACH_H
+#define LINGER_CLI_REACH_REACH_H
 
 #include <limits.h>
 
-#include "reach/elffile.h"
-#include "reach/library.h"
+#include "cli/reach/elffile.h"
+#include "cli/reach/library.h"
 
 enum reach_how {
     REACH_PRELOAD,   /* the dynamic loader will load the library */

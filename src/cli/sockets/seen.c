@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Open addressing with a power of two of slots, at most half of them used. */
-#include "sockets/seen.h"
+#include "cli/sockets/seen.h"
 
 #include <stdlib.h>
 

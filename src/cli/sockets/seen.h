@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* Sockets already met, by their cookies: workers share listeners, modes share a port. */
-#ifndef LINGER_SOCKETS_SEEN_H
-#define LINGER_SOCKETS_SEEN_H
+#ifndef LINGER_CLI_SOCKETS_SEEN_H
+#define LINGER_CLI_SOCKETS_SEEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* The kernel's dump (diag.c), kept: 100,000 sockets take some 10 MB and 0.1 s. */
-#include "sockets/sockets.h"
+#include "cli/sockets/sockets.h"
 
 #include <netinet/tcp.h>
 #include <stdlib.h>

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* All TCP sockets of this network namespace in an array. */
-#ifndef LINGER_SOCKETS_SOCKETS_H
-#define LINGER_SOCKETS_SOCKETS_H
+#ifndef LINGER_CLI_SOCKETS_SOCKETS_H
+#define LINGER_CLI_SOCKETS_SOCKETS_H
 
 #include <sys/types.h>
 
-#include "diag.h"
+#include "socket/diag.h"
 
 struct sockets {
     struct diag_socket *items;

@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The advice. Each symptom has a function that examines the sums and prints one line or nothing:
  * what it is, whether it hurts, and the way out. Must never advise what is already in force.
  */
-#include "states/advice.h"
+#include "cli/states/advice.h"
 
 #include <netinet/tcp.h>
 #include <stdarg.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 #define MANY 100           /* sockets in a state that a healthy host passes through */
 #define ORPHANS_MANY 1000  /* in FIN_WAIT2 */

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* What the figures of `linger states` call for: one line for each symptom. */
-#ifndef LINGER_STATES_ADVICE_H
-#define LINGER_STATES_ADVICE_H
+#ifndef LINGER_CLI_STATES_ADVICE_H
+#define LINGER_CLI_STATES_ADVICE_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "states/timewait.h"
+#include "cli/states/timewait.h"
 
 /* As lines under a heading, which is left out without advice; or as an array of JSON. */
 void advice_print(FILE *out, const struct timewait *sum, bool json);

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /* One port: its sockets by state, who holds them, and when the last TIME_WAIT ends. */
-#include "states/port.h"
+#include "cli/states/port.h"
 
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "system/holders.h"
+#include "cli/cli.h"
+#include "cli/process/holders.h"
 
 /* The part of a dump that concerns one port. */
 struct port {

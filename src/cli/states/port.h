@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* The part of a dump of TCP sockets that concerns one port: `linger states -p`. */
-#ifndef LINGER_STATES_PORT_H
-#define LINGER_STATES_PORT_H
+#ifndef LINGER_CLI_STATES_PORT_H
+#define LINGER_CLI_STATES_PORT_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "sockets/sockets.h"
+#include "cli/sockets/sockets.h"
 
 /* Prints it, as JSON if asked for. Returns 0, or -1 if memory ran out. */
 int port_show(FILE *out, const struct sockets *sockets, long port, bool json);

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /* Counting. Does not know how the sums are printed. */
-#include "states/timewait.h"
+#include "cli/states/timewait.h"
 
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "role.h"
+#include "socket/role.h"
 
 /* The (first) number; -1 where it cannot be read. */
 static int sysctl_number(const char *name)

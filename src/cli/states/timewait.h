@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* What a dump of TCP sockets adds up to: counted once, printed by states.c in its three forms. */
-#ifndef LINGER_STATES_TIMEWAIT_H
-#define LINGER_STATES_TIMEWAIT_H
+#ifndef LINGER_CLI_STATES_TIMEWAIT_H
+#define LINGER_CLI_STATES_TIMEWAIT_H
 
 #include <sys/types.h>
 
-#include "sockets/sockets.h"
-#include "system/holders.h"
+#include "cli/process/holders.h"
+#include "cli/sockets/sockets.h"
 
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One notification: take a duplicate of the descriptor, read the address, and only then ask
  * whether the caller is still held (before that, its pid and its memory may be another's); then
@@ -6,7 +7,7 @@
  * closes. listen(), and calls that are answered for the program, act on the duplicate.
  * Must never block, keep a duplicate, or trust what it read before that check.
  */
-#include "supervise/answer.h"
+#include "cli/supervise/answer.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,10 +20,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "report.h"
-#include "sock.h"
-#include "supervise/filter.h"
-#include "teardown.h"
+#include "cli/supervise/filter.h"
+#include "core/moments.h"
+#include "report/report.h"
+#include "socket/sock.h"
 
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62 /* Linux 5.0 */
@@ -151,13 +152,13 @@ static bool read_address(const struct call *call, struct sockaddr_storage *addre
 
 static void serve_connect(struct call *call)
 {
-    bool asks_peer = teardown_asks_peer(); /* reading costs as much as all the rest */
+    bool asks_peer = moments_asks_peer(); /* reading costs as much as all the rest */
     struct sockaddr_storage address;
     socklen_t length = 0;
 
     bool has_address = !asks_peer || read_address(call, &address, &length);
     if (take_first_to_look(call) && has_address)
-        teardown_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
+        moments_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
 }
 
 /* Nothing is told after a call, so listen() is made here: then it can be looked at. */
@@ -165,11 +166,11 @@ static void serve_listen(struct call *call)
 {
     if (!take_first(call))
         return;
-    bool settled = teardown_listen(call->fd);
+    bool settled = moments_listen(call->fd);
     int status = listen(call->fd, (int)call->request->data.args[1]);
     answer(call, status);
     if (status == 0)
-        teardown_listening(call->fd, settled);
+        moments_listening(call->fd, settled);
 }
 
 /* Those that decide about a conflict, inet_csk_get_port(). */
@@ -212,9 +213,9 @@ static void serve_bind(struct call *call)
 
     if (!read_address(call, &address, &length) || !take_first(call))
         return;
-    teardown_bind(call->fd, (struct sockaddr *)&address, length);
+    moments_bind(call->fd, (struct sockaddr *)&address, length);
     if (report_is_on() && try_bind(call->fd, (struct sockaddr *)&address, length) != 0)
-        teardown_bind_failed(call->fd, (struct sockaddr *)&address, length);
+        moments_bind_failed(call->fd, (struct sockaddr *)&address, length);
 }
 
 /* SO_LINGER or TCP_LINGER2: first as the program wants it, with its errors. */
@@ -232,19 +233,19 @@ static void serve_setsockopt(struct call *call)
     int status = sock_set(call->fd, level, option, &value, (socklen_t)size);
     answer(call, status);
     if (status == 0)
-        teardown_setsockopt(call->fd, level, option);
+        moments_setsockopt(call->fd, level, option);
 }
 
 static void serve_shutdown(struct call *call)
 {
-    if (take_first(call) && teardown_shutdown(call->fd, (int)call->request->data.args[1]))
+    if (take_first(call) && moments_shutdown(call->fd, (int)call->request->data.args[1]))
         answer(call, 0);
 }
 
 static void serve_close(struct call *call)
 {
     if (take_first(call))
-        teardown_close(call->fd);
+        moments_close(call->fd);
 }
 
 /* dup2() and dup3() close the target, unless they fail or it is the same. */
@@ -259,7 +260,7 @@ static void serve_replace(struct call *call)
         return;
     target_release(source);
     if (take_tcp(call, target))
-        teardown_close(call->fd);
+        moments_close(call->fd);
 }
 
 static bool visit_at_exit(int fd, int number, void *context)
@@ -267,7 +268,7 @@ static bool visit_at_exit(int fd, int number, void *context)
     const pid_t *process = context;
 
     report_subject(*process, number);
-    teardown_exit(fd);
+    moments_exit(fd);
     return true;
 }
 
@@ -319,7 +320,7 @@ static void dispatch(struct call *call)
     }
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
         /* A filter that stays also reports calls that a later policy has no use for. */
-        if (services[i].number == call->request->data.nr && services[i].moment & teardown_moments)
+        if (services[i].number == call->request->data.nr && services[i].moment & moments_wanted)
             services[i].serve(call);
     }
 }
@@ -332,7 +333,7 @@ static void use_policy_for(struct answerer *a, const char *name)
         settings_keep_program(&a->cut, name);
         snprintf(a->name, sizeof(a->name), "%s", name);
     }
-    teardown_switch(&a->cut);
+    moments_switch(&a->cut);
 }
 
 static bool asks_name(const struct policy *policy)
@@ -368,10 +369,10 @@ void answer_begin(struct answerer *a, pid_t program, const char *name)
     }
     a->program = program;
     report_subject(program, -1);
-    teardown_start(a->all, name);
+    moments_start(a->all, name);
     if (a->asks_name) {
         use_policy_for(a, name);
-        teardown_inherit();
+        moments_inherit();
     }
 }
 

@@ -1,14 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /* Answering one call that the filter holds: seccomp_unotify(2). */
-#ifndef LINGER_SUPERVISE_ANSWER_H
-#define LINGER_SUPERVISE_ANSWER_H
+#ifndef LINGER_CLI_SUPERVISE_ANSWER_H
+#define LINGER_CLI_SUPERVISE_ANSWER_H
 
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cli.h"
-#include "settings.h"
-#include "system/target.h"
+#include "cli/cli.h"
+#include "cli/process/target.h"
+#include "core/settings.h"
 
 /* Where the kernel writes a call that it holds; struct seccomp_notif grows with kernels. */
 union answer_room {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The filter's program, for the kernel's classic BPF (seccomp(2)): a series of blocks, each of
  * which loads the call's number, compares it and at most two arguments, and returns; a call that
@@ -5,7 +6,7 @@
  * out once that it is always allowed (seccomp_cache_prepare()) and runs no filter for it. Must
  * never report a call that the policy does not need: each costs the program a detour.
  */
-#include "supervise/filter.h"
+#include "cli/supervise/filter.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -18,8 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "sock.h"
-#include "teardown.h"
+#include "core/moments.h"
+#include "socket/sock.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
 #define OUR_ARCH AUDIT_ARCH_X86_64

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* The seccomp filter of the supervisor: the system calls that it sees. */
-#ifndef LINGER_SUPERVISE_FILTER_H
-#define LINGER_SUPERVISE_FILTER_H
+#ifndef LINGER_CLI_SUPERVISE_FILTER_H
+#define LINGER_CLI_SUPERVISE_FILTER_H
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How a program comes under the filter. The supervisor forks; the child waits for its order, puts
  * itself under the filter, says which descriptor the listener is, waits for a go, and becomes the
@@ -5,7 +6,7 @@
  * works shows that it will for the program's sockets too, before the program has run at all.
  * Must never let a program go on that is not supervised.
  */
-#include "supervise/start.h"
+#include "cli/supervise/start.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "launch/launch.h"
-#include "supervise/filter.h"
-#include "teardown.h"
+#include "cli/launch/launch.h"
+#include "cli/supervise/filter.h"
+#include "core/moments.h"
 
 /* What the supervisor and the program-to-be tell each other. */
 struct order {
@@ -119,7 +120,7 @@ static int make_channel(int channel[2])
 /* Orders the filter that the policy in force needs. */
 static bool order_filter(const struct answerer *answerer, int channel)
 {
-    const struct order order = {teardown_moments,
+    const struct order order = {moments_wanted,
                                 policy_has_mode(&answerer->all->mode, MODE_FIN_RST)};
 
     return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);

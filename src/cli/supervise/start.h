@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* The start of a program under the filter. */
-#ifndef LINGER_SUPERVISE_START_H
-#define LINGER_SUPERVISE_START_H
+#ifndef LINGER_CLI_SUPERVISE_START_H
+#define LINGER_CLI_SUPERVISE_START_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "supervise/answer.h"
+#include "cli/supervise/answer.h"
 
 /*
  * In the supervisor: puts the policy in force and starts `file` under the filter that it needs.

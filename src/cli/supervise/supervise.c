@@ -1,15 +1,16 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The supervisor. A program that makes raw system calls is out of a preload's reach, so the kernel
  * is asked to hold the few calls that matter and to notify us first: seccomp user notification,
  * seccomp_unotify(2). The program's keeper (launch/) is notified; start.c explains how the program
  * comes under the filter, answer.c how a call is answered.
  */
-#include "supervise/supervise.h"
+#include "cli/supervise/supervise.h"
 
 #include <pthread.h>
 
-#include "supervise/answer.h"
-#include "supervise/start.h"
+#include "cli/supervise/answer.h"
+#include "cli/supervise/start.h"
 
 static struct answerer answerer;
 static union answer_room room;

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* The second backend of linger run: for programs whose system calls are raw (static, Go). */
-#ifndef LINGER_SUPERVISE_SUPERVISE_H
-#define LINGER_SUPERVISE_SUPERVISE_H
+#ifndef LINGER_CLI_SUPERVISE_SUPERVISE_H
+#define LINGER_CLI_SUPERVISE_SUPERVISE_H
 
-#include "launch/launch.h"
-#include "settings.h"
+#include "cli/launch/launch.h"
+#include "core/settings.h"
 
 /* launch_run() under the settings, the keeper being the supervisor; sets start and serve. */
 int supervise(struct launch *launch, struct settings *settings);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a running process comes under a filter. A process can only be put under one by itself, so
+ * one of its threads is made (system/tracee.c tells how) to call
+ *
+ *     mmap           a page for the filter: below a goroutine's stack stands another one's
+ *     prctl          no_new_privs, only where the kernel asks for it
+ *     seccomp        the filter, for all threads at once (TSYNC); its result is the listener
+ *     close_range    of the listener, once we have a duplicate: a filter may well tell of close
+ *     munmap
+ *
+ * and goes on with what it did; on a quiet machine that takes it less than a millisecond. Must find
+ * all that can be in the way before the first of them. What cannot be helped: a fork() by another
+ * thread between seccomp and close_range hands the child a descriptor of the listener, and an
+ * execve() there closes the listener before it is ours.
+ */
+#include "cli/adopt/inject.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/process/target.h"
+#include "cli/process/tracee.h"
+#include "cli/reach/elffile.h"
+#include "cli/supervise/filter.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
+#endif
+#ifndef SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+#define SECCOMP_FILTER_FLAG_TSYNC_ESRCH (1UL << 4) /* Linux 5.7 */
+#endif
+
+#ifdef TRACEE_SERVED
+__attribute__((format(printf, 3, 4))) static int refuse(struct inject_error *error, pid_t pid,
+                                                        const char *format, ...)
+{
+    va_list arguments;
+    int length = snprintf(error->text, sizeof(error->text), "process %d: ", (int)pid);
+
+    va_start(arguments, format);
+    vsnprintf(error->text + length, sizeof(error->text) - (size_t)length, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+/* What the kernel knows of the flags that are wanted, seccomp(2): EFAULT is a yes. 0: too old. */
+static unsigned long known_flags(void)
+{
+    unsigned long least = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
+                          SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+    unsigned long all = least | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+
+    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all, NULL);
+    if (errno == EFAULT)
+        return all;
+    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, least, NULL);
+    return errno == EFAULT ? least : 0;
+}
+
+static bool is_admin(pid_t thread)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, thread};
+    struct __user_cap_data_struct data[2] = {{0}};
+
+    return syscall(SYS_capget, &header, data) == 0 && data[0].effective & 1U << CAP_SYS_ADMIN;
+}
+
+/* A thread that can be stopped: at best one that sleeps. 0 where all stay in state D. */
+static pid_t choose(pid_t pid)
+{
+    char path[64];
+    const struct dirent *entry;
+    pid_t best = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    for (int waited = 0; !best && waited < TRACEE_PATIENCE; waited++) {
+        DIR *directory = opendir(path);
+        bool sleeps = false;
+        while (directory && !sleeps && (entry = readdir(directory))) {
+            char state = target_state((pid_t)atoi(entry->d_name));
+            sleeps = state == 'S';
+            if (sleeps || state == 'R' || state == 'T' || state == 't')
+                best = (pid_t)atoi(entry->d_name);
+        }
+        if (directory)
+            closedir(directory);
+        if (!best)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return best;
+}
+
+static int check_program(pid_t pid, struct inject_error *error)
+{
+    char path[64];
+    const char *reason;
+    struct elf elf;
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum elf_status status = fd < 0 ? ELF_FAILED : elf_read(fd, &elf, &reason);
+    if (fd >= 0)
+        close(fd);
+    if (status != ELF_OK)
+        return refuse(error, pid, "its program cannot be read: %s", strerror(errno));
+    if (elf.bits != 64 || elf.machine != filter_machine())
+        return refuse(error, pid, "a program for %s, %d bits, is not served", elf_machine(&elf),
+                      elf.bits);
+    return 0;
+}
+
+/* PTRACE_O_SUSPEND_SECCOMP keeps a filter of the program's from our calls; it is root's. */
+static int check_thread(pid_t pid, pid_t thread, struct inject_error *error)
+{
+    long tracer = target_status(thread, "TracerPid");
+    long mode = target_status(thread, "Seccomp");
+
+    if (tracer > 0)
+        return refuse(error, pid, "process %ld traces it (a debugger, strace): end that first",
+                      tracer);
+    if (mode == SECCOMP_MODE_STRICT)
+        return refuse(error, pid, "it runs in seccomp's strict mode, which permits no filter");
+    if (mode == SECCOMP_MODE_FILTER && (!is_admin(0) || target_status(getpid(), "Seccomp") > 0))
+        return refuse(error, pid,
+                      "a seccomp filter of its own may end it for the calls that --stay makes "
+                      "in it: CAP_SYS_ADMIN, outside of a container, is needed");
+    return 0;
+}
+
+int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
+{
+    struct target target;
+    char why[TARGET_WHY_MAX];
+
+    if (target_open(&target, pid, why) != 0)
+        return refuse(error, pid, "%s", why);
+    target_close(&target);
+    if (!known_flags() || (syscall(SYS_close_range, UINT_MAX, 0, 0) != 0 && errno == ENOSYS))
+        return refuse(error, pid,
+                      "this kernel is too old (Linux 5.9 is needed), or a seccomp profile "
+                      "hides seccomp or close_range; `linger run` works without");
+    /* Whoever may take its descriptors may trace it: one that is none is looked for last. */
+    if (target_take(pid, INT_MAX) < 0 && errno != EBADF) {
+        target_explain_refusal(pid, why);
+        return refuse(error, pid, "%s", errno == ENOSYS ? TARGET_NO_GETFD : why);
+    }
+    pid_t thread = choose(pid);
+    if (!thread)
+        return refuse(error, pid, TRACEE_STUCK);
+    *no_new_privs = target_status(pid, "NoNewPrivs") != 1 && !is_admin(thread);
+    return check_program(pid, error) != 0 ? -1 : check_thread(pid, thread, error);
+}
+
+static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64_t page,
+                       unsigned long flags)
+{
+    const struct sock_fprog there = {filter->len, (struct sock_filter *)(page + sizeof(there))};
+    struct iovec local[] = {{(void *)&there, sizeof(there)},
+                            {filter->filter, filter->len * sizeof(*filter->filter)}};
+    struct iovec remote = {(void *)page, local[0].iov_len + local[1].iov_len};
+
+    if (process_vm_writev(t->thread, local, 2, &remote, 1, 0) != (ssize_t)remote.iov_len)
+        return -errno;
+    return tracee_call(t, SYS_seccomp, (uint64_t[6]){SECCOMP_SET_MODE_FILTER, flags, page});
+}
+
+static const char *explain(const struct tracee *t, long result)
+{
+    return t->is_gone ? "it has ended meanwhile"
+           : result == -EBUSY
+               ? "a supervisor serves it already (a container runtime's, or linger's own), and "
+                 "the kernel permits one"
+           : result == -ESRCH ? "one of its threads has a seccomp filter that the others have not"
+           : result == -EMFILE
+               ? "it has as many descriptors as its RLIMIT_NOFILE permits: raise that, prlimit(1)"
+               : strerror((int)-result);
+}
+
+/* Returns the listener, or a negative error. Closing `spare` makes room for it. */
+static int install(struct tracee *t, const struct sock_fprog *filter, bool no_new_privs, int *spare)
+{
+    uint64_t size = sizeof(*filter) + filter->len * sizeof(*filter->filter);
+    long page = tracee_call(
+        t, SYS_mmap,
+        (uint64_t[6]){0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1});
+    int listener;
+
+    if (page < 0)
+        return (int)page;
+    if (no_new_privs)
+        tracee_call(t, SYS_prctl, (uint64_t[6]){PR_SET_NO_NEW_PRIVS, 1});
+    long number = put_filter(t, filter, (uint64_t)page, known_flags());
+    listener = (int)number;
+    if (number >= 0) {
+        close(*spare);
+        *spare = -1;
+        listener = target_take(t->thread, (int)number);
+        listener = listener < 0 ? -errno : listener;
+        tracee_call(t, SYS_close_range, (uint64_t[6]){(uint64_t)number, (uint64_t)number});
+    }
+    tracee_call(t, SYS_munmap, (uint64_t[6]){(uint64_t)page, size});
+    return listener;
+}
+
+static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter, bool no_new_privs,
+                     struct inject_error *error)
+{
+    bool is_filtered = target_status(thread, "Seccomp") == SECCOMP_MODE_FILTER;
+    int spare = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    char why[TARGET_WHY_MAX];
+    struct tracee t;
+
+    if (target_take(thread, INT_MAX) < 0 && errno != EBADF) /* which keeps a pidfd of it */
+        return refuse(error, pid, "it has ended meanwhile");
+    if (tracee_begin(&t, thread, is_filtered, why) != 0)
+        return refuse(error, pid, "%s", why);
+    int listener = is_filtered && tracee_is_supervised(&t)
+                       ? -EBUSY
+                       : install(&t, filter, no_new_privs, &spare);
+    tracee_end(&t);
+    if (spare >= 0)
+        close(spare);
+    return listener >= 0 ? listener : refuse(error, pid, "%s", explain(&t, listener));
+}
+
+int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
+{
+    bool no_new_privs = false;
+    sigset_t all;
+    sigset_t before;
+
+    if (inject_check(pid, &no_new_privs, error) != 0)
+        return -1;
+    /* A signal that ended us now would end the program too. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t thread = choose(pid);
+    int listener = thread ? take_over(pid, thread, filter, no_new_privs, error)
+                          : refuse(error, pid, TRACEE_STUCK);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return listener;
+}
+#else
+int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
+{
+    (void)no_new_privs;
+    snprintf(error->text, sizeof(error->text),
+             "process %d: --stay is for x86-64, aarch64 and riscv64; use `linger run`", (int)pid);
+    return -1;
+}
+
+int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
+{
+    (void)filter;
+    return inject_check(pid, NULL, error);
+}
+#endif

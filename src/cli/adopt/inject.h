@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* A running process under a seccomp filter: who it is done to need not know. */
+#ifndef LINGER_CLI_ADOPT_INJECT_H
+#define LINGER_CLI_ADOPT_INJECT_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct inject_error {
+    char text[256]; /* "process 123: what is in the way, and the way out", without a newline */
+};
+
+/*
+ * May `pid` be taken over? Looks only. Returns 0, or -1 and the reason. `no_new_privs`: the kernel
+ * will ask that no_new_privs be set in the program, which lacks CAP_SYS_ADMIN.
+ */
+int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error);
+
+/*
+ * Puts all threads of `pid`, and whatever it will start, under `filter`, for good. The filter must
+ * not tell of close_range and munmap, by which the program is tidied up before anybody answers.
+ * Returns the listener (seccomp_unotify(2)), close-on-exec, or -1 and the reason; the program is as
+ * before then. Where the reason is that a thread did not stop, it is held until we end.
+ */
+int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Who holds a socket. Processes come and go meanwhile: what has vanished is skipped. */
+#include "cli/process/holders.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct list {
+    struct holder *items;
+    size_t count;
+    size_t room;
+};
+
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void read_program(pid_t pid, char name[HOLDERS_NAME_MAX])
+{
+    char path[64];
+    int fd;
+    ssize_t length;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    length = fd < 0 ? 0 : read(fd, name, HOLDERS_NAME_MAX - 1);
+    if (fd >= 0)
+        close(fd);
+    name[length > 0 ? length : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
+
+static int add(struct list *list, uint32_t inode, pid_t pid)
+{
+    for (size_t i = list->count; i > 0 && list->items[i - 1].pid == pid; i--) {
+        if (list->items[i - 1].inode == inode)
+            return 0; /* another descriptor of the same process */
+    }
+    if (list->count == list->room) {
+        size_t room = list->room ? list->room * 2 : 16;
+        struct holder *bigger = reallocarray(list->items, room, sizeof(*bigger));
+        if (!bigger)
+            return -1;
+        list->items = bigger;
+        list->room = room;
+    }
+    struct holder *holder = &list->items[list->count++];
+    holder->inode = inode;
+    holder->pid = pid;
+    read_program(pid, holder->program);
+    return 0;
+}
+
+static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, size_t count)
+{
+    char path[300];
+    char target[64];
+    const struct dirent *entry;
+    int status = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    DIR *directory = opendir(path);
+    if (!directory)
+        return 0; /* gone, or another user's */
+    while (status == 0 && (entry = readdir(directory))) {
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+        unsigned long number;
+        target[length > 0 ? length : 0] = '\0';
+        if (strncmp(target, "socket:[", 8) != 0)
+            continue;
+        number = strtoul(target + 8, NULL, 10);
+        uint32_t inode = (uint32_t)number;
+        if (bsearch(&inode, inodes, count, sizeof(*inodes), compare))
+            status = add(list, inode, pid);
+    }
+    closedir(directory);
+    return status;
+}
+
+ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
+{
+    struct list list = {NULL, 0, 0};
+    const struct dirent *entry;
+    int status = 0;
+    DIR *proc = opendir("/proc");
+
+    *holders = NULL;
+    if (!proc)
+        return -1;
+    qsort(inodes, count, sizeof(*inodes), compare);
+    while (status == 0 && (entry = readdir(proc))) {
+        if (isdigit((unsigned char)entry->d_name[0]))
+            status = scan_process(&list, atoi(entry->d_name), inodes, count);
+    }
+    closedir(proc);
+    if (status != 0) {
+        free(list.items);
+        errno = ENOMEM;
+        return -1;
+    }
+    *holders = list.items;
+    return (ssize_t)list.count;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+    return compare(&((const struct holder *)a)->inode, &((const struct holder *)b)->inode);
+}
+
+size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
+                      size_t holder_count)
+{
+    size_t unseen = 0;
+    size_t at = 0;
+
+    if (holder_count > 0)
+        qsort(holders, holder_count, sizeof(*holders), by_inode);
+    for (size_t i = 0; i < count; i++) {
+        while (at < holder_count && holders[at].inode < inodes[i])
+            at++;
+        unseen += at == holder_count || holders[at].inode != inodes[i];
+    }
+    return unseen;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+    const struct holder *x = a;
+    const struct holder *y = b;
+
+    return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+void holders_sort(struct holder *holders, size_t count)
+{
+    if (count > 0)
+        qsort(holders, count, sizeof(*holders), by_pid);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Which processes hold a socket: /proc/PID/fd, proc(5). */
+#ifndef LINGER_CLI_PROCESS_HOLDERS_H
+#define LINGER_CLI_PROCESS_HOLDERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define HOLDERS_NAME_MAX 64
+
+struct holder {
+    uint32_t inode; /* the socket's */
+    pid_t pid;
+    char program[HOLDERS_NAME_MAX]; /* comm */
+};
+
+/*
+ * Finds the holders of the sockets with these inodes, a process once per socket, as far as /proc
+ * may be read. Sorts `inodes`. Returns the number of holders and an array for free(3), or -1 and
+ * errno.
+ */
+ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
+
+/*
+ * How many of the sorted inodes have no known holder: except to root, /proc shows the descriptors
+ * of the same user's processes only. Sorts the holders by inode.
+ */
+size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
+                      size_t holder_count);
+
+/* Sorts by pid, so that the sockets of a process stand together. */
+void holders_sort(struct holder *holders, size_t count);
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Another process. Everything is done through a pidfd that is opened first; numbers in /proc are
+ * only hints, and the duplicate itself shows what it refers to. Must leave the process as it is,
+ * and no duplicate open: that would keep its connection alive.
+ */
+#include "cli/process/target.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "socket/sock.h"
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
+#endif
+
+#define PIDFDS_KEPT 64
+#define CLOSER_STACK ((size_t)64 * 1024)
+#define CLOSER_PATIENCE 100000000 /* nanoseconds */
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
+
+static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
+{
+    char path[64];
+    int fd;
+    ssize_t length;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    length = fd < 0 ? -1 : read(fd, buffer, size - 1);
+    if (fd >= 0)
+        close(fd);
+    buffer[length > 0 ? length : 0] = '\0';
+    return length;
+}
+
+/* What stands behind `name` in /proc/PID/status; NULL if it is missing. */
+static const char *status_of(pid_t pid, const char *name, char *buffer, size_t size)
+{
+    char key[32];
+    const char *at = NULL;
+
+    snprintf(key, sizeof(key), "\n%s:\t", name);
+    if (read_proc(pid, "status", buffer, size) > 0)
+        at = strstr(buffer, key);
+    return at ? at + strlen(key) : NULL;
+}
+
+long target_status(pid_t pid, const char *name)
+{
+    char buffer[4096];
+    const char *at = status_of(pid, name, buffer, sizeof(buffer));
+
+    return at ? strtol(at, NULL, 10) : -1;
+}
+
+char target_state(pid_t thread)
+{
+    char buffer[4096];
+    const char *at = status_of(thread, "State", buffer, sizeof(buffer));
+
+    return (char)(at ? *at : '\0');
+}
+
+unsigned long long target_stat(pid_t pid, enum stat_field field)
+{
+    char line[1024];
+    const char *at = NULL;
+
+    if (read_proc(pid, "stat", line, sizeof(line)) > 0)
+        at = strrchr(line, ')'); /* field 2 is a name, and may have any character */
+    for (unsigned before = 2; at && before < field; before++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static int yama_scope(void)
+{
+    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+    int scope = 0;
+
+    if (file) {
+        if (fscanf(file, "%d", &scope) != 1)
+            scope = 0;
+        fclose(file);
+    }
+    return scope;
+}
+
+bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
+{
+    int scope = yama_scope();
+
+    if (scope < least)
+        return false;
+    if (scope >= 3)
+        snprintf(why, TARGET_WHY_MAX,
+                 "kernel.yama.ptrace_scope is 3: nobody may do so until a reboot");
+    else
+        snprintf(why, TARGET_WHY_MAX,
+                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", scope);
+    return true;
+}
+
+/* Of its own descriptors too, which the kernel itself never refuses. */
+static bool is_getfd_refused(void)
+{
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int copy = (int)syscall(SYS_pidfd_getfd, self, self, 0);
+    bool is_refused = self >= 0 && copy < 0 && errno == EPERM;
+
+    if (self >= 0)
+        close(self);
+    if (copy >= 0)
+        close(copy);
+    return is_refused;
+}
+
+/* ptrace(2), "Ptrace access mode checking". */
+void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
+{
+    char path[64];
+    struct stat status;
+    long owner = target_status(pid, "Uid");
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    if (owner >= 0 && (uid_t)owner != geteuid())
+        snprintf(
+            why, TARGET_WHY_MAX,
+            "it belongs to user %ld: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
+            owner);
+    else if (stat(path, &status) == 0 && status.st_uid != geteuid())
+        snprintf(why, TARGET_WHY_MAX,
+                 "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
+                 "privileges than its user's): root or CAP_SYS_PTRACE is needed");
+    else if (target_explain_yama(1, why))
+        ;
+    else if (is_getfd_refused())
+        snprintf(why, TARGET_WHY_MAX, TARGET_GETFD_REFUSED);
+    else
+        snprintf(why, TARGET_WHY_MAX,
+                 "the kernel does not permit it (another user namespace, or a "
+                 "security module): CAP_SYS_PTRACE in its namespace is needed");
+}
+
+static void base_name(const char *path, char name[TARGET_NAME_MAX])
+{
+    const char *slash = strrchr(path, '/');
+
+    snprintf(name, TARGET_NAME_MAX, "%.255s", slash ? slash + 1 : path);
+}
+
+/* AT_EXECFN of the process, the path it was started by; false if it cannot be read. */
+static bool read_execfn(pid_t pid, char path[PATH_MAX])
+{
+    union {
+        char bytes[4096];
+        unsigned long
+            words[4096 / sizeof(unsigned long)]; /* pairs of type and value, getauxval(3) */
+    } auxv;
+    ssize_t length = read_proc(pid, "auxv", auxv.bytes, sizeof(auxv.bytes));
+
+    for (size_t i = 0; length > 0 && (i + 2) * sizeof(unsigned long) <= (size_t)length; i += 2) {
+        if (auxv.words[i] != AT_EXECFN)
+            continue;
+        /* The string is at the top of the stack; a whole PATH_MAX may reach past its end. */
+        for (size_t size = PATH_MAX - 1; size > 0; size /= 2) {
+            struct iovec local = {path, size};
+            struct iovec remote = {(void *)auxv.words[i + 1], size};
+            ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+            path[got > 0 ? got : 0] = '\0';
+            if (got > 0 && memchr(path, '\0', (size_t)got))
+                return true;
+        }
+    }
+    return false;
+}
+
+void target_name(pid_t pid, char name[TARGET_NAME_MAX])
+{
+    char link[64];
+    char path[PATH_MAX];
+
+    if (!read_execfn(pid, path)) {
+        snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+        ssize_t length = readlink(link, path, sizeof(path) - 1);
+        path[length > 0 ? length : 0] = '\0';
+    }
+    base_name(path, name);
+}
+
+/* Why the process has no descriptors; NULL if it may have some. */
+static const char *what_has_none(pid_t pid)
+{
+    if (target_state(pid) == 'Z')
+        return "a zombie: it has ended already, and holds no sockets";
+    if (target_stat(pid, STAT_FLAGS) & 0x00200000) /* PF_KTHREAD, include/linux/sched.h */
+        return "a kernel thread: it has no descriptors";
+    return NULL;
+}
+
+int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
+{
+    const char *none;
+
+    target->pid = pid;
+    target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (target->pidfd < 0 && errno == ESRCH)
+        snprintf(why, TARGET_WHY_MAX, "no such process");
+    else if (target->pidfd < 0 && errno == ENOSYS)
+        snprintf(why, TARGET_WHY_MAX,
+                 "this kernel has no pidfd_open (Linux 5.3), or a seccomp profile "
+                 "hides it; `linger run` works without it");
+    else if (target->pidfd < 0 && target_status(pid, "Tgid") != (long)pid)
+        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: give that pid",
+                 target_status(pid, "Tgid"));
+    else if (target->pidfd < 0)
+        snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(errno));
+    else if ((none = what_has_none(pid)))
+        snprintf(why, TARGET_WHY_MAX, "%s", none);
+    else {
+        target_name(pid, target->name);
+        return 0;
+    }
+    target_close(target);
+    return -1;
+}
+
+/*
+ * Opening and closing a pidfd costs as much as the rest of taking a duplicate, so some stay open. A
+ * pidfd whose thread has ended answers ESRCH, even if another thread has the number now.
+ */
+static struct {
+    pid_t thread; /* 0: none */
+    int pidfd;
+} places[PIDFDS_KEPT];
+
+static int remembered(pid_t thread, bool anew)
+{
+    size_t at = (size_t)thread % PIDFDS_KEPT;
+
+    if (places[at].thread == thread && !anew)
+        return places[at].pidfd;
+    if (places[at].thread != 0)
+        close(places[at].pidfd);
+    places[at].pidfd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
+    if (places[at].pidfd < 0 && errno == EINVAL) /* before Linux 6.9: processes only */
+        places[at].pidfd = (int)syscall(SYS_pidfd_open, target_status(thread, "Tgid"), 0);
+    places[at].thread = places[at].pidfd < 0 ? 0 : thread;
+    return places[at].pidfd;
+}
+
+void target_forget(void)
+{
+    for (size_t i = 0; i < PIDFDS_KEPT; i++) {
+        if (places[i].thread != 0)
+            close(places[i].pidfd);
+        places[i].thread = 0;
+    }
+}
+
+static int take(pid_t thread, int number, bool anew)
+{
+    int pidfd = remembered(thread, anew);
+
+    return pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+}
+
+int target_take(pid_t thread, int number)
+{
+    int fd = take(thread, number, false);
+
+    if (fd < 0 && errno == ESRCH)
+        fd = take(thread, number, true);
+    if (fd < 0 && errno == EMFILE) { /* RLIMIT_NOFILE is as low as that: none stays open */
+        target_forget();
+        fd = take(thread, number, true);
+    }
+    return fd;
+}
+
+static void *close_it(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+/*
+ * Closes it in a thread, which is left to itself if it takes longer than a close() that does not
+ * wait. False if there can be no thread.
+ */
+static bool close_aside(int fd)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    struct timespec until;
+
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    pthread_attr_setstacksize(&attributes, CLOSER_STACK);
+    bool is_started =
+        pthread_create(&thread, &attributes, close_it, (void *)(intptr_t)fd) == 0; /* NOLINT */
+    pthread_attr_destroy(&attributes);
+    if (!is_started)
+        return false;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += CLOSER_PATIENCE;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+        pthread_detach(thread);
+    return true;
+}
+
+void target_release(int fd)
+{
+    if (!sock_waits(fd) || !close_aside(fd))
+        close(fd);
+}
+
+void target_close(struct target *target)
+{
+    if (target->pidfd >= 0)
+        close(target->pidfd);
+    target->pidfd = -1;
+}
+
+/* 1: continue, 0: `visit` said stop, -1: `why`. */
+static int look_at(const struct target *target, int number, target_visit *visit, void *context,
+                   char why[TARGET_WHY_MAX])
+{
+    int fd = (int)syscall(SYS_pidfd_getfd, target->pidfd, number, 0);
+    bool go_on;
+
+    if (fd < 0 && errno == EBADF)
+        return 1; /* closed meanwhile */
+    if (fd < 0 && errno == ESRCH) {
+        snprintf(why, TARGET_WHY_MAX, "it has ended meanwhile");
+        return -1;
+    }
+    if (fd < 0 && errno == EPERM) {
+        target_explain_refusal(target->pid, why);
+        return -1;
+    }
+    if (fd < 0) {
+        snprintf(why, TARGET_WHY_MAX, "%s",
+                 errno == ENOSYS ? TARGET_NO_GETFD "; `linger run` works without it"
+                                 : strerror(errno));
+        return -1;
+    }
+    go_on = visit(fd, number, context);
+    target_release(fd);
+    return go_on;
+}
+
+int target_each_socket(const struct target *target, target_visit *visit, void *context,
+                       char why[TARGET_WHY_MAX])
+{
+    char path[64];
+    char link[32];
+    const struct dirent *entry;
+    int status = 1;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)target->pid);
+    DIR *directory = opendir(path);
+    if (!directory) {
+        if (errno == EACCES || errno == EPERM)
+            target_explain_refusal(target->pid, why);
+        else
+            snprintf(why, TARGET_WHY_MAX, "%s: %s", path, strerror(errno));
+        return -1;
+    }
+    while (status == 1 && (entry = readdir(directory))) {
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof(link));
+        if (length > 7 && memcmp(link, "socket:", 7) == 0)
+            status = look_at(target, atoi(entry->d_name), visit, context, why);
+    }
+    closedir(directory);
+    return status == 1 ? 0 : -1;
+}

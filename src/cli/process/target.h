@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Another process whose sockets are examined: pidfd_open(2), pidfd_getfd(2), /proc/PID/fd. */
+#ifndef LINGER_CLI_PROCESS_TARGET_H
+#define LINGER_CLI_PROCESS_TARGET_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define TARGET_NAME_MAX 256
+#define TARGET_WHY_MAX 256
+
+struct target {
+    pid_t pid;
+    int pidfd;                  /* held from the start: the pid cannot be reused unseen */
+    char name[TARGET_NAME_MAX]; /* the file name it was started by, as prog= compares it */
+};
+
+/* Opens the process. Returns 0, or -1; `why` says what prevents it and what would help. */
+int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX]);
+void target_close(struct target *target);
+
+/* Examines a duplicate of the socket that has this number in the process. False: stop. */
+typedef bool target_visit(int fd, int number, void *context);
+
+/*
+ * Calls `visit` for each socket of the process; the duplicate is closed after the call. A
+ * descriptor that vanished meanwhile is skipped. Returns 0, or -1 and `why`; stops at once,
+ * with -1 and `why` as it is, where `visit` returns false.
+ */
+int target_each_socket(const struct target *target, target_visit *visit, void *context,
+                       char why[TARGET_WHY_MAX]);
+
+/*
+ * A duplicate of descriptor `number` of a thread, close-on-exec; -1 and errno. `thread` may be any
+ * thread of a process: one that has called unshare(CLONE_FILES) has its own descriptors.
+ */
+int target_take(pid_t thread, int number);
+
+/* Closes what target_take() keeps open, to be quicker; for who closes all descriptors. */
+void target_forget(void);
+
+/*
+ * Closes a duplicate, and never waits: it may be the last reference, and with SO_LINGER {1, N} on
+ * the socket the kernel would keep the caller for N seconds (inet_release()).
+ */
+void target_release(int fd);
+
+/* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
+void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
+
+/* Why pidfd_getfd(2) is missing (ENOSYS). */
+#define TARGET_NO_GETFD "this kernel has no pidfd_getfd (Linux 5.6), or a seccomp profile hides it"
+
+/* It is refused to whoever may do it (EPERM). */
+#define TARGET_GETFD_REFUSED                                                                       \
+    "pidfd_getfd(2) is refused, perhaps by a container's profile: allow it there, or add "         \
+    "CAP_SYS_PTRACE"
+
+/*
+ * Says in `why` that the Yama security module forbids it, if its scope (0 to 3) is `least` or more;
+ * else returns false and leaves `why` as it was.
+ */
+bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
+
+/* The file name that a process was started by, as prog= compares it; "" if that is unknown.
+ */
+void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
+
+/* A number in /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 if it is missing. */
+long target_status(pid_t pid, const char *name);
+
+enum stat_field { STAT_FLAGS = 9, STAT_STARTTIME = 22 }; /* proc_pid_stat(5) */
+
+/* A number in /proc/PID/stat; 0 if it is missing. */
+unsigned long long target_stat(pid_t pid, enum stat_field field);
+
+/* Of a thread, as ps(1) prints it: R, S, D; 0 if there is none. */
+char target_state(pid_t thread);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread that makes system calls for us: it is stopped, given the registers of a call, stopped
+ * again after it, and given back the registers and the signal mask that it had. None of the
+ * program's memory is written: the instruction that enters the kernel is one that it has already,
+ * in the vDSO. Others of its threads may run through any other place at that moment.
+ *
+ * What was interrupted is restarted by the kernel: where it leaves a signal stop it finds the
+ * registers as they were in the first one (orig_rax is the call, rax says -ERESTART...), and a
+ * signal or none, and does what it always does. So each call that is made here ends in the stop in
+ * which it begins, PTRACE_EVENT_STOP: leaving another one, the kernel need not look.
+ * PTRACE_SINGLESTEP will not do: its SIGTRAP is forced on the thread (force_sig_info()), which
+ * takes the handler away from a program that ignores it or, as here, blocks it.
+ *
+ * Signals wait, blocked, until the mask is back. SIGSTOP cannot be blocked; it is passed on, and
+ * the thread works for us while its process counts as stopped. A process that was stopped stays so.
+ *
+ * If we are killed between tracee_begin() and tracee_end() (a tenth of a millisecond, where it has
+ * a processor), the thread goes on with our registers, and the program crashes: nothing that waits
+ * for anything may stand there.
+ */
+#include "cli/process/tracee.h"
+
+#ifdef TRACEE_SERVED
+#include <elf.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/rseq.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {                        /* requests that older headers lack, and older kernels refuse */
+       GET_RSEQ = 0x420f,     /* Linux 5.13 */
+       GET_DISPATCH = 0x4211, /* Linux 6.4 */
+};
+
+#define BUSY_PATIENCE 30000 /* milliseconds */
+#define SEARCHED 16384      /* bytes of the vDSO */
+
+/* The architectures: the instruction that enters the kernel, a call in registers, its result. */
+#if defined(__x86_64__)
+#define ENTER "\x0f\x05" /* syscall */
+#define RESULT(r) ((long)(r)->rax)
+#define PLACE(r) ((r)->rip)
+
+static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
+                     const uint64_t *values)
+{
+    regs->rip = at;
+    regs->rax = (uint64_t)number;
+    regs->orig_rax = (uint64_t)-1; /* nothing to restart */
+    regs->rdi = values[0];
+    regs->rsi = values[1];
+    regs->rdx = values[2];
+    regs->r10 = values[3];
+    regs->r8 = values[4];
+    regs->r9 = values[5];
+}
+
+/*
+ * These say EINTR where only a stop, and no handler, has interrupted them (signal(7)), and have
+ * done nothing by then. ERESTARTNOHAND leaves that to the kernel: EINTR only if a handler runs. A
+ * time limit begins again.
+ */
+static void mend(struct user_regs_struct *regs)
+{
+    static const unsigned short calls[] = {
+        SYS_epoll_wait, SYS_epoll_pwait, 441 /* epoll_pwait2 */, SYS_rt_sigtimedwait, SYS_semop,
+        SYS_semtimedop, SYS_io_getevents, 426 /* io_uring_enter */,
+        /* of a socket with SO_RCVTIMEO or SO_SNDTIMEO: */
+        SYS_accept, SYS_accept4, SYS_connect, SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg,
+        SYS_recvmmsg, SYS_write, SYS_writev, SYS_sendto, SYS_sendmsg};
+
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (regs->orig_rax == calls[i] && regs->rax == (uint64_t)-EINTR)
+            regs->rax = (uint64_t)-514; /* ERESTARTNOHAND, include/linux/errno.h */
+    }
+}
+#else
+/*
+ * Here the kernel has gone back to the call before it shows the registers (do_signal()), and
+ * forgets about it when others are put in: a call that we interrupt begins again, with the whole of
+ * a time limit, and a signal that comes meanwhile is handled before it begins. Those that say EINTR
+ * keep to it: what their first argument was is not to be seen any more.
+ */
+static void mend(struct user_regs_struct *regs)
+{
+    (void)regs;
+}
+
+#define PLACE(r) ((r)->pc)
+#if defined(__aarch64__)
+#define ENTER "\x01\x00\x00\xd4" /* svc #0 */
+#define RESULT(r) ((long)(r)->regs[0])
+
+static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
+                     const uint64_t *values)
+{
+    regs->pc = at;
+    regs->pstate &= ~0xc00ULL; /* BTYPE: says that a branch came here, which must meet a landing */
+    regs->regs[8] = (uint64_t)number;
+    memcpy(regs->regs, values, TRACEE_ARGUMENTS * sizeof(*values));
+}
+#else
+#define ENTER "\x73\x00\x00\x00" /* ecall */
+#define RESULT(r) ((long)(r)->a0)
+
+static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
+                     const uint64_t *values)
+{
+    regs->pc = at;
+    regs->a7 = (uint64_t)number;
+    memcpy((char *)regs + offsetof(struct user_regs_struct, a0), values,
+           TRACEE_ARGUMENTS * sizeof(*values));
+}
+#endif
+#endif
+
+#define ENTER_SIZE (sizeof(ENTER) - 1)
+
+static long trace(const struct tracee *t, int request, uintptr_t address, void *data)
+{
+    return ptrace(request, t->thread, (void *)address, data);
+}
+
+static bool registers(const struct tracee *t, int request, struct user_regs_struct *regs)
+{
+    struct iovec whole = {regs, sizeof(*regs)};
+
+    return trace(t, request, NT_PRSTATUS, &whole) == 0 &&
+           whole.iov_len == sizeof(*regs); /* shorter in 32-bit code */
+}
+
+/* Waits for its next stop of the kind that `request` leads to; from others it goes on by that. */
+static bool await(struct tracee *t, int request)
+{
+    int status;
+
+    while (waitpid(t->thread, &status, __WALL) == t->thread && WIFSTOPPED(status)) {
+        bool is_event = status >> 16 == PTRACE_EVENT_STOP;
+        intptr_t signal = is_event ? 0 : WSTOPSIG(status);
+        if (request == PTRACE_SYSCALL ? signal == (SIGTRAP | 0x80) : is_event)
+            return true;
+        trace(t, request, 0, (void *)signal);
+    }
+    t->is_gone = true;
+    return false;
+}
+
+long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARGUMENTS])
+{
+    struct user_regs_struct regs = t->saved;
+
+    put_call(&regs, t->at, number, values);
+    if (registers(t, PTRACE_SETREGSET, &regs) && trace(t, PTRACE_SYSCALL, 0, NULL) == 0 &&
+        await(t, PTRACE_SYSCALL) && trace(t, PTRACE_INTERRUPT, 0, NULL) == 0 &&
+        trace(t, PTRACE_CONT, 0, NULL) == 0 && await(t, PTRACE_CONT) &&
+        registers(t, PTRACE_GETREGSET, &regs))
+        return RESULT(&regs);
+    t->is_gone = true;
+    return -ESRCH;
+}
+
+static bool peek(const struct tracee *t, uint64_t address, void *to, size_t size)
+{
+    struct iovec local = {to, size};
+    struct iovec remote = {(void *)address, size};
+
+    return process_vm_readv(t->thread, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+/* An instruction that enters the kernel; 0 for a program that has unmapped its vDSO. */
+static uint64_t find_instruction(const struct tracee *t)
+{
+    static char code[SEARCHED];
+    char line[512];
+    unsigned long from = 0;
+    unsigned long to = 0;
+
+    snprintf(line, sizeof(line), "/proc/%d/maps", (int)t->thread);
+    FILE *maps = fopen(line, "re");
+    while (maps && fgets(line, sizeof(line), maps)) {
+        if (strstr(line, "[vdso]"))
+            sscanf(line, "%lx-%lx", &from, &to);
+    }
+    if (maps)
+        fclose(maps);
+    size_t size = to - from < SEARCHED ? to - from : SEARCHED;
+    if (!peek(t, from, code, size))
+        return 0;
+    /* Any address will do on x86-64; elsewhere instructions are aligned. */
+    for (size_t i = 0; i + ENTER_SIZE <= size; i += ENTER_SIZE == 2 ? 1 : 4) {
+        if (memcmp(code + i, ENTER, ENTER_SIZE) == 0)
+            return from + i;
+    }
+    return 0;
+}
+
+static bool has_stopped(const struct tracee *t)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)t->thread, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) !=
+               0 ||
+           info.si_pid != 0;
+}
+
+/* What keeps it from stopping, or NULL: one in state D may never wake. */
+static const char *await_stop(const struct tracee *t)
+{
+    for (int naps = 0; naps < BUSY_PATIENCE * 10; naps++) {
+        if (has_stopped(t))
+            return NULL;
+        if (naps >= TRACEE_PATIENCE * 10 && target_state(t->thread) == 'D')
+            return TRACEE_STUCK;
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    }
+    return "it got no processor: try again when this machine is less busy";
+}
+
+/* In a restartable sequence, rseq(2), the kernel would take our call for the end of it. */
+static bool is_in_sequence(const struct tracee *t)
+{
+    uint64_t where[3]; /* the address; size and signature; flags */
+    struct rseq_cs sequence;
+    uint64_t at;
+
+    return trace(t, GET_RSEQ, sizeof(where), where) > 0 && where[0] &&
+           peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
+           peek(t, at, &sequence, sizeof(sequence)) &&
+           PLACE(&t->saved) - sequence.start_ip < sequence.post_commit_offset;
+}
+
+static bool stop(struct tracee *t)
+{
+    do {
+        if (!await(t, PTRACE_CONT) || !registers(t, PTRACE_GETREGSET, &t->saved))
+            return false;
+    } while (is_in_sequence(t) && trace(t, PTRACE_CONT, 0, NULL) == 0 &&
+             trace(t, PTRACE_INTERRUPT, 0, NULL) == 0);
+    return true;
+}
+
+int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX])
+{
+    uintptr_t options = PTRACE_O_TRACESYSGOOD | (unfiltered ? PTRACE_O_SUSPEND_SECCOMP : 0);
+    uint64_t all = UINT64_MAX;
+    uint64_t dispatch[4] = {0}; /* PR_SET_SYSCALL_USER_DISPATCH: a call could be a deadly SIGSYS */
+
+    t->thread = thread;
+    t->is_gone = false;
+    if (trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
+        snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s", strerror(errno));
+        return -1;
+    }
+    trace(t, PTRACE_INTERRUPT, 0, NULL);
+    const char *obstacle = await_stop(t);
+    if (obstacle) {
+        snprintf(why, TARGET_WHY_MAX, "%s", obstacle);
+        return -1;
+    }
+    bool is_stopped = stop(t) && trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;
+    if (is_stopped)
+        trace(t, GET_DISPATCH, sizeof(dispatch), dispatch);
+    t->at = is_stopped ? find_instruction(t) : 0; /* not before: it may have been in execve(2) */
+    if (!t->at || dispatch[0]) {
+        snprintf(why, TARGET_WHY_MAX, "%s",
+                 t->is_gone    ? "it has ended meanwhile"
+                 : !is_stopped ? "it is in 32-bit code"
+                 : !t->at      ? "nothing in it enters the kernel"
+                               : "it dispatches its system calls itself, as Wine does");
+        trace(t, PTRACE_DETACH, 0, NULL);
+        return -1;
+    }
+    trace(t, PTRACE_SETSIGMASK, sizeof(all), &all);
+    mend(&t->saved);
+    return 0;
+}
+
+bool tracee_is_supervised(const struct tracee *t)
+{
+    static struct sock_filter code[BPF_MAXINSNS];
+    long length;
+
+    for (uintptr_t i = 0; (length = trace(t, PTRACE_SECCOMP_GET_FILTER, i, NULL)) > 0; i++) {
+        trace(t, PTRACE_SECCOMP_GET_FILTER, i, code);
+        for (long at = 0; at < length; at++) {
+            if (code[at].code == (BPF_RET | BPF_K) &&
+                (code[at].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
+                return true;
+        }
+    }
+    return false;
+}
+
+void tracee_end(struct tracee *t)
+{
+    trace(t, PTRACE_SETSIGMASK, sizeof(t->mask), &t->mask);
+    registers(t, PTRACE_SETREGSET, &t->saved);
+    trace(t, PTRACE_DETACH, 0, NULL);
+}
+#endif

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * READ FIRST. How a policy gets from the environment to the wire.
+ *
+ * Each function below is one moment of a connection's life, and each is the same sentence:
+ *
+ *     facts -> decide -> apply -> report
+ *
+ * facts: what is known of the socket at that moment (sock_facts() asks the kernel for no more than
+ * the policy needs). decide: decide() finds the first rule that matches, or says that this depends
+ * on a fact still to come. apply: sock_apply() sets the options; from then on the kernel itself
+ * tears the connection down that way, whoever closes it and however: close(), exit(), a crash,
+ * SIGKILL, another process. That is why everything is decided as early as possible:
+ *
+ *     socket()   a policy without conditions. This alone covers every way out.
+ *     connect()  role=client, the peer, the share
+ *     listen()   role=server, the local end; accepted connections inherit it (sk_clone_lock())
+ *     accept()   what listen() could not decide or could not apply
+ *     close()    when=, which nobody can know earlier
+ *
+ * The supervisor (cli/supervise/) sees a program from outside, before its calls and not after
+ * them, when socket() and accept() have no descriptor yet. It arms at connect() and listen(), and
+ * decides at close() and exit_group() what accept() would have decided. It sees close() for the
+ * sake of a rule only, not of a log or counters: files and numbers that are not open would cost the
+ * program as much as sockets.
+ *
+ * moments_start() works out once which moments matter, so that a hook whose moment does not costs
+ * one branch. There is no table of sockets: descriptors are duplicated, passed and reused behind
+ * our backs, so each moment asks the kernel anew. All that is kept is the policy, and two bits for
+ * each port, served and connected from, to tell a server's connection from a client's.
+ *
+ * Must never allocate, lock, keep a descriptor, change errno, or touch what is not TCP.
+ */
+#include "core/moments.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/errno.h"
+#include "report/report.h"
+#include "socket/descriptors.h"
+#include "socket/role.h"
+#include "socket/sock.h"
+
+unsigned moments_wanted = MOMENT_LOAD;
+
+static const struct settings *settings;
+static unsigned needs;          /* enum fact: those that LINGER_MODE needs */
+static struct verdict whole;    /* of a policy that needs no fact */
+static unsigned reported;       /* enum fact: those that the log and the counters need */
+static bool closing_decides;    /* some rule cannot be decided earlier */
+static bool has_inherited;      /* maybe: TCP sockets, at load */
+static bool accept_decides;     /* some listener could not be armed; never taken back */
+static struct role_ports ports; /* those that this process served, and connected from */
+
+/* From now on accept() decides. */
+static void ask_at_accept(void)
+{
+    __atomic_store_n(&accept_decides, true, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&moments_wanted, MOMENT_ACCEPT, __ATOMIC_RELAXED);
+}
+
+/* apply, or report why not: false where the kernel refused. */
+static bool apply(int fd, const struct verdict *verdict, bool at_birth)
+{
+    const char *refused = sock_apply(fd, verdict, at_birth);
+
+    if (refused)
+        report_failed(fd, refused, errno, verdict);
+    return !refused;
+}
+
+/* apply -> report. `at` is the call that the log names. */
+static bool arm(int fd, const char *at, const struct facts *facts, const struct verdict *verdict,
+                bool at_birth)
+{
+    bool applied = apply(fd, verdict, at_birth);
+
+    if (applied && verdict->mode != MODE_OFF)
+        report_armed(fd, at, facts, verdict);
+    return applied;
+}
+
+/* decide -> apply. False if undecided or refused by the kernel: a later moment decides again. */
+static bool settle(int fd, const char *at, const struct facts *facts, bool at_birth)
+{
+    struct verdict verdict;
+
+    switch (decide(&settings->mode, facts, &verdict)) {
+    case DECIDE_NOT_YET:
+        return false;
+    case DECIDE_NO_RULE:
+        break;
+    case DECIDE_VERDICT:
+        return arm(fd, at, facts, &verdict, at_birth);
+    }
+    return true;
+}
+
+/*
+ * The facts of a socket that is met in the middle of its life. Its role, which the kernel does not
+ * remember, follows from its state and local port. False where it is not TCP.
+ */
+static bool facts_of(int fd, unsigned wanted, struct facts *facts)
+{
+    *facts = (struct facts){0};
+    if (wanted & FACT_ROLE)
+        wanted |= FACT_LOCAL_PORT;
+    if (!sock_facts(fd, wanted, facts))
+        return false;
+    role_complete(&ports, facts, wanted);
+    return true;
+}
+
+/* A port that is listened on tells a server's connection by its local port. */
+void moments_note(int fd)
+{
+    struct facts facts;
+    KEEP_ERRNO;
+
+    if ((needs | reported) & FACT_ROLE)
+        (void)facts_of(fd, FACT_ROLE, &facts);
+}
+
+static void note_inherited(int fd)
+{
+    struct facts facts;
+
+    if (facts_of(fd, FACT_ROLE, &facts))
+        has_inherited = true;
+}
+
+/* A socket that exists already: inherited over exec, or made by another process. */
+static void settle_existing(int fd, const char *at)
+{
+    struct facts facts;
+
+    if (!facts_of(fd, (needs & ~FACT_WHEN) | (reported & FACT_ROLE), &facts))
+        return;
+    bool settled = settle(fd, at, &facts, false);
+    if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
+        ask_at_accept();
+}
+
+static void settle_inherited(int fd)
+{
+    settle_existing(fd, "load");
+}
+
+void moments_inherit(void)
+{
+    KEEP_ERRNO;
+
+    descriptors_each(0, UINT_MAX, settle_inherited);
+}
+
+/* Is there a rule to apply again after the program has set an option itself? */
+static bool overrules(const struct policy *policy)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (!(policy->rules[i].conditions & CONDITION_OVERRULE))
+            return true;
+    }
+    return false;
+}
+
+/* The moments of LINGER_MODE. */
+static unsigned moments_of(const struct policy *policy)
+{
+    static const struct facts nothing;
+    unsigned moments = MOMENT_RECEIVE;
+
+    if (overrules(policy))
+        moments |= MOMENT_SETSOCKOPT;
+    if (policy_has_mode(policy, MODE_RST))
+        moments |= MOMENT_SHUTDOWN;
+    switch (decide(policy, &nothing, &whole)) {
+    case DECIDE_NO_RULE:
+        return 0;
+    case DECIDE_VERDICT:
+        needs = 0; /* no rule after one that always matches decides */
+        if (whole.mode == MODE_OFF)
+            return 0;
+        return whole.mode == MODE_FIN ? moments : moments | MOMENT_SOCKET;
+    case DECIDE_NOT_YET:
+        break;
+    }
+    if (needs & FACT_WHEN)
+        moments |= MOMENT_CLOSE;
+    return moments | MOMENT_CONNECT | MOMENT_LISTEN;
+}
+
+/* Does the policy leave every client's connection alone, whatever else is known of it? */
+static bool spares_clients(const struct policy *policy)
+{
+    static const struct facts client = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    struct verdict verdict;
+    enum decision decision = decide(policy, &client, &verdict);
+
+    return decision == DECIDE_NO_RULE || (decision == DECIDE_VERDICT && verdict.mode == MODE_OFF);
+}
+
+/* The same, as seen by the supervisor. */
+static unsigned moments_outside(const struct policy *policy, unsigned moments)
+{
+    unsigned late = decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE);
+
+    late |= decide_needs_of(policy, ROLE_CLIENT) & FACT_LOCAL_PORT;
+    late |= decide_needs(policy) & (FACT_LOCAL_IP | FACT_WHEN);
+    if (needs && late)
+        moments |= MOMENT_CLOSE | MOMENT_EXIT;
+    if (moments & MOMENT_SOCKET)
+        moments |= MOMENT_CONNECT | MOMENT_LISTEN;
+    if (!(moments & MOMENT_CLOSE) && spares_clients(policy))
+        moments &= ~MOMENT_CONNECT;
+    return moments & ~(MOMENT_SOCKET | MOMENT_RECEIVE);
+}
+
+static void start_report(const char *program)
+{
+    const struct report_policy policies[] = {
+        {"reuseaddr", &settings->reuseaddr},
+        {"reuseport", &settings->reuseport},
+        {"bind_no_port", &settings->bind_no_port},
+        {"mode", &settings->mode},
+    };
+
+    report_open(settings_path(settings, SETTING_STATS), settings_path(settings, SETTING_LOG));
+    report_load(settings->backend == BACKEND_SUPERVISE ? "supervise" : "preload", program, policies,
+                sizeof(policies) / sizeof(policies[0]));
+}
+
+void moments_start(const struct settings *s, const char *program)
+{
+    KEEP_ERRNO;
+    unsigned moments;
+
+    settings = s;
+    needs = decide_needs(&s->mode);
+    start_report(program);
+    moments = moments_of(&s->mode);
+    if (s->backend == BACKEND_SUPERVISE)
+        moments = moments_outside(&s->mode, moments);
+    closing_decides = moments & MOMENT_CLOSE;
+    bool has_policy = moments != 0;
+    if (report_is_on()) {
+        reported =
+            FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
+        moments |= MOMENT_BIND;
+        if (s->backend == BACKEND_PRELOAD)
+            moments |= MOMENT_CONNECT | MOMENT_CLOSE | MOMENT_LISTEN;
+    }
+    has_inherited = true;
+    if ((needs | reported) & FACT_ROLE) {
+        moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
+        role_read_range(&ports);
+        has_inherited = false;
+        descriptors_each(0, UINT_MAX, note_inherited);
+    }
+    if (has_policy && has_inherited)
+        moments_inherit();
+    if (settings_has_switch(s))
+        moments |= MOMENT_BIND;
+    __atomic_fetch_or(&moments_wanted, moments, __ATOMIC_RELEASE);
+}
+
+void moments_switch(const struct settings *s)
+{
+    settings = s;
+}
+
+void moments_socket(int fd, int domain, int type, int protocol)
+{
+    static const struct facts nothing;
+    KEEP_ERRNO;
+
+    if (sock_is_tcp_request(domain, type, protocol) && !arm(fd, "socket", &nothing, &whole, true))
+        ask_at_accept();
+}
+
+bool moments_asks_peer(void)
+{
+    return (needs | reported) & FACT_PEER;
+}
+
+/* A policy that needs no fact is applied by moments_socket(), and again after setsockopt(). */
+static bool is_armed_at_birth(void)
+{
+    return !needs && settings->backend == BACKEND_PRELOAD;
+}
+
+/* The facts of a socket whose role a call has just shown; later ones ask for it. */
+static bool facts_shown(int fd, struct facts *facts)
+{
+    unsigned port = (needs | reported) & FACT_ROLE ? FACT_LOCAL_PORT : 0;
+    bool is_tcp = sock_facts(fd, (needs & ~FACT_WHEN) | port, facts);
+
+    if (is_tcp)
+        role_note(&ports, facts);
+    return is_tcp;
+}
+
+bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    KEEP_ERRNO;
+
+    if (sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
+        facts.known |= FACT_PEER;
+    bool is_wanted = !peer || facts.known & FACT_PEER;
+    bool is_first = is_wanted && facts_shown(fd, &facts) &&
+                    facts.state == TCP_CLOSE; /* else it asks for the result of the first one */
+    bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !needs);
+
+    return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
+}
+
+void moments_connected(int fd)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    KEEP_ERRNO;
+
+    if (facts_shown(fd, &facts))
+        settle(fd, "connect", &facts, false);
+}
+
+bool moments_listen(int fd)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
+    KEEP_ERRNO;
+
+    return is_armed_at_birth() ||
+           (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
+            facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
+}
+
+void moments_listening(int fd, bool settled)
+{
+    KEEP_ERRNO;
+
+    if (settled)
+        moments_note(fd);
+    else
+        settle_existing(fd, "listen");
+}
+
+void moments_accept(int fd)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
+    KEEP_ERRNO;
+
+    if (facts_shown(fd, &facts) && __atomic_load_n(&accept_decides, __ATOMIC_RELAXED))
+        settle(fd, "accept", &facts, false);
+}
+
+static void settle_received(int fd)
+{
+    settle_existing(fd, "receive");
+}
+
+void moments_receive(const struct msghdr *message)
+{
+    KEEP_ERRNO;
+
+    descriptors_received(message, settle_received);
+}
+
+static void switch_option(int fd, const struct policy *policy, enum sock_switch option,
+                          const struct facts *facts)
+{
+    struct verdict verdict;
+    bool on;
+
+    if (decide(policy, facts, &verdict) != DECIDE_VERDICT)
+        return;
+    on = verdict.mode == MODE_SET;
+    if (sock_switch(fd, option, on) == 0)
+        report_bind(fd, facts, option, on);
+    else
+        report_failed(fd, sock_switch_name(option), errno, &verdict);
+}
+
+/* What is known of a TCP socket that is about to be bound; false for any other. */
+static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, struct facts *facts)
+{
+    *facts = (struct facts){.role = ROLE_SERVER};
+    if (!sock_endpoint(local, length, &facts->local_ip, &facts->local_port))
+        return false;
+    facts->known = FACT_ROLE | FACT_LOCAL_IP | (facts->local_port != 0 ? FACT_LOCAL_PORT : 0);
+    return sock_facts(fd, 0, facts);
+}
+
+/* Port 0: the kernel chooses one that nobody has, and LINGER_BIND_NO_PORT says when. */
+void moments_bind(int fd, const struct sockaddr *local, socklen_t length)
+{
+    struct facts facts;
+    KEEP_ERRNO;
+
+    if (bind_facts(fd, local, length, &facts)) {
+        if (facts.local_port != 0) {
+            switch_option(fd, &settings->reuseaddr, SOCK_REUSEADDR, &facts);
+            switch_option(fd, &settings->reuseport, SOCK_REUSEPORT, &facts);
+        } else {
+            switch_option(fd, &settings->bind_no_port, SOCK_BIND_NO_PORT, &facts);
+        }
+    }
+}
+
+void moments_bind_failed(int fd, const struct sockaddr *local, socklen_t length)
+{
+    struct facts facts;
+    KEEP_ERRNO;
+
+    if (errno == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts) &&
+        facts.local_port != 0)
+        report_bind_failed(fd, &facts);
+}
+
+void moments_setsockopt(int fd, int level, int option)
+{
+    struct facts facts;
+    struct verdict verdict;
+    KEEP_ERRNO;
+
+    bool is_ours = (level == SOL_SOCKET && option == SO_LINGER) ||
+                   (level == IPPROTO_TCP && option == TCP_LINGER2);
+
+    if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
+        decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF &&
+        !verdict.yields && apply(fd, &verdict, false))
+        report_overridden(fd, &verdict);
+}
+
+/*
+ * The verdict as the connection ends. If it yields (overrule=no), the socket by now has either it
+ * or what the program itself set: what the socket has decides.
+ */
+static bool decide_end(int fd, const struct facts *facts, struct verdict *verdict)
+{
+    if (decide(&settings->mode, facts, verdict) != DECIDE_VERDICT)
+        return false;
+    if (closing_decides)
+        (void)apply(fd, verdict, false);
+    if (verdict->yields && verdict->mode != MODE_OFF)
+        (void)sock_applied(fd, verdict);
+    return true;
+}
+
+bool moments_shutdown(int fd, int how)
+{
+    struct facts facts;
+    struct verdict verdict;
+    KEEP_ERRNO;
+    bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
+                   sock_is_connected(facts.state) && decide_end(fd, &facts, &verdict) &&
+                   verdict.mode == MODE_RST &&
+                   sock_abort(fd, settings->backend == BACKEND_SUPERVISE) == 0;
+
+    if (aborted)
+        report_aborted(fd, &facts, &verdict);
+    return aborted;
+}
+
+/*
+ * A listener is left alone: the connections that others accept from it inherit what it carries. A
+ * verdict from birth is not applied again: the program may be in a sandbox by now.
+ */
+void moments_close(int fd)
+{
+    struct facts facts;
+    struct verdict verdict;
+    KEEP_ERRNO;
+
+    if (facts_of(fd, needs | reported, &facts) && facts.state != TCP_LISTEN) {
+        bool decided = decide_end(fd, &facts, &verdict);
+        if (reported)
+            report_closed(fd, &facts, &settings->mode, decided ? &verdict : NULL);
+    }
+}
+
+void moments_exit(int fd)
+{
+    struct facts facts;
+    KEEP_ERRNO;
+
+    if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
+        settle(fd, "exit", &facts, false);
+}
+
+void moments_replace(int from, int target)
+{
+    KEEP_ERRNO;
+
+    if (from != target && sock_is_open(from))
+        moments_close(target);
+}

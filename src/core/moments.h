@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The moments of a connection's life at which a policy can act, one function each.
+ * All of them keep errno and are async-signal-safe.
+ */
+#ifndef LINGER_CORE_MOMENTS_H
+#define LINGER_CORE_MOMENTS_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "core/settings.h"
+
+enum moment {
+    MOMENT_LOAD = 1 << 0, /* moments_start() has not run yet */
+    MOMENT_SOCKET = 1 << 1,
+    MOMENT_CONNECT = 1 << 2,
+    MOMENT_LISTEN = 1 << 3,
+    MOMENT_ACCEPT = 1 << 4,
+    MOMENT_RECEIVE = 1 << 5,
+    MOMENT_BIND = 1 << 6,
+    MOMENT_SETSOCKOPT = 1 << 7,
+    MOMENT_SHUTDOWN = 1 << 8,
+    MOMENT_CLOSE = 1 << 9,
+    MOMENT_EXIT = 1 << 10, /* seen by the supervisor alone, which sees no accept() */
+};
+
+/* The moments at which these settings have something to do, enum moment or-ed. */
+extern unsigned moments_wanted;
+
+/*
+ * Puts `s` in force for the program of that name: opens the log and the counters, finds out which
+ * moments matter, and treats inherited sockets as at birth. While prog= is undecided, every moment
+ * that may matter to some program does.
+ */
+void moments_start(const struct settings *s, const char *program);
+
+/* Treats every open socket as at birth. */
+void moments_inherit(void);
+
+/* Notes whether `fd` listens: the role of connections that are met later follows from it. */
+void moments_note(int fd);
+
+/* From now on `s`, which differs from the settings in force by prog= alone. */
+void moments_switch(const struct settings *s);
+
+/* After socket() gave `fd`. */
+void moments_socket(int fd, int domain, int type, int protocol);
+
+/* Does moments_connect() need the peer's address? */
+bool moments_asks_peer(void);
+
+/* Before connect(); `peer` may be NULL if that is not needed. True where the local end, known
+ * only afterwards, may still decide. */
+bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length);
+
+/* After connect(), where moments_connect() said true. */
+void moments_connected(int fd);
+
+/*
+ * Before listen(): so the first connection already is accepted under the policy. False if that is
+ * not settled yet: listen() itself may choose the port.
+ */
+bool moments_listen(int fd);
+
+/* After listen() succeeded, with what moments_listen() said. */
+void moments_listening(int fd, bool settled);
+
+/* After accept() gave `fd`. */
+void moments_accept(int fd);
+
+/* After recvmsg(): treats each TCP socket that came in a control message as at load. */
+void moments_receive(const struct msghdr *message);
+
+/* Before bind(). */
+void moments_bind(int fd, const struct sockaddr *local, socklen_t length);
+
+/* After bind() failed, with its errno. */
+void moments_bind_failed(int fd, const struct sockaddr *local, socklen_t length);
+
+/* After setsockopt() succeeded. */
+void moments_setsockopt(int fd, int level, int option);
+
+/* Before shutdown(). True: the connection was aborted, and shutdown() must not be called. */
+bool moments_shutdown(int fd, int how);
+
+/* Before close(). */
+void moments_close(int fd);
+
+/* Before exit_group(), for each socket that is open then. */
+void moments_exit(int fd);
+
+/* Before dup2() or dup3() replaces `target` by `from`, which closes `target`. */
+void moments_replace(int from, int target);
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of conditions, the one source of the parser, the printer, the decision, the messages
+ * and the help texts; and how each condition is read, written and judged. Pure.
+ */
+#include "policy/condition.h"
+
+#include <assert.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "policy/address.h"
+#include "policy/lists.h"
+
+#define ACCEPTED_ROLE "a role is one of: server, client"
+#define ACCEPTED_WHEN "when is one of: active, passive"
+#define ACCEPTED_SHARE "a share is above 0% and up to 100%, with up to 4 decimals, as in share=2.5%"
+#define ACCEPTED_OVERRULE "overrule takes one value: no"
+#define OVERRULE_NO "no"
+#define ACCEPTED_MAX_LENGTH 160
+
+static const char *const role_names[] = {[ROLE_CLIENT] = "client", [ROLE_SERVER] = "server"};
+static const char *const when_names[] = {[WHEN_ACTIVE] = "active", [WHEN_PASSIVE] = "passive"};
+
+const char *condition_role_name(enum policy_role role)
+{
+    return role_names[role];
+}
+
+const char *condition_when_name(enum policy_when when)
+{
+    return when_names[when];
+}
+
+static int read_word(struct cursor *p, struct span value, const char *const names[2], uint8_t *out,
+                     const char *what, const char *accepted)
+{
+    for (uint8_t i = 0; i < 2; i++) {
+        if (cursor_is(p, value, names[i])) {
+            *out = i;
+            return 0;
+        }
+    }
+    return cursor_fail_word(p, value, what, accepted, names, 2);
+}
+
+/* 0.0001% to 100%, in millionths. */
+static int read_share(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    struct span s = value;
+    uint32_t whole;
+    uint32_t fraction = 0;
+
+    if (p->text[s.at + s.length - 1] != '%')
+        return cursor_fail(p, value, "bad share", ACCEPTED_SHARE);
+    s.length--;
+    bool has_fraction = memchr(p->text + s.at, '.', s.length) != NULL;
+    struct span head = cursor_until(p, &s, '.');
+    if (!cursor_number(p, head, 100, &whole) ||
+        (has_fraction && (s.length > 4 || !cursor_number(p, s, 9999, &fraction))))
+        return cursor_fail(p, value, "bad share", ACCEPTED_SHARE);
+    for (size_t i = s.length; i < 4; i++)
+        fraction *= 10;
+    rule->share = whole * 10000 + fraction;
+    if (rule->share == 0 || rule->share > POLICY_SHARE_ALL)
+        return cursor_fail(p, value, "bad share", ACCEPTED_SHARE);
+    return 0;
+}
+
+static int read_role(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    return read_word(p, value, role_names, &rule->role, "unknown role", ACCEPTED_ROLE);
+}
+
+static int read_when(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    return read_word(p, value, when_names, &rule->when, "unknown value of when:", ACCEPTED_WHEN);
+}
+
+static int read_port(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    return lists_read_ports(p, value, &rule->ports);
+}
+
+static int read_local(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    return lists_read_addresses(p, value, &rule->local);
+}
+
+static int read_peer(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    return lists_read_addresses(p, value, &rule->peer);
+}
+
+static int read_prog(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    return lists_read_patterns(p, value, &rule->programs);
+}
+
+/* Its bit in the rule's conditions is all there is. */
+static int read_overrule(struct cursor *p, struct span value, struct policy_rule *rule)
+{
+    (void)rule;
+    if (cursor_is(p, value, OVERRULE_NO))
+        return 0;
+    return cursor_fail(p, value, "unknown value of overrule:", ACCEPTED_OVERRULE);
+}
+
+static void print_role(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    (void)policy;
+    text_put(out, role_names[rule->role]);
+}
+
+static void print_when(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    (void)policy;
+    text_put(out, when_names[rule->when]);
+}
+
+static void print_port(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    lists_print_ports(policy, rule->ports, out);
+}
+
+static void print_local(const struct policy *policy, const struct policy_rule *rule,
+                        struct text *out)
+{
+    lists_print_addresses(policy, rule->local, out);
+}
+
+static void print_peer(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    lists_print_addresses(policy, rule->peer, out);
+}
+
+static void print_share(const struct policy *policy, const struct policy_rule *rule,
+                        struct text *out)
+{
+    uint32_t fraction = rule->share % 10000;
+
+    (void)policy;
+    text_put_number(out, rule->share / 10000);
+    text_put(out, fraction > 0 ? "." : "");
+    for (; fraction > 0; fraction = fraction % 1000 * 10)
+        text_put_number(out, fraction / 1000);
+    text_put(out, "%");
+}
+
+static void print_prog(const struct policy *policy, const struct policy_rule *rule,
+                       struct text *out)
+{
+    lists_print_patterns(policy, rule->programs, out);
+}
+
+static void print_overrule(const struct policy *policy, const struct policy_rule *rule,
+                           struct text *out)
+{
+    (void)policy;
+    (void)rule;
+    text_put(out, OVERRULE_NO);
+}
+
+static enum truth role_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    (void)policy;
+    return policy_truth(f->known & FACT_ROLE, f->role == rule->role);
+}
+
+/* port= is the service's: the local one of a server, the peer's of a client. */
+static enum truth port_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    struct policy_run run = rule->ports;
+    bool is_server = f->role == ROLE_SERVER;
+    uint16_t port = is_server ? f->local_port : f->peer_port;
+
+    if (!(f->known & FACT_ROLE) || !(f->known & (is_server ? FACT_LOCAL_PORT : FACT_PEER)))
+        return TRUTH_UNKNOWN;
+    for (unsigned i = 0; i < run.count; i++) {
+        if (address_port_in(policy->ports[run.first + i], port))
+            return TRUTH_YES;
+    }
+    return TRUTH_NO;
+}
+
+/*
+ * SO_COOKIE counts upwards, so its bits are mixed first (the finaliser of SplitMix64). The rule's
+ * number goes in too, so that each rule with a share draws anew.
+ */
+static bool in_share(const struct policy_rule *rule, uint64_t cookie)
+{
+    uint64_t x = cookie + rule->number * 0x9e3779b97f4a7c15u;
+
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    x ^= x >> 31;
+    return ((x >> 32) * POLICY_SHARE_ALL) >> 32 < rule->share;
+}
+
+static enum truth local_holds(const struct policy *policy, const struct policy_rule *rule,
+                              const struct facts *f)
+{
+    return address_holds(policy, rule->local, f->known & FACT_LOCAL_IP ? &f->local_ip : NULL,
+                         f->known & FACT_LOCAL_PORT ? &f->local_port : NULL);
+}
+
+static enum truth peer_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    bool known = f->known & FACT_PEER;
+
+    return address_holds(policy, rule->peer, known ? &f->peer_ip : NULL,
+                         known ? &f->peer_port : NULL);
+}
+
+static enum truth when_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    (void)policy;
+    return policy_truth(f->known & FACT_WHEN, f->when == rule->when);
+}
+
+static enum truth share_holds(const struct policy *policy, const struct policy_rule *rule,
+                              const struct facts *f)
+{
+    (void)policy;
+    return policy_truth(f->known & FACT_COOKIE, in_share(rule, f->cookie));
+}
+
+/* Not a fact of a socket: policy_keep_program() removes the condition. */
+static enum truth prog_holds(const struct policy *policy, const struct policy_rule *rule,
+                             const struct facts *f)
+{
+    (void)policy;
+    (void)rule;
+    (void)f;
+    return TRUTH_UNKNOWN;
+}
+
+bool condition_is_for(const struct policy *policy, const struct policy_rule *rule,
+                      const char *program)
+{
+    if (!(rule->conditions & CONDITION_PROG))
+        return true;
+    for (unsigned i = 0; i < rule->programs.count; i++) {
+        const char *pattern = policy->pattern_text + policy->patterns[rule->programs.first + i];
+        if (fnmatch(pattern, program, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+#define ROW(bit) [__builtin_ctz(bit)]
+#define TEARDOWN_ONLY (1u << POLICY_TEARDOWN)
+#define EVERY_DIALECT (TEARDOWN_ONLY | 1u << POLICY_SWITCH | 1u << POLICY_SWITCH_NO_PORT)
+
+static const struct condition conditions[] = {
+    ROW(CONDITION_ROLE) = {"role",
+                           "server|client",
+                           "it was accepted, or made with connect()",
+                           TEARDOWN_ONLY,
+                           {FACT_ROLE, FACT_ROLE},
+                           read_role,
+                           print_role,
+                           role_holds},
+    ROW(CONDITION_PORT) = {"port",
+                           "PORT[-PORT],...",
+                           "the service's port, at either end",
+                           TEARDOWN_ONLY | 1u << POLICY_SWITCH,
+                           {FACT_ROLE | FACT_PEER, FACT_ROLE | FACT_LOCAL_PORT},
+                           read_port,
+                           print_port,
+                           port_holds},
+    ROW(CONDITION_LOCAL) = {"local",
+                            "ADDRESS,...",
+                            "this end: ADDR[/LEN][:PORT[-PORT]]",
+                            EVERY_DIALECT,
+                            {0, 0},
+                            read_local,
+                            print_local,
+                            local_holds},
+    ROW(CONDITION_PEER) = {"peer",
+                           "ADDRESS,...",
+                           "the other end, as for local=",
+                           TEARDOWN_ONLY,
+                           {0, 0},
+                           read_peer,
+                           print_peer,
+                           peer_holds},
+    ROW(CONDITION_WHEN) = {"when",
+                           "active|passive",
+                           "we close first, or the peer did",
+                           TEARDOWN_ONLY,
+                           {FACT_WHEN, FACT_WHEN},
+                           read_when,
+                           print_when,
+                           when_holds},
+    ROW(CONDITION_SHARE) = {"share",
+                            "PERCENT%",
+                            "that share of the connections",
+                            TEARDOWN_ONLY,
+                            {FACT_COOKIE, FACT_COOKIE},
+                            read_share,
+                            print_share,
+                            share_holds},
+    ROW(CONDITION_PROG) = {"prog",
+                           "NAME,...",
+                           "the program's file name, or a pattern of it",
+                           EVERY_DIALECT,
+                           {0, 0},
+                           read_prog,
+                           print_prog,
+                           prog_holds},
+    ROW(CONDITION_OVERRULE) = {"overrule",
+                               OVERRULE_NO,
+                               "not a condition: what the program sets stands",
+                               TEARDOWN_ONLY,
+                               {0, 0},
+                               read_overrule,
+                               print_overrule,
+                               NULL},
+};
+
+#define CONDITION_COUNT (sizeof(conditions) / sizeof(conditions[0]))
+static_assert(1 << CONDITION_COUNT == CONDITION_END, "a row for each condition");
+
+const struct condition *condition_at(unsigned index)
+{
+    return index < CONDITION_COUNT ? &conditions[index] : NULL;
+}
+
+unsigned condition_needs(const struct policy *policy, const struct policy_rule *rule,
+                         enum policy_role role)
+{
+    unsigned needs = address_needs(policy, rule->local, FACT_LOCAL_IP, FACT_LOCAL_PORT) |
+                     address_needs(policy, rule->peer, FACT_PEER, FACT_PEER);
+
+    for (unsigned i = 0; rule->conditions >> i != 0; i++)
+        needs |= rule->conditions >> i & 1 ? conditions[i].needs[role] : 0;
+    return needs;
+}
+
+/* Static, as the error outlives the parser. Written anew each time, always the same. */
+static const char *accepted_conditions(enum policy_dialect dialect)
+{
+    static char accepted[ACCEPTED_MAX_LENGTH];
+    const char *separator = "";
+    struct text out;
+
+    text_begin(&out, accepted, sizeof(accepted));
+    text_put(&out, dialect == POLICY_TEARDOWN ? "a condition is one of: "
+                                              : "a condition here is one of: ");
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (!(conditions[i].dialects >> dialect & 1))
+            continue;
+        text_put(&out, separator);
+        text_put(&out, conditions[i].name);
+        text_put_char(&out, '=');
+        separator = ", ";
+    }
+    return accepted;
+}
+
+static int unknown_condition(struct cursor *p, struct span name, const char *accepted)
+{
+    const char *names[CONDITION_COUNT];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (conditions[i].dialects >> p->dialect & 1)
+            names[count++] = conditions[i].name;
+    }
+    return cursor_fail_word(p, name, "unknown condition", accepted, names, count);
+}
+
+int condition_read(struct cursor *p, struct span token, struct policy_rule *rule)
+{
+    const char *accepted = accepted_conditions(p->dialect);
+    struct span value = token;
+    struct span name = cursor_until(p, &value, '=');
+    unsigned i = 0;
+
+    while (i < CONDITION_COUNT && !cursor_is(p, name, conditions[i].name))
+        i++;
+    if (i == CONDITION_COUNT)
+        return unknown_condition(p, name, accepted);
+    if (!(conditions[i].dialects >> p->dialect & 1))
+        return cursor_fail(p, name, "condition that is not known before bind():", accepted);
+    if (rule->conditions >> i & 1)
+        return cursor_fail(p, token, "condition given twice:",
+                           "several values of one condition are separated by commas");
+    if (value.length == 0)
+        return cursor_fail(p, token, "condition without a value:", accepted);
+    rule->conditions |= (uint16_t)(1u << i);
+    return conditions[i].read(p, value, rule);
+}
+
+void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out)
+{
+    for (unsigned i = 0; rule->conditions >> i != 0; i++) {
+        if (!(rule->conditions >> i & 1))
+            continue;
+        text_put_char(out, ' ');
+        text_put(out, conditions[i].name);
+        text_put_char(out, '=');
+        conditions[i].print(policy, rule, out);
+    }
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The conditions of rules: how each is read, written and judged, and what it needs to know. */
+#ifndef LINGER_POLICY_CONDITION_H
+#define LINGER_POLICY_CONDITION_H
+
+#include "policy/cursor.h"
+
+struct condition {
+    const char *name;   /* "role" */
+    const char *values; /* as the user writes them: "server|client" */
+    const char *help;   /* a line: holds if ... */
+    unsigned dialects;  /* 1 << enum policy_dialect, or-ed: a switch has what bind() knows */
+    unsigned needs[2];  /* enum fact, by enum policy_role; those of addresses are in their values */
+    int (*read)(struct cursor *p, struct span value, struct policy_rule *rule);
+    void (*print)(const struct policy *policy, const struct policy_rule *rule, struct text *out);
+    enum truth (*holds)(const struct policy *policy, const struct policy_rule *rule,
+                        const struct facts *facts); /* NULL: not about the connection */
+};
+
+/* The condition of bit 1 << index in struct policy_rule.conditions; NULL after the last one. */
+const struct condition *condition_at(unsigned index);
+
+/* Reads NAME=VALUE into the rule. */
+int condition_read(struct cursor *p, struct span token, struct policy_rule *rule);
+
+/* Writes those of the rule, with a blank before each. */
+void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out);
+
+/* The facts that the rule needs of a connection of that role, enum fact or-ed. */
+unsigned condition_needs(const struct policy *policy, const struct policy_rule *rule,
+                         enum policy_role role);
+
+/* Does prog= hold for the program of that name? True where the rule has none. */
+bool condition_is_for(const struct policy *policy, const struct policy_rule *rule,
+                      const char *program);
+
+const char *condition_role_name(enum policy_role role);
+const char *condition_when_name(enum policy_when when);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules that can never decide, because the rules before them decide for all that they match. */
+#ifndef LINGER_POLICY_DEADRULES_H
+#define LINGER_POLICY_DEADRULES_H
+
+#include "policy/policy.h"
+
+/* Can the rule of that index never decide? Says no if only several addresses or shares together
+ * cover it. */
+bool deadrules_has(const struct policy *policy, unsigned index);
+
+#endif

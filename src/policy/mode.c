@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of modes, the one source of the parser, the printer, the messages, the help texts and
+ * the counters. What a mode sets on a socket is in sock.c. Pure.
+ */
+#include "policy/mode.h"
+
+#include <assert.h>
+
+#define ACCEPTED_SWITCH "a value is one of: on, 1, off, 0"
+#define ACCEPTED_MAX_LENGTH 160
+
+static const struct {
+    const char *name;
+    const char *help;
+    uint16_t seconds_max; /* 0: takes none */
+} modes[] = {
+    [MODE_OFF] = {"off", "the program's own choice", 0},
+    [MODE_FIN] = {"fin", "FIN, even if the program asks for RST", 0},
+    [MODE_RST] = {"rst", "RST: no TIME_WAIT; undelivered data is lost", 0},
+    [MODE_FIN_RST] = {"fin-rst", "FIN after all data, and no TIME_WAIT", 0},
+    [MODE_WAIT] = {"wait", "FIN; close() waits for the peer, SECONDS at most", POLICY_WAIT_MAX},
+    [MODE_CLEAR] = {"off", NULL, 0},
+    [MODE_SET] = {"on", NULL, 0},
+};
+static_assert(sizeof(modes) / sizeof(modes[0]) == MODE_COUNT, "a row for each mode");
+
+const char *mode_name(enum policy_mode mode)
+{
+    return modes[mode].name;
+}
+
+const char *mode_help(enum policy_mode mode)
+{
+    return modes[mode].help;
+}
+
+static bool takes_seconds(enum policy_mode mode)
+{
+    return modes[mode].seconds_max != 0;
+}
+
+void mode_print_usage(struct text *out, enum policy_mode mode)
+{
+    text_put(out, modes[mode].name);
+    text_put(out, takes_seconds(mode) ? ":SECONDS" : "");
+}
+
+void mode_print_list(struct text *out)
+{
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
+        text_put(out, mode > 0 ? ", " : "");
+        mode_print_usage(out, mode);
+    }
+}
+
+void mode_print(struct text *out, enum policy_mode mode, unsigned seconds)
+{
+    text_put(out, modes[mode].name);
+    if (takes_seconds(mode)) {
+        text_put_char(out, ':');
+        text_put_number(out, seconds);
+    }
+}
+
+/* Static, as the error outlives the parser. Written anew each time, always the same. */
+static char accepted[ACCEPTED_MAX_LENGTH];
+
+static const char *accepted_modes(void)
+{
+    struct text out;
+
+    text_begin(&out, accepted, sizeof(accepted));
+    text_put(&out, "a mode is one of: ");
+    mode_print_list(&out);
+    return accepted;
+}
+
+static const char *accepted_seconds(enum policy_mode mode)
+{
+    struct text out;
+
+    text_begin(&out, accepted, sizeof(accepted));
+    text_put(&out, modes[mode].name);
+    text_put(&out, " takes whole seconds, 1 to ");
+    text_put_number(&out, modes[mode].seconds_max);
+    text_put(&out, ", as in ");
+    mode_print(&out, mode, 5);
+    return accepted;
+}
+
+static int read_seconds(struct cursor *p, struct span token, enum policy_mode mode,
+                        struct policy_rule *rule)
+{
+    uint32_t seconds;
+
+    (void)cursor_until(p, &token, ':');
+    if (!cursor_number(p, token, modes[mode].seconds_max, &seconds) || seconds == 0)
+        return cursor_fail(p, token, "bad number of seconds", accepted_seconds(mode));
+    rule->seconds = (uint16_t)seconds;
+    return 0;
+}
+
+static int read_switch(struct cursor *p, struct span token, struct policy_rule *rule)
+{
+    static const char *const names[] = {"off", "on"};
+    bool set = cursor_is(p, token, modes[MODE_SET].name) || cursor_is(p, token, "1");
+
+    if (!set && !cursor_is(p, token, modes[MODE_CLEAR].name) && !cursor_is(p, token, "0"))
+        return cursor_fail_word(p, token, "unknown value", ACCEPTED_SWITCH, names, 2);
+    rule->mode = set ? MODE_SET : MODE_CLEAR;
+    return 0;
+}
+
+static int unknown_mode(struct cursor *p, struct span token)
+{
+    const char *names[MODE_TEARDOWNS];
+
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++)
+        names[mode] = modes[mode].name;
+    return cursor_fail_word(p, token, "unknown mode", accepted_modes(), names, MODE_TEARDOWNS);
+}
+
+int mode_read(struct cursor *p, struct span token, struct policy_rule *rule)
+{
+    struct span rest = token;
+    struct span head = cursor_until(p, &rest, ':');
+
+    if (p->dialect != POLICY_TEARDOWN)
+        return read_switch(p, token, rule);
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
+        if (!cursor_is(p, takes_seconds(mode) ? head : token, modes[mode].name))
+            continue;
+        rule->mode = (uint8_t)mode;
+        return takes_seconds(mode) ? read_seconds(p, token, mode, rule) : 0;
+    }
+    return unknown_mode(p, token);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The modes: their names, their arguments, and a line of help for each. */
+#ifndef LINGER_POLICY_MODE_H
+#define LINGER_POLICY_MODE_H
+
+#include "policy/cursor.h"
+
+/* "wait" */
+const char *mode_name(enum policy_mode mode);
+
+/* A line of help, for a mode of LINGER_MODE: "FIN, even if the program asks for RST". */
+const char *mode_help(enum policy_mode mode);
+
+/* As the user writes it: "wait:SECONDS". */
+void mode_print_usage(struct text *out, enum policy_mode mode);
+
+/* All of LINGER_MODE: "off, fin, rst, fin-rst, wait:SECONDS". */
+void mode_print_list(struct text *out);
+
+/* Writes a mode with its argument: "fin-rst", "wait:5". */
+void mode_print(struct text *out, enum policy_mode mode, unsigned seconds);
+
+/* Reads the word at the head of a rule, by the parser's dialect. */
+int mode_read(struct cursor *p, struct span token, struct policy_rule *rule);
+
+#endif

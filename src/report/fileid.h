@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Which file it is: by device and inode, which outlast names and descriptors. */
+#ifndef LINGER_REPORT_FILEID_H
+#define LINGER_REPORT_FILEID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fileid {
+    uint64_t device;
+    uint64_t inode;
+    bool is_file; /* a regular one that still has a name */
+};
+
+/* Of the file that the descriptor or the path refers to. False where that is unknown; errno.
+ */
+bool fileid_of_descriptor(int fd, struct fileid *id);
+bool fileid_of_path(const char *path, struct fileid *id);
+
+bool fileid_is(const struct fileid *a, const struct fileid *b);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Where log lines go: descriptor 2, or a file (LINGER_LOG). */
+#ifndef LINGER_REPORT_LOG_H
+#define LINGER_REPORT_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LOG_PATH_MAX 4096      /* PATH_MAX, the NUL included */
+#define LOG_TO_STDERR "stderr" /* the value of LINGER_LOG that is not a file */
+
+/*
+ * Writes to descriptor 2, unless that is a TCP socket (inetd hands the connection over as 0, 1
+ * and 2: not a byte of ours may reach it). A broken pipe raises no SIGPIPE. Keeps errno.
+ */
+void log_stderr(const char *message, size_t length);
+
+/*
+ * Opens the log of that name: LOG_TO_STDERR, or a file whose %p is the pid. Returns NULL, or why
+ * the file cannot be a log: "is a directory". Without descriptor 2, LOG_TO_STDERR means no log.
+ */
+const char *log_open(const char *name);
+
+bool log_is_on(void);
+
+/* Writes a line with its newline, whole; false where it is lost. */
+bool log_write(const char *line, size_t length);
+
+/* The next lines are about that process; 0 is this one. */
+void log_subject(pid_t pid);
+
+/* The process that the lines are about. */
+uint64_t log_pid(void);
+
+#endif

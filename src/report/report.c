@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The events: each is counted, and put into a line of the log where there is one.
+ * Must never block the program, change it or end it.
+ */
+#include "report/report.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "policy/condition.h"
+#include "policy/mode.h"
+#include "report/line.h"
+#include "report/log.h"
+#include "report/stats.h"
+#include "socket/diag.h"
+#include "socket/portholders.h"
+
+static struct stats *counters; /* NULL: none */
+static struct {
+    pid_t pid;
+    int fd;
+} subject; /* of the events, where it is not this process */
+
+void report_subject(pid_t pid, int fd)
+{
+    subject.pid = pid;
+    subject.fd = fd;
+    log_subject(pid);
+}
+
+static void put_descriptor(struct line *line, int fd)
+{
+    line_number(line, "fd", (unsigned)(subject.pid ? subject.fd : fd));
+}
+
+static void put_facts(struct line *line, const struct facts *f)
+{
+    if (f->known & FACT_COOKIE)
+        line_number(line, "cookie", f->cookie);
+    if (f->known & FACT_ROLE)
+        line_word(line, "role", condition_role_name(f->role));
+    if (f->known & FACT_LOCAL_IP)
+        line_endpoint(line, "local", f->local_ip, f->local_port);
+    else if (f->known & FACT_LOCAL_PORT)
+        line_number(line, "local", f->local_port);
+    if (f->known & FACT_PEER)
+        line_endpoint(line, "peer", f->peer_ip, f->peer_port);
+}
+
+static void put_verdict(struct line *line, const struct verdict *verdict)
+{
+    line_word(line, "verdict", verdict ? "" : "none");
+    if (verdict)
+        mode_print(&line->text, verdict->mode, verdict->seconds);
+    if (verdict)
+        line_number(line, "rule", verdict->rule);
+}
+
+/* False without a log: then there is nothing to compose. */
+static bool begin(struct line *line, const char *event)
+{
+    struct timespec wall = {0, 0};
+    struct timespec steady = {0, 0};
+
+    if (!log_is_on())
+        return false;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    clock_gettime(CLOCK_MONOTONIC, &steady);
+    line_begin(line, &wall, &steady);
+    line_number(line, "pid", log_pid());
+    line_word(line, "event", event);
+    return true;
+}
+
+static void end(struct line *line)
+{
+    if (!log_write(line->data, line_end(line)))
+        stats_add(counters, STAT_LOG_LOST, 1);
+}
+
+static void warn(const char *name, const char *value, const char *why)
+{
+    char buffer[LINE_LENGTH_MAX];
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    text_put(&out, "liblinger: ");
+    text_put(&out, name);
+    text_put(&out, ": '");
+    text_put_printable(&out, value, strnlen(value, 200));
+    text_put(&out, "' ");
+    text_put(&out, why);
+    text_put(&out, ", so nothing is written there\n");
+    log_stderr(out.data, out.length);
+}
+
+void report_open(const char *stats_path, const char *log_path)
+{
+    if (stats_path) {
+        switch (stats_open(stats_path, true, &counters)) {
+        case STATS_OK:
+            break;
+        case STATS_FAILED:
+            warn("LINGER_STATS", stats_path, "cannot be opened or made");
+            break;
+        case STATS_FOREIGN:
+            warn("LINGER_STATS", stats_path, "is not a file of counters of this version");
+            break;
+        }
+    }
+    const char *why = log_path ? log_open(log_path) : NULL;
+    if (why)
+        warn("LINGER_LOG", log_path, why);
+}
+
+bool report_is_on(void)
+{
+    return log_is_on() || counters;
+}
+
+static void put_policy(struct line *line, const char *key, const struct policy *policy)
+{
+    char buffer[LINE_LENGTH_MAX];
+    struct text out;
+
+    if (policy->rule_count == 0)
+        return;
+    text_begin(&out, buffer, sizeof(buffer));
+    policy_print(policy, &out);
+    line_value(line, key, buffer);
+}
+
+void report_load(const char *backend, const char *program, const struct report_policy *policies,
+                 size_t count)
+{
+    struct line line;
+
+    if (!begin(&line, "load"))
+        return;
+    line_word(&line, "version", LINGER_VERSION);
+    line_word(&line, "backend", backend);
+    line_value(&line, "program", program);
+    for (size_t i = 0; i < count; i++)
+        put_policy(&line, policies[i].key, policies[i].policy);
+    end(&line);
+}
+
+void report_armed(int fd, const char *at, const struct facts *facts, const struct verdict *verdict)
+{
+    struct line line;
+
+    stats_add(counters, stats_armed(verdict->mode), 1);
+    if (!begin(&line, "arm"))
+        return;
+    line_word(&line, "at", at);
+    put_descriptor(&line, fd);
+    put_facts(&line, facts);
+    put_verdict(&line, verdict);
+    end(&line);
+}
+
+void report_failed(int fd, const char *option, int error, const struct verdict *verdict)
+{
+    struct line line;
+
+    stats_add(counters, STAT_FAILED, 1);
+    if (!begin(&line, "fail"))
+        return;
+    put_descriptor(&line, fd);
+    line_word(&line, "option", option);
+    line_number(&line, "errno", (unsigned)error);
+    put_verdict(&line, verdict);
+    end(&line);
+}
+
+void report_interrupted(void)
+{
+    struct line line;
+
+    stats_add(counters, STAT_INTERRUPTED, 1);
+    if (begin(&line, "interrupt"))
+        end(&line);
+}
+
+void report_overridden(int fd, const struct verdict *verdict)
+{
+    struct line line;
+
+    stats_add(counters, STAT_OVERRIDDEN, 1);
+    if (!begin(&line, "override"))
+        return;
+    put_descriptor(&line, fd);
+    put_verdict(&line, verdict);
+    end(&line);
+}
+
+void report_aborted(int fd, const struct facts *facts, const struct verdict *verdict)
+{
+    struct line line;
+
+    stats_add(counters, STAT_ABORTS, 1);
+    if (!begin(&line, "reset"))
+        return;
+    put_descriptor(&line, fd);
+    put_facts(&line, facts);
+    put_verdict(&line, verdict);
+    end(&line);
+}
+
+/* Not inlined: its buffer has left the stack, which may be small, when the line is written. */
+__attribute__((noinline)) static void put_why(struct line *line, uint32_t unread,
+                                              const struct policy *policy,
+                                              const struct verdict *verdict)
+{
+    char buffer[LINE_LENGTH_MAX];
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    if (unread > 0) {
+        text_put(&out, "unread data: the kernel sends RST whatever the mode");
+    } else if (!verdict) {
+        text_put(&out, "no rule matches");
+    } else {
+        policy_print_rule(policy, policy_rule(policy, verdict->rule), &out);
+    }
+    line_value(line, "why", buffer);
+}
+
+void report_closed(int fd, const struct facts *facts, const struct policy *policy,
+                   const struct verdict *verdict)
+{
+    bool is_passive = facts->when == WHEN_PASSIVE;
+    struct line line;
+    uint32_t unsent;
+    uint32_t unread;
+
+    if (facts->state == TCP_CLOSE) {
+        stats_add(counters, STAT_CLOSED_UNCONNECTED, 1);
+        unsent = unread = 0;
+    } else {
+        sock_queues(fd, facts->state, &unsent, &unread);
+        stats_add(counters, stats_closed(is_passive, verdict, verdict ? verdict->mode : MODE_OFF),
+                  1);
+        stats_add(counters, STAT_UNREAD, unread > 0);
+        stats_add(counters, STAT_UNSENT_BYTES, verdict && verdict->mode == MODE_RST ? unsent : 0);
+    }
+    if (!begin(&line, "close"))
+        return;
+    put_descriptor(&line, fd);
+    put_facts(&line, facts);
+    line_word(&line, "state", diag_state_name(facts->state));
+    if (facts->state != TCP_CLOSE)
+        line_word(&line, "when", condition_when_name(facts->when));
+    line_number(&line, "unsent", unsent);
+    line_number(&line, "unread", unread);
+    put_verdict(&line, verdict);
+    put_why(&line, unread, policy, verdict);
+    end(&line);
+}
+
+void report_bind(int fd, const struct facts *facts, enum sock_switch option, bool on)
+{
+    struct line line;
+
+    stats_add(counters, stats_switched(option, on), 1);
+    if (!begin(&line, "bind"))
+        return;
+    put_descriptor(&line, fd);
+    line_endpoint(&line, "local", facts->local_ip, facts->local_port);
+    line_word(&line, sock_switch_name(option), on ? "1" : "0");
+    end(&line);
+}
+
+void report_bind_failed(int fd, const struct facts *facts)
+{
+    struct portholders use = {.port = facts->local_port};
+    struct line line;
+
+    stats_add(counters, STAT_BIND_FAILED, 1);
+    if (!begin(&line, "bind"))
+        return;
+    put_descriptor(&line, fd);
+    line_endpoint(&line, "local", facts->local_ip, facts->local_port);
+    line_number(&line, "errno", EADDRINUSE);
+    if (portholders_find(&use)) {
+        line_number(&line, "listeners", use.listeners);
+        line_number(&line, "time_wait", use.time_wait);
+        line_number(&line, "others", use.others);
+        line_number(&line, "seconds", (use.last + 999) / 1000);
+        line_value(&line, "why", portholders_say(&use));
+    }
+    end(&line);
+}

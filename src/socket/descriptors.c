@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mostly without /proc: the first look into a process's directory there costs more than all else
+ * that the library does as it is loaded. Must not use opendir(3), which allocates, or poll(2),
+ * which is the file's own code: that of a FUSE file asks a daemon.
+ */
+#include "socket/descriptors.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/kernel.h"
+
+#define SMALL_TABLE 64         /* NR_OPEN_DEFAULT, linux/fdtable.h: the least that one has */
+#define SCAN_WITHOUT_PROC 1024 /* numbers that are tried where there is no /proc/self/fd */
+#define BITS (CHAR_BIT * sizeof(long))
+
+/* The entries of /proc/self/fd, from descriptor `dir`, as getdents64(2) lays them out. */
+static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int fd))
+{
+    struct entry {
+        uint64_t ino;
+        int64_t off;
+        unsigned short reclen;
+        unsigned char type;
+        char name[];
+    };
+    _Alignas(struct entry) char buffer[128] = {0}; /* five entries: a hook has 2 KiB of stack */
+    long length;
+
+    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer))) > 0) {
+        for (long at = 0; at < length;) {
+            const struct entry *e = (const struct entry *)(buffer + at);
+            unsigned fd = 0;
+            for (const char *c = e->name; *c >= '0' && *c <= '9'; c++)
+                fd = fd * 10 + (unsigned)(*c - '0');
+            if (e->name[0] != '.' && fd != (unsigned)dir && fd >= first && fd <= last)
+                visit((int)fd);
+            at += e->reclen;
+        }
+    }
+}
+
+/*
+ * Has the process no descriptor beyond? select(2) passes over numbers for which its table of
+ * descriptors has no place ("BUGS"), and says EBADF of one that has a place and is not open.
+ */
+static bool has_small_table(void)
+{
+    unsigned long numbers[SMALL_TABLE / BITS + 1] = {[SMALL_TABLE / BITS] = 1};
+    long at_once[2] = {0, 0}; /* a struct timespec of this machine's own kind */
+
+    return kernel_raw(SYS_fcntl, SMALL_TABLE, F_GETFD) == -EBADF &&
+           kernel_raw(SYS_pselect6, SMALL_TABLE + 1, (long)numbers, 0, 0, (long)at_once, 0) == 0;
+}
+
+static void each_number(unsigned first, unsigned last, unsigned end, void (*visit)(int fd))
+{
+    for (unsigned fd = first; fd <= last && fd < end; fd++)
+        visit((int)fd);
+}
+
+void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd))
+{
+    if (has_small_table()) {
+        each_number(first, last, SMALL_TABLE, visit);
+        return;
+    }
+    int dir = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (dir < 0) {
+        each_number(first, last, SCAN_WITHOUT_PROC, visit);
+        return;
+    }
+    each_entry(dir, first, last, visit);
+    kernel_close(dir);
+}
+
+void descriptors_received(const struct msghdr *message, void (*visit)(int fd))
+{
+    const char *at = message->msg_control;
+    size_t left = at ? message->msg_controllen : 0;
+
+    /* By hand: CMSG_NXTHDR is a function of glibc that musl does not have. */
+    while (left >= sizeof(struct cmsghdr)) {
+        struct cmsghdr header;
+        memcpy(&header, at, sizeof(header));
+        if (header.cmsg_len < sizeof(header) || header.cmsg_len > left)
+            break;
+        bool has_descriptors = header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_RIGHTS;
+        for (size_t i = CMSG_LEN(0); has_descriptors && i + sizeof(int) <= header.cmsg_len;
+             i += sizeof(int)) {
+            int fd;
+            memcpy(&fd, at + i, sizeof(fd));
+            visit(fd);
+        }
+        size_t step = CMSG_ALIGN(header.cmsg_len);
+        left -= step < left ? step : left;
+        at += step;
+    }
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The descriptors that are open in this process. */
+#ifndef LINGER_SOCKET_DESCRIPTORS_H
+#define LINGER_SOCKET_DESCRIPTORS_H
+
+#include <sys/socket.h>
+
+/* Calls `visit` for each of these numbers, and for some that are not open. */
+void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd));
+
+/* Calls `visit` for each descriptor that recvmsg(2) put into the message (SCM_RIGHTS, unix(7)). */
+void descriptors_received(const struct msghdr *message, void (*visit)(int fd));
+
+#endif

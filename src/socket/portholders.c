@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who holds a port, by a dump of the kernel's sockets. Must not allocate, or use much stack, which
+ * may be small.
+ */
+#include "socket/portholders.h"
+
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "socket/diag.h"
+
+static bool count_holder(const struct diag_socket *socket, void *context)
+{
+    struct portholders *h = context;
+
+    /* Linux 6.8 and later list those as well that are bound and no more. */
+    if (socket->local_port != h->port || socket->state == TCP_CLOSE)
+        return true;
+    if (socket->state == TCP_LISTEN)
+        h->listeners++;
+    else if (socket->state == TCP_TIME_WAIT)
+        h->time_wait++;
+    else
+        h->others++;
+    if (socket->state == TCP_TIME_WAIT && socket->expires > h->last)
+        h->last = socket->expires;
+    return true;
+}
+
+/* The dump needs more room than a small stack has; a mapping is not heap, and short-lived. */
+bool portholders_find(struct portholders *h)
+{
+    void *buffer =
+        mmap(NULL, DIAG_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool found;
+
+    if (buffer == MAP_FAILED)
+        return false;
+    found = diag_each(buffer, count_holder, h) == 0;
+    munmap(buffer, DIAG_BUFFER_SIZE);
+    return found;
+}
+
+const char *portholders_say(const struct portholders *h)
+{
+    if (h->listeners > 0)
+        return "a listener holds the port";
+    if (h->time_wait > 0)
+        return "TIME_WAIT sockets of a run without SO_REUSEADDR hold the port";
+    return h->others > 0 ? "connections of a run without SO_REUSEADDR hold the port"
+                         : "a bound socket that does not listen holds the port";
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's side. Must not go through libc's socket functions: inside the library those names
+ * are our own hooks, and then perhaps those of other preloads. Must not keep anything.
+ */
+#include "socket/sock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/sockios.h> /* SIOCOUTQ, SIOCINQ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/kernel.h"
+#include "policy/address.h"
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h, Linux 4.2 */
+#endif
+#ifndef SO_COOKIE
+#define SO_COOKIE 57 /* Linux 4.12 */
+#endif
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+
+int sock_set(int fd, int level, int option, const void *value, socklen_t length)
+{
+    return (int)kernel_call(SYS_setsockopt, fd, level, option, (long)value, length);
+}
+
+static int get_option(int fd, int level, int name, void *value, socklen_t size)
+{
+    return (int)kernel_call(SYS_getsockopt, fd, level, name, (long)value, (long)&size);
+}
+
+bool sock_is_tcp_request(int domain, int type, int protocol)
+{
+    /* The type is a number, not a bit: SOCK_RAW is 3, SOCK_STREAM 1. The flags are bits. */
+    return (domain == AF_INET || domain == AF_INET6) &&
+           (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
+           (protocol == 0 || protocol == IPPROTO_TCP || protocol == SOCK_IPPROTO_MPTCP);
+}
+
+/* `length` is that of a struct sockaddr_in at least: what the kernel says of a TCP socket is. */
+static bool read_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                          uint16_t *port)
+{
+    uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
+    struct sockaddr_in6 in6;
+    struct sockaddr_in in;
+
+    memcpy(&in, address, offsetof(struct sockaddr_in, sin_zero)); /* which may be anything */
+    if (in.sin_family == AF_INET) {
+        memcpy(bytes + 12, &in.sin_addr, 4);
+        *port = ntohs(in.sin_port);
+    } else if (in.sin_family == AF_INET6 && length >= sizeof(in6)) {
+        memcpy(&in6, address, sizeof(in6));
+        memcpy(bytes, &in6.sin6_addr, 16);
+        *port = ntohs(in6.sin6_port);
+    } else {
+        return false;
+    }
+    *ip = address_ip(bytes);
+    return true;
+}
+
+/* Checking both ends is enough, as an address is shorter than a page. */
+static bool is_readable(const struct sockaddr *address, socklen_t length)
+{
+    sa_family_t family;
+
+    if (!kernel_is_readable(address))
+        return false;
+    memcpy(&family, address, sizeof(family));
+    return family != AF_INET6 || length < sizeof(struct sockaddr_in6) ||
+           kernel_is_readable((const char *)address + sizeof(struct sockaddr_in6) - 8);
+}
+
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                   uint16_t *port)
+{
+    return length >= sizeof(struct sockaddr_in) && is_readable(address, length) &&
+           read_endpoint(address, length, ip, port);
+}
+
+/* `call` is SYS_getsockname or SYS_getpeername. */
+static bool ask_endpoint(long call, int fd, struct policy_ip *ip, uint16_t *port)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    return kernel_call(call, fd, (long)&address, (long)&length) == 0 &&
+           read_endpoint((struct sockaddr *)&address, length, ip, port);
+}
+
+static void local_facts(int fd, struct facts *f)
+{
+    if (!ask_endpoint(SYS_getsockname, fd, &f->local_ip, &f->local_port))
+        return;
+    bool is_wildcard =
+        f->local_ip.high == 0 &&
+        (f->local_ip.is_ipv4 ? (uint32_t)f->local_ip.low == 0 : f->local_ip.low == 0);
+    f->known |= (f->local_port != 0 ? FACT_LOCAL_PORT : 0) | (is_wildcard ? 0 : FACT_LOCAL_IP);
+}
+
+/*
+ * TCP_INFO tells a TCP socket from everything else in one call: SO_PROTOCOL alone would mistake a
+ * raw socket (SOCK_RAW, IPPROTO_TCP) or a netlink one (NETLINK_XFRM is 6 too) for TCP.
+ */
+bool sock_facts(int fd, unsigned wanted, struct facts *f)
+{
+    wanted &= ~f->known;
+    if (get_option(fd, IPPROTO_TCP, TCP_INFO, &f->state, sizeof(f->state)) != 0)
+        return false;
+    if (wanted & (FACT_LOCAL_IP | FACT_LOCAL_PORT))
+        local_facts(fd, f);
+    if (wanted & FACT_PEER && ask_endpoint(SYS_getpeername, fd, &f->peer_ip, &f->peer_port))
+        f->known |= FACT_PEER;
+    if (wanted & FACT_COOKIE &&
+        get_option(fd, SOL_SOCKET, SO_COOKIE, &f->cookie, sizeof(f->cookie)) == 0)
+        f->known |= FACT_COOKIE;
+    if (wanted & FACT_WHEN) {
+        /* tcp_fin(): the peer's FIN takes ESTABLISHED to CLOSE_WAIT; our own then to LAST_ACK. */
+        bool passive = f->state == TCP_CLOSE_WAIT || f->state == TCP_LAST_ACK;
+        f->when = passive ? WHEN_PASSIVE : WHEN_ACTIVE;
+        f->known |= FACT_WHEN;
+    }
+    return true;
+}
+
+bool sock_has_waiting(int fd)
+{
+    struct tcp_info info = {0};
+
+    /* For a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
+    return get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 && info.tcpi_unacked > 0;
+}
+
+bool sock_is_connected(uint8_t state)
+{
+    return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1 ||
+           state == TCP_FIN_WAIT2;
+}
+
+/* What each mode sets. TCP_LINGER2 0 is the default, tcp_fin_timeout; below 0, no FIN_WAIT2. */
+static const struct options {
+    int linger_on;
+    int linger2;
+} options_of[] = {
+    [MODE_FIN] = {0, 0},
+    [MODE_RST] = {1, 0},
+    [MODE_FIN_RST] = {0, -1},
+    [MODE_WAIT] = {1, 0},
+};
+static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_TEARDOWNS, "a row for each mode");
+
+/* One that fell back to TCP takes TCP_LINGER2, hands it to its subflow, and keeps TIME_WAIT. */
+static bool is_mptcp(int fd)
+{
+    int protocol = 0;
+
+    return get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)) == 0 &&
+           protocol == SOCK_IPPROTO_MPTCP;
+}
+
+/* MPTCP's error for an option that it lacks differs between kernels. */
+static bool is_no_option(int error)
+{
+    return error == ENOPROTOOPT || error == EOPNOTSUPP;
+}
+
+const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
+{
+    if (verdict->mode == MODE_OFF)
+        return NULL;
+    const struct options *options = &options_of[verdict->mode];
+    struct linger linger = {options->linger_on, verdict->seconds};
+    bool keeps_defaults = at_birth || verdict->yields;
+    struct sock_linger now;
+    bool stands = verdict->yields && sock_linger(fd, &now) && now.on;
+
+    if ((!keeps_defaults || options->linger_on) && !stands &&
+        sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        return "SO_LINGER";
+    if (keeps_defaults && options->linger2 == 0)
+        return NULL;
+    if (!at_birth && options->linger2 < 0 && is_mptcp(fd)) {
+        errno = EOPNOTSUPP;
+        return "TCP_LINGER2";
+    }
+    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &options->linger2, sizeof(options->linger2)) == 0)
+        return NULL;
+    /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
+    return options->linger2 == 0 && is_no_option(errno) ? NULL : "TCP_LINGER2";
+}
+
+bool sock_linger(int fd, struct sock_linger *l)
+{
+    struct linger linger = {0, 0};
+
+    if (get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        return false;
+    l->on = linger.l_onoff != 0;
+    l->seconds = linger.l_linger;
+    l->linger2 = 0;
+    l->has_linger2 = get_option(fd, IPPROTO_TCP, TCP_LINGER2, &l->linger2, sizeof(l->linger2)) == 0;
+    return true;
+}
+
+/* A value that equals the default may be the default, which follows the sysctl: 0 sets that. */
+static int put_back_linger2(int fd, int value)
+{
+    const int none = 0;
+    int now = -1;
+
+    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &none, sizeof(none)) != 0 ||
+        get_option(fd, IPPROTO_TCP, TCP_LINGER2, &now, sizeof(now)) != 0)
+        return -1;
+    return now == value ? 0 : sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof(value));
+}
+
+const char *sock_put_back(int fd, const struct sock_linger *l)
+{
+    const struct linger linger = {l->on, l->seconds};
+
+    if (sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+        return "SO_LINGER";
+    return l->has_linger2 && put_back_linger2(fd, l->linger2) != 0 ? "TCP_LINGER2" : NULL;
+}
+
+struct verdict sock_linger_mode(const struct sock_linger *l)
+{
+    struct verdict verdict = {0};
+
+    if (l->on)
+        verdict.mode = l->seconds == 0 ? MODE_RST : MODE_WAIT;
+    else
+        verdict.mode = l->linger2 < 0 ? MODE_FIN_RST : MODE_FIN;
+    if (verdict.mode == MODE_WAIT)
+        verdict.seconds = (uint16_t)(l->seconds < UINT16_MAX ? l->seconds : UINT16_MAX);
+    return verdict;
+}
+
+bool sock_waits(int fd)
+{
+    struct linger linger = {0, 0};
+
+    return get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff &&
+           linger.l_linger != 0;
+}
+
+bool sock_applied(int fd, struct verdict *verdict)
+{
+    struct sock_linger l;
+
+    if (!sock_linger(fd, &l))
+        return false;
+    struct verdict now = sock_linger_mode(&l);
+    verdict->mode = now.mode;
+    verdict->seconds = now.seconds;
+    return true;
+}
+
+static const struct {
+    const char *name;
+    int level;
+    int option;
+} switches[] = {
+    [SOCK_REUSEADDR] = {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR},
+    [SOCK_REUSEPORT] = {"SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT},
+    [SOCK_BIND_NO_PORT] = {"IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+};
+
+const char *sock_switch_name(enum sock_switch option)
+{
+    return switches[option].name;
+}
+
+int sock_switch(int fd, enum sock_switch option, bool on)
+{
+    int value = on;
+
+    return sock_set(fd, switches[option].level, switches[option].option, &value, sizeof(value));
+}
+
+static int disconnect(int fd)
+{
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    return (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody));
+}
+
+/* Three links are one thread and its directory's . and .. (proc_task_getattr()). */
+static bool has_threads(void)
+{
+    struct kernel_status status = {0};
+
+    return kernel_statx(AT_FDCWD, "/proc/self/task", KERNEL_STATUS_NLINK, &status) == 0 &&
+           status.nlink > 3;
+}
+
+/*
+ * A reader that is still blocked when the connection is aborted gets EPIPE (sk_wait_event()); after
+ * SHUT_RD it wakes with end of file. It must run to see that, hence the shortest possible sleep.
+ */
+static void release_readers(int fd, bool is_anothers)
+{
+    static const long shortest[] = {0, 1}; /* a struct timespec of this machine's own kind */
+
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RD);
+    if (is_anothers || has_threads())
+        (void)kernel_call(SYS_nanosleep, (long)shortest, 0);
+}
+
+int sock_abort(int fd, bool is_anothers)
+{
+    int pending;
+
+    release_readers(fd, is_anothers);
+
+    if (disconnect(fd) != 0)
+        return -1;
+    /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
+    (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
+    /* Fails with ENOTCONN, and yet marks both directions as shut down (inet_shutdown()). */
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
+    return 0;
+}
+
+const char *sock_end(int fd, const struct verdict *verdict)
+{
+    const char *refused = NULL;
+
+    if (verdict->mode == MODE_RST) {
+        if (disconnect(fd) != 0)
+            return "connect";
+        /* ENOTCONN; yet after ECONNRESET the next calls get EOF and EPIPE. */
+        (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
+        return NULL;
+    }
+    refused = sock_apply(fd, verdict, false);
+    if (!refused && kernel_call(SYS_shutdown, fd, SHUT_RDWR) != 0)
+        refused = "shutdown";
+    return refused;
+}
+
+bool sock_idle(int fd, uint32_t *milliseconds)
+{
+    struct tcp_info info = {0};
+
+    if (get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) != 0)
+        return false;
+    *milliseconds = info.tcpi_last_data_recv < info.tcpi_last_data_sent ? info.tcpi_last_data_recv
+                                                                        : info.tcpi_last_data_sent;
+    return true;
+}
+
+void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread)
+{
+    bool has_fin = state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK;
+    int out = 0;
+    int in = 0;
+
+    (void)kernel_call(SYS_ioctl, fd, SIOCOUTQ, (long)&out);
+    (void)kernel_call(SYS_ioctl, fd, SIOCINQ, (long)&in);
+    out -= has_fin;
+    *unsent = out > 0 ? (uint32_t)out : 0;
+    *unread = in > 0 ? (uint32_t)in : 0;
+}
+
+bool sock_is_open(int fd)
+{
+    int type;
+
+    return get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) == 0 || errno != EBADF;
+}
+
+void sock_copy(int from, int to, int level, int option)
+{
+    int value;
+
+    if (get_option(from, level, option, &value, sizeof(value)) == 0)
+        (void)sock_set(to, level, option, &value, sizeof(value));
+}
+
+bool sock_is_of_network(int fd, int other)
+{
+    uint64_t one = 0;
+    uint64_t two = 0;
+
+    return get_option(fd, SOL_SOCKET, SO_NETNS_COOKIE, &one, sizeof(one)) != 0 ||
+           (get_option(other, SOL_SOCKET, SO_NETNS_COOKIE, &two, sizeof(two)) == 0 && one == two);
+}

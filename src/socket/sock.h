@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's side: facts of a socket, and the one place that sets options. Every call here goes
+ * straight to the kernel, past this library's own hooks and past other preloads.
+ */
+#ifndef LINGER_SOCKET_SOCK_H
+#define LINGER_SOCKET_SOCK_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "policy/decide.h"
+
+/* IPPROTO_MPTCP of Linux 5.6; older headers lack it. */
+#define SOCK_IPPROTO_MPTCP 262
+
+/* Is this what socket(2) was asked for a TCP (or MPTCP) socket? */
+bool sock_is_tcp_request(int domain, int type, int protocol);
+
+/*
+ * Fills `facts->state` and those of the facts in `wanted` that the kernel knows now; what the
+ * caller filled before stays. FACT_ROLE is not among them: the kernel does not remember who
+ * connected. False if `fd` is not a TCP socket (one failing system call).
+ */
+bool sock_facts(int fd, unsigned wanted, struct facts *facts);
+
+/* Address and port of the program's sockaddr; false if it is neither IPv4 nor IPv6, or cannot be
+ * read. */
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
+                   uint16_t *port);
+
+/* Do connections wait in the listener's queue? They inherited what it had when they came. */
+bool sock_has_waiting(int fd);
+
+/* Is the socket of that state connected, so that an abort would send RST? (tcp_need_reset()) */
+bool sock_is_connected(uint8_t state);
+
+/*
+ * Makes the verdict the socket's own: MODE_OFF sets nothing; at birth, while the options still have
+ * their defaults, sets only what differs from these; elsewhere everything. A verdict that yields
+ * does not touch an option that is already set.
+ * Returns NULL, or the name of the first option that the kernel refused, and errno.
+ */
+const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
+
+/* The two options of a socket, as getsockopt(2) tells them. */
+struct sock_linger {
+    bool on; /* SO_LINGER */
+    int seconds;
+    bool has_linger2; /* MPTCP has no TCP_LINGER2 */
+    int linger2;
+};
+
+/* False where they cannot be asked. */
+bool sock_linger(int fd, struct sock_linger *linger);
+
+/* Sets both as they were. Returns NULL, or the name of the option that the kernel refused. */
+const char *sock_put_back(int fd, const struct sock_linger *linger);
+
+/* The mode that sets the two so. */
+struct verdict sock_linger_mode(const struct sock_linger *linger);
+
+/* Does close() wait for what was sent? (SO_LINGER {1, N}) */
+bool sock_waits(int fd);
+
+/* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
+bool sock_applied(int fd, struct verdict *verdict);
+
+/* What a program asked for, set in its stead: setsockopt(2). */
+int sock_set(int fd, int level, int option, const void *value, socklen_t length);
+
+/* The options that are set or cleared before bind(). */
+enum sock_switch {
+    SOCK_REUSEADDR,
+    SOCK_REUSEPORT,
+    SOCK_BIND_NO_PORT, /* ip(7), Linux 4.2; of an IPv6 socket too */
+};
+
+/* "SO_REUSEADDR" */
+const char *sock_switch_name(enum sock_switch option);
+
+/* Returns 0, or -1 and errno. */
+int sock_switch(int fd, enum sock_switch option, bool on);
+
+/*
+ * Aborts the connection at once: connect() to AF_UNSPEC sends RST (tcp_disconnect()), and a
+ * shutdown() after it leaves the socket to the program as shutdown(SHUT_RDWR) would have:
+ * recv() says EOF, send() EPIPE, poll() POLLHUP. Readers blocked in other threads, of this process
+ * or of another one that owns the socket (`is_anothers`), get time to wake with end of file.
+ * Returns 0, or -1 and errno.
+ */
+int sock_abort(int fd, bool is_anothers);
+
+/*
+ * Ends a connection that another process has open, by a duplicate: `rst` aborts it, `fin` and
+ * `fin-rst` set their options and shut down both directions. Returns NULL, or the name of the call
+ * or option that the kernel refused, and errno.
+ */
+const char *sock_end(int fd, const struct verdict *verdict);
+
+/* Milliseconds since data came or went, whichever is later; false if the kernel does not say.
+ */
+bool sock_idle(int fd, uint32_t *milliseconds);
+
+/*
+ * Bytes in the send queue (SIOCOUTQ: sent and not acknowledged, or not sent) and unread (SIOCINQ).
+ * In the states in which our FIN is not acknowledged yet the kernel counts it as a byte; we do not.
+ */
+void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread);
+
+/* Is `fd` open? Tells dup2(2) that will close its target from one that will fail. */
+bool sock_is_open(int fd);
+
+/* Gives the socket `to` the int that is the option's value on `from`, where both have it. */
+void sock_copy(int from, int to, int level, int option);
+
+/* Are both of one network namespace? Before Linux 5.14 nobody knows: true. */
+bool sock_is_of_network(int fd, int other);
+
+#endif
