@@ -152,6 +152,7 @@ examples: all $(EXAMPLES) $(GO_EXAMPLES)
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c $(if $(wildcard /usr/include/lwip),,%/lwip.c),\
 	$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
+SANITIZED = $(if $(UNIT_TESTS),$(BUILD)/sanitized/linger)
 # The subject again, out of a preload's reach.
 STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm $(if $(wildcard /usr/bin/musl-gcc),musl/subject))
 GO_LIBRARIES = /usr/share/gocode
@@ -160,13 +161,13 @@ GO_TOOLS = $(if $(GO),$(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,\
 	$(filter-out $(GO_LEFT_OUT),$(wildcard tests/tools/*.go))))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
-test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(EXAMPLES) $(GO_EXAMPLES)
+test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(SANITIZED) $(EXAMPLES) $(GO_EXAMPLES)
 
 # Unit tests link a second build of the sources, with the sanitizers in it.
 UNIT_SOURCES = $(SHARED_SOURCES) src/cli/reach/elffile.c src/cli/process/target.c
 UNIT_OBJECTS = $(patsubst src/%.c,$(BUILD)/sanitized/%.o,$(UNIT_SOURCES))
 UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
-	-DLINGER_VERSION='"$(VERSION)"' -Isrc
+	-DLINGER_VERSION='"$(VERSION)"' -DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc
 
 $(BUILD)/sanitized/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -209,6 +210,11 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 	@mkdir -p $(@D)
 	$(call say,GO,$@)
 	$(Q)$(GO_BUILD) -o $@ $<
+
+# linger with the sanitizers in it, whatever the rest is built with.
+$(BUILD)/sanitized/linger: $(patsubst $(BUILD)/%,$(BUILD)/sanitized/%,$(SHARED) $(CLI))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $^ -pthread
 
 # What the benchmark measures with.
 BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides notified starts)

@@ -550,6 +550,17 @@ client.recv(1)'
     done
 }
 
+@test "every length and pointer that a program may pass: as without, and the supervisor's memory stays whole" {
+    [ -x "$ROOT/build/sanitized/linger" ] || skip "needs cmocka, as the other programs with sanitizers"
+    run_it=(timeout 60 "$ROOT/build/sanitized/linger" run -b supervise -l"$BATS_TEST_TMPDIR/log" -m)
+    "$TOOLS/odd" >"$BATS_TEST_TMPDIR/plain"
+    for policy in "rst peer=127.0.0.0/8" "fin-rst when=active"; do
+        "${run_it[@]}" "$policy" -- "$TOOLS/odd" >"$BATS_TEST_TMPDIR/supervised"
+        diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/supervised"
+        expect changing "$("${run_it[@]}" "$policy" -- "$TOOLS/odd" threads)" done
+    done
+}
+
 # storm HOW COUNT MODE: afterwards the supervisor has no descriptor but the listener, its signals and
 # the pidfds that it remembers (64 at most).
 storm() {
