@@ -188,6 +188,25 @@ assert all(s["before"] == "fin" and s["verdict"] == "rst" and s["result"] == "ap
     finish
 }
 
+@test "a port is one of this network namespace, whatever else the process holds: attach, restore, close" {
+    unshare -n true 2>/dev/null || skip "needs a network namespace"
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - python3 "$ROOT/tests/tools/two-networks.py" <&"$GO"
+    hear_port
+    DAEMON_OUT=$OUT
+    say show "0,0 0,0 0,0 1,0 1 1"
+    "$LINGER" attach -m rst --port "$PORT" --save "$BATS_TEST_TMPDIR/was" | tee "$BATS_TEST_TMPDIR/out"
+    expect attach "$(tail -1 "$BATS_TEST_TMPDIR/out")" "1 listener, 1 connection in 1 process, 0 failed"
+    say show "1,0 1,0 0,0 1,0 1 1"
+    "$LINGER" attach --restore "$BATS_TEST_TMPDIR/was" | tee "$BATS_TEST_TMPDIR/out"
+    expect restore "$(tail -1 "$BATS_TEST_TMPDIR/out")" "2 put back, and 0 accepted since; 0 gone, 0 failed"
+    say show "0,0 0,0 0,0 1,0 1 1"
+    "$LINGER" close -m rst --all --port "$PORT" | tee "$BATS_TEST_TMPDIR/out"
+    expect close "$(tail -1 "$BATS_TEST_TMPDIR/out")" "1 connection of 1 process ended, 0 left alone, 0 failed"
+    say show "0,0 0,0 0,0 1,0 7 1"
+}
+
 # refused MESSAGE ARGUMENT...
 refused() {
     says_no "*$1*" "$LINGER" attach "${@:2}"

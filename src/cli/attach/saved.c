@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/process/holders.h"
+#include "cli/sockets/sockets.h"
 
 bool saved_look(int fd, struct saved_socket *socket)
 {
@@ -24,6 +25,7 @@ bool saved_look(int fd, struct saved_socket *socket)
     socket->cookie = f.cookie;
     socket->inode = (uint32_t)status.st_ino;
     socket->port = f.local_port;
+    socket->network = sockets_network(fd);
     socket->is_listener = f.state == TCP_LISTEN;
     snprintf(socket->local, sizeof(socket->local), "%s", cli_endpoint(f.local_ip, f.local_port));
     snprintf(socket->peer, sizeof(socket->peer), "%s",
@@ -81,7 +83,7 @@ static const struct saved_socket *find_listener(const struct saved *saved,
     const struct saved_socket *listener = NULL;
 
     for (const struct saved_socket *s = saved->listeners; s; s = s->next_listener) {
-        if (s->port != connection->port)
+        if (s->port != connection->port || s->network != connection->network)
             continue;
         if (!listener || strcmp(s->local, connection->local) == 0)
             listener = s;
@@ -111,6 +113,7 @@ static bool look_before(int fd, int number, void *context)
         former->next_listener = saved->listeners;
         saved->listeners = former;
     }
+    former->network = socket.network;
     former->now = socket.linger;
     return true;
 }

@@ -28,6 +28,8 @@ struct saved_socket {
     char peer[SAVED_ENDPOINT_MAX]; /* "-": none */
     struct sock_linger linger;
 
+    uint64_t network; /* sockets_network(); not in a file */
+
     /* Of saved_put_back(). */
     bool is_there;
     struct saved_socket *next_listener;

@@ -114,7 +114,10 @@ static int add_holders(struct selection *s)
         s->of_listeners ? sockets_listeners(s->port, &inodes) : sockets_at(s->port, &inodes);
     ssize_t found = count > 0 ? holders_find(inodes, (size_t)count, &holders) : 0;
     int status = -1;
+    int ours = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    s->network = sockets_network(ours);
+    close(ours);
     if (count < 0)
         cli_error(s->self, "the kernel does not list its sockets: %s", strerror(errno));
     else if (count == 0)
@@ -199,11 +202,17 @@ struct pass {
     void *context;
 };
 
+/* A process may hold sockets of several network namespaces. */
+static bool is_of_port(const struct selection *s, int fd, const struct facts *facts)
+{
+    return facts->local_port == s->port && sockets_network(fd) == s->network;
+}
+
 /* Skips what does not count: not TCP, not connected, of another port. */
 static bool is_passed_over(struct selection *s, int fd, struct facts *facts)
 {
     if (!sock_facts(fd, s->port ? FACT_LOCAL_PORT : 0, facts) || facts->state == TCP_CLOSE ||
-        (s->port && facts->local_port != s->port))
+        (s->port && !is_of_port(s, fd, facts)))
         return true;
     s->is_empty = false;
     return s->only_listeners && facts->state != TCP_LISTEN;

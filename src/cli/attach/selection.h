@@ -20,6 +20,7 @@ struct selection {
     const struct cli_command *self;
     const char *mode;    /* the text of -m */
     long port;           /* of -p; 0: pids */
+    uint64_t network;    /* with -p: the namespace that the port is of, sockets_network() */
     bool of_listeners;   /* -p means processes that listen there, not all with a socket there */
     bool takes_others;   /* rules for programs of other names: a supervisor meets those too */
     unsigned wanted;     /* facts for each socket, enum fact or-ed, beside what the rules need */

@@ -2,8 +2,20 @@
 /* The kernel's dump (diag.c), kept: 100,000 sockets take some 10 MB and 0.1 s. */
 #include "cli/sockets/sockets.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+#ifndef SIOCGSKNS
+#define SIOCGSKNS 0x894c /* Linux 4.10 */
+#endif
 
 static bool add(const struct diag_socket *socket, void *context)
 {
@@ -54,4 +66,20 @@ ssize_t sockets_listeners(long port, uint32_t **inodes)
 ssize_t sockets_at(long port, uint32_t **inodes)
 {
     return find(port, false, inodes);
+}
+
+uint64_t sockets_network(int fd)
+{
+    uint64_t cookie;
+    socklen_t length = sizeof(cookie);
+    struct stat status = {0};
+
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0)
+        return cookie;
+    int network = ioctl(fd, SIOCGSKNS);
+    if (network >= 0) {
+        (void)fstat(network, &status);
+        close(network);
+    }
+    return status.st_ino;
 }

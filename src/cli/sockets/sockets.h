@@ -23,4 +23,10 @@ ssize_t sockets_listeners(long port, uint32_t **inodes);
 /* The same for all sockets with that local port that a process may hold. */
 ssize_t sockets_at(long port, uint32_t **inodes);
 
+/*
+ * Which network namespace a socket is of; its port means nothing in another one. 0 where the kernel
+ * does not say: before Linux 5.14 to whoever lacks CAP_NET_ADMIN there.
+ */
+uint64_t sockets_network(int fd);
+
 #endif
