@@ -320,6 +320,19 @@ for line in sys.stdin:
     kill "$PID" "$(pgrep -P "$PID")"
 }
 
+@test "--restore: what was accepted since gets what its own listener had, of several at one port" {
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - python3 "$ROOT/tests/tools/three-listeners.py" <&"$GO"
+    hear_port
+    DAEMON_OUT=$OUT
+    "$LINGER" attach -q -m rst --save "$BATS_TEST_TMPDIR/was" "$PID"
+    say show "1,0 1,0 1,0"
+    "$LINGER" attach -q --restore "$BATS_TEST_TMPDIR/was"
+    say show "1,5 1,6 1,7"
+    kill "$PID"
+}
+
 @test "--restore names what is wrong with a file: not one of ours, another boot, another version" {
     file=$BATS_TEST_TMPDIR/was
     with_own_options

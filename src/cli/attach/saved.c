@@ -76,6 +76,12 @@ static struct saved_socket *find(const struct saved *saved, const struct saved_s
     return bsearch(socket, saved->sockets, saved->count, sizeof(*socket), by_cookie);
 }
 
+/* "0.0.0.0:80", "[::]:80" */
+static bool is_at_any_address(const struct saved_socket *s)
+{
+    return strncmp(s->local, "0.0.0.0:", 8) == 0 || strncmp(s->local, "[::]:", 5) == 0;
+}
+
 /* The listener of an accepted connection: one at its exact address before one at any address. */
 static const struct saved_socket *find_listener(const struct saved *saved,
                                                 const struct saved_socket *connection)
@@ -85,7 +91,9 @@ static const struct saved_socket *find_listener(const struct saved *saved,
     for (const struct saved_socket *s = saved->listeners; s; s = s->next_listener) {
         if (s->port != connection->port || s->network != connection->network)
             continue;
-        if (!listener || strcmp(s->local, connection->local) == 0)
+        if (strcmp(s->local, connection->local) == 0)
+            return s;
+        if (is_at_any_address(s))
             listener = s;
     }
     return listener;
