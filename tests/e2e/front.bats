@@ -68,6 +68,13 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
     done
 }
 
+@test "SIGTERM to the group before there is a program reaches it all the same" {
+    for backend in preload supervise; do
+        run timeout 60 "$TOOLS/early-signal" "$LINGER" run -b $backend -m rst -s -- sleep 5
+        expect "status, $backend" "$status" 143
+    done
+}
+
 @test "each process of a cgroup, as systemd ends a service: once" {
     needs_mount_namespace
     mkdir "$BATS_TEST_TMPDIR/cgroups"
