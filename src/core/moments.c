@@ -410,14 +410,14 @@ void moments_bind(int fd, const struct sockaddr *local, socklen_t length)
     }
 }
 
-void moments_bind_failed(int fd, const struct sockaddr *local, socklen_t length)
+void moments_port_held(int fd, const struct sockaddr *local, socklen_t length, int error)
 {
     struct facts facts;
     KEEP_ERRNO;
 
-    if (errno == EADDRINUSE && report_is_on() && bind_facts(fd, local, length, &facts) &&
-        facts.local_port != 0)
-        report_bind_failed(fd, &facts);
+    if ((error == 0 || error == EADDRINUSE) && report_is_on() &&
+        bind_facts(fd, local, length, &facts) && facts.local_port != 0)
+        report_port_held(fd, &facts, error);
 }
 
 void moments_setsockopt(int fd, int level, int option)

@@ -75,8 +75,8 @@ void moments_receive(const struct msghdr *message);
 /* Before bind(). */
 void moments_bind(int fd, const struct sockaddr *local, socklen_t length);
 
-/* After bind() failed, with its errno. */
-void moments_bind_failed(int fd, const struct sockaddr *local, socklen_t length);
+/* After bind() failed with `error`; or 0: before a bind() whose result is not known. */
+void moments_port_held(int fd, const struct sockaddr *local, socklen_t length, int error);
 
 /* After setsockopt() succeeded. */
 void moments_setsockopt(int fd, int level, int option);

@@ -193,7 +193,7 @@ EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
         moments_bind(fd, local, length);
     int status = real.bind(fd, local, length);
     if (ask && status != 0)
-        moments_bind_failed(fd, local, length);
+        moments_port_held(fd, local, length, errno);
     return status;
 }
 

@@ -275,18 +275,23 @@ void report_bind(int fd, const struct facts *facts, enum sock_switch option, boo
     end(&line);
 }
 
-void report_bind_failed(int fd, const struct facts *facts)
+void report_port_held(int fd, const struct facts *facts, int error)
 {
     struct portholders use = {.port = facts->local_port};
     struct line line;
 
-    stats_add(counters, STAT_BIND_FAILED, 1);
+    stats_add(counters, STAT_BIND_FAILED, error != 0);
     if (!begin(&line, "bind"))
+        return;
+    bool is_known = portholders_find(&use);
+    bool is_held = is_known && use.listeners + use.time_wait + use.others > 0;
+    if (error == 0 && !is_held)
         return;
     put_descriptor(&line, fd);
     line_endpoint(&line, "local", facts->local_ip, facts->local_port);
-    line_number(&line, "errno", EADDRINUSE);
-    if (portholders_find(&use)) {
+    if (error != 0)
+        line_number(&line, "errno", (unsigned)error);
+    if (is_known) {
         line_number(&line, "listeners", use.listeners);
         line_number(&line, "time_wait", use.time_wait);
         line_number(&line, "others", use.others);

@@ -51,7 +51,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
 /* `option` was set or cleared before bind(). */
 void report_bind(int fd, const struct facts *facts, enum sock_switch option, bool on);
 
-/* bind() failed with EADDRINUSE: says who holds the port. */
-void report_bind_failed(int fd, const struct facts *facts);
+/* bind() failed with EADDRINUSE, or is about to be called (0): says who holds the port. */
+void report_port_held(int fd, const struct facts *facts, int error);
 
 #endif

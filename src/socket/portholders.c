@@ -48,7 +48,7 @@ const char *portholders_say(const struct portholders *h)
     if (h->listeners > 0)
         return "a listener holds the port";
     if (h->time_wait > 0)
-        return "TIME_WAIT sockets of a run without SO_REUSEADDR hold the port";
-    return h->others > 0 ? "connections of a run without SO_REUSEADDR hold the port"
+        return "TIME_WAIT sockets hold the port unless both runs set SO_REUSEADDR";
+    return h->others > 0 ? "connections hold the port unless both runs set SO_REUSEADDR"
                          : "a bound socket that does not listen holds the port";
 }

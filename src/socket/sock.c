@@ -22,9 +22,6 @@
 #ifndef SO_COOKIE
 #define SO_COOKIE 57 /* Linux 4.12 */
 #endif
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
-#endif
 
 int sock_set(int fd, int level, int option, const void *value, socklen_t length)
 {
@@ -376,21 +373,4 @@ bool sock_is_open(int fd)
     int type;
 
     return get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) == 0 || errno != EBADF;
-}
-
-void sock_copy(int from, int to, int level, int option)
-{
-    int value;
-
-    if (get_option(from, level, option, &value, sizeof(value)) == 0)
-        (void)sock_set(to, level, option, &value, sizeof(value));
-}
-
-bool sock_is_of_network(int fd, int other)
-{
-    uint64_t one = 0;
-    uint64_t two = 0;
-
-    return get_option(fd, SOL_SOCKET, SO_NETNS_COOKIE, &one, sizeof(one)) != 0 ||
-           (get_option(other, SOL_SOCKET, SO_NETNS_COOKIE, &two, sizeof(two)) == 0 && one == two);
 }

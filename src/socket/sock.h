@@ -111,10 +111,4 @@ void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread);
 /* Is `fd` open? Tells dup2(2) that will close its target from one that will fail. */
 bool sock_is_open(int fd);
 
-/* Gives the socket `to` the int that is the option's value on `from`, where both have it. */
-void sock_copy(int from, int to, int level, int option);
-
-/* Are both of one network namespace? Before Linux 5.14 nobody knows: true. */
-bool sock_is_of_network(int fd, int other);
-
 #endif

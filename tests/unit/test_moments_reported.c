@@ -143,7 +143,7 @@ static void test_without_a_log_nothing_more_is_seen(void **state)
 
     (void)state;
     errno = EADDRINUSE;
-    moments_bind_failed(fd, (struct sockaddr *)&local, sizeof(local));
+    moments_port_held(fd, (struct sockaddr *)&local, sizeof(local), EADDRINUSE);
     assert_int_equal(errno, EADDRINUSE);
     close(fd);
     assert_int_not_equal(access(log_path, F_OK), 0);
@@ -213,6 +213,7 @@ static void test_a_port_in_use(void **state)
     struct sockaddr_in local = {.sin_family = AF_INET};
     socklen_t length = sizeof(local);
     static const int errors[] = {EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL};
+    char held[64];
 
     (void)state;
     start("", BACKEND_PRELOAD);
@@ -220,20 +221,23 @@ static void test_a_port_in_use(void **state)
     assert_int_equal(getsockname(listener, (struct sockaddr *)&local, &length), 0);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        errno = errors[i];
-        moments_bind_failed(fd, (struct sockaddr *)&local, length);
-        assert_int_equal(errno, errors[i]);
+        errno = ENOENT;
+        moments_port_held(fd, (struct sockaddr *)&local, length, errors[i]);
+        assert_int_equal(errno, ENOENT);
         if (errors[i] == EADDRINUSE)
-            expect_line("event=bind", "listeners=1 ");
+            expect_line("event=bind", "errno=98 listeners=1 ");
         expect_line(NULL, NULL);
     }
-    errno = EADDRINUSE;
-    moments_bind_failed(fd, NULL, length);
-    errno = EADDRINUSE;
-    moments_bind_failed(-1, (struct sockaddr *)&local, length);
+    /* Before a call whose result is not known. */
+    moments_port_held(fd, (struct sockaddr *)&local, length, 0);
+    snprintf(held, sizeof(held), "local=127.0.0.1:%u listeners=1 ", ntohs(local.sin_port));
+    expect_line("event=bind", held);
+    moments_port_held(fd, NULL, length, EADDRINUSE);
+    moments_port_held(-1, (struct sockaddr *)&local, length, EADDRINUSE);
     local.sin_port = 0;
-    errno = EADDRINUSE;
-    moments_bind_failed(fd, (struct sockaddr *)&local, length);
+    moments_port_held(fd, (struct sockaddr *)&local, length, EADDRINUSE);
+    local.sin_port = htons(1); /* which nobody has */
+    moments_port_held(fd, (struct sockaddr *)&local, length, 0);
     expect_line(NULL, NULL);
     close(fd);
     end(NULL);

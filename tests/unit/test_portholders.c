@@ -115,11 +115,11 @@ static void test_in_words(void **state)
     } rows[] = {
         {{.listeners = 1}, "a listener holds the port"},
         {{.listeners = 2, .time_wait = 1, .others = 1}, "a listener holds the port"},
-        {{.time_wait = 1}, "TIME_WAIT sockets of a run without SO_REUSEADDR hold the port"},
+        {{.time_wait = 1}, "TIME_WAIT sockets hold the port unless both runs set SO_REUSEADDR"},
         {{.time_wait = 2, .others = 1},
-         "TIME_WAIT sockets of a run without SO_REUSEADDR hold the port"},
-        {{.others = 1}, "connections of a run without SO_REUSEADDR hold the port"},
-        {{.others = 2}, "connections of a run without SO_REUSEADDR hold the port"},
+         "TIME_WAIT sockets hold the port unless both runs set SO_REUSEADDR"},
+        {{.others = 1}, "connections hold the port unless both runs set SO_REUSEADDR"},
+        {{.others = 2}, "connections hold the port unless both runs set SO_REUSEADDR"},
         {{0}, "a bound socket that does not listen holds the port"},
     };
 

@@ -8,8 +8,6 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <sys/wait.h>
 
 #include "loopback.h"
 #include "socket/sock.h"
@@ -239,49 +237,6 @@ static void test_idle(void **state)
     assert_false(sock_idle(-1, &milliseconds));
 }
 
-static int keep_count(int fd)
-{
-    int value = -1;
-    socklen_t length = sizeof(value);
-
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &value, &length), 0);
-    return value;
-}
-
-static void test_copy(void **state)
-{
-    int value = 17;
-
-    (void)state;
-    assert_int_equal(setsockopt(server, IPPROTO_TCP, TCP_KEEPCNT, &value, sizeof(value)), 0);
-    sock_copy(server, client, IPPROTO_TCP, TCP_KEEPCNT);
-    assert_int_equal(keep_count(client), 17);
-    sock_copy(-1, client, IPPROTO_TCP, TCP_KEEPCNT); /* which has no value */
-    assert_int_equal(keep_count(client), 17);
-}
-
-static void test_network(void **state)
-{
-    uint64_t cookie;
-    socklen_t length = sizeof(cookie);
-
-    (void)state;
-    assert_true(sock_is_of_network(client, server));
-    assert_true(sock_is_of_network(-1, server)); /* as where the kernel does not say */
-    if (getsockopt(server, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookie, &length) != 0)
-        skip();
-    assert_false(sock_is_of_network(server, -1));
-    pid_t child = fork();
-    if (child == 0) {
-        if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
-            _exit(0); /* not allowed here */
-        _exit(sock_is_of_network(server, socket(AF_INET, SOCK_STREAM, 0)));
-    }
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-}
-
 static void test_abort(void **state)
 {
     (void)state;
@@ -319,8 +274,6 @@ int main(void)
         cmocka_unit_test(test_what_is_no_tcp),
         cmocka_unit_test_setup_teardown(test_queues, begin, end),
         cmocka_unit_test_setup_teardown(test_idle, begin, end),
-        cmocka_unit_test_setup_teardown(test_copy, begin, end),
-        cmocka_unit_test_setup_teardown(test_network, begin, end),
         cmocka_unit_test_setup_teardown(test_abort, begin, end),
         cmocka_unit_test_setup_teardown(test_is_open, begin, end),
     };

@@ -22,12 +22,9 @@
 
 #include "cli/supervise/filter.h"
 #include "core/moments.h"
+#include "report/fileid.h"
 #include "report/report.h"
 #include "socket/sock.h"
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 /* Linux 5.0 */
-#endif
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64) /* Linux 6.6 */
@@ -173,39 +170,23 @@ static void serve_listen(struct call *call)
         moments_listening(call->fd, settled);
 }
 
-/* Those that decide about a conflict, inet_csk_get_port(). */
-static void copy_options(int from, int to, int family)
+/* The kernel lists the sockets of our own network namespace. */
+static bool is_of_our_network(const struct call *call)
 {
-    (void)sock_copy(from, to, SOL_SOCKET, SO_REUSEADDR);
-    (void)sock_copy(from, to, SOL_SOCKET, SO_REUSEPORT);
-    (void)sock_copy(from, to, SOL_SOCKET, SO_BINDTOIFINDEX);
-    if (family == AF_INET6)
-        (void)sock_copy(from, to, IPPROTO_IPV6, IPV6_V6ONLY);
+    struct fileid ours;
+    struct fileid callers;
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%u/ns/net", call->request->pid);
+    return fileid_of_path("/proc/self/ns/net", &ours) && fileid_of_path(path, &callers) &&
+           fileid_is(&ours, &callers);
 }
 
 /*
  * bind() is the program's own call: the kernel judges what confines the program (Landlock,
- * privileged ports, a user namespace) when it is made, and we run before that. So that the log can
- * say why it fails, the same is tried here first, with a socket of our own, which holds the address
- * only until the program's own call. 0, or -1 and errno.
+ * privileged ports, a user namespace) when it is made, and we run before that. So the log says who
+ * has the port by then, and not whether the call fails.
  */
-static int try_bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-    int other = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int status = 0;
-
-    if (other < 0)
-        return 0;
-    if (sock_is_of_network(fd, other)) {
-        copy_options(fd, other, address->sa_family);
-        status = bind(other, address, length);
-    }
-    int saved = errno;
-    close(other);
-    errno = saved;
-    return status;
-}
-
 static void serve_bind(struct call *call)
 {
     struct sockaddr_storage address;
@@ -214,8 +195,8 @@ static void serve_bind(struct call *call)
     if (!read_address(call, &address, &length) || !take_first(call))
         return;
     moments_bind(call->fd, (struct sockaddr *)&address, length);
-    if (report_is_on() && try_bind(call->fd, (struct sockaddr *)&address, length) != 0)
-        moments_bind_failed(call->fd, (struct sockaddr *)&address, length);
+    if (report_is_on() && is_of_our_network(call))
+        moments_port_held(call->fd, (struct sockaddr *)&address, length, 0);
 }
 
 /* SO_LINGER or TCP_LINGER2: first as the program wants it, with its errors. */
