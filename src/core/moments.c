@@ -237,12 +237,11 @@ static void start_report(const char *program)
 void moments_start(const struct settings *s, const char *program)
 {
     KEEP_ERRNO;
-    unsigned moments;
 
     settings = s;
     needs = decide_needs(&s->mode);
     start_report(program);
-    moments = moments_of(&s->mode);
+    unsigned moments = moments_of(&s->mode);
     if (s->backend == BACKEND_SUPERVISE)
         moments = moments_outside(&s->mode, moments);
     closing_decides = moments & MOMENT_CLOSE;
@@ -428,7 +427,6 @@ void moments_setsockopt(int fd, int level, int option)
 
     bool is_ours = (level == SOL_SOCKET && option == SO_LINGER) ||
                    (level == IPPROTO_TCP && option == TCP_LINGER2);
-
     if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
         decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF &&
         !verdict.yields && apply(fd, &verdict, false))
@@ -436,16 +434,15 @@ void moments_setsockopt(int fd, int level, int option)
 }
 
 /*
- * The verdict as the connection ends. If it yields (overrule=no), the socket by now has either it
- * or what the program itself set: what the socket has decides.
+ * The verdict as the connection ends. If it yields (overrule=no), or the kernel refuses it, the
+ * socket has what the program itself set, or what was set before: what the socket has decides.
  */
 static bool decide_end(int fd, const struct facts *facts, struct verdict *verdict)
 {
     if (decide(&settings->mode, facts, verdict) != DECIDE_VERDICT)
         return false;
-    if (closing_decides)
-        (void)apply(fd, verdict, false);
-    if (verdict->yields && verdict->mode != MODE_OFF)
+    if ((closing_decides && !apply(fd, verdict, false)) ||
+        (verdict->yields && verdict->mode != MODE_OFF))
         (void)sock_applied(fd, verdict);
     return true;
 }
@@ -455,14 +452,17 @@ bool moments_shutdown(int fd, int how)
     struct facts facts;
     struct verdict verdict;
     KEEP_ERRNO;
-    bool aborted = how == SHUT_RDWR && facts_of(fd, needs | reported, &facts) &&
-                   sock_is_connected(facts.state) && decide_end(fd, &facts, &verdict) &&
-                   verdict.mode == MODE_RST &&
-                   sock_abort(fd, settings->backend == BACKEND_SUPERVISE) == 0;
 
-    if (aborted)
-        report_aborted(fd, &facts, &verdict);
-    return aborted;
+    if (how != SHUT_RDWR || !facts_of(fd, needs | reported, &facts) ||
+        !sock_is_connected(facts.state) || !decide_end(fd, &facts, &verdict) ||
+        verdict.mode != MODE_RST)
+        return false;
+    if (sock_abort(fd, settings->backend == BACKEND_SUPERVISE) != 0) {
+        report_failed(fd, "connect", errno, &verdict); /* in a sandbox: shutdown() sends FIN */
+        return false;
+    }
+    report_aborted(fd, &facts, &verdict);
+    return true;
 }
 
 /*

@@ -212,35 +212,43 @@ void report_aborted(int fd, const struct facts *facts, const struct verdict *ver
 }
 
 /* Not inlined: its buffer has left the stack, which may be small, when the line is written. */
-__attribute__((noinline)) static void put_why(struct line *line, uint32_t unread,
-                                              const struct policy *policy,
-                                              const struct verdict *verdict)
+__attribute__((noinline)) static void put_rule(struct line *line, const struct policy *policy,
+                                               unsigned rule)
 {
     char buffer[LINE_LENGTH_MAX];
     struct text out;
 
     text_begin(&out, buffer, sizeof(buffer));
-    if (unread > 0) {
-        text_put(&out, "unread data: the kernel sends RST whatever the mode");
-    } else if (!verdict) {
-        text_put(&out, "no rule matches");
-    } else {
-        policy_print_rule(policy, policy_rule(policy, verdict->rule), &out);
-    }
+    policy_print_rule(policy, policy_rule(policy, rule), &out);
     line_value(line, "why", buffer);
+}
+
+/* Options act on a connection that is there: without one, no verdict was carried out. */
+static void put_outcome(struct line *line, bool is_connected, uint32_t unread,
+                        const struct policy *policy, const struct verdict *verdict)
+{
+    put_verdict(line, is_connected ? verdict : NULL);
+    if (!is_connected)
+        line_value(line, "why", "no connection is left to end");
+    else if (unread > 0)
+        line_value(line, "why", "unread data: the kernel sends RST whatever the mode");
+    else if (!verdict)
+        line_value(line, "why", "no rule matches");
+    else
+        put_rule(line, policy, verdict->rule);
 }
 
 void report_closed(int fd, const struct facts *facts, const struct policy *policy,
                    const struct verdict *verdict)
 {
     bool is_passive = facts->when == WHEN_PASSIVE;
+    bool is_connected = facts->state != TCP_CLOSE;
     struct line line;
-    uint32_t unsent;
-    uint32_t unread;
+    uint32_t unsent = 0;
+    uint32_t unread = 0;
 
-    if (facts->state == TCP_CLOSE) {
+    if (!is_connected) {
         stats_add(counters, STAT_CLOSED_UNCONNECTED, 1);
-        unsent = unread = 0;
     } else {
         sock_queues(fd, facts->state, &unsent, &unread);
         stats_add(counters, stats_closed(is_passive, verdict, verdict ? verdict->mode : MODE_OFF),
@@ -253,12 +261,11 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
     put_descriptor(&line, fd);
     put_facts(&line, facts);
     line_word(&line, "state", diag_state_name(facts->state));
-    if (facts->state != TCP_CLOSE)
+    if (is_connected)
         line_word(&line, "when", condition_when_name(facts->when));
     line_number(&line, "unsent", unsent);
     line_number(&line, "unread", unread);
-    put_verdict(&line, verdict);
-    put_why(&line, unread, policy, verdict);
+    put_outcome(&line, is_connected, unread, policy, verdict);
     end(&line);
 }
 

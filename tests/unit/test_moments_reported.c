@@ -6,10 +6,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "core/moments.h"
 #include "loopback.h"
@@ -20,6 +25,7 @@
 static char directory[] = "/tmp/linger-reported-XXXXXX";
 static char log_path[sizeof(directory) + 4];
 static long read_so_far;
+static char line[1024]; /* the last that was read */
 static struct settings settings;
 
 static void take(enum setting setting, const char *value)
@@ -34,9 +40,9 @@ static void take(enum setting setting, const char *value)
 /* The words of the next line of the log: "arm at=socket". None: there must be no further line. */
 static void expect_line(const char *event, const char *word)
 {
-    char line[1024] = "";
     FILE *file = fopen(log_path, "r");
 
+    line[0] = '\0';
     assert_non_null(file);
     assert_int_equal(fseek(file, read_so_far, SEEK_SET), 0);
     if (fgets(line, sizeof(line), file))
@@ -208,6 +214,77 @@ static void test_ends(void **state)
     end(NULL);
 }
 
+/* From now on connect(), by which a connection is aborted, or setsockopt() fails with EPERM. */
+static void forbid(int call)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(77);
+}
+
+static int abort_confined(void)
+{
+    char byte;
+
+    forbid(SYS_connect);
+    bool aborted = moments_shutdown(server, SHUT_RDWR);
+    shutdown(server, SHUT_RDWR);
+    bool is_orderly = recv(client, &byte, 1, 0) == 0;
+    moments_close(server);
+    shutdown(client, SHUT_WR);
+    moments_close(server);
+    return aborted || !is_orderly;
+}
+
+static int close_confined(void)
+{
+    forbid(SYS_setsockopt);
+    moments_close(server);
+    return 0;
+}
+
+static void in_a_child(int (*act)(void))
+{
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(act());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (status == 77 << 8)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+/* A program in a sandbox: the verdict in the log is what became of the connection. */
+static void test_what_the_kernel_refuses(void **state)
+{
+    (void)state;
+    start("rst role=server", BACKEND_PRELOAD);
+    assert_int_equal(begin(NULL), 0);
+    moments_note(listener);
+    in_a_child(abort_confined);
+    expect_line("event=fail", "option=connect errno=1 verdict=rst");
+    expect_line("event=close", "state=fin-wait-");
+    expect_line("event=close", "state=closed");
+    assert_non_null(strstr(line, "verdict=none why=\"no connection is left to end\""));
+    end(NULL);
+    start("rst when=active", BACKEND_PRELOAD);
+    assert_int_equal(begin(NULL), 0);
+    in_a_child(close_confined);
+    expect_line("event=fail", "option=SO_LINGER errno=1 verdict=rst");
+    expect_line("event=close", "verdict=fin");
+    end(NULL);
+}
+
 static void test_a_port_in_use(void **state)
 {
     struct sockaddr_in local = {.sin_family = AF_INET};
@@ -284,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_moments_of_a_log),
         cmocka_unit_test(test_births),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_what_the_kernel_refuses),
         cmocka_unit_test(test_a_port_in_use),
         cmocka_unit_test(test_bind_is_told),
     };
