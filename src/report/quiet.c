@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The signals that write(2) may raise are blocked meanwhile, and taken off the queue if this call
- * raised them. Must leave the signal mask and pending signals as they were.
+ * The signals that a write may raise are blocked for its time, and taken off the queue if it raised
+ * them. Must leave the signal mask and pending signals as they were.
  */
 #include "report/quiet.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "base/kernel.h"
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8 /* linux/fs.h, Linux 4.14 */
+#endif
 
 /* The kernel's set of signals, signal(7). libc's is 16 times as long, and the stack may be a signal
  * handler's; and libc's sigtimedwait(3) is a cancellation point. */
@@ -38,6 +45,48 @@ static void take_signal(void)
     (void)kernel_call(SYS_rt_sigtimedwait, (long)&raised, 0, (long)&at_once, sizeof(raised));
 }
 
+/*
+ * Whether write(2) waits is a flag of the description, which others share. RWF_NOWAIT is of this
+ * call alone, and pipes have it since Linux 6.4; before that splice(2) moves a pipe of ours there.
+ */
+static ssize_t write_to_pipe(int fd, const void *data, size_t length)
+{
+    const struct iovec whole = {(void *)data, length};
+    ssize_t written = kernel_call(SYS_pwritev2, fd, (long)&whole, 1, -1, -1, RWF_NOWAIT);
+    int own[2];
+
+    if (written >= 0 || errno == EAGAIN || errno == EPIPE ||
+        kernel_call(SYS_pipe2, (long)own, O_CLOEXEC | O_NONBLOCK) != 0)
+        return written;
+    written = kernel_write(own[1], data, length);
+    if (written > 0)
+        written = kernel_call(SYS_splice, own[0], 0, fd, 0, written, SPLICE_F_NONBLOCK);
+    kernel_close(own[0]);
+    kernel_close(own[1]);
+    return written;
+}
+
+/* poll(2) says that there is room, not how much: enough for what has no way of its own. */
+static ssize_t write_as_polled(int fd, const void *data, size_t length)
+{
+    if (kernel_is_writable(fd))
+        return kernel_write(fd, data, length);
+    errno = EAGAIN;
+    return -1;
+}
+
+static ssize_t write_at_once(int fd, const void *data, size_t length)
+{
+    struct kernel_status status = {0};
+
+    if (kernel_statx(fd, "", KERNEL_STATUS_TYPE, &status) != 0)
+        return -1;
+    if (S_ISSOCK(status.mode))
+        return kernel_call(SYS_sendto, fd, (long)data, (long)length, MSG_DONTWAIT, 0, 0);
+    return S_ISFIFO(status.mode) ? write_to_pipe(fd, data, length)
+                                 : write_as_polled(fd, data, length);
+}
+
 bool quiet_write(int fd, const void *data, size_t length)
 {
     /* SIGTTOU, blocked, lets a background process write: tty_check_change(). */
@@ -45,13 +94,9 @@ bool quiet_write(int fd, const void *data, size_t length)
     struct signals before = {{0}};
     struct signals pending = {{0}};
 
-    if (!kernel_is_writable(fd)) {
-        errno = EAGAIN;
-        return false;
-    }
     (void)kernel_call(SYS_rt_sigpending, (long)&pending, sizeof(pending));
     change_mask(SIG_BLOCK, &own, &before); /* on Linux: of this thread alone */
-    ssize_t written = kernel_write(fd, data, length);
+    ssize_t written = write_at_once(fd, data, length);
     int error = written < 0 ? errno : ENOSPC;
     if ((error == EPIPE && !has(&pending, SIGPIPE)) || (error == EFBIG && !has(&pending, SIGXFSZ)))
         take_signal();

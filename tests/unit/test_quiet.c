@@ -8,11 +8,16 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "report/quiet.h"
@@ -112,6 +117,56 @@ static void test_only_a_part(void **state)
     assert_int_equal(errno, ENOSPC);
 }
 
+/* Where poll(2) says that there is room, and write(2) waits for more: a description that blocks. */
+static void test_less_room_than_data(void **state)
+{
+    static char block[4 << 20];
+    int pair[2];
+
+    (void)state;
+    alarm(10); /* what waits is ended */
+    assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    while (write(ends[1], block, 4096) > 0)
+        ;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    assert_int_equal(read(ends[0], block, 4096), 4096);
+    errno = 0;
+    assert_false(quiet_write(ends[1], block, 8192));
+    assert_int_equal(errno, ENOSPC);
+    assert_false(quiet_write(ends[1], block, 1));
+    assert_int_equal(errno, EAGAIN);
+    for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+        assert_int_equal(socketpair(AF_UNIX, type, 0, pair), 0);
+        assert_true(quiet_write(pair[1], "hello", 5));
+        assert_int_equal(read(pair[0], block, 9), 5);
+        assert_memory_equal(block, "hello", 5);
+        while (quiet_write(pair[1], block, 16384))
+            ;
+        assert_true(errno == EAGAIN || errno == ENOSPC);
+        close(pair[0]);
+        assert_false(quiet_write(pair[1], "hello", 5));
+        expect_pending(0);
+        close(pair[1]);
+    }
+    alarm(0);
+}
+
+/* As before Linux 6.4, where pipes have no RWF_NOWAIT. From here on. */
+static void forbid_nowait(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwritev2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        print_message("no seccomp: as on this kernel\n");
+}
+
 /* SIGPIPE that was waiting is the program's, and goes on waiting. */
 static void test_a_closed_pipe(void **state)
 {
@@ -184,10 +239,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_bytes, begin, end),
         cmocka_unit_test_setup_teardown(test_a_full_pipe, begin, end),
         cmocka_unit_test_setup_teardown(test_only_a_part, begin, end),
+        cmocka_unit_test_setup_teardown(test_less_room_than_data, begin, end),
         cmocka_unit_test_setup_teardown(test_a_closed_pipe, begin, end),
         cmocka_unit_test_setup_teardown(test_a_limit_of_file_size, begin, end),
         cmocka_unit_test_setup_teardown(test_signals_that_wait_for_the_program, begin, end),
     };
 
-    return cmocka_run_group_tests_name("quiet", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("quiet", tests, NULL, NULL);
+    forbid_nowait();
+    return failed + cmocka_run_group_tests_name("quiet, an older kernel", tests, NULL, NULL);
 }
