@@ -389,6 +389,20 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     [ ! -e "$BATS_TEST_TMPDIR/ran" ]
 }
 
+@test "either number of SECCOMP_IOCTL_NOTIF_ID_VALID will do; a kernel without an ioctl of a supervisor is refused" {
+    start - "$TOOLS/peer" listen
+    hear_port
+    "$TOOLS/refuse" 22 0x40082102 "$LINGER" run -m rst -- "$STATIC/subject" -c "$PORT" close # as before Linux 5.9
+    hear
+    expect "the peer saw" "$REPLY" "bytes=5 eof=0 reset=1"
+    finish
+    run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
+    says_no "*: this kernel has no SECCOMP_IOCTL_NOTIF_ID_VALID *" "$TOOLS/refuse" 22 0x80082102 "${run_it[@]}"
+    says_no "*: this kernel has no SECCOMP_IOCTL_NOTIF_SEND *" "$TOOLS/refuse" 22 0xc0182101 "${run_it[@]}"
+    says_no "*: this kernel has no process_vm_readv(2) *" "$TOOLS/refuse" 38 process_vm_readv "${run_it[@]}"
+    [ ! -e "$BATS_TEST_TMPDIR/ran" ]
+}
+
 @test "Yama's scopes 2 and 3 are named" {
     needs_mount_namespace
     for scope in 2 3; do

@@ -1,25 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a program to which the kernel refuses a system call: refuse ERRNO CALL PROGRAM [ARGUMENT...]
- * CALL is one of seccomp, pidfd_open, pidfd_getfd.
+ * CALL is one of seccomp, pidfd_open, pidfd_getfd, process_vm_readv, or the number of an ioctl(2).
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 
 #include "common.h"
+
+static const struct {
+    const char *name;
+    unsigned number;
+} calls[] = {{"seccomp", SYS_seccomp},
+             {"pidfd_open", SYS_pidfd_open},
+             {"pidfd_getfd", SYS_pidfd_getfd},
+             {"process_vm_readv", SYS_process_vm_readv}};
 
 int main(int argc, char **argv)
 {
     check(argc > 3, "usage");
-    unsigned number = strcmp(argv[2], "seccomp") == 0      ? SYS_seccomp
-                      : strcmp(argv[2], "pidfd_open") == 0 ? SYS_pidfd_open
-                                                           : SYS_pidfd_getfd;
+    unsigned number = SYS_ioctl;
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (strcmp(calls[i].name, argv[2]) == 0)
+            number = calls[i].number;
+    }
+    unsigned is_ioctl = number == SYS_ioctl;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, is_ioctl ? (unsigned)strtoul(argv[2], NULL, 0) : 0, 0,
+                 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)atoi(argv[1])),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };

@@ -31,6 +31,9 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
+/* The number before Linux 5.9, which later kernels take as well (seccomp_notify_ioctl()). */
+#define ID_VALID SECCOMP_IOR(2, __u64)
+
 /* One call that is held, and what it is answered. */
 struct call {
     struct answerer *answerer;
@@ -68,7 +71,7 @@ static bool ask_kernel(const struct answerer *a, unsigned long what, const void 
 /* Is the caller still held? Then what was opened and read before is its own. */
 static bool is_valid(const struct call *call)
 {
-    return ask_kernel(call->answerer, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->request->id);
+    return ask_kernel(call->answerer, ID_VALID, &call->request->id);
 }
 
 /* The next events are about the caller's descriptor `number`. Costs more than the call itself. */
@@ -381,6 +384,22 @@ void answer_use(struct answerer *a, int listener)
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
 }
 
+/* ENOENT: of a call that nobody makes. */
+const char *answer_lacks(struct answerer *a)
+{
+    struct seccomp_notif_resp to_nobody = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    uint64_t value = 0;
+    struct iovec ours = {&value, sizeof(value)};
+
+    if (ask_kernel(a, ID_VALID, &value) || errno != ENOENT)
+        return "SECCOMP_IOCTL_NOTIF_ID_VALID";
+    if (ask_kernel(a, SECCOMP_IOCTL_NOTIF_SEND, &to_nobody) || errno != ENOENT)
+        return "SECCOMP_IOCTL_NOTIF_SEND";
+    if (process_vm_readv(getpid(), &ours, 1, &ours, 1, 0) < 0)
+        return "process_vm_readv(2)";
+    return NULL;
+}
+
 static void answer_held(struct answerer *a)
 {
     struct call call = {.answerer = a, .request = &a->room->request, .fd = -1};
@@ -409,6 +428,6 @@ bool answer_call(struct answerer *a)
 
 void answer_left(struct answerer *a)
 {
-    if (ask_kernel(a, SECCOMP_IOCTL_NOTIF_ID_VALID, &a->room->request.id))
+    if (ask_kernel(a, ID_VALID, &a->room->request.id))
         answer_held(a);
 }

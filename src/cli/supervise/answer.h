@@ -40,6 +40,9 @@ void answer_begin(struct answerer *answerer, pid_t program, const char *name);
 /* From now on notifications come from there. */
 void answer_use(struct answerer *answerer, int listener);
 
+/* The call that this kernel lacks, and without which nothing can be answered; NULL: none. */
+const char *answer_lacks(struct answerer *answerer);
+
 /*
  * Waits for a notification and answers it. The caller may be gone at any point: nothing is said.
  * False where nobody is left to ask.

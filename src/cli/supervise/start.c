@@ -100,7 +100,13 @@ static bool meet_program(struct answerer *answerer, pid_t program, int channel)
         return false;
     }
     answer_use(answerer, listener);
-    return true;
+    const char *lacking = answer_lacks(answerer);
+    if (lacking)
+        cli_error(answerer->self,
+                  "the program cannot be supervised: this kernel has no %s (the supervisor needs "
+                  "Linux 5.6), or a seccomp profile hides it",
+                  lacking);
+    return !lacking;
 }
 
 /* A pair of sockets beyond the standard descriptors, which may be closed and are the program's. */
