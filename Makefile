@@ -164,7 +164,8 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(SANITIZED) $(EXAMPLES) $(GO_EXAMPLES)
 
 # Unit tests link a second build of the sources, with the sanitizers in it.
-UNIT_SOURCES = $(SHARED_SOURCES) src/cli/reach/elffile.c src/cli/process/target.c src/cli/sockets/seen.c
+UNIT_SOURCES = $(SHARED_SOURCES) src/preload/real.c src/cli/reach/elffile.c src/cli/process/target.c \
+	src/cli/sockets/seen.c
 UNIT_OBJECTS = $(patsubst src/%.c,$(BUILD)/sanitized/%.o,$(UNIT_SOURCES))
 UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-DLINGER_VERSION='"$(VERSION)"' -DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc

@@ -3,6 +3,7 @@
 #ifndef LINGER_PRELOAD_REAL_H
 #define LINGER_PRELOAD_REAL_H
 
+#include <link.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -51,7 +52,10 @@ struct real {
 
 extern struct real real;
 
-/* Fills `real`. */
+/* Fills `real`. Any number of threads may: each finds the same. */
 void real_resolve(void);
+
+/* Fills what is still empty from that loaded object. */
+void real_fill(const struct dl_phdr_info *loaded, const ElfW(Dyn) * dynamic);
 
 #endif

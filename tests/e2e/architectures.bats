@@ -90,4 +90,10 @@ works_on() { # ARCHITECTURE WHAT-READELF-SAYS
     run "$ROOT/linger" stats "$BATS_TEST_TMPDIR/stats"
     expect "status for a file of another byte order" "$status" 125
     "${EMULATOR[@]}" "$BATS_TEST_TMPDIR/s390x/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
+    # Alone but for alpha it has words of 8 bytes in DT_HASH.
+    SUBJECT=$BATS_TEST_TMPDIR/closes
+    echo 'int close(int); int main(void) { return close(0); }' | s390x-linux-gnu-gcc -o "$SUBJECT" -x c -
+    echo 'long write(int, const char *, long); int close(int fd) { return write(1, "next", 4) - 4 + 0 * fd; }' |
+        s390x-linux-gnu-gcc -w -shared -fPIC -Wl,--hash-style=sysv -o "$BATS_TEST_TMPDIR/next.so" -x c -
+    expect "what comes next" "$(LIB="$LIB:$BATS_TEST_TMPDIR/next.so" under rst "$SUBJECT")" next
 }

@@ -93,6 +93,24 @@ load helper
     done
 }
 
+# As dlsym() finds them too: chosen as the program starts, without a type, mapped below where it was linked to.
+@test "a library that comes after it is called next, whatever kind of symbol it has and wherever it was linked to" {
+    local next='long next(int fd) { write(1, "next\n", 5); return syscall(SYS_close, fd); }'
+    printf '%s\n' 'int close(); int main(void) { return close(0); }' >"$BATS_TEST_TMPDIR/closes.c"
+    gcc -w -o "$BATS_TEST_TMPDIR/closes" "$BATS_TEST_TMPDIR/closes.c"
+    while IFS=: read -r kind definition options; do
+        printf '%s\n' '#include <sys/syscall.h>' '#include <unistd.h>' "$next" "$definition" >"$BATS_TEST_TMPDIR/next.c"
+        for style in gnu sysv; do
+            gcc -w -fno-builtin -shared -fPIC -Wl,--hash-style=$style $options -o "$BATS_TEST_TMPDIR/next.so" "$BATS_TEST_TMPDIR/next.c"
+            expect "$kind, $style" "$(LIB="$LIB:$BATS_TEST_TMPDIR/next.so" under rst "$BATS_TEST_TMPDIR/closes")" next
+        done
+    done <<'EOF'
+chosen:static void *choose(void) { return next; } int close(int) __attribute__((ifunc("choose")));:
+untyped:__asm__(".globl close\n.set close, next\n.type close, @notype");:
+linked high:int close(int fd) { return next(fd); }:-Wl,-Ttext-segment=0xffffffff00000000
+EOF
+}
+
 # Libc comes before it then.
 @test "loaded by the program as it runs, its functions are libc's" {
     LINGER_MODE=rst python3 -c "
