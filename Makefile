@@ -149,7 +149,7 @@ examples: all $(EXAMPLES) $(GO_EXAMPLES)
 
 # Programs of the tests: what they drive does not know the project, and is not built with it. Those
 # that lack a compiler or a library here are left out, and the tests that need them are skipped.
-TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c $(if $(wildcard /usr/include/lwip),,%/lwip.c),\
+TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c %/early-thread.c $(if $(wildcard /usr/include/lwip),,%/lwip.c),\
 	$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
 SANITIZED = $(if $(UNIT_TESTS),$(BUILD)/sanitized/linger)

@@ -253,18 +253,19 @@ void moments_start(const struct settings *s, const char *program)
         if (s->backend == BACKEND_PRELOAD)
             moments |= MOMENT_CONNECT | MOMENT_CLOSE | MOMENT_LISTEN;
     }
-    has_inherited = true;
-    if ((needs | reported) & FACT_ROLE) {
-        moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
-        role_read_range(&ports);
-        has_inherited = false;
-        descriptors_each(0, UINT_MAX, note_inherited);
-    }
-    if (has_policy && has_inherited)
-        moments_inherit();
     if (settings_has_switch(s))
         moments |= MOMENT_BIND;
-    __atomic_fetch_or(&moments_wanted, moments, __ATOMIC_RELEASE);
+    has_inherited = !((needs | reported) & FACT_ROLE);
+    if (!has_inherited) {
+        moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
+        role_read_range(&ports);
+    }
+    /* Before looking at what is open: of another thread's socket either its hook knows, or this. */
+    __atomic_store_n(&moments_wanted, moments, __ATOMIC_RELEASE);
+    if (!has_inherited)
+        descriptors_each(0, UINT_MAX, note_inherited);
+    if (has_policy && has_inherited)
+        moments_inherit();
 }
 
 void moments_switch(const struct settings *s)

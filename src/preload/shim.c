@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every exported symbol, and the constructor. A hook asks wanted() whether its moment matters,
- * hands over to teardown.c, and calls the real function: nothing else. It must never change what
- * the real function returns, its errno, or whether it is a cancellation point.
+ * hands over to core/moments.c, and calls the real function: nothing else. It must never change
+ * what the real function returns, its errno, or whether it is a cancellation point.
  */
 #include <limits.h>
 #include <string.h>
@@ -58,18 +58,17 @@ static const char *program_name(void)
     return slash ? slash + 1 : path ? path : "";
 }
 
-/* Runs before main, or earlier where another library's constructor calls one of the hooks. */
 static void load(void)
 {
     static struct settings settings;
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
 
-    moments_wanted = 0; /* calls made from here on pass through */
     settings.who = "liblinger";
-    real_resolve();
-    if (getauxval(AT_SECURE)) /* setuid: whoever ran it chose the environment */
+    if (getauxval(AT_SECURE)) { /* setuid: whoever ran it chose the environment */
+        moments_wanted = 0;
         return;
+    }
     text_begin(&complaint, buffer, sizeof(buffer));
     int status = settings_take_environment(&settings, environ, &complaint);
     if (complaint.length > 0)
@@ -82,82 +81,102 @@ static void load(void)
         log_stderr(NOT_REACHED, sizeof(NOT_REACHED) - 1);
 }
 
+/*
+ * Runs before main, or earlier where another library's constructor, or a thread that it started,
+ * calls one of the hooks. One thread loads. Until it has published the moments the calls of others
+ * pass through, so each needs the real functions first: whoever resolves them finds the same.
+ */
 static void __attribute__((constructor)) construct(void)
 {
-    if (moments_wanted & MOMENT_LOAD)
+    static bool is_loading;
+
+    if (!(__atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE) & MOMENT_LOAD))
+        return;
+    real_resolve();
+    if (!__atomic_exchange_n(&is_loading, true, __ATOMIC_ACQ_REL))
         load();
 }
 
-/* The one branch of a hook whose moment does not matter. */
+/*
+ * The one branch of a hook whose moment does not matter. A hook that acts after its call asks then:
+ * the moments may be published during the call.
+ */
 static inline bool wanted(enum moment moment)
 {
-    unsigned moments = __atomic_load_n(&moments_wanted, __ATOMIC_RELAXED);
+    unsigned moments = __atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE);
 
     if (__builtin_expect(!(moments & (moment | MOMENT_LOAD)), 1))
         return false;
-    construct();
-    return moments_wanted & moment;
+    if (moments & MOMENT_LOAD)
+        construct();
+    return __atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE) & moment;
+}
+
+/* Before the call of a hook that acts after it. */
+static inline void load_first(void)
+{
+    (void)wanted(MOMENT_LOAD);
 }
 
 EXPORT int socket(int domain, int type, int protocol)
 {
-    bool ask = wanted(MOMENT_SOCKET);
+    load_first();
     int fd = real.socket(domain, type, protocol);
 
-    if (ask && fd >= 0)
+    if (fd >= 0 && wanted(MOMENT_SOCKET))
         moments_socket(fd, domain, type, protocol);
     return fd;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
-    bool ask_again = wanted(MOMENT_CONNECT) && moments_connect(fd, peer, length);
+    bool asked = wanted(MOMENT_CONNECT);
+    bool ask_again = asked && moments_connect(fd, peer, length);
     int status = real.connect(fd, peer, length);
 
-    if (ask_again)
+    if (ask_again || (!asked && wanted(MOMENT_CONNECT)))
         moments_connected(fd);
     return status;
 }
 
 EXPORT int listen(int fd, int backlog)
 {
-    bool ask = wanted(MOMENT_LISTEN);
-    bool settled = ask && moments_listen(fd);
+    bool settled = wanted(MOMENT_LISTEN) && moments_listen(fd);
     int status = real.listen(fd, backlog);
 
-    if (ask && status == 0)
+    if (status == 0 && wanted(MOMENT_LISTEN))
         moments_listening(fd, settled);
     return status;
 }
 
 EXPORT int accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
-    bool ask = wanted(MOMENT_ACCEPT);
+    load_first();
     int connection = real.accept(fd, peer, length);
 
-    if (ask && connection >= 0)
+    if (connection >= 0 && wanted(MOMENT_ACCEPT))
         moments_accept(connection);
     return connection;
 }
 
 EXPORT int accept4(int fd, struct sockaddr *peer, socklen_t *length, int flags)
 {
-    bool ask = wanted(MOMENT_ACCEPT);
+    load_first();
     int connection = real.accept4(fd, peer, length, flags);
 
-    if (ask && connection >= 0)
+    if (connection >= 0 && wanted(MOMENT_ACCEPT))
         moments_accept(connection);
     return connection;
 }
 
-/* `next` is a place in `real`, which wanted() may fill only now. */
+/* `next` is a place in `real`, which load_first() may fill only now. */
 static ssize_t receive(ssize_t (**next)(int, struct msghdr *, int), int fd, struct msghdr *message,
                        int flags)
 {
-    bool ask = wanted(MOMENT_RECEIVE);
+    load_first();
     ssize_t length = (*next)(fd, message, flags);
 
-    if (ask && length >= 0)
+    if (length >= 0 && wanted(MOMENT_RECEIVE))
         moments_receive(message);
     return length;
 }
@@ -166,10 +185,10 @@ static int
 receive_many(int (**next)(int, struct mmsghdr *, unsigned, real_flags, struct timespec *), int fd,
              struct mmsghdr *messages, unsigned count, real_flags flags, struct timespec *timeout)
 {
-    bool ask = wanted(MOMENT_RECEIVE);
+    load_first();
     int received = (*next)(fd, messages, count, flags, timeout);
 
-    for (int i = 0; ask && i < received; i++)
+    for (int i = 0; i < received && wanted(MOMENT_RECEIVE); i++)
         moments_receive(&messages[i].msg_hdr);
     return received;
 }
@@ -187,12 +206,10 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, real_flags
 
 EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
 {
-    bool ask = wanted(MOMENT_BIND);
-
-    if (ask)
+    if (wanted(MOMENT_BIND))
         moments_bind(fd, local, length);
     int status = real.bind(fd, local, length);
-    if (ask && status != 0)
+    if (status != 0 && wanted(MOMENT_BIND))
         moments_port_held(fd, local, length, errno);
     return status;
 }
@@ -200,10 +217,10 @@ EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
 static int set(int (**next)(int, int, int, const void *, socklen_t), int fd, int level, int option,
                const void *value, socklen_t length)
 {
-    bool ask = wanted(MOMENT_SETSOCKOPT);
+    load_first();
     int status = (*next)(fd, level, option, value, length);
 
-    if (ask && status == 0)
+    if (status == 0 && wanted(MOMENT_SETSOCKOPT))
         moments_setsockopt(fd, level, option);
     return status;
 }

@@ -71,6 +71,18 @@ load helper
     done
 }
 
+@test "a thread of another library's constructor calls while it loads: loaded once, no socket without the policy" {
+    gcc -shared -fPIC -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/early.so" "$ROOT/tests/tools/early-thread.c" -pthread -ldl
+    for at in dl_iterate_phdr getauxval; do
+        for row in socket,rst,1,1 "listen,rst role=server,1,0" "connect,rst role=client,0,1"; do
+            IFS=, read -r late policy listener client <<<"$row"
+            run -0 --separate-stderr env EARLY=$at LATE=$late LD_PRELOAD="${WITHOUT_LIBRARY:-$LIB}:$BATS_TEST_TMPDIR/early.so" LINGER_MODE="$policy; $policy" true
+            expect "SO_LINGER under $policy, $late() held from $at" "$output" "listener $listener,0"$'\n'"client $client,0"
+            expect "warnings" "$(grep -c "rule 2 can never decide" <<<"$stderr")" 1
+        done
+    done
+}
+
 # In a symbol table of either kind; of two versions the one that a program linked today gets; and not
 # what it only calls itself.
 @test "a library that comes after it is called next" {
