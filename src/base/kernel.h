@@ -12,10 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -132,18 +132,15 @@ static inline int kernel_statx(int fd, const char *path, unsigned mask,
 }
 
 /*
- * Could eight bytes be read there? rt_sigprocmask(2) answers EFAULT to a bad pointer where this
- * process would crash. With a good one, some signals wait until the mask is restored: an invalid
- * `how` would change nothing, but makes valgrind print a line each time. NULL would be no set.
+ * Could KERNEL_PROBE bytes be read there? epoll_ctl(2) reads its event before it looks for the
+ * descriptor, which -1 is not (ep_op_has_event(), fs/eventpoll.c), and answers EFAULT to a bad
+ * pointer where this process would crash.
  */
+enum { KERNEL_PROBE = sizeof(struct epoll_event) }; /* 12 or 16 */
+
 static inline bool kernel_is_readable(const void *at)
 {
-    unsigned long before[_NSIG / 8 / sizeof(long)];
-    long status = kernel_raw(SYS_rt_sigprocmask, SIG_BLOCK, (long)at, (long)before, sizeof(before));
-
-    if (status == 0)
-        (void)kernel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)before, 0, sizeof(before));
-    return at && status != -EFAULT;
+    return at && kernel_raw(SYS_epoll_ctl, -1, EPOLL_CTL_ADD, -1, (long)at) != -EFAULT;
 }
 
 /* The beginning of the file; ESPIPE where it has none. */

@@ -64,7 +64,8 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     return true;
 }
 
-/* Checking both ends is enough, as an address is shorter than a page. */
+/* Checking both ends is enough, as an address is shorter than a page. A struct sockaddr_in is as
+ * long as a probe may be. */
 static bool is_readable(const struct sockaddr *address, socklen_t length)
 {
     sa_family_t family;
@@ -73,7 +74,7 @@ static bool is_readable(const struct sockaddr *address, socklen_t length)
         return false;
     memcpy(&family, address, sizeof(family));
     return family != AF_INET6 || length < sizeof(struct sockaddr_in6) ||
-           kernel_is_readable((const char *)address + sizeof(struct sockaddr_in6) - 8);
+           kernel_is_readable((const char *)address + sizeof(struct sockaddr_in6) - KERNEL_PROBE);
 }
 
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,

@@ -144,8 +144,20 @@ for _ in range(int(sys.argv[1])):
     done
 }
 
+# A handler that leaves by longjmp() finds the mask that the program has.
 # bats test_tags=preload
-@test "a bad pointer is EFAULT, as without the library" {
+@test "connect() and bind() leave the signal mask alone" {
+    for mode in "rst peer=:80" "off local=[::]; rst role=client"; do
+        expect "calls under $mode" "$(LINGER_REUSEADDR=1 calls rt_sigprocmask "$mode" python3 -c "
+import socket
+for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
+    with socket.create_server((address, 0), family=family) as listener:
+        socket.create_connection(listener.getsockname()[:2]).close()")" 0
+    done
+}
+
+# bats test_tags=preload
+@test "a bad pointer is EFAULT, as without the library; an address may end with its page" {
     for policy in "rst peer=:80" "rst role=client" rst; do
         start "$policy" env LINGER_REUSEADDR=1 python3 -c "
 import ctypes, errno, mmap, socket
@@ -156,19 +168,25 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [
 memory = libc.mmap(None, 2 * page, 3, 34, -1, 0)
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.munmap(memory + page, page)
-address = b'\\2\\0\\0\\x50' + socket.inet_aton('127.0.0.1') + bytes(8)
+ipv4 = b'\\2\\0' + bytes(2) + socket.inet_aton('127.0.0.1') + bytes(8)
+ipv6 = b'\\n\\0' + bytes(6) + socket.inet_pton(socket.AF_INET6, '::1') + bytes(4)
 for call in libc.connect, libc.bind:
     call.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
-    for pointer in 0, 8, memory + page, memory + page - 8:
-        if pointer > page:
-            ctypes.memmove(memory + page - 8, address, 8)
-        fd = libc.socket(2, 1, 0)
-        status = call(fd, pointer, 16)
-        print(status, errno.errorcode.get(ctypes.get_errno()), flush=True)
+    for address, missing in (ipv4, -8), (ipv4, 0), (ipv4, 8), (ipv4, 16), (ipv6, 4), (ipv6, 12), (ipv6, 28):
+        there = memory + page - len(address) + missing
+        if missing < 0:
+            there = -missing
+        elif missing < len(address):
+            ctypes.memmove(there, address, len(address) - missing)
+        fd = libc.socket(address[0], 1, 0)
+        status = call(fd, there, len(address))
+        print(missing, errno.errorcode.get(ctypes.get_errno()) if status else 'bound', flush=True)
         libc.close(fd)"
-        for _ in 1 2 3 4 5 6 7 8; do
-            hear
-            expect "$policy: status and errno" "$REPLY" "-1 EFAULT"
+        for last in ECONNREFUSED bound; do
+            for missing in -8 0 8 16 4 12 28; do
+                hear
+                expect "$policy: what it says" "$REPLY" "$missing $([ "$missing" = 0 ] && echo $last || echo EFAULT)"
+            done
         done
         finish
         expect status "$STATUS" 0
