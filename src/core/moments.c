@@ -496,6 +496,6 @@ void moments_replace(int from, int target)
 {
     KEEP_ERRNO;
 
-    if (from != target && sock_is_open(from))
+    if (from != target && sock_is_open(from) && descriptors_is_permitted(target))
         moments_close(target);
 }

@@ -23,8 +23,8 @@
     "liblinger: a Go program makes system calls without libc, so the library does not reach it; "  \
     "start it with: linger run\n"
 
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1U << 2) /* Linux 5.11 */
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
 #endif
 
 /* Missing in the headers of some libcs. */
@@ -274,18 +274,24 @@ EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream)
     return (real.freopen64 ? real.freopen64 : real.freopen)(path, mode, stream);
 }
 
-static void close_between(unsigned first, unsigned last)
+static void each_between(unsigned first, unsigned last, void (*visit)(int fd))
 {
     KEEP_ERRNO;
 
-    descriptors_each(first, last, moments_close);
+    descriptors_each(first, last, visit);
+}
+
+/* A kernel that has close_range(2), from Linux 5.9 on, says EINVAL of numbers in this order. */
+static bool closes_ranges(void)
+{
+    return kernel_raw(SYS_close_range, 1, 0, 0) == -EINVAL;
 }
 
 /* If libc has none, the program found this one by dlsym(), and the kernel answers. */
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-    if (wanted(MOMENT_CLOSE) && !(flags & CLOSE_RANGE_CLOEXEC))
-        close_between(first, last);
+    if (wanted(MOMENT_CLOSE) && !(flags & ~CLOSE_RANGE_UNSHARE) && closes_ranges())
+        each_between(first, last, moments_close);
     if (real.close_range)
         return real.close_range(first, last, flags);
     return (int)kernel_call(SYS_close_range, first, last, flags);
@@ -296,11 +302,11 @@ EXPORT void closefrom(int first)
     unsigned low = first > 0 ? (unsigned)first : 0;
 
     if (wanted(MOMENT_CLOSE))
-        close_between(low, UINT_MAX);
+        each_between(low, UINT_MAX, moments_close);
     if (real.closefrom)
         real.closefrom(first);
-    else
-        (void)kernel_call(SYS_close_range, low, UINT_MAX, 0);
+    else if (kernel_raw(SYS_close_range, low, UINT_MAX, 0) != 0)
+        each_between(low, UINT_MAX, kernel_close);
 }
 
 EXPORT int dup2(int from, int target)
@@ -312,7 +318,7 @@ EXPORT int dup2(int from, int target)
 
 EXPORT int dup3(int from, int target, int flags)
 {
-    if (wanted(MOMENT_CLOSE))
+    if (wanted(MOMENT_CLOSE) && !(flags & ~O_CLOEXEC))
         moments_replace(from, target);
     return real.dup3(from, target, flags);
 }

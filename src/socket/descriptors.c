@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/kernel.h"
 
@@ -76,6 +77,14 @@ void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd))
     }
     each_entry(dir, first, last, visit);
     kernel_close(dir);
+}
+
+bool descriptors_is_permitted(int fd)
+{
+    uint64_t limit[2] = {UINT64_MAX}; /* a struct rlimit64 */
+
+    (void)kernel_raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)limit);
+    return fd >= 0 && (uint64_t)fd < limit[0];
 }
 
 void descriptors_received(const struct msghdr *message, void (*visit)(int fd))

@@ -3,10 +3,14 @@
 #ifndef LINGER_SOCKET_DESCRIPTORS_H
 #define LINGER_SOCKET_DESCRIPTORS_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 /* Calls `visit` for each of these numbers, and for some that are not open. */
 void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd));
+
+/* May dup2(2) make that number a descriptor? It may be open, from before RLIMIT_NOFILE fell. */
+bool descriptors_is_permitted(int fd);
 
 /* Calls `visit` for each descriptor that recvmsg(2) put into the message (SCM_RIGHTS, unix(7)). */
 void descriptors_received(const struct msghdr *message, void (*visit)(int fd));

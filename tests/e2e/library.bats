@@ -52,6 +52,14 @@ load helper
         sees 5 0 1 0
         expect "$way: status" "$STATUS" 0
     done
+    # And the kernel none before Linux 5.9.
+    printf '#!/bin/sh\nexec "%s" 38 close_range "%s" "$@"\n' "$TOOLS/refuse" "$SUBJECT" >"$BATS_TEST_TMPDIR/old"
+    chmod +x "$BATS_TEST_TMPDIR/old"
+    for policy in rst "rst when=active"; do
+        SUBJECT=$BATS_TEST_TMPDIR/old meet "$policy" closefrom
+        sees 5 0 1 0
+        expect "status under $policy" "$STATUS" 0
+    done
     status=0
     (under nonsense "$SUBJECT" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
     expect status $status 125

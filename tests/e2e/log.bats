@@ -147,6 +147,29 @@ client.close()")
 }
 
 # bats test_tags=preload
+@test "a call that cannot close sets no option and has no line; where close_range() is unknown, one close has one" {
+    LOG=$BATS_TEST_TMPDIR/log
+    (LINGER_LOG=$LOG under "rst when=active" "$TOOLS/refuse" 38 close_range python3 -c "
+import ctypes, os, resource, socket
+libc = ctypes.CDLL(None, use_errno=True)
+listener = socket.create_server(('127.0.0.1', 0))
+clients = [socket.create_connection(listener.getsockname()) for _ in range(2)]
+fd = clients[0].fileno()
+assert libc.close_range(fd, fd, 8) == libc.close_range(fd, fd, 4 | 1) == libc.close_range(fd, fd, 0) == -1
+assert libc.dup3(0, fd, os.O_APPEND) == libc.dup3(fd, fd, 0) == libc.dup3(-1, fd, 0) == libc.dup2(-1, fd) == -1
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (fd, hard))
+assert libc.dup3(0, fd, 0) == libc.dup2(0, fd) == -1
+assert clients[0].getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == bytes(8)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+os.closerange(fd, fd + 1)
+assert libc.dup2(0, clients[1].fileno()) == clients[1].fileno()
+os._exit(0)")
+    cat "$LOG"
+    expect closes "$(grep -c event=close "$LOG")" 2
+}
+
+# bats test_tags=preload
 @test "what failed is no override, what was bound no failure, and close-on-exec no close" {
     LOG=$BATS_TEST_TMPDIR/log
     (LINGER_LOG=$LOG under "rst when=active" python3 -c "

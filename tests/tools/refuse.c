@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a program to which the kernel refuses a system call: refuse ERRNO CALL PROGRAM [ARGUMENT...]
- * CALL is one of seccomp, pidfd_open, pidfd_getfd, process_vm_readv, or the number of an ioctl(2).
+ * CALL is one of seccomp, pidfd_open, pidfd_getfd, process_vm_readv, close_range, or the number of
+ * an ioctl(2).
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -16,7 +17,8 @@ static const struct {
 } calls[] = {{"seccomp", SYS_seccomp},
              {"pidfd_open", SYS_pidfd_open},
              {"pidfd_getfd", SYS_pidfd_getfd},
-             {"process_vm_readv", SYS_process_vm_readv}};
+             {"process_vm_readv", SYS_process_vm_readv},
+             {"close_range", 436}}; /* which glibc's headers lack before 2.34 */
 
 int main(int argc, char **argv)
 {
