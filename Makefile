@@ -15,9 +15,10 @@ BUILD = build
 WARNINGS = -Wall -Wextra $(if $(WERROR),-Werror) -Wshadow -Wconversion -Wno-sign-conversion -Wundef \
 	-Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wformat=2
 # On aarch64 gcc's atomics are calls into libgcc, which asks libc for __getauxval. Under -fhardened gcc
-# 14 warns of each part of it that is off, as two are here.
+# 14 warns of each part of it that is off, as two are here. The probe asks for -Whardened: gcc takes
+# any unknown -Wno-* until it has something else to say.
 WHERE_KNOWN := $(foreach flag,-mno-outline-atomics -Wno-hardened, \
-	$(shell $(CC) -Werror $(flag) -c -x c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
+	$(shell $(CC) -Werror $(flag:-Wno-%=-W%) -c -x c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
 # musl-gcc looks only into musl's directories, which lack the kernel's headers.
 KERNEL_HEADERS := $(shell $(CC) -E -x c -include linux/inet_diag.h /dev/null >/dev/null 2>&1 || \
 	echo -idirafter /usr/include -idirafter /usr/include/`$(CC) -print-multiarch`)

@@ -117,7 +117,7 @@ static bool is_chosen(const struct closing *c, int fd, const struct facts *f, ui
 {
     if (f->state == TCP_LISTEN || (c->states && !(c->states & 1u << f->state)))
         return false;
-    return sock_idle(fd, idle) && *idle / 1000 >= c->idle;
+    return sock_idle(fd, idle) && (long)(*idle / 1000) >= c->idle;
 }
 
 static bool visit(struct selection *s, int fd, const struct facts *facts, void *context)

@@ -40,7 +40,7 @@ struct stats {
     char magic[8];       /* "linger\0" and the layout's version */
     uint32_t byte_order; /* 0x01020304 */
     uint32_t count;      /* STAT_COUNT */
-    uint64_t values[STAT_COUNT];
+    _Alignas(8) uint64_t values[STAT_COUNT];
 };
 
 enum stats_status {

@@ -120,9 +120,27 @@ judged() {
 }
 
 @test "programs of another architecture: not at all, until there is a library of theirs" {
+    needs_32_bit_programs
     judged "$BATS_FILE_TMPDIR/i386-static" 2 "not at all" 'a 32-bit i386 program, statically linked: the supervisor serves 64-bit '"$(uname -m | tr _ -)"' programs only$'
     judged "$BATS_FILE_TMPDIR/i386" 2 "not at all" 'a 32-bit i386 program: .*liblinger.so is of another architecture'
     judged "$BATS_FILE_TMPDIR/aarch64" 2 "not at all" 'a 64-bit aarch64 program: .*liblinger.so is of another architecture'
+}
+
+@test "a kernel that runs no 32-bit programs is named, by check and by run" {
+    [ "$(uname -m)" = x86_64 ] || skip "a kernel for x86-64"
+    # Such a kernel answers ENOEXEC; so does this posix_spawn().
+    echo '#include <errno.h>
+int posix_spawn(void); int posix_spawn(void) { return ENOEXEC; }' | gcc -shared -fPIC -x c -o "$BATS_TEST_TMPDIR/refuses.so" -
+    for program in i386 i386-static; do
+        LD_PRELOAD=$BATS_TEST_TMPDIR/refuses.so judged "$BATS_FILE_TMPDIR/$program" 2 error \
+            'a 32-bit i386 program: this kernel runs no 32-bit programs$'
+        run env LD_PRELOAD="$BATS_TEST_TMPDIR/refuses.so" "$LINGER" run -m rst -- "$BATS_FILE_TMPDIR/$program"
+        expect status "$status" 126
+        [[ $output == *": a 32-bit i386 program: this kernel runs no 32-bit programs" ]]
+    done
+    # That the question itself is a program the kernel takes where it runs others:
+    needs_32_bit_programs
+    judged "$BATS_FILE_TMPDIR/i386-static" 2 "not at all" 'a 32-bit i386 program, statically linked: the supervisor'
 }
 
 @test "setuid programs and file capabilities: not at all, except for users who gain nothing by them" {

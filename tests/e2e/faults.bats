@@ -423,6 +423,7 @@ beside() {
 }
 
 @test "a program of another ELF class: the loader says so, and it runs as without us" {
+    needs_32_bit_programs
     built_with i686-linux-gnu-gcc
     "$SUBJECT" nothing || skip "no 32-bit libc here to run it"
     meet rst close

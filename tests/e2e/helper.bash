@@ -202,6 +202,16 @@ needs_mount_namespace() {
     unshare -m true 2>/dev/null || skip "needs a mount namespace"
 }
 
+# Nothing but running one says whether the kernel takes programs for i386.
+runs_32_bit_programs() {
+    i686-linux-gnu-gcc -static -x c -o "$BATS_TEST_TMPDIR/returns-0" - <<<'int main(void) { return 0; }'
+    "$BATS_TEST_TMPDIR/returns-0" 2>/dev/null
+}
+
+needs_32_bit_programs() {
+    runs_32_bit_programs || skip "this kernel runs no 32-bit programs"
+}
+
 needs_terminal() {
     script -qc true /dev/null >/dev/null || skip "needs a pseudo-terminal"
 }

@@ -210,11 +210,12 @@ refused() {
 }
 
 @test "refused: a program for 32 bits" {
+    needs_32_bit_programs
     i686-linux-gnu-gcc -static -x c -o "$BATS_TEST_TMPDIR/small" - <<<'#include <unistd.h>
 int main(void) { write(1, "ready\n", 6); return pause(); }'
     "$BATS_TEST_TMPDIR/small" >/dev/null & PID=$!
     STARTED+=("$PID")
-    until [ "$(cat "/proc/$PID/comm")" = small ]; do kill -0 "$PID" || skip "this kernel runs no program for 32 bits"; done
+    until [ "$(cat "/proc/$PID/comm")" = small ]; do kill -0 "$PID"; done
     run ! "$INJECT" "$PID"
     expect refusal "$output" "process $PID: a program for i386, 32 bits, is not served"
 }
@@ -289,20 +290,27 @@ was_called() {
     was_called
 }
 
+# Each connects until it has been taken over; a thread in state D is no luck of ours: again, then.
 @test "50 Go programs come under a filter while they connect" {
-    start - "$TOOLS/peer" -s 1 -n 10000 listen
+    start - "$TOOLS/peer" -s 1 -n 10000000 listen
     hear_port
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
     for round in {1..50}; do
-        start - "$TOOLS/go/client" "127.0.0.1:$PORT" 200
+        start - "$TOOLS/go/client" "127.0.0.1:$PORT" - <&"$GO"
         client=$PID client_out=$OUT
-        while [ "$(cat "/proc/$client/comm" 2>/dev/null)" = bash ]; do :; done
-        "$INJECT" "$client" >>"$BATS_TEST_TMPDIR/inject" & PID=$!
-        STARTED+=("$PID")
+        while [ "$(cat "/proc/$client/comm")" = bash ]; do :; done
+        REPLY=
+        until [ "$REPLY" = "under $client" ]; do
+            start - "$INJECT" "$client"
+            hear
+            [[ $REPLY == "under $client" || $REPLY == *"in state D"* ]]
+        done
+        echo >&"$GO"
         OUT=$client_out WITHIN=100 hear
         exec {client_out}<&-
-        expect "the client" "$REPLY" "connected 200"
-        wait "$PID" || true # one that had ended is told so
+        [[ $REPLY == "connected "[1-9]* ]]
+        finish
+        expect "inject's status" "$STATUS" 0
     done
-    cat "$BATS_TEST_TMPDIR/inject"
-    [ "$(grep -c ^under "$BATS_TEST_TMPDIR/inject")" -gt 25 ]
 }

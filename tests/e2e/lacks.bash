@@ -33,6 +33,7 @@ ps                      \<(ps|pgrep|sysctl)\>
 pytest-3                \<pytest\>
 python3                 \<python3?\>
 qemu-aarch64            (works_on|build) aarch64
+qemu-i386               (works_on|build) i686
 qemu-riscv64            (works_on|build) riscv64
 qemu-s390x              (works_on|build) s390x
 readelf                 \<(readelf|nm|strip|strings|size)\>

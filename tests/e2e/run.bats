@@ -220,6 +220,7 @@ END
 }
 
 @test "32-bit and 64-bit programs both find theirs, by \$LIB" {
+    needs_32_bit_programs
     i686-linux-gnu-gcc -o "$BATS_TEST_TMPDIR/i386" -D_GNU_SOURCE "$ROOT/tests/tools/subject.c" -pthread
     "$BATS_TEST_TMPDIR/i386" nothing || skip "no 32-bit libc here to run it"
     # Which directory $LIB is, the loaders themselves show.

@@ -670,6 +670,7 @@ EOF
 
 @test "a child for 32 bits is left alone, and that is said once" {
     [ "$(uname -m)" = x86_64 ] || skip "a supervisor of x86-64"
+    needs_32_bit_programs
     i686-linux-gnu-gcc -O1 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/subject32" "$ROOT/tests/tools/subject.c" -pthread
     start - "$TOOLS/peer" -n 2 listen
     hear_port

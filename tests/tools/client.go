@@ -1,5 +1,5 @@
 // A Go client that knows nothing of SO_LINGER: connects, reads one byte and closes, COUNT times to
-// one address. Prints "connected N", why it stopped where that was too early, and the nanoseconds
+// one address, or until standard input has a line or ends where COUNT is "-". Prints "connected N", why it stopped where that was too early, and the nanoseconds
 // that connect() took on average.
 package main
 
@@ -8,15 +8,24 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
 func main() {
-	count, _ := strconv.Atoi(os.Args[2])
+	count, err := strconv.Atoi(os.Args[2])
+	var ended int32
+	if err != nil {
+		count = 1 << 30
+		go func() {
+			os.Stdin.Read(make([]byte, 1))
+			atomic.StoreInt32(&ended, 1)
+		}()
+	}
 	data := make([]byte, 1)
 	made := 0
 	var took time.Duration
-	for ; made < count; made++ {
+	for ; made < count && atomic.LoadInt32(&ended) == 0; made++ {
 		begin := time.Now()
 		connection, err := net.Dial("tcp", os.Args[1])
 		took += time.Since(begin)

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The judgement. Follows what execve(2) and ld.so(8) would do with a program, step by step, and
- * stops at the first step that excludes the library. Must never run anything.
+ * stops at the first step that excludes the library. Must never run the program.
  */
 #include "cli/reach/reach.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -243,6 +248,58 @@ static bool enter_interpreter(struct reach *reach, char *line)
     return program && enter(reach, program);
 }
 
+/* The smallest program for i386. */
+struct program386 {
+    Elf32_Ehdr header;
+    Elf32_Phdr segments[2];
+    uint8_t code[9];
+};
+
+#define BASE386 0x10000 /* vm.mmap_min_addr permits no less */
+
+static const struct program386 ends_at_once = {
+    .header = {.e_ident = ELFMAG "\1\1\1", /* 32 bits, little endian, this version */
+               .e_type = ET_EXEC,
+               .e_machine = EM_386,
+               .e_version = EV_CURRENT,
+               .e_entry = BASE386 + offsetof(struct program386, code),
+               .e_phoff = offsetof(struct program386, segments),
+               .e_ehsize = sizeof(Elf32_Ehdr),
+               .e_phentsize = sizeof(Elf32_Phdr),
+               .e_phnum = 2},
+    .segments = {{.p_type = PT_LOAD,
+                  .p_flags = PF_R | PF_X,
+                  .p_vaddr = BASE386,
+                  .p_filesz = sizeof(struct program386),
+                  .p_memsz = sizeof(struct program386),
+                  .p_align = 4096},
+                 {.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W}},
+    .code = {0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80}, /* exit(0) */
+};
+
+/*
+ * Does the kernel refuse programs for i386? Its configuration does not say so (ia32_emulation=0 on
+ * its command line), only execve(2) does. posix_spawn() hands the error of execve() on.
+ */
+static bool kernel_refuses_i386(void)
+{
+    static char name[] = "linger-i386";
+    char *const arguments[] = {name, NULL};
+    char *const environment[] = {NULL};
+    char path[32];
+    pid_t pid;
+    int fd = memfd_create("linger-i386", MFD_CLOEXEC);
+    bool is_whole = write(fd, &ends_at_once, sizeof(ends_at_once)) == sizeof(ends_at_once);
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int error = is_whole ? posix_spawn(&pid, path, NULL, NULL, arguments, environment) : EIO;
+    if (error == 0)
+        waitpid(pid, NULL, 0);
+    if (fd >= 0)
+        close(fd);
+    return error == ENOEXEC;
+}
+
 /* A script leads to its interpreter; execve(2) refuses anything else that is not ELF. */
 static bool judge_text(struct reach *reach, int fd)
 {
@@ -280,11 +337,15 @@ static bool judge_file(struct reach *reach)
     } else {
         const char *gain = privilege_gain(fd, &status);
         enum elf_status elf = elf_read(fd, &reach->elf, &reason);
+        bool is_for_i386 = reach->elf.machine == EM_386 && filter_machine() == EM_X86_64;
         reach->has_elf = elf == ELF_OK;
         if (elf == ELF_BROKEN)
             conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "a broken ELF file: %s", reason);
         else if (elf == ELF_FAILED)
             conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
+        else if (elf == ELF_OK && is_for_i386 && kernel_refuses_i386())
+            conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                     "a 32-bit i386 program: this kernel runs no 32-bit programs");
         else if (elf == ELF_OK && gain)
             conclude(reach, REACH_NONE, 0,
                      "%s: the loader ignores LD_PRELOAD, and seccomp would "
