@@ -118,7 +118,13 @@ struct kernel_status {
     uint64_t more[14];
 };
 _Static_assert(sizeof(struct kernel_status) == 256, "struct statx of linux/stat.h");
-enum { KERNEL_STATUS_TYPE = 0x1, KERNEL_STATUS_NLINK = 0x4, KERNEL_STATUS_INO = 0x100 };
+enum {
+    KERNEL_STATUS_TYPE = 0x1,
+    KERNEL_STATUS_MODE = 0x2,
+    KERNEL_STATUS_NLINK = 0x4,
+    KERNEL_STATUS_OWNER = 0x18, /* user and group */
+    KERNEL_STATUS_INO = 0x100,
+};
 
 /*
  * Some libcs lack fstat(2) (glibc before 2.33), and its structure differs; statx(2)'s does not.

@@ -216,17 +216,19 @@ static int check_server(const struct ab_plan *plan)
 
 static int make_directory(struct ab_plan *plan)
 {
-    if (plan->directory[0]) {
-        if (access(plan->directory, W_OK | X_OK) == 0)
-            return 0;
+    char file[PATH_MAX];
+
+    if (!plan->directory[0])
+        return cli_make_temporary(plan->self, "linger-ab", plan->directory, sizeof(plan->directory))
+                   ? 0
+                   : -1;
+    if (access(plan->directory, W_OK | X_OK) != 0) {
         cli_error(plan->self, "cannot write to %s: %s", plan->directory, strerror(errno));
         return -1;
     }
-    snprintf(plan->directory, sizeof(plan->directory), "%.3000s/linger-ab.XXXXXX", cli_temporary());
-    if (mkdtemp(plan->directory))
-        return 0;
-    cli_error(plan->self, "cannot make %s: %s", plan->directory, strerror(errno));
-    return -1;
+    snprintf(file, sizeof(file), "%s/*", plan->directory);
+    cli_warn_exposed(plan->self, "-o", file);
+    return 0;
 }
 
 static int open_target(struct ab *ab)

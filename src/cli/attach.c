@@ -267,6 +267,8 @@ static int attach(struct attach *a)
                   s->port ? " at that port" : "");
         return CLI_FAILED;
     }
+    if (a->save)
+        cli_warn_exposed(s->self, "--save", a->save);
     if (a->save && !(a->saved = savefile_create(a->save, s->why))) {
         cli_error(s->self, "%s: %s", a->save, s->why);
         return CLI_FAILED;

@@ -14,6 +14,7 @@
 #include "policy/address.h"
 #include "policy/condition.h"
 #include "policy/mode.h"
+#include "report/fileid.h"
 
 #define OPTIONS_MAX 32
 #define NAME_MAX_LENGTH 40
@@ -162,11 +163,34 @@ double cli_now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-const char *cli_temporary(void)
+bool cli_make_temporary(const struct cli_command *command, const char *prefix, char *name,
+                        size_t size)
 {
-    const char *directory = getenv("TMPDIR");
+    const char *set = getenv("TMPDIR");
+    const char *directory = set && set[0] ? set : "/tmp";
+    char *whole = realpath(directory, NULL); /* the program may change its directory */
 
-    return directory && directory[0] ? directory : "/tmp";
+    snprintf(name, size, "%s/%s.XXXXXX", whole ? whole : directory, prefix);
+    free(whole);
+    bool is_exposed = fileid_may_be_replaced(name);
+    if (is_exposed)
+        cli_error(command,
+                  "cannot make %s: another user may write one of its directories; set "
+                  "TMPDIR to one of your own",
+                  name);
+    else if (mkdtemp(name))
+        return true;
+    else
+        cli_error(command, "cannot make %s: %s", name, strerror(errno));
+    return false;
+}
+
+void cli_warn_exposed(const struct cli_command *command, const char *option, const char *path)
+{
+    if (fileid_may_be_replaced(path))
+        cli_error(command,
+                  "warning: %s: %s lies in a directory of another user's, who can replace it",
+                  option, path);
 }
 
 int cli_flush(const struct cli_command *command, int status)

@@ -99,8 +99,15 @@ const char *cli_optional(const char *argument, const char *otherwise);
 /* Seconds since an arbitrary point in the past, for differences. */
 double cli_now(void);
 
-/* The directory for temporary files: $TMPDIR, or /tmp. */
-const char *cli_temporary(void);
+/*
+ * Makes a directory PREFIX.* in $TMPDIR, or in /tmp, that no other user can replace. False after a
+ * message.
+ */
+bool cli_make_temporary(const struct cli_command *command, const char *prefix, char *name,
+                        size_t size);
+
+/* Says so where another user can replace that file, the value of an option. */
+void cli_warn_exposed(const struct cli_command *command, const char *option, const char *path);
 
 /* Flushes standard output. Returns `status`, or CLI_FAILED if something was not written. */
 int cli_flush(const struct cli_command *command, int status);

@@ -301,15 +301,9 @@ static int make_stats_file(struct request *request)
 {
     struct stats *stats;
 
-    snprintf(stats_directory, sizeof(stats_directory) - sizeof("/stats"), "%s/linger.XXXXXX",
-             cli_temporary());
-    char *whole = mkdtemp(stats_directory) ? realpath(stats_directory, NULL) : NULL;
-    if (!whole) {
-        cli_error(request->self, "-s: cannot make %s: %s", stats_directory, strerror(errno));
+    if (!cli_make_temporary(request->self, "linger", stats_directory,
+                            sizeof(stats_directory) - sizeof("/stats")))
         return -1;
-    }
-    snprintf(stats_directory, sizeof(stats_directory) - sizeof("/stats"), "%s", whole);
-    free(whole);
     memcpy(stats_file, stats_directory, sizeof(stats_file));
     memcpy(stats_file + strlen(stats_file), "/stats", sizeof("/stats"));
     if (stats_open(stats_file, true, &stats) != STATS_OK) {

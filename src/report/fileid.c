@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Device and inode, by statx(2). Opens nothing. */
+/* Device, inode, and who may write the directories, by statx(2). Opens nothing. */
 #include "report/fileid.h"
 
 #include <sys/stat.h>
 
 #include "base/kernel.h"
+#include "base/text.h"
+
+#define PATH_SIZE 4096
 
 static bool identify(int fd, const char *path, struct fileid *id)
 {
@@ -32,4 +35,49 @@ bool fileid_of_path(const char *path, struct fileid *id)
 bool fileid_is(const struct fileid *a, const struct fileid *b)
 {
     return a->device == b->device && a->inode == b->inode;
+}
+
+/* Others: neither root, nor this user, nor who owns "/", who is root outside of a user namespace.
+ */
+static bool is_others(const struct kernel_status *directory, bool sticky_protects)
+{
+    struct kernel_status root = {0};
+
+    (void)kernel_statx(AT_FDCWD, "/", KERNEL_STATUS_OWNER, &root);
+    if (directory->uid != 0 && directory->uid != geteuid() && directory->uid != root.uid)
+        return true;
+    if (sticky_protects && directory->mode & S_ISVTX)
+        return false;
+    return directory->mode & S_IWOTH || (directory->mode & S_IWGRP && directory->gid != 0 &&
+                                         directory->gid != getegid() && directory->gid != root.gid);
+}
+
+/* Asks each directory that the path names; a relative one begins with where we are. */
+static bool is_on_others_way(const char *path, bool sticky_protects)
+{
+    char buffer[PATH_SIZE];
+    struct text prefix;
+    bool found = false;
+
+    text_begin(&prefix, buffer, sizeof(buffer));
+    text_put(&prefix, path[0] == '/' ? "" : "./");
+    for (const char *c = path; *c && !found; c++) {
+        struct kernel_status directory = {0};
+        text_put_char(&prefix, *c);
+        found = (*c == '/' || c == path) &&
+                kernel_statx(AT_FDCWD, *c == '/' ? buffer : ".",
+                             KERNEL_STATUS_MODE | KERNEL_STATUS_OWNER, &directory) == 0 &&
+                is_others(&directory, sticky_protects);
+    }
+    return found;
+}
+
+bool fileid_may_be_put(const char *path)
+{
+    return is_on_others_way(path, false);
+}
+
+bool fileid_may_be_replaced(const char *path)
+{
+    return is_on_others_way(path, true);
 }

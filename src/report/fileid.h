@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which file it is: by device and inode, which outlast names and descriptors. */
+/* Which file it is: by device and inode, which outlast names and descriptors; and whose. */
 #ifndef LINGER_REPORT_FILEID_H
 #define LINGER_REPORT_FILEID_H
 
@@ -18,5 +18,12 @@ bool fileid_of_descriptor(int fd, struct fileid *id);
 bool fileid_of_path(const char *path, struct fileid *id);
 
 bool fileid_is(const struct fileid *a, const struct fileid *b);
+
+/*
+ * Can other users put a link in the place of that file: is a directory on the way to it theirs, or
+ * may they write it? In one with the sticky bit they cannot replace what is there.
+ */
+bool fileid_may_be_put(const char *path);
+bool fileid_may_be_replaced(const char *path);
 
 #endif

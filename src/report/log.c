@@ -106,6 +106,11 @@ bool log_is_on(void)
     return kind != LOG_OFF;
 }
 
+bool log_is_exposed(void)
+{
+    return kind == LOG_FILE && logfile_is_exposed();
+}
+
 /* Descriptor 2 may be closed, or inetd's connection: then nothing is written to it. */
 static void look_at_stderr(void)
 {

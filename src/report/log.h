@@ -19,11 +19,15 @@ void log_stderr(const char *message, size_t length);
 
 /*
  * Opens the log of that name: LOG_TO_STDERR, or a file whose %p is the pid. Returns NULL, or why
- * the file cannot be a log: "is a directory". Without descriptor 2, LOG_TO_STDERR means no log.
+ * the file cannot be a log: "is a directory, so ...". Without descriptor 2, LOG_TO_STDERR means no
+ * log.
  */
 const char *log_open(const char *name);
 
 bool log_is_on(void);
+
+/* Is it a file in a directory of another user's? */
+bool log_is_exposed(void);
 
 /* Writes a line with its newline, whole; false where it is lost. */
 bool log_write(const char *line, size_t length);

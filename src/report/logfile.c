@@ -7,7 +7,8 @@
  *
  * The program may close it, and get the number back as somebody's connection: before each line its
  * device and inode are compared. If the name by now leads to another file, or to none, the file is
- * opened anew, as after a log rotation; if that fails, the kept one is written to. Never opened
+ * opened anew, as after a log rotation; if that fails, the kept one is written to. A link is not
+ * followed then: who may write the directory would choose which file root writes to. Never opened
  * under another root than at load: no file is made inside a jail.
  */
 #include "report/logfile.h"
@@ -31,6 +32,7 @@ static char file[LOG_PATH_MAX]; /* absolute: the program may change its director
 static int kept = -1;           /* set once to a number: vfork() shares this memory */
 static struct fileid last;      /* of the file that was put there */
 static struct fileid root;      /* the directory "/" at load */
+static bool is_exposed;         /* another user may replace the file */
 
 /* The log's name with %p and %% replaced. */
 static void expand(char path[LOG_PATH_MAX], uint64_t pid)
@@ -69,10 +71,10 @@ static void release_path(const char *path)
 }
 
 /* O_NONBLOCK: a FIFO without a reader fails at once, and a full one loses the line. */
-static int open_file(const char *path)
+static int open_file(const char *path, int flags)
 {
-    return kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-                       0644);
+    return kernel_open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0644);
 }
 
 static int duplicate_from(int fd, int lowest)
@@ -114,7 +116,7 @@ static int descriptor_of(const char *path, bool *is_own)
     if (is_ours && fileid_of_path(path, &named) && fileid_is(&now, &named))
         return kept;
     is_ours = is_ours && fileid_is(&now, &last);
-    fd = is_jailed() ? -1 : open_file(path);
+    fd = is_jailed() ? -1 : open_file(path, O_NOFOLLOW);
     if (fd < 0)
         return is_ours ? kept : -1;
     if (keep(fd, is_ours))
@@ -174,11 +176,18 @@ const char *logfile_open(const char *name, uint64_t pid)
 
     make_absolute(name);
     path = take_path(pid);
-    fd = path ? open_file(path) : -1;
+    fd = path ? open_file(path, fileid_may_be_put(path) ? O_NOFOLLOW : 0) : -1;
+    is_exposed = path && fileid_may_be_replaced(path);
     release_path(path);
     if (fd < 0)
-        return errno == EISDIR ? "is a directory" : "cannot be written";
+        return errno == EISDIR ? "is a directory, so nothing is written there"
+                               : "cannot be written, so nothing is written there";
     keep_first(fd);
     kernel_close(fd);
     return NULL;
+}
+
+bool logfile_is_exposed(void)
+{
+    return is_exposed;
 }

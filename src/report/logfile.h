@@ -9,9 +9,12 @@
 
 /*
  * Opens the file of that name, whose %p is `pid`, and makes it if it does not exist. Returns NULL,
- * or why the file cannot be a log: "is a directory".
+ * or why the file cannot be a log: "is a directory, so nothing is written there".
  */
 const char *logfile_open(const char *name, uint64_t pid);
+
+/* Is the open one in a directory of another user's? */
+bool logfile_is_exposed(void);
 
 enum logfile_status {
     LOGFILE_WRITTEN,

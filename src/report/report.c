@@ -13,6 +13,7 @@
 
 #include "policy/condition.h"
 #include "policy/mode.h"
+#include "report/fileid.h"
 #include "report/line.h"
 #include "report/log.h"
 #include "report/stats.h"
@@ -94,27 +95,38 @@ static void warn(const char *name, const char *value, const char *why)
     text_put_printable(&out, value, strnlen(value, 200));
     text_put(&out, "' ");
     text_put(&out, why);
-    text_put(&out, ", so nothing is written there\n");
+    text_put_char(&out, '\n');
     log_stderr(out.data, out.length);
+}
+
+static const char exposed[] = "lies in a directory of another user's, who can replace the file";
+
+static void open_counters(const char *path)
+{
+    switch (stats_open(path, true, &counters)) {
+    case STATS_OK:
+        if (fileid_may_be_replaced(path))
+            warn("LINGER_STATS", path, exposed);
+        break;
+    case STATS_FAILED:
+        warn("LINGER_STATS", path, "cannot be opened or made, so nothing is written there");
+        break;
+    case STATS_FOREIGN:
+        warn("LINGER_STATS", path,
+             "is not a file of counters of this version, so nothing is written there");
+        break;
+    }
 }
 
 void report_open(const char *stats_path, const char *log_path)
 {
-    if (stats_path) {
-        switch (stats_open(stats_path, true, &counters)) {
-        case STATS_OK:
-            break;
-        case STATS_FAILED:
-            warn("LINGER_STATS", stats_path, "cannot be opened or made");
-            break;
-        case STATS_FOREIGN:
-            warn("LINGER_STATS", stats_path, "is not a file of counters of this version");
-            break;
-        }
-    }
+    if (stats_path)
+        open_counters(stats_path);
     const char *why = log_path ? log_open(log_path) : NULL;
     if (why)
         warn("LINGER_LOG", log_path, why);
+    else if (log_path && log_is_exposed())
+        warn("LINGER_LOG", log_path, exposed);
 }
 
 bool report_is_on(void)

@@ -17,6 +17,7 @@
 #include "base/errno.h"
 #include "base/kernel.h"
 #include "base/text.h"
+#include "report/fileid.h"
 #include "report/quiet.h"
 
 #define BYTE_ORDER_MARK 0x01020304u
@@ -108,7 +109,8 @@ static enum stats_status map(int fd, bool to_count, struct stats **stats)
 
 enum stats_status stats_open(const char *path, bool to_count, struct stats **stats)
 {
-    int flags = (to_count ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int flags = (to_count ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
+                (fileid_may_be_put(path) ? O_NOFOLLOW : 0);
     int fd = kernel_open(path, flags, 0);
     enum stats_status status;
 

@@ -338,7 +338,7 @@ for line in sys.stdin:
     with_own_options
     "$LINGER" attach -q -m rst --save "$file" "$DAEMON"
     refused "$file-not: cannot be read: No such file or directory" --restore "$file-not"
-    refused "/bin/sh: not a file that linger attach --save wrote" --restore /bin/sh
+    refused "/bin/bash: not a file that linger attach --save wrote" --restore /bin/bash
     refused "/dev/zero: not a regular file" --restore /dev/zero
     sed 1s/1/2/ "$file" >"$file-2"
     refused "$file-2: it has version 2; this linger reads version 1" --restore "$file-2"

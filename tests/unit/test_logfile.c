@@ -250,7 +250,7 @@ static void fifo(void)
     char bytes[16];
 
     require(mkfifo(name, 0600) == 0);
-    require(strcmp(logfile_open(name, 1), "cannot be written") == 0);
+    require(strcmp(logfile_open(name, 1), "cannot be written, so nothing is written there") == 0);
     int reader = open(name, O_RDONLY | O_NONBLOCK);
     require(reader > 0);
     close(STDIN_FILENO);
@@ -283,9 +283,10 @@ static void names(void)
     require(size_in("d/17.%p") == 5);
     require(chdir(directory) == 0 && logfile_open("plain", 1) == NULL);
     require(size_in("d/plain") == 0);
-    require(strcmp(logfile_open(directory, 1), "is a directory") == 0);
+    require(strcmp(logfile_open(directory, 1), "is a directory, so nothing is written there") == 0);
     snprintf(expected, sizeof(expected), "%s/none/log", directory);
-    require(strcmp(logfile_open(expected, 1), "cannot be written") == 0);
+    require(strcmp(logfile_open(expected, 1), "cannot be written, so nothing is written there") ==
+            0);
 }
 
 /* Pages that this process has mapped. */
@@ -383,6 +384,43 @@ static void test_identity(void **state)
     assert_false(fileid_of_descriptor(fd, &id));
 }
 
+static void test_whose_directories(void **state)
+{
+    static const struct {
+        unsigned owner, group;
+        mode_t mode;
+        bool put, replaced;
+    } rows[] = {
+        {0, 0, 0755, false, false},     {0, 0, 0775, false, false},
+        {0, 65534, 0755, false, false}, {0, 65534, 0775, true, true},
+        {0, 65534, 01775, true, false}, {0, 0, 0757, true, true},
+        {0, 0, 01777, true, false},     {65534, 0, 0700, true, true},
+        {65534, 0, 01700, true, true},
+    };
+    char below[128];
+    char file[160];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    snprintf(below, sizeof(below), "%s/below", directory);
+    snprintf(file, sizeof(file), "%s/file", below);
+    assert_int_equal(mkdir(below, 0700), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(chown(directory, rows[i].owner, rows[i].group), 0);
+        assert_int_equal(chmod(directory, rows[i].mode), 0);
+        assert_int_equal(fileid_may_be_put(name), rows[i].put || fileid_may_be_put(base));
+        assert_int_equal(fileid_may_be_replaced(name), rows[i].replaced);
+        assert_int_equal(fileid_may_be_replaced(file), rows[i].replaced);
+        assert_int_equal(chdir(directory), 0);
+        assert_int_equal(fileid_may_be_put("file"), rows[i].put);
+        assert_int_equal(fileid_may_be_replaced("below/file"), rows[i].replaced);
+        assert_int_equal(chdir(below), 0);
+        assert_false(fileid_may_be_put("file"));
+        assert_int_equal(chdir("/"), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory, begin, end),
         cmocka_unit_test_setup_teardown(test_jail, begin, end),
         cmocka_unit_test_setup_teardown(test_identity, begin, end),
+        cmocka_unit_test_setup_teardown(test_whose_directories, begin, end),
     };
 
     return cmocka_run_group_tests_name("logfile", tests, NULL, NULL);

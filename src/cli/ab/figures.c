@@ -117,7 +117,7 @@ void figures_of_output(const char *path, const struct figures_metric *metrics, i
                        double *values)
 {
     static char text[OUTPUT_MAX];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 
     if (fd >= 0)

@@ -64,7 +64,7 @@ static bool fail(const char *output, const char *format, ...)
     char *why = run.result->why;
     char text[OUTPUT_SHOWN + 1] = "";
     va_list arguments;
-    int fd = output ? open(output, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = output ? open(output, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
 
     va_start(arguments, format);
     int length = vsnprintf(why, AB_WHY_MAX, format, arguments);
@@ -90,7 +90,7 @@ static pid_t start(const char *const argv[], const char *output)
     if (pid != 0)
         return pid;
     int null = open("/dev/null", O_RDONLY);
-    int out = open(output, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int out = open(output, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0644);
     setsid();
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);

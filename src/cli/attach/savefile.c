@@ -136,9 +136,15 @@ static int read_sockets(FILE *file, struct saved *saved, char why[SAVEFILE_WHY_M
     return 0;
 }
 
+static bool is_own(const struct stat *status)
+{
+    return (status->st_uid == 0 || status->st_uid == geteuid()) &&
+           (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_MAX])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     struct stat status;
     int result = -1;
@@ -147,6 +153,9 @@ int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_M
         snprintf(why, SAVEFILE_WHY_MAX, "cannot be read: %s", strerror(errno));
     else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
         snprintf(why, SAVEFILE_WHY_MAX, "not a regular file");
+    else if (!is_own(&status))
+        snprintf(why, SAVEFILE_WHY_MAX,
+                 "another user may write it; chown it if you trust what it says");
     else if (check_head(file, why) == 0)
         result = read_sockets(file, saved, why);
     if (file)

@@ -1,0 +1,95 @@
+#!/usr/bin/env bats
+# Root beside users who wish it harm: what they can write gets them nothing that they have not.
+load helper
+
+LINGER=$ROOT/linger
+
+# as_nobody COMMANDS: by the user whose directory it is.
+as_nobody() {
+    (cd "$BATS_TEST_TMPDIR/theirs" && setpriv --reuid=65534 --clear-groups sh -ec "$1")
+}
+
+# closes_twice: root's program closes a socket, waits for a line of its input, and closes another.
+closes_twice() {
+    env LD_PRELOAD="$LIB" LINGER_LOG="$LOG" LINGER_STATS="${STATS:-}" python3 -c 'import socket
+socket.socket().close()
+print("closed", flush=True)
+input()
+socket.socket().close()'
+}
+
+make_theirs() {
+    mkdir "$BATS_TEST_TMPDIR/theirs"
+    chmod 711 "$BATS_TEST_TMPDIR"
+    chown 65534 "$BATS_TEST_TMPDIR/theirs"
+}
+
+@test "in a directory of another user's no link is followed, and the directory is named" {
+    needs_root
+    make_theirs
+    LOG=$BATS_TEST_TMPDIR/theirs/log
+    target=$BATS_TEST_TMPDIR/target
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {OUT}< <(closes_twice 3>&- 2>"$BATS_TEST_TMPDIR/stderr" <"$BATS_TEST_TMPDIR/go")
+    exec {GO}>"$BATS_TEST_TMPDIR/go"
+    hear
+    as_nobody "mv log log.1; ln -s '$target' log"
+    echo >&"$GO"
+    exec {GO}>&-
+    wait "$!"
+    cat "$BATS_TEST_TMPDIR/stderr"
+    expect "the link's target" "$(cat "$target" 2>&1 | grep -c event=close)" 0
+    expect "lines in the file that was renamed" "$(grep -c event=close "$LOG.1")" 2
+    grep -q "LINGER_LOG: '$LOG' lies in a directory of another user's" "$BATS_TEST_TMPDIR/stderr"
+    # Neither at the start, nor for the counters.
+    "$LINGER" run -s="$target.stats" -- true
+    as_nobody "ln -s '$target.stats' stats"
+    STATS=$BATS_TEST_TMPDIR/theirs/stats closes_twice <<<"" 2>"$BATS_TEST_TMPDIR/stderr"
+    cat "$BATS_TEST_TMPDIR/stderr"
+    [ ! -e "$target" ]
+    "$LINGER" stats --json "$target.stats" | grep '"closed_unconnected":0'
+    grep -q "LINGER_LOG: '$LOG' cannot be written, so nothing is written there" "$BATS_TEST_TMPDIR/stderr"
+    grep -q "LINGER_STATS: '$BATS_TEST_TMPDIR/theirs/stats' cannot be opened or made, so nothing is written there" "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "a TMPDIR that another user can write is refused: nothing is made there, nothing removed" {
+    needs_root
+    make_theirs
+    mkdir "$BATS_TEST_TMPDIR/victim"
+    echo precious >"$BATS_TEST_TMPDIR/victim/stats"
+    export TMPDIR=$BATS_TEST_TMPDIR/theirs
+    cd "$TMPDIR"
+    swap='for name in linger.*; do mv $name taken && ln -s ../victim $name; done'
+    run --separate-stderr "$LINGER" run -m rst -s -- setpriv --reuid=65534 --clear-groups sh -c "$swap"
+    echo "$output $stderr"
+    expect victim "$(cat "$BATS_TEST_TMPDIR/victim/stats")" precious
+    expect status "$status" 125
+    [[ $stderr == *"cannot make $TMPDIR/linger.XXXXXX: another user may write one of its directories; "* ]]
+    for mode in 0757 0775 01777; do
+        chown 0:65534 "$TMPDIR"
+        chmod $mode "$TMPDIR"
+        run --separate-stderr "$LINGER" run -m rst -s -- true
+        [ $mode = 01777 ] && expect "with the sticky bit" "$status" 0
+        [ $mode = 01777 ] || expect "mode $mode" "$status" 125
+    done
+}
+
+@test "what another user may write is not restored" {
+    needs_root
+    make_theirs
+    start - "$SUBJECT" -r close
+    hear_port
+    "$LINGER" attach -q -m rst --save "$BATS_TEST_TMPDIR/theirs/saved" "$PID" 2>"$BATS_TEST_TMPDIR/stderr"
+    grep "warning: --save: $BATS_TEST_TMPDIR/theirs/saved lies in a directory of another user's" "$BATS_TEST_TMPDIR/stderr"
+    cp "$BATS_TEST_TMPDIR/theirs/saved" "$BATS_TEST_TMPDIR/theirs/own"
+    chown 65534 "$BATS_TEST_TMPDIR/theirs/own"
+    as_nobody "ln -s saved link"
+    for file in own link; do
+        run "$LINGER" attach --restore "$BATS_TEST_TMPDIR/theirs/$file"
+        echo "$output"
+        expect "status, $file" "$status" 125
+    done
+    "$LINGER" attach --restore "$BATS_TEST_TMPDIR/theirs/saved"
+    kill "$PID"
+    finish
+}
