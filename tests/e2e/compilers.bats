@@ -76,6 +76,12 @@ works() {
 }
 
 # bats test_tags=plain
+@test "gcc for i386" {
+    copy_of_the_sources
+    builds CC=i686-linux-gnu-gcc
+}
+
+# bats test_tags=plain
 @test "musl-gcc" {
     copy_of_the_sources
     command -v musl-gcc >/dev/null || skip "no musl-gcc"
