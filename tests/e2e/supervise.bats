@@ -588,6 +588,11 @@ except PermissionError:
     done
 }
 
+@test "TCP_LINGER2 from memory that ends before the length does is overruled like any other" {
+    expect "without a policy" "$("$TOOLS/odd" linger2)" 5
+    expect "under fin" "$(timeout 20 "$LINGER" run -b supervise -m fin -- "$TOOLS/odd" linger2)" "$(cat /proc/sys/net/ipv4/tcp_fin_timeout)"
+}
+
 # storm HOW COUNT MODE: afterwards the supervisor has no descriptor but the listener, its signals and
 # the pidfds that it remembers (64 at most).
 storm() {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Socket calls with every length and pointer that a program may pass: prints a line for each, with
- * what it returned and errno, so that two runs can be compared: odd [threads]
+ * what it returned and errno, so that two runs can be compared: odd [threads | linger2]
  *
  * With "threads" another thread changes the address while it is used; then only "done" is printed.
+ * With "linger2" TCP_LINGER2 is set from memory that ends before the length does, of which the
+ * kernel reads an int; then only what the socket has is printed.
  */
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -135,11 +137,23 @@ static void try_changing(void)
     puts("done");
 }
 
+static void try_linger2(void)
+{
+    const int seconds = 5;
+    int now = 0;
+    socklen_t size = sizeof(now);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    check(setsockopt(fd, IPPROTO_TCP, TCP_LINGER2, last_bytes(&seconds, sizeof(seconds)), 8) == 0 &&
+              getsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &now, &size) == 0,
+          "TCP_LINGER2");
+    printf("%d\n", now);
+}
+
 int main(int argc, char **argv)
 {
     int holder = socket(AF_INET, SOCK_STREAM, 0);
 
-    (void)argv;
     alarm(TIME_LIMIT);
     socklen_t length = test_address(AF_INET, 0, &nobody);
     check(bind(holder, (struct sockaddr *)&nobody, length) == 0, "bind");
@@ -147,7 +161,7 @@ int main(int argc, char **argv)
     page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(page != MAP_FAILED && mprotect(page + PAGE, PAGE, PROT_NONE) == 0, "a page");
     if (argc > 1) {
-        try_changing();
+        strcmp(argv[1], "linger2") == 0 ? try_linger2() : try_changing();
         return 0;
     }
     try_addresses(SYS_connect, "connect");

@@ -209,9 +209,11 @@ static void serve_setsockopt(struct call *call)
     int level = (int)arguments[1];
     int option = (int)arguments[2];
     int size = (int)arguments[4];
-    struct linger value = {0, 0}; /* the larger one of both */
+    struct linger value = {0, 0};
+    /* As much as the kernel reads: there may be no more. */
+    int whole = option == SO_LINGER ? (int)sizeof(value) : (int)sizeof(int);
 
-    size = size < (int)sizeof(value) ? size : (int)sizeof(value);
+    size = size < whole ? size : whole;
     if (size < 0 || !read_memory(call, arguments[3], &value, (size_t)size) || !take_first(call))
         return;
     int status = sock_set(call->fd, level, option, &value, (socklen_t)size);
