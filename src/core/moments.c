@@ -425,7 +425,6 @@ void moments_setsockopt(int fd, int level, int option)
     struct facts facts;
     struct verdict verdict;
     KEEP_ERRNO;
-
     bool is_ours = (level == SOL_SOCKET && option == SO_LINGER) ||
                    (level == IPPROTO_TCP && option == TCP_LINGER2);
     if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
@@ -496,6 +495,6 @@ void moments_replace(int from, int target)
 {
     KEEP_ERRNO;
 
-    if (from != target && sock_is_open(from) && descriptors_is_permitted(target))
+    if (from != target && sock_is_open(from) && descriptors_is_permitted(0, target))
         moments_close(target);
 }

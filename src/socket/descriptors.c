@@ -79,11 +79,11 @@ void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd))
     kernel_close(dir);
 }
 
-bool descriptors_is_permitted(int fd)
+bool descriptors_is_permitted(pid_t process, int fd)
 {
     uint64_t limit[2] = {UINT64_MAX}; /* a struct rlimit64 */
 
-    (void)kernel_raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)limit);
+    (void)kernel_raw(SYS_prlimit64, process, RLIMIT_NOFILE, 0, (long)limit);
     return fd >= 0 && (uint64_t)fd < limit[0];
 }
 

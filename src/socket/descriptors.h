@@ -9,8 +9,11 @@
 /* Calls `visit` for each of these numbers, and for some that are not open. */
 void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd));
 
-/* May dup2(2) make that number a descriptor? It may be open, from before RLIMIT_NOFILE fell. */
-bool descriptors_is_permitted(int fd);
+/*
+ * May dup2(2) make that number a descriptor of the process (0: this one)? It may be open, from
+ * before RLIMIT_NOFILE fell.
+ */
+bool descriptors_is_permitted(pid_t process, int fd);
 
 /* Calls `visit` for each descriptor that recvmsg(2) put into the message (SCM_RIGHTS, unix(7)). */
 void descriptors_received(const struct msghdr *message, void (*visit)(int fd));

@@ -146,10 +146,11 @@ client.close()")
     expect why "$(field bind why)" '"TIME_WAIT sockets hold the port unless both runs set SO_REUSEADDR"'
 }
 
-# bats test_tags=preload
 @test "a call that cannot close sets no option and has no line; where close_range() is unknown, one close has one" {
     LOG=$BATS_TEST_TMPDIR/log
-    (LINGER_LOG=$LOG under "rst when=active" "$TOOLS/refuse" 38 close_range python3 -c "
+    for BACKEND in preload supervise; do
+        rm -f "$LOG"
+        (LINGER_LOG=$LOG under "rst when=active" "$TOOLS/refuse" 38 close_range python3 -c "
 import ctypes, os, resource, socket
 libc = ctypes.CDLL(None, use_errno=True)
 listener = socket.create_server(('127.0.0.1', 0))
@@ -165,8 +166,9 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 os.closerange(fd, fd + 1)
 assert libc.dup2(0, clients[1].fileno()) == clients[1].fileno()
 os._exit(0)")
-    cat "$LOG"
-    expect closes "$(grep -c event=close "$LOG")" 2
+        cat "$LOG"
+        expect "closes, $BACKEND" "$(grep -c event=close "$LOG")" 2
+    done
 }
 
 # bats test_tags=preload

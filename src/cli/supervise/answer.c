@@ -10,6 +10,7 @@
 #include "cli/supervise/answer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "core/moments.h"
 #include "report/fileid.h"
 #include "report/report.h"
+#include "socket/descriptors.h"
 #include "socket/sock.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -240,7 +242,10 @@ static void serve_replace(struct call *call)
     pid_t thread = (pid_t)call->request->pid;
     int from = (int)call->request->data.args[0];
     int target = (int)call->request->data.args[1];
-    int source = from == target ? -1 : target_take(thread, from);
+    bool has_flags = call->request->data.nr == SYS_dup3;
+    bool will_fail = (has_flags && (int)call->request->data.args[2] & ~O_CLOEXEC) ||
+                     !descriptors_is_permitted(thread, target);
+    int source = from == target || will_fail ? -1 : target_take(thread, from);
 
     if (source < 0)
         return;
