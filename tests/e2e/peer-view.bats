@@ -57,12 +57,19 @@ in_mode() { # HOW MODE BYTES EOF RESET TIME_WAIT
     sees 5 1 0 0
 }
 
-@test "fin-rst: a peer that reads late still reads all and EOF; poll() says POLLERR, send() EPIPE" {
-    start fin-rst "$SUBJECT" -r -b 100000 close
+# peer_saw MODE STEPS WHAT
+peer_saw() {
+    start "$1" "$SUBJECT" -r -b 100000 close
     hear_port
-    SEEN=$(python3 "$ROOT/tests/tools/late-reader.py" "$PORT")
+    SEEN=$(python3 "$ROOT/tests/tools/late-reader.py" "$PORT" $2)
     finish
-    expect "the late reader saw" "$SEEN" "POLLIN POLLERR POLLHUP POLLRDHUP 100000 EOF EPIPE"
+    expect "under $1 the peer saw" "$SEEN" "$3"
+}
+
+@test "fin-rst: a peer reads all and EOF, late too; poll() says POLLERR; its first send() says EPIPE, under fin its second" {
+    peer_saw fin-rst "wait read send" "POLLIN POLLERR POLLHUP POLLRDHUP 100000 EOF EPIPE"
+    peer_saw fin-rst "read wait send" "100000 EOF POLLIN POLLERR POLLHUP POLLRDHUP EPIPE"
+    peer_saw fin "read send wait send" "100000 EOF sent POLLIN POLLERR POLLHUP POLLRDHUP EPIPE"
 }
 
 @test "wait:5: EOF and one TIME_WAIT, over a program that asked for an abort" {
