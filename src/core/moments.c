@@ -7,10 +7,10 @@
  *     facts -> decide -> apply -> report
  *
  * facts: what is known of the socket at that moment (sock_facts() asks the kernel for no more than
- * the policy needs). decide: decide() finds the first rule that matches, or says that this depends
- * on a fact still to come. apply: sock_apply() sets the options; from then on the kernel itself
- * tears the connection down that way, whoever closes it and however: close(), exit(), a crash,
- * SIGKILL, another process. That is why everything is decided as early as possible:
+ * the policy needs). decide: decide() finds the first rule that matches, or says that this
+ * depends on a fact still to come. apply: sock_apply() sets the options; from then on the kernel
+ * itself tears the connection down that way, whoever closes it and however: close(), exit(), a
+ * crash, SIGKILL, another process. That is why everything is decided as early as possible:
  *
  *     socket()   a policy without conditions. This alone covers every way out.
  *     connect()  role=client, the peer, the share
@@ -49,10 +49,8 @@
 unsigned moments_wanted = MOMENT_LOAD;
 
 static const struct settings *settings;
-static unsigned needs;          /* enum fact: those that LINGER_MODE needs */
-static struct verdict whole;    /* of a policy that needs no fact */
+static struct plan plan;        /* of LINGER_MODE */
 static unsigned reported;       /* enum fact: those that the log and the counters need */
-static bool closing_decides;    /* some rule cannot be decided earlier */
 static bool has_inherited;      /* maybe: TCP sockets, at load */
 static bool accept_decides;     /* some listener could not be armed; never taken back */
 static struct role_ports ports; /* those that this process served, and connected from */
@@ -122,7 +120,7 @@ void moments_note(int fd)
     struct facts facts;
     KEEP_ERRNO;
 
-    if ((needs | reported) & FACT_ROLE)
+    if ((plan.needs | reported) & FACT_ROLE)
         (void)facts_of(fd, FACT_ROLE, &facts);
 }
 
@@ -139,7 +137,7 @@ static void settle_existing(int fd, const char *at)
 {
     struct facts facts;
 
-    if (!facts_of(fd, (needs & ~FACT_WHEN) | (reported & FACT_ROLE), &facts))
+    if (!facts_of(fd, (plan.needs & ~FACT_WHEN) | (reported & FACT_ROLE), &facts))
         return;
     bool settled = settle(fd, at, &facts, false);
     if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
@@ -156,68 +154,6 @@ void moments_inherit(void)
     KEEP_ERRNO;
 
     descriptors_each(0, UINT_MAX, settle_inherited);
-}
-
-/* Is there a rule to apply again after the program has set an option itself? */
-static bool overrules(const struct policy *policy)
-{
-    for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (!(policy->rules[i].conditions & CONDITION_OVERRULE))
-            return true;
-    }
-    return false;
-}
-
-/* The moments of LINGER_MODE. */
-static unsigned moments_of(const struct policy *policy)
-{
-    static const struct facts nothing;
-    unsigned moments = MOMENT_RECEIVE;
-
-    if (overrules(policy))
-        moments |= MOMENT_SETSOCKOPT;
-    if (policy_has_mode(policy, MODE_RST))
-        moments |= MOMENT_SHUTDOWN;
-    switch (decide(policy, &nothing, &whole)) {
-    case DECIDE_NO_RULE:
-        return 0;
-    case DECIDE_VERDICT:
-        needs = 0; /* no rule after one that always matches decides */
-        if (whole.mode == MODE_OFF)
-            return 0;
-        return whole.mode == MODE_FIN ? moments : moments | MOMENT_SOCKET;
-    case DECIDE_NOT_YET:
-        break;
-    }
-    if (needs & FACT_WHEN)
-        moments |= MOMENT_CLOSE;
-    return moments | MOMENT_CONNECT | MOMENT_LISTEN;
-}
-
-/* Does the policy leave every client's connection alone, whatever else is known of it? */
-static bool spares_clients(const struct policy *policy)
-{
-    static const struct facts client = {.known = FACT_ROLE, .role = ROLE_CLIENT};
-    struct verdict verdict;
-    enum decision decision = decide(policy, &client, &verdict);
-
-    return decision == DECIDE_NO_RULE || (decision == DECIDE_VERDICT && verdict.mode == MODE_OFF);
-}
-
-/* The same, as seen by the supervisor. */
-static unsigned moments_outside(const struct policy *policy, unsigned moments)
-{
-    unsigned late = decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE);
-
-    late |= decide_needs_of(policy, ROLE_CLIENT) & FACT_LOCAL_PORT;
-    late |= decide_needs(policy) & (FACT_LOCAL_IP | FACT_WHEN);
-    if (needs && late)
-        moments |= MOMENT_CLOSE | MOMENT_EXIT;
-    if (moments & MOMENT_SOCKET)
-        moments |= MOMENT_CONNECT | MOMENT_LISTEN;
-    if (!(moments & MOMENT_CLOSE) && spares_clients(policy))
-        moments &= ~MOMENT_CONNECT;
-    return moments & ~(MOMENT_SOCKET | MOMENT_RECEIVE);
 }
 
 static void start_report(const char *program)
@@ -239,13 +175,9 @@ void moments_start(const struct settings *s, const char *program)
     KEEP_ERRNO;
 
     settings = s;
-    needs = decide_needs(&s->mode);
     start_report(program);
-    unsigned moments = moments_of(&s->mode);
-    if (s->backend == BACKEND_SUPERVISE)
-        moments = moments_outside(&s->mode, moments);
-    closing_decides = moments & MOMENT_CLOSE;
-    bool has_policy = moments != 0;
+    plan_make(&plan, &s->mode, s->backend == BACKEND_SUPERVISE);
+    unsigned moments = plan.moments;
     if (report_is_on()) {
         reported =
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
@@ -255,7 +187,7 @@ void moments_start(const struct settings *s, const char *program)
     }
     if (settings_has_switch(s))
         moments |= MOMENT_BIND;
-    has_inherited = !((needs | reported) & FACT_ROLE);
+    has_inherited = !((plan.needs | reported) & FACT_ROLE);
     if (!has_inherited) {
         moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
         role_read_range(&ports);
@@ -264,7 +196,7 @@ void moments_start(const struct settings *s, const char *program)
     __atomic_store_n(&moments_wanted, moments, __ATOMIC_RELEASE);
     if (!has_inherited)
         descriptors_each(0, UINT_MAX, note_inherited);
-    if (has_policy && has_inherited)
+    if (plan.moments && has_inherited)
         moments_inherit();
 }
 
@@ -278,26 +210,27 @@ void moments_socket(int fd, int domain, int type, int protocol)
     static const struct facts nothing;
     KEEP_ERRNO;
 
-    if (sock_is_tcp_request(domain, type, protocol) && !arm(fd, "socket", &nothing, &whole, true))
+    if (sock_is_tcp_request(domain, type, protocol) &&
+        !arm(fd, "socket", &nothing, &plan.whole, true))
         ask_at_accept();
 }
 
 bool moments_asks_peer(void)
 {
-    return (needs | reported) & FACT_PEER;
+    return (plan.needs | reported) & FACT_PEER;
 }
 
 /* A policy that needs no fact is applied by moments_socket(), and again after setsockopt(). */
 static bool is_armed_at_birth(void)
 {
-    return !needs && settings->backend == BACKEND_PRELOAD;
+    return !plan.needs && settings->backend == BACKEND_PRELOAD;
 }
 
 /* The facts of a socket whose role a call has just shown; later ones ask for it. */
 static bool facts_shown(int fd, struct facts *facts)
 {
-    unsigned port = (needs | reported) & FACT_ROLE ? FACT_LOCAL_PORT : 0;
-    bool is_tcp = sock_facts(fd, (needs & ~FACT_WHEN) | port, facts);
+    unsigned port = (plan.needs | reported) & FACT_ROLE ? FACT_LOCAL_PORT : 0;
+    bool is_tcp = sock_facts(fd, (plan.needs & ~FACT_WHEN) | port, facts);
 
     if (is_tcp)
         role_note(&ports, facts);
@@ -314,9 +247,9 @@ bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
     bool is_wanted = !peer || facts.known & FACT_PEER;
     bool is_first = is_wanted && facts_shown(fd, &facts) &&
                     facts.state == TCP_CLOSE; /* else it asks for the result of the first one */
-    bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !needs);
+    bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !plan.needs);
 
-    return open && needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
+    return open && plan.needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
 }
 
 void moments_connected(int fd)
@@ -335,7 +268,7 @@ bool moments_listen(int fd)
 
     return is_armed_at_birth() ||
            (sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) &&
-            facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !needs));
+            facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !plan.needs));
 }
 
 void moments_listening(int fd, bool settled)
@@ -427,7 +360,7 @@ void moments_setsockopt(int fd, int level, int option)
     KEEP_ERRNO;
     bool is_ours = (level == SOL_SOCKET && option == SO_LINGER) ||
                    (level == IPPROTO_TCP && option == TCP_LINGER2);
-    if (is_ours && facts_of(fd, needs & ~FACT_WHEN, &facts) &&
+    if (is_ours && facts_of(fd, plan.needs & ~FACT_WHEN, &facts) &&
         decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF &&
         !verdict.yields && apply(fd, &verdict, false))
         report_overridden(fd, &verdict);
@@ -441,7 +374,7 @@ static bool decide_end(int fd, const struct facts *facts, struct verdict *verdic
 {
     if (decide(&settings->mode, facts, verdict) != DECIDE_VERDICT)
         return false;
-    if ((closing_decides && !apply(fd, verdict, false)) ||
+    if ((plan.moments & MOMENT_CLOSE && !apply(fd, verdict, false)) ||
         (verdict->yields && verdict->mode != MODE_OFF))
         (void)sock_applied(fd, verdict);
     return true;
@@ -453,7 +386,7 @@ bool moments_shutdown(int fd, int how)
     struct verdict verdict;
     KEEP_ERRNO;
 
-    if (how != SHUT_RDWR || !facts_of(fd, needs | reported, &facts) ||
+    if (how != SHUT_RDWR || !facts_of(fd, plan.needs | reported, &facts) ||
         !sock_is_connected(facts.state) || !decide_end(fd, &facts, &verdict) ||
         verdict.mode != MODE_RST)
         return false;
@@ -475,7 +408,7 @@ void moments_close(int fd)
     struct verdict verdict;
     KEEP_ERRNO;
 
-    if (facts_of(fd, needs | reported, &facts) && facts.state != TCP_LISTEN) {
+    if (facts_of(fd, plan.needs | reported, &facts) && facts.state != TCP_LISTEN) {
         bool decided = decide_end(fd, &facts, &verdict);
         if (reported)
             report_closed(fd, &facts, &settings->mode, decided ? &verdict : NULL);
@@ -487,7 +420,7 @@ void moments_exit(int fd)
     struct facts facts;
     KEEP_ERRNO;
 
-    if (facts_of(fd, needs, &facts) && facts.state != TCP_LISTEN)
+    if (facts_of(fd, plan.needs, &facts) && facts.state != TCP_LISTEN)
         settle(fd, "exit", &facts, false);
 }
 

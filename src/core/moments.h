@@ -9,21 +9,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "core/plan.h"
 #include "core/settings.h"
-
-enum moment {
-    MOMENT_LOAD = 1 << 0, /* moments_start() has not run yet */
-    MOMENT_SOCKET = 1 << 1,
-    MOMENT_CONNECT = 1 << 2,
-    MOMENT_LISTEN = 1 << 3,
-    MOMENT_ACCEPT = 1 << 4,
-    MOMENT_RECEIVE = 1 << 5,
-    MOMENT_BIND = 1 << 6,
-    MOMENT_SETSOCKOPT = 1 << 7,
-    MOMENT_SHUTDOWN = 1 << 8,
-    MOMENT_CLOSE = 1 << 9,
-    MOMENT_EXIT = 1 << 10, /* seen by the supervisor alone, which sees no accept() */
-};
 
 /* The moments at which these settings have something to do, enum moment or-ed. */
 extern unsigned moments_wanted;

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* From a policy to the moments at which it acts. Pure: knows no descriptor. */
+#include "core/plan.h"
+
+/* Is there a rule to apply again after the program has set an option itself? */
+static bool overrules(const struct policy *policy)
+{
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        if (!(policy->rules[i].conditions & CONDITION_OVERRULE))
+            return true;
+    }
+    return false;
+}
+
+/* As the hooks see them. A rule that always matches leaves no need: none after it decides. */
+static void plan_inside(struct plan *plan, const struct policy *policy)
+{
+    static const struct facts nothing;
+    unsigned moments = MOMENT_RECEIVE;
+
+    plan->moments = 0;
+    plan->needs = decide_needs(policy);
+    if (overrules(policy))
+        moments |= MOMENT_SETSOCKOPT;
+    if (policy_has_mode(policy, MODE_RST))
+        moments |= MOMENT_SHUTDOWN;
+    switch (decide(policy, &nothing, &plan->whole)) {
+    case DECIDE_NO_RULE:
+        return;
+    case DECIDE_VERDICT:
+        plan->needs = 0;
+        if (plan->whole.mode != MODE_OFF)
+            plan->moments = moments | (plan->whole.mode == MODE_FIN ? 0 : MOMENT_SOCKET);
+        return;
+    case DECIDE_NOT_YET:
+        break;
+    }
+    if (plan->needs & FACT_WHEN)
+        moments |= MOMENT_CLOSE;
+    plan->moments = moments | MOMENT_CONNECT | MOMENT_LISTEN;
+}
+
+/* Does the policy leave every client's connection alone, whatever else is known of it? */
+static bool spares_clients(const struct policy *policy)
+{
+    static const struct facts client = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    struct verdict verdict;
+    enum decision decision = decide(policy, &client, &verdict);
+
+    return decision == DECIDE_NO_RULE || (decision == DECIDE_VERDICT && verdict.mode == MODE_OFF);
+}
+
+/* The same moments, as the supervisor sees them. */
+static unsigned from_outside(const struct plan *plan, const struct policy *policy)
+{
+    unsigned moments = plan->moments;
+    unsigned late = decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE);
+
+    late |= decide_needs_of(policy, ROLE_CLIENT) & FACT_LOCAL_PORT;
+    late |= decide_needs(policy) & (FACT_LOCAL_IP | FACT_WHEN);
+    if (plan->needs && late)
+        moments |= MOMENT_CLOSE | MOMENT_EXIT;
+    if (moments & MOMENT_SOCKET)
+        moments |= MOMENT_CONNECT | MOMENT_LISTEN;
+    if (!(moments & MOMENT_CLOSE) && spares_clients(policy))
+        moments &= ~MOMENT_CONNECT;
+    return moments & ~(MOMENT_SOCKET | MOMENT_RECEIVE);
+}
+
+void plan_make(struct plan *plan, const struct policy *policy, bool is_outside)
+{
+    plan_inside(plan, policy);
+    if (is_outside)
+        plan->moments = from_outside(plan, policy);
+}
