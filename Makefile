@@ -53,7 +53,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all mutate check check-all test-programs demo install uninstall dist deb rpm tarball clean lint coverage soak bench examples format help FORCE
+.PHONY: all mutate check check-all test-deps test-tools test-programs demo install uninstall dist deb rpm tarball clean lint coverage soak bench examples format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -62,9 +62,9 @@ help:
 	@echo 'all        build ./liblinger.so and ./linger (the default)'
 	@echo 'demo       show what each mode does to an unmodified server'
 	@echo 'examples   build the programs in examples/'
-	@echo 'check      install what the tests lack (INSTALL=no: do without), and run them'
-	@echo '           (SAN=address,undefined or SAN=thread: with sanitizers); with T=attach only'
-	@echo '           the files that have the word in their name, and nothing is installed'
+	@echo 'test-deps  install what the daily tests need; ALL=1: what any test needs'
+	@echo 'check      run the tests, as far as what they need is here (SAN=address,undefined or'
+	@echo '           SAN=thread: with sanitizers); T=attach: the files with that word in their name'
 	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
 	@echo '           long fuzzing, the soak: two hours'
 	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
@@ -153,7 +153,6 @@ examples: all $(EXAMPLES) $(GO_EXAMPLES)
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/early.c %/early-thread.c $(if $(wildcard /usr/include/lwip),,%/lwip.c),\
 	$(wildcard tests/tools/*.c)))
 UNIT_TESTS = $(if $(wildcard /usr/include/cmocka.h),$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c)))
-SANITIZED = $(if $(UNIT_TESTS),$(BUILD)/sanitized/linger)
 # The subject again, out of a preload's reach.
 STATIC_TOOLS = $(patsubst %,$(BUILD)/tests/%,static/subject static/storm $(if $(wildcard /usr/bin/musl-gcc),musl/subject))
 GO_LIBRARIES = /usr/share/gocode
@@ -162,12 +161,13 @@ GO_TOOLS = $(if $(GO),$(patsubst tests/tools/%.go,$(BUILD)/tests/go/%,\
 	$(filter-out $(GO_LEFT_OUT),$(wildcard tests/tools/*.go))))
 TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 
-test-programs: $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(UNIT_TESTS) $(SANITIZED) $(EXAMPLES) $(GO_EXAMPLES)
+# What the end-to-end tests run.
+test-tools: all $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(BUILD)/sanitized/linger $(EXAMPLES) $(GO_EXAMPLES)
+test-programs: test-tools $(UNIT_TESTS)
 
 # Unit tests link a second build of the sources, with the sanitizers in it.
-UNIT_SOURCES = $(SHARED_SOURCES) src/preload/real.c src/cli/reach/elffile.c src/cli/process/target.c \
-	src/cli/sockets/seen.c
-UNIT_OBJECTS = $(patsubst src/%.c,$(BUILD)/sanitized/%.o,$(UNIT_SOURCES))
+UNIT_SOURCES = $(SHARED_SOURCES) src/preload/real.c $(wildcard $(patsubst %,src/cli/*/%.c,elffile seen target))
+UNIT_OBJECTS = $(UNIT_SOURCES:src/%.c=$(BUILD)/sanitized/%.o)
 UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-DLINGER_VERSION='"$(VERSION)"' -DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc
 
@@ -180,6 +180,26 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT_OBJECTS) -lcmocka -pthread
+
+# So do the fuzz targets, with clang's.
+FUZZ_OBJECTS = $(UNIT_SOURCES:src/%.c=$(BUILD)/fuzz/objects/%.o)
+FUZZ_TARGETS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ = clang $(UNIT_CFLAGS) -Itests/fuzz -fno-omit-frame-pointer
+
+$(BUILD)/fuzz/objects/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CLANG,$@)
+	$(Q)$(FUZZ) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,CLANG,$@)
+	$(Q)$(FUZZ) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJECTS)
+
+$(BUILD)/fuzz/calls: tests/fuzz/calls.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(TEST_CFLAGS) -o $@ $<
 
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	@mkdir -p $(@D)
@@ -240,12 +260,14 @@ $(BUILD)/bench/%: tests/bench/%.c tests/tools/common.h
 	$(Q)$(CC) -O2 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -Isrc -o $@ $(filter-out %.h,$^)
 
 bench: all
-	$(Q)tests/install-packages
 	$(Q)$(MAKE) --no-print-directory $(BENCH_TOOLS) $(GO_TOOLS) $(BUILD)/tests/free-port
 	$(Q)tests/bench/run
 
-# It builds by itself: a compiler may be among the packages that it installs.
-check:
+test-deps:
+	$(Q)ALL=$(ALL) tests/install-packages
+
+# It builds by itself what it runs. `make test-deps check` may install a compiler first.
+check: | $(filter test-deps,$(MAKECMDGOALS))
 	$(Q)SAN=$(SAN) T='$(T)' tests/check
 
 # Adds what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
@@ -257,7 +279,6 @@ mutate: test-programs all
 	$(Q)tests/mutate $(if $(N),-n $(N)) $(if $(SEED),-s $(SEED)) $(FILES)
 
 soak: all
-	$(Q)tests/install-packages
 	$(Q)tests/soak/run
 
 demo: all $(EXAMPLES)
@@ -309,4 +330,5 @@ coverage:
 format:
 	clang-format -i $(SOURCES)
 
--include $(SHARED:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(SHARED:.o=.d) $(CLI:.o=.d) $(PRELOAD:.o=.d) $(TEST_TOOLS:=.d) $(STATIC_TOOLS:=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) \
+	$(FUZZ_OBJECTS:.o=.d) $(FUZZ_TARGETS:=.d)

@@ -16,7 +16,7 @@ README=$ROOT/README.md
     while read -r link; do
         [ -e "$ROOT/$link" ] || expect "a file" "" "$link"
     done <"$BATS_TEST_TMPDIR/links"
-    grep -oE '(`|&& |^    |, |: )make [a-z]+' "$README" | grep -oE '[a-z]+$' | sort -u >"$BATS_TEST_TMPDIR/goals"
+    grep -oE '(`|&& |^    |, |: )make [a-z-]+' "$README" | grep -oE '[a-z-]+$' | sort -u >"$BATS_TEST_TMPDIR/goals"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/goals")" -ge 4 ]
     while read -r goal; do
         grep -q "^$goal:" "$ROOT/Makefile" || expect "a goal of make" "" "$goal"

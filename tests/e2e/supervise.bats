@@ -578,7 +578,6 @@ except PermissionError:
 }
 
 @test "every length and pointer that a program may pass: as without, and the supervisor's memory stays whole" {
-    [ -x "$ROOT/build/sanitized/linger" ] || skip "needs cmocka, as the other programs with sanitizers"
     run_it=(timeout 60 "$ROOT/build/sanitized/linger" run -b supervise -l"$BATS_TEST_TMPDIR/log" -m)
     "$TOOLS/odd" >"$BATS_TEST_TMPDIR/plain"
     for policy in "rst peer=127.0.0.0/8" "fin-rst when=active"; do
