@@ -15,6 +15,7 @@
 
 #include "cli/ab/table.h"
 #include "cli/attach/savefile.h"
+#include "cli/needs.h"
 #include "cli/process/target.h"
 #include "cli/reach/reach.h"
 #include "core/settings.h"
@@ -235,6 +236,8 @@ static int open_target(struct ab *ab)
 {
     char why[TARGET_WHY_MAX];
 
+    if (!needs_are_met(NEED_ATTACH, ab->plan.self))
+        return -1;
     if (target_open(&ab->target, ab->plan.attach, why) != 0 ||
         saved_take(&ab->saved, &ab->target, why) != 0) {
         cli_error(ab->plan.self, "pid %d: %s", (int)ab->plan.attach, why);

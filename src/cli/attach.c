@@ -15,6 +15,7 @@
 #include "cli/attach/restore.h"
 #include "cli/attach/savefile.h"
 #include "cli/attach/selection.h"
+#include "cli/needs.h"
 #include "socket/sock.h"
 
 static const char help[] =
@@ -356,6 +357,8 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     const char *mistake = find_mistake(&a, argv[optind]);
     if (mistake)
         return cli_usage(self, "%s", mistake);
+    if (!needs_are_met(a.stays ? NEED_STAY : NEED_ATTACH, self))
+        return CLI_FAILED;
     if (a.restore)
         return restore(self, &(struct restore_request){a.restore, a.dry_run, a.json, a.quiet});
     if (selection_take_mode(&a.selection) != 0 || (!a.stays && check_policy(&a) != 0) ||

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cli/attach/selection.h"
+#include "cli/needs.h"
 #include "socket/diag.h"
 #include "socket/sock.h"
 
@@ -289,7 +290,7 @@ static int main_close(const struct cli_command *self, int argc, char **argv)
     if (!chooses(&c))
         return cli_usage(self, "that is every connection: narrow it by a condition, --state or "
                                "--idle, or give --all");
-    if (selection_open(&c.selection, argv + optind) != 0)
+    if (!needs_are_met(NEED_CLOSE, self) || selection_open(&c.selection, argv + optind) != 0)
         return CLI_FAILED;
     status = end_connections(&c);
     selection_close(&c.selection);

@@ -236,7 +236,7 @@ refused() {
     refused "no such process" -m rst 4194303
     start - "$TOOLS/subject" -h
     hear_port
-    says_no "*pid $PID: pidfd_getfd(2) is refused, perhaps by a container's profile: *" \
+    says_no "linger attach: pidfd_getfd(2) is refused, perhaps by a container's profile: *" \
         "$TOOLS/refuse" 1 pidfd_getfd "$LINGER" attach -m rst "$PID"
     kill "$PID"
     kernel_thread=$(ps -e -o pid,ppid | awk '$2 == 2 { print $1; exit }')

@@ -171,6 +171,15 @@ part() {
     manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
 }
 
+@test "what liblinger(7) says that a feature needs of the kernel is what linger asks for" {
+    tr -s ' \n' ' ' <"$ROOT/src/cli/needs.c" | grep -oE '"[a-z -]+", "[0-9.]+"' | tr -d '",' >"$BATS_TEST_TMPDIR/asked"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/asked")" -ge 4 ]
+    while read -r row; do
+        sed -n '/^\.Ss Kernels/,/^\.S/s/^\.It \(.*\) Ta \([0-9.]*\) Ta.*/\1 \2/p' "$PAGES/liblinger.7" | grep -qx -- "$row" ||
+            expect "a row of the table" "" "$row"
+    done <"$BATS_TEST_TMPDIR/asked"
+}
+
 @test "the manuals, README and src use none of the phrases that a reader stumbles over" {
     run grep -rnP 'hangs on|to be had|goes down|\bborn\b|\bleave \S+ away|(?<!here) (is|are) no (?!longer|more)' \
         "$ROOT/src" "$ROOT/README.md" "$ROOT/examples"

@@ -380,10 +380,10 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
 
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
-    says_no "*: this kernel has no seccomp user notification (the supervisor needs Linux 5.6)" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
-    says_no "*: seccomp(2) is refused, perhaps by a container's profile: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
-    says_no "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
-    says_no "*: this kernel has no pidfd_getfd (Linux 5.6), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
+    says_no "*: the supervisor needs Linux 5.6: this kernel has no seccomp(2) with notifications, or *" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
+    says_no "*: seccomp(2) with notifications is refused, perhaps by a container's profile: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
+    says_no "*: this kernel has no pidfd_getfd(2), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
+    says_no "*: this kernel has no pidfd_open(2), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
     says_no "*: pidfd_getfd(2) is refused, perhaps by a container's profile: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
     says_no "*: a supervisor serves it already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
     [ ! -e "$BATS_TEST_TMPDIR/ran" ]
@@ -408,9 +408,9 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     for scope in 2 3; do
         mkdir -p "$BATS_TEST_TMPDIR/kernel/yama"
         echo $scope >"$BATS_TEST_TMPDIR/kernel/yama/ptrace_scope"
-        # The kernel here may have no Yama: what it would do is pidfd_getfd()'s EPERM.
+        # The kernel here may have no Yama: what it would do is pidfd_getfd()'s EPERM for others' descriptors.
         says_no "*kernel.yama.ptrace_scope is $scope: *" unshare -m sh -c 'mount --bind "$0" /proc/sys/kernel && exec "$@"' \
-            "$BATS_TEST_TMPDIR/kernel" "$TOOLS/refuse" 1 pidfd_getfd "$LINGER" run -m rst -- busybox true
+            "$BATS_TEST_TMPDIR/kernel" "$TOOLS/refuse" 1 yama "$LINGER" run -m rst -- busybox true
     done
 }
 

@@ -42,9 +42,6 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
 #endif
-#ifndef SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-#define SECCOMP_FILTER_FLAG_TSYNC_ESRCH (1UL << 4) /* Linux 5.7 */
-#endif
 
 #ifdef TRACEE_SERVED
 __attribute__((format(printf, 3, 4))) static int refuse(struct inject_error *error, pid_t pid,
@@ -57,20 +54,6 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct inject_error *err
     vsnprintf(error->text + length, sizeof(error->text) - (size_t)length, format, arguments);
     va_end(arguments);
     return -1;
-}
-
-/* What the kernel knows of the flags that are wanted, seccomp(2): EFAULT is a yes. 0: too old. */
-static unsigned long known_flags(void)
-{
-    unsigned long least = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
-                          SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
-    unsigned long all = least | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-
-    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all, NULL);
-    if (errno == EFAULT)
-        return all;
-    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, least, NULL);
-    return errno == EFAULT ? least : 0;
 }
 
 static bool is_admin(pid_t thread)
@@ -151,14 +134,10 @@ int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
     if (target_open(&target, pid, why) != 0)
         return refuse(error, pid, "%s", why);
     target_close(&target);
-    if (!known_flags() || (syscall(SYS_close_range, UINT_MAX, 0, 0) != 0 && errno == ENOSYS))
-        return refuse(error, pid,
-                      "this kernel is too old (Linux 5.9 is needed), or a seccomp profile "
-                      "hides seccomp or close_range; `linger run` works without");
     /* Whoever may take its descriptors may trace it: one that is none is looked for last. */
     if (target_take(pid, INT_MAX) < 0 && errno != EBADF) {
         target_explain_refusal(pid, why);
-        return refuse(error, pid, "%s", errno == ENOSYS ? TARGET_NO_GETFD : why);
+        return refuse(error, pid, "%s", why);
     }
     pid_t thread = choose(pid);
     if (!thread)
@@ -167,9 +146,10 @@ int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
     return check_program(pid, error) != 0 ? -1 : check_thread(pid, thread, error);
 }
 
-static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64_t page,
-                       unsigned long flags)
+static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64_t page)
 {
+    const uint64_t flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
+                           SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
     const struct sock_fprog there = {filter->len, (struct sock_filter *)(page + sizeof(there))};
     struct iovec local[] = {{(void *)&there, sizeof(there)},
                             {filter->filter, filter->len * sizeof(*filter->filter)}};
@@ -177,7 +157,11 @@ static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64
 
     if (process_vm_writev(t->thread, local, 2, &remote, 1, 0) != (ssize_t)remote.iov_len)
         return -errno;
-    return tracee_call(t, SYS_seccomp, (uint64_t[6]){SECCOMP_SET_MODE_FILTER, flags, page});
+    uint64_t call[6] = {SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+                        page};
+    long number = tracee_call(t, SYS_seccomp, call);
+    call[1] = flags;
+    return number == -EINVAL ? tracee_call(t, SYS_seccomp, call) : number; /* before Linux 5.19 */
 }
 
 static const char *explain(const struct tracee *t, long result)
@@ -205,7 +189,7 @@ static int install(struct tracee *t, const struct sock_fprog *filter, bool no_ne
         return (int)page;
     if (no_new_privs)
         tracee_call(t, SYS_prctl, (uint64_t[6]){PR_SET_NO_NEW_PRIVS, 1});
-    long number = put_filter(t, filter, (uint64_t)page, known_flags());
+    long number = put_filter(t, filter, (uint64_t)page);
     listener = (int)number;
     if (number >= 0) {
         close(*spare);

@@ -119,20 +119,6 @@ bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
     return true;
 }
 
-/* Of its own descriptors too, which the kernel itself never refuses. */
-static bool is_getfd_refused(void)
-{
-    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    int copy = (int)syscall(SYS_pidfd_getfd, self, self, 0);
-    bool is_refused = self >= 0 && copy < 0 && errno == EPERM;
-
-    if (self >= 0)
-        close(self);
-    if (copy >= 0)
-        close(copy);
-    return is_refused;
-}
-
 /* ptrace(2), "Ptrace access mode checking". */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
 {
@@ -152,8 +138,6 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
                  "privileges than its user's): root or CAP_SYS_PTRACE is needed");
     else if (target_explain_yama(1, why))
         ;
-    else if (is_getfd_refused())
-        snprintf(why, TARGET_WHY_MAX, TARGET_GETFD_REFUSED);
     else
         snprintf(why, TARGET_WHY_MAX,
                  "the kernel does not permit it (another user namespace, or a "
@@ -224,10 +208,6 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
     target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (target->pidfd < 0 && errno == ESRCH)
         snprintf(why, TARGET_WHY_MAX, "no such process");
-    else if (target->pidfd < 0 && errno == ENOSYS)
-        snprintf(why, TARGET_WHY_MAX,
-                 "this kernel has no pidfd_open (Linux 5.3), or a seccomp profile "
-                 "hides it; `linger run` works without it");
     else if (target->pidfd < 0 && target_status(pid, "Tgid") != (long)pid)
         snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: give that pid",
                  target_status(pid, "Tgid"));
@@ -360,9 +340,7 @@ static int look_at(const struct target *target, int number, target_visit *visit,
         return -1;
     }
     if (fd < 0) {
-        snprintf(why, TARGET_WHY_MAX, "%s",
-                 errno == ENOSYS ? TARGET_NO_GETFD "; `linger run` works without it"
-                                 : strerror(errno));
+        snprintf(why, TARGET_WHY_MAX, "%s", strerror(errno));
         return -1;
     }
     go_on = visit(fd, number, context);

@@ -48,14 +48,6 @@ void target_release(int fd);
 /* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
 
-/* Why pidfd_getfd(2) is missing (ENOSYS). */
-#define TARGET_NO_GETFD "this kernel has no pidfd_getfd (Linux 5.6), or a seccomp profile hides it"
-
-/* It is refused to whoever may do it (EPERM). */
-#define TARGET_GETFD_REFUSED                                                                       \
-    "pidfd_getfd(2) is refused, perhaps by a container's profile: allow it there, or add "         \
-    "CAP_SYS_PTRACE"
-
 /*
  * Says in `why` that the Yama security module forbids it, if its scope (0 to 3) is `least` or more;
  * else returns false and leaves `why` as it was.

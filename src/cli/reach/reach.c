@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/needs.h"
 #include "cli/reach/envline.h"
 #include "cli/supervise/filter.h"
 
@@ -158,6 +159,7 @@ static void judge_library(struct reach *reach)
 static void judge_supervised(struct reach *reach, const char *why, const char *more)
 {
     struct elf ours = {.bits = 64, .machine = filter_machine()};
+    char lacks[NEEDS_WHY_MAX];
     char serves[32];
 
     snprintf(serves, sizeof(serves), "%s", elf_machine(&ours));
@@ -167,6 +169,8 @@ static void judge_supervised(struct reach *reach, const char *why, const char *m
         conclude(reach, REACH_NONE, 0,
                  "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
                  reach->elf.bits, elf_machine(&reach->elf), why, serves);
+    else if (!needs_explain(NEED_SUPERVISOR, lacks))
+        conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks);
     else
         conclude(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
 }

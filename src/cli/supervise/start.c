@@ -55,15 +55,9 @@ static _Noreturn void become_program(const struct cli_command *self, int channel
 
 static void explain_filter(const struct cli_command *self, int error)
 {
-    const char *why =
-        error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
-                         "linger's own), and the kernel permits one"
-        : error == EPERM || error == EACCES
-            ? "seccomp(2) is refused, perhaps by a container's profile: allow "
-              "seccomp, pidfd_open and pidfd_getfd there"
-        : error == ENOSYS || error == EINVAL
-            ? "this kernel has no seccomp user notification (the supervisor needs Linux 5.6)"
-            : strerror(error);
+    const char *why = error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
+                                       "linger's own), and the kernel permits one"
+                                     : strerror(error);
 
     cli_error(self, "the program cannot be supervised: %s", why);
 }
@@ -72,13 +66,7 @@ static void explain_take(const struct cli_command *self, int error)
 {
     char why[TARGET_WHY_MAX];
 
-    if (error == ENOSYS)
-        snprintf(why, sizeof(why), TARGET_NO_GETFD);
-    else if (error == EPERM && target_explain_yama(2, why)) /* at 1 an ancestor may */
-        ;
-    else if (error == EPERM)
-        snprintf(why, sizeof(why), TARGET_GETFD_REFUSED);
-    else
+    if (error != EPERM || !target_explain_yama(2, why)) /* at 1 an ancestor may */
         snprintf(why, sizeof(why), "%s", strerror(error));
     cli_error(self, "the program cannot be supervised: %s", why);
 }

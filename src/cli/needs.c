@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one table of what a feature needs of the kernel. Each call is made with arguments that are
+ * never right, so that the error says whether the kernel knows it. Must never compare versions:
+ * distributions add calls to older kernels, and containers hide those of newer ones.
+ */
+#include "cli/needs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/kernel.h"
+#include "cli/supervise/filter.h"
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
+#endif
+
+#define FILTER SECCOMP_SET_MODE_FILTER
+#define LISTENER SECCOMP_FILTER_FLAG_NEW_LISTENER
+#define THREADS (LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+
+enum { NOTIFIES = 1, TAKES = 2, INJECTS = 4 };
+
+/* `known` is the error where the call exists. */
+static const struct {
+    unsigned who;
+    const char *name;
+    long number, first, second;
+    int known;
+} calls[] = {
+    {NOTIFIES, "seccomp(2) with notifications", SYS_seccomp, FILTER, LISTENER, EFAULT},
+    {TAKES, "pidfd_open(2)", SYS_pidfd_open, -1, 0, EINVAL},
+    {TAKES, "pidfd_getfd(2)", SYS_pidfd_getfd, -1, 0, EBADF},
+    {INJECTS, "seccomp(2) for all threads", SYS_seccomp, FILTER, THREADS, EFAULT},
+    {INJECTS, "close_range(2)", SYS_close_range, 1, 0, EINVAL},
+};
+
+/* The version is that of the last of its calls: a filter's answer to go on with a call is of 5.5.
+ */
+static const struct {
+    unsigned who;
+    const char *name, *version, *instead;
+} features[] = {
+    [NEED_SUPERVISOR] = {NOTIFIES | TAKES, "the supervisor", "5.6",
+                         "-b preload does without, for what is dynamically linked"},
+    [NEED_ATTACH] = {TAKES, "attach", "5.6", "start the program by `linger run`"},
+    [NEED_CLOSE] = {TAKES, "close", "5.6", "as root, `ss -K` resets connections"},
+    [NEED_STAY] = {NOTIFIES | TAKES | INJECTS, "attach --stay", "5.9",
+                   "start the program by `linger run`"},
+};
+
+/* The first call that is missing; errno says how. NULL if none is. */
+static const char *missing_call(enum need need)
+{
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (!(features[need].who & calls[i].who))
+            continue;
+        syscall(calls[i].number, calls[i].first, calls[i].second, 0L);
+        if (errno != calls[i].known)
+            return calls[i].name;
+    }
+    return NULL;
+}
+
+bool needs_explain(enum need need, char why[NEEDS_WHY_MAX])
+{
+    const char *missing = missing_call(need);
+
+    if (missing && (errno == EPERM || errno == EACCES))
+        snprintf(why, NEEDS_WHY_MAX,
+                 "%s is refused, perhaps by a container's profile: allow seccomp, pidfd_open and "
+                 "pidfd_getfd there, or add CAP_SYS_PTRACE",
+                 missing);
+    else if (missing)
+        snprintf(why, NEEDS_WHY_MAX,
+                 "%s needs Linux %s: this kernel has no %s, or a seccomp profile hides it; %s",
+                 features[need].name, features[need].version, missing, features[need].instead);
+    return !missing;
+}
+
+bool needs_are_met(enum need need, const struct cli_command *self)
+{
+    char why[NEEDS_WHY_MAX];
+    bool are_met = needs_explain(need, why);
+
+    if (!are_met)
+        cli_error(self, "%s", why);
+    return are_met;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What a feature needs of the kernel beyond Linux 4.18, and what to do where that is missing. */
+#ifndef LINGER_CLI_NEEDS_H
+#define LINGER_CLI_NEEDS_H
+
+#include <stdbool.h>
+
+#include "cli/cli.h"
+
+#define NEEDS_WHY_MAX 256
+
+enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_CLOSE, NEED_STAY };
+
+/* Asks the kernel, and changes nothing. False, and `why` with the way out, where a call is missing.
+ */
+bool needs_explain(enum need need, char why[NEEDS_WHY_MAX]);
+
+/* The same, with an error message. */
+bool needs_are_met(enum need need, const struct cli_command *self);
+
+#endif
