@@ -207,7 +207,8 @@ static void print_rule(const struct policy *policy, const struct policy_rule *ru
     policy_print_rule(policy, rule, &out);
     printf("  rule %-3u  %s", rule->number, out.data);
     for (unsigned i = 0; (condition = condition_at(i)); i++) {
-        if (rule->conditions >> i & 1 || !(condition->dialects >> dialect & 1) || !condition->holds)
+        if (rule->conditions >> i & 1 || !(condition->dialects >> dialect & 1) ||
+            1u << i == CONDITION_OVERRULE)
             continue;
         printf("%s%s", separator, condition->name);
         separator = ", ";

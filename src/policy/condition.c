@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of conditions, the one source of the parser, the printer, the decision, the messages
- * and the help texts; and how each condition is read, written and judged. Pure.
+ * All that is known of each condition, and the one source of the parser, the printer, the decision,
+ * the messages and the help texts: a row of the table, and a case in each function that reads,
+ * writes, judges or compares values. Pure.
  */
 #include "policy/condition.h"
 
@@ -67,116 +68,125 @@ static int read_share(struct cursor *p, struct span value, struct policy_rule *r
     return 0;
 }
 
-static int read_role(struct cursor *p, struct span value, struct policy_rule *rule)
+#define ROW(bit) [__builtin_ctz(bit)]
+#define TEARDOWN_ONLY (1u << POLICY_TEARDOWN)
+#define EVERY_DIALECT (TEARDOWN_ONLY | 1u << POLICY_SWITCH | 1u << POLICY_SWITCH_NO_PORT)
+
+static const struct condition conditions[] = {
+    ROW(CONDITION_ROLE) = {"role",
+                           "server|client",
+                           "it was accepted, or made with connect()",
+                           TEARDOWN_ONLY,
+                           {FACT_ROLE, FACT_ROLE}},
+    ROW(CONDITION_PORT) = {"port",
+                           "PORT[-PORT],...",
+                           "the service's port, at either end",
+                           TEARDOWN_ONLY | 1u << POLICY_SWITCH,
+                           {FACT_ROLE | FACT_PEER, FACT_ROLE | FACT_LOCAL_PORT}},
+    ROW(CONDITION_LOCAL) =
+        {"local", "ADDRESS,...", "this end: ADDR[/LEN][:PORT[-PORT]]", EVERY_DIALECT, {0, 0}},
+    ROW(CONDITION_PEER) =
+        {"peer", "ADDRESS,...", "the other end, as for local=", TEARDOWN_ONLY, {0, 0}},
+    ROW(CONDITION_WHEN) = {"when",
+                           "active|passive",
+                           "we close first, or the peer did",
+                           TEARDOWN_ONLY,
+                           {FACT_WHEN, FACT_WHEN}},
+    ROW(CONDITION_SHARE) = {"share",
+                            "PERCENT%",
+                            "that share of the connections",
+                            TEARDOWN_ONLY,
+                            {FACT_COOKIE, FACT_COOKIE}},
+    ROW(CONDITION_PROG) =
+        {"prog", "NAME,...", "the program's file name, or a pattern of it", EVERY_DIALECT, {0, 0}},
+    ROW(CONDITION_OVERRULE) = {"overrule",
+                               OVERRULE_NO,
+                               "not a condition: what the program sets stands",
+                               TEARDOWN_ONLY,
+                               {0, 0}},
+};
+
+#define CONDITION_COUNT (sizeof(conditions) / sizeof(conditions[0]))
+static_assert(1 << CONDITION_COUNT == CONDITION_END, "a row for each condition");
+
+/* `rule` has the condition already; overrule= is nothing but its bit. */
+static int read_value(struct cursor *p, enum policy_condition condition, struct span value,
+                      struct policy_rule *rule)
 {
-    return read_word(p, value, role_names, &rule->role, "unknown role", ACCEPTED_ROLE);
+    switch (condition) {
+    case CONDITION_ROLE:
+        return read_word(p, value, role_names, &rule->role, "unknown role", ACCEPTED_ROLE);
+    case CONDITION_PORT:
+        return lists_read_ports(p, value, &rule->ports);
+    case CONDITION_LOCAL:
+        return lists_read_addresses(p, value, &rule->local);
+    case CONDITION_PEER:
+        return lists_read_addresses(p, value, &rule->peer);
+    case CONDITION_WHEN:
+        return read_word(p, value, when_names, &rule->when,
+                         "unknown value of when:", ACCEPTED_WHEN);
+    case CONDITION_SHARE:
+        return read_share(p, value, rule);
+    case CONDITION_PROG:
+        return lists_read_patterns(p, value, &rule->programs);
+    case CONDITION_OVERRULE:
+        return cursor_is(p, value, OVERRULE_NO)
+                   ? 0
+                   : cursor_fail(p, value, "unknown value of overrule:", ACCEPTED_OVERRULE);
+    case CONDITION_END:
+        break;
+    }
+    return -1;
 }
 
-static int read_when(struct cursor *p, struct span value, struct policy_rule *rule)
+static void print_share(uint32_t share, struct text *out)
 {
-    return read_word(p, value, when_names, &rule->when, "unknown value of when:", ACCEPTED_WHEN);
-}
+    uint32_t fraction = share % 10000;
 
-static int read_port(struct cursor *p, struct span value, struct policy_rule *rule)
-{
-    return lists_read_ports(p, value, &rule->ports);
-}
-
-static int read_local(struct cursor *p, struct span value, struct policy_rule *rule)
-{
-    return lists_read_addresses(p, value, &rule->local);
-}
-
-static int read_peer(struct cursor *p, struct span value, struct policy_rule *rule)
-{
-    return lists_read_addresses(p, value, &rule->peer);
-}
-
-static int read_prog(struct cursor *p, struct span value, struct policy_rule *rule)
-{
-    return lists_read_patterns(p, value, &rule->programs);
-}
-
-/* Its bit in the rule's conditions is all there is. */
-static int read_overrule(struct cursor *p, struct span value, struct policy_rule *rule)
-{
-    (void)rule;
-    if (cursor_is(p, value, OVERRULE_NO))
-        return 0;
-    return cursor_fail(p, value, "unknown value of overrule:", ACCEPTED_OVERRULE);
-}
-
-static void print_role(const struct policy *policy, const struct policy_rule *rule,
-                       struct text *out)
-{
-    (void)policy;
-    text_put(out, role_names[rule->role]);
-}
-
-static void print_when(const struct policy *policy, const struct policy_rule *rule,
-                       struct text *out)
-{
-    (void)policy;
-    text_put(out, when_names[rule->when]);
-}
-
-static void print_port(const struct policy *policy, const struct policy_rule *rule,
-                       struct text *out)
-{
-    lists_print_ports(policy, rule->ports, out);
-}
-
-static void print_local(const struct policy *policy, const struct policy_rule *rule,
-                        struct text *out)
-{
-    lists_print_addresses(policy, rule->local, out);
-}
-
-static void print_peer(const struct policy *policy, const struct policy_rule *rule,
-                       struct text *out)
-{
-    lists_print_addresses(policy, rule->peer, out);
-}
-
-static void print_share(const struct policy *policy, const struct policy_rule *rule,
-                        struct text *out)
-{
-    uint32_t fraction = rule->share % 10000;
-
-    (void)policy;
-    text_put_number(out, rule->share / 10000);
+    text_put_number(out, share / 10000);
     text_put(out, fraction > 0 ? "." : "");
     for (; fraction > 0; fraction = fraction % 1000 * 10)
         text_put_number(out, fraction / 1000);
     text_put(out, "%");
 }
 
-static void print_prog(const struct policy *policy, const struct policy_rule *rule,
-                       struct text *out)
+static void print_value(const struct policy *policy, enum policy_condition condition,
+                        const struct policy_rule *rule, struct text *out)
 {
-    lists_print_patterns(policy, rule->programs, out);
-}
-
-static void print_overrule(const struct policy *policy, const struct policy_rule *rule,
-                           struct text *out)
-{
-    (void)policy;
-    (void)rule;
-    text_put(out, OVERRULE_NO);
-}
-
-static enum truth role_holds(const struct policy *policy, const struct policy_rule *rule,
-                             const struct facts *f)
-{
-    (void)policy;
-    return policy_truth(f->known & FACT_ROLE, f->role == rule->role);
+    switch (condition) {
+    case CONDITION_ROLE:
+        text_put(out, role_names[rule->role]);
+        break;
+    case CONDITION_PORT:
+        lists_print_ports(policy, rule->ports, out);
+        break;
+    case CONDITION_LOCAL:
+        lists_print_addresses(policy, rule->local, out);
+        break;
+    case CONDITION_PEER:
+        lists_print_addresses(policy, rule->peer, out);
+        break;
+    case CONDITION_WHEN:
+        text_put(out, when_names[rule->when]);
+        break;
+    case CONDITION_SHARE:
+        print_share(rule->share, out);
+        break;
+    case CONDITION_PROG:
+        lists_print_patterns(policy, rule->programs, out);
+        break;
+    case CONDITION_OVERRULE:
+        text_put(out, OVERRULE_NO);
+        break;
+    case CONDITION_END:
+        break;
+    }
 }
 
 /* port= is the service's: the local one of a server, the peer's of a client. */
-static enum truth port_holds(const struct policy *policy, const struct policy_rule *rule,
+static enum truth port_holds(const struct policy *policy, struct policy_run run,
                              const struct facts *f)
 {
-    struct policy_run run = rule->ports;
     bool is_server = f->role == ROLE_SERVER;
     uint16_t port = is_server ? f->local_port : f->peer_port;
 
@@ -203,44 +213,62 @@ static bool in_share(const struct policy_rule *rule, uint64_t cookie)
     return ((x >> 32) * POLICY_SHARE_ALL) >> 32 < rule->share;
 }
 
-static enum truth local_holds(const struct policy *policy, const struct policy_rule *rule,
-                              const struct facts *f)
+enum truth condition_holds(const struct policy *policy, enum policy_condition condition,
+                           const struct policy_rule *rule, const struct facts *f)
 {
-    return address_holds(policy, rule->local, f->known & FACT_LOCAL_IP ? &f->local_ip : NULL,
-                         f->known & FACT_LOCAL_PORT ? &f->local_port : NULL);
+    bool has_peer = f->known & FACT_PEER;
+
+    switch (condition) {
+    case CONDITION_ROLE:
+        return policy_truth(f->known & FACT_ROLE, f->role == rule->role);
+    case CONDITION_PORT:
+        return port_holds(policy, rule->ports, f);
+    case CONDITION_LOCAL:
+        return address_holds(policy, rule->local, f->known & FACT_LOCAL_IP ? &f->local_ip : NULL,
+                             f->known & FACT_LOCAL_PORT ? &f->local_port : NULL);
+    case CONDITION_PEER:
+        return address_holds(policy, rule->peer, has_peer ? &f->peer_ip : NULL,
+                             has_peer ? &f->peer_port : NULL);
+    case CONDITION_WHEN:
+        return policy_truth(f->known & FACT_WHEN, f->when == rule->when);
+    case CONDITION_SHARE:
+        return policy_truth(f->known & FACT_COOKIE, in_share(rule, f->cookie));
+    case CONDITION_PROG: /* no fact of a socket: policy_keep_program() removes the condition */
+        return TRUTH_UNKNOWN;
+    case CONDITION_OVERRULE:
+    case CONDITION_END:
+        break;
+    }
+    return TRUTH_YES;
 }
 
-static enum truth peer_holds(const struct policy *policy, const struct policy_rule *rule,
-                             const struct facts *f)
+/* Each rule draws its share anew, so only all of them cover a share. */
+bool condition_covers(const struct policy *policy, enum policy_condition condition,
+                      const struct policy_rule *wide, const struct policy_rule *narrow)
 {
-    bool known = f->known & FACT_PEER;
-
-    return address_holds(policy, rule->peer, known ? &f->peer_ip : NULL,
-                         known ? &f->peer_port : NULL);
-}
-
-static enum truth when_holds(const struct policy *policy, const struct policy_rule *rule,
-                             const struct facts *f)
-{
-    (void)policy;
-    return policy_truth(f->known & FACT_WHEN, f->when == rule->when);
-}
-
-static enum truth share_holds(const struct policy *policy, const struct policy_rule *rule,
-                              const struct facts *f)
-{
-    (void)policy;
-    return policy_truth(f->known & FACT_COOKIE, in_share(rule, f->cookie));
-}
-
-/* Not a fact of a socket: policy_keep_program() removes the condition. */
-static enum truth prog_holds(const struct policy *policy, const struct policy_rule *rule,
-                             const struct facts *f)
-{
-    (void)policy;
-    (void)rule;
-    (void)f;
-    return TRUTH_UNKNOWN;
+    if (condition == CONDITION_SHARE)
+        return wide->share == POLICY_SHARE_ALL;
+    if (!(narrow->conditions & condition))
+        return false;
+    switch (condition) {
+    case CONDITION_ROLE:
+        return wide->role == narrow->role;
+    case CONDITION_WHEN:
+        return wide->when == narrow->when;
+    case CONDITION_PORT:
+        return lists_cover_ports(policy, wide->ports, narrow->ports);
+    case CONDITION_LOCAL:
+        return lists_cover_addresses(policy, wide->local, narrow->local);
+    case CONDITION_PEER:
+        return lists_cover_addresses(policy, wide->peer, narrow->peer);
+    case CONDITION_PROG:
+        return lists_cover_patterns(policy, wide->programs, narrow->programs);
+    case CONDITION_OVERRULE:
+    case CONDITION_SHARE:
+    case CONDITION_END:
+        break;
+    }
+    return true;
 }
 
 bool condition_is_for(const struct policy *policy, const struct policy_rule *rule,
@@ -255,80 +283,6 @@ bool condition_is_for(const struct policy *policy, const struct policy_rule *rul
     }
     return false;
 }
-
-#define ROW(bit) [__builtin_ctz(bit)]
-#define TEARDOWN_ONLY (1u << POLICY_TEARDOWN)
-#define EVERY_DIALECT (TEARDOWN_ONLY | 1u << POLICY_SWITCH | 1u << POLICY_SWITCH_NO_PORT)
-
-static const struct condition conditions[] = {
-    ROW(CONDITION_ROLE) = {"role",
-                           "server|client",
-                           "it was accepted, or made with connect()",
-                           TEARDOWN_ONLY,
-                           {FACT_ROLE, FACT_ROLE},
-                           read_role,
-                           print_role,
-                           role_holds},
-    ROW(CONDITION_PORT) = {"port",
-                           "PORT[-PORT],...",
-                           "the service's port, at either end",
-                           TEARDOWN_ONLY | 1u << POLICY_SWITCH,
-                           {FACT_ROLE | FACT_PEER, FACT_ROLE | FACT_LOCAL_PORT},
-                           read_port,
-                           print_port,
-                           port_holds},
-    ROW(CONDITION_LOCAL) = {"local",
-                            "ADDRESS,...",
-                            "this end: ADDR[/LEN][:PORT[-PORT]]",
-                            EVERY_DIALECT,
-                            {0, 0},
-                            read_local,
-                            print_local,
-                            local_holds},
-    ROW(CONDITION_PEER) = {"peer",
-                           "ADDRESS,...",
-                           "the other end, as for local=",
-                           TEARDOWN_ONLY,
-                           {0, 0},
-                           read_peer,
-                           print_peer,
-                           peer_holds},
-    ROW(CONDITION_WHEN) = {"when",
-                           "active|passive",
-                           "we close first, or the peer did",
-                           TEARDOWN_ONLY,
-                           {FACT_WHEN, FACT_WHEN},
-                           read_when,
-                           print_when,
-                           when_holds},
-    ROW(CONDITION_SHARE) = {"share",
-                            "PERCENT%",
-                            "that share of the connections",
-                            TEARDOWN_ONLY,
-                            {FACT_COOKIE, FACT_COOKIE},
-                            read_share,
-                            print_share,
-                            share_holds},
-    ROW(CONDITION_PROG) = {"prog",
-                           "NAME,...",
-                           "the program's file name, or a pattern of it",
-                           EVERY_DIALECT,
-                           {0, 0},
-                           read_prog,
-                           print_prog,
-                           prog_holds},
-    ROW(CONDITION_OVERRULE) = {"overrule",
-                               OVERRULE_NO,
-                               "not a condition: what the program sets stands",
-                               TEARDOWN_ONLY,
-                               {0, 0},
-                               read_overrule,
-                               print_overrule,
-                               NULL},
-};
-
-#define CONDITION_COUNT (sizeof(conditions) / sizeof(conditions[0]))
-static_assert(1 << CONDITION_COUNT == CONDITION_END, "a row for each condition");
 
 const struct condition *condition_at(unsigned index)
 {
@@ -398,7 +352,7 @@ int condition_read(struct cursor *p, struct span token, struct policy_rule *rule
     if (value.length == 0)
         return cursor_fail(p, token, "condition without a value:", accepted);
     rule->conditions |= (uint16_t)(1u << i);
-    return conditions[i].read(p, value, rule);
+    return read_value(p, 1u << i, value, rule);
 }
 
 void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out)
@@ -409,6 +363,6 @@ void condition_print(const struct policy *policy, const struct policy_rule *rule
         text_put_char(out, ' ');
         text_put(out, conditions[i].name);
         text_put_char(out, '=');
-        conditions[i].print(policy, rule, out);
+        print_value(policy, 1u << i, rule, out);
     }
 }

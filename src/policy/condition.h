@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The conditions of rules: how each is read, written and judged, and what it needs to know. */
+/* The conditions of rules: what each is called, needs and means. */
 #ifndef LINGER_POLICY_CONDITION_H
 #define LINGER_POLICY_CONDITION_H
 
@@ -11,10 +11,6 @@ struct condition {
     const char *help;   /* a line: holds if ... */
     unsigned dialects;  /* 1 << enum policy_dialect, or-ed: a switch has what bind() knows */
     unsigned needs[2];  /* enum fact, by enum policy_role; those of addresses are in their values */
-    int (*read)(struct cursor *p, struct span value, struct policy_rule *rule);
-    void (*print)(const struct policy *policy, const struct policy_rule *rule, struct text *out);
-    enum truth (*holds)(const struct policy *policy, const struct policy_rule *rule,
-                        const struct facts *facts); /* NULL: not about the connection */
 };
 
 /* The condition of bit 1 << index in struct policy_rule.conditions; NULL after the last one. */
@@ -25,6 +21,14 @@ int condition_read(struct cursor *p, struct span token, struct policy_rule *rule
 
 /* Writes those of the rule, with a blank before each. */
 void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out);
+
+/* Does the rule's condition hold, as far as the facts are known? */
+enum truth condition_holds(const struct policy *policy, enum policy_condition condition,
+                           const struct policy_rule *rule, const struct facts *facts);
+
+/* Does the condition of `wide` hold wherever `narrow` does? */
+bool condition_covers(const struct policy *policy, enum policy_condition condition,
+                      const struct policy_rule *wide, const struct policy_rule *narrow);
 
 /* The facts that the rule needs of a connection of that role, enum fact or-ed. */
 unsigned condition_needs(const struct policy *policy, const struct policy_rule *rule,

@@ -6,83 +6,17 @@
  */
 #include "policy/deadrules.h"
 
-#include <fnmatch.h>
-#include <string.h>
+#include "policy/condition.h"
 
-#include "policy/address.h"
-
-static bool ports_cover(const struct policy *policy, struct policy_run wide,
-                        struct policy_ports ports)
-{
-    for (unsigned i = 0; i < wide.count; i++) {
-        struct policy_ports w = policy->ports[wide.first + i];
-        if (address_port_in(w, ports.low) && address_port_in(w, ports.high))
-            return true;
-    }
-    return false;
-}
-
-static bool addresses_cover(const struct policy *policy, struct policy_run wide,
-                            const struct policy_address *address)
-{
-    for (unsigned i = 0; i < wide.count; i++) {
-        if (address_covers(&policy->addresses[wide.first + i], address))
-            return true;
-    }
-    return false;
-}
-
-static const char *pattern(const struct policy *policy, unsigned index)
-{
-    return policy->pattern_text + policy->patterns[index];
-}
-
-static bool is_plain_name(const char *name)
-{
-    return !strchr(name, '*') && !strchr(name, '?') && !strchr(name, '[') && !strchr(name, '\\');
-}
-
-static bool programs_cover(const struct policy *policy, struct policy_run wide, const char *name)
-{
-    for (unsigned i = 0; i < wide.count; i++) {
-        const char *w = pattern(policy, wide.first + i);
-        if (strcmp(w, "*") == 0 || strcmp(w, name) == 0 ||
-            (is_plain_name(name) && fnmatch(w, name, 0) == 0))
-            return true;
-    }
-    return false;
-}
-
-/* Does each value of the lists of `r` lie in one of `w`? */
-static bool lists_cover(const struct policy *policy, const struct policy_rule *w,
-                        const struct policy_rule *r)
+static bool rule_covers(const struct policy *policy, const struct policy_rule *wide,
+                        const struct policy_rule *narrow)
 {
     bool covers = true;
 
-    for (unsigned i = 0; w->ports.count > 0 && i < r->ports.count; i++)
-        covers = covers && ports_cover(policy, w->ports, policy->ports[r->ports.first + i]);
-    for (unsigned i = 0; w->local.count > 0 && i < r->local.count; i++)
-        covers =
-            covers && addresses_cover(policy, w->local, &policy->addresses[r->local.first + i]);
-    for (unsigned i = 0; w->peer.count > 0 && i < r->peer.count; i++)
-        covers = covers && addresses_cover(policy, w->peer, &policy->addresses[r->peer.first + i]);
-    for (unsigned i = 0; w->programs.count > 0 && i < r->programs.count; i++)
-        covers =
-            covers && programs_cover(policy, w->programs, pattern(policy, r->programs.first + i));
+    for (unsigned i = 0; wide->conditions >> i != 0; i++)
+        covers = covers &&
+                 (!(wide->conditions >> i & 1) || condition_covers(policy, 1u << i, wide, narrow));
     return covers;
-}
-
-/* Each rule draws its share anew, so only all of them cover a share. */
-static bool rule_covers(const struct policy *policy, const struct policy_rule *w,
-                        const struct policy_rule *r)
-{
-    unsigned asked = w->conditions;
-
-    if (w->share == POLICY_SHARE_ALL)
-        asked &= ~(unsigned)CONDITION_SHARE;
-    return !(asked & ~(unsigned)r->conditions) && !(asked & CONDITION_SHARE) &&
-           (!(asked & CONDITION_ROLE) || w->role == r->role) &&
-           (!(asked & CONDITION_WHEN) || w->when == r->when) && lists_cover(policy, w, r);
 }
 
 /* Is the rule covered in one of the four cases? True if the case is not one of the rule's. */

@@ -11,10 +11,9 @@ static enum truth rule_holds(const struct policy *policy, const struct policy_ru
     enum truth result = TRUTH_YES;
 
     for (unsigned i = 0; rule->conditions >> i != 0; i++) {
-        const struct condition *condition = condition_at(i);
-        if (!(rule->conditions >> i & 1) || !condition->holds)
+        if (!(rule->conditions >> i & 1))
             continue;
-        enum truth t = condition->holds(policy, rule, f);
+        enum truth t = condition_holds(policy, 1u << i, rule, f);
         if (t == TRUTH_NO)
             return TRUTH_NO;
         if (t == TRUTH_UNKNOWN)

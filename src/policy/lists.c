@@ -2,6 +2,7 @@
 /* Each list is a run in one of the policy's pools; a full pool is a mistake. Pure. */
 #include "policy/lists.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "policy/address.h"
@@ -109,4 +110,59 @@ void lists_print_patterns(const struct policy *policy, struct policy_run run, st
         text_put(out, i == 0 ? "" : ",");
         text_put(out, policy->pattern_text + policy->patterns[run.first + i]);
     }
+}
+
+/* Is each value of `narrow` covered by one of `wide`? `covers` gets their places in the pool. */
+static bool list_covers(const struct policy *policy, struct policy_run wide,
+                        struct policy_run narrow,
+                        bool (*covers)(const struct policy *, unsigned, unsigned))
+{
+    for (unsigned n = narrow.first; n < narrow.first + narrow.count; n++) {
+        unsigned w = wide.first;
+        while (w < wide.first + wide.count && !covers(policy, w, n))
+            w++;
+        if (w == wide.first + wide.count)
+            return false;
+    }
+    return true;
+}
+
+static bool port_covers(const struct policy *policy, unsigned w, unsigned n)
+{
+    return address_port_in(policy->ports[w], policy->ports[n].low) &&
+           address_port_in(policy->ports[w], policy->ports[n].high);
+}
+
+static bool address_covers_another(const struct policy *policy, unsigned w, unsigned n)
+{
+    return address_covers(&policy->addresses[w], &policy->addresses[n]);
+}
+
+static bool pattern_covers(const struct policy *policy, unsigned w, unsigned n)
+{
+    const char *wide = policy->pattern_text + policy->patterns[w];
+    const char *narrow = policy->pattern_text + policy->patterns[n];
+    bool is_plain = !strchr(narrow, '*') && !strchr(narrow, '?') && !strchr(narrow, '[') &&
+                    !strchr(narrow, '\\');
+
+    return strcmp(wide, "*") == 0 || strcmp(wide, narrow) == 0 ||
+           (is_plain && fnmatch(wide, narrow, 0) == 0);
+}
+
+bool lists_cover_ports(const struct policy *policy, struct policy_run wide,
+                       struct policy_run narrow)
+{
+    return list_covers(policy, wide, narrow, port_covers);
+}
+
+bool lists_cover_addresses(const struct policy *policy, struct policy_run wide,
+                           struct policy_run narrow)
+{
+    return list_covers(policy, wide, narrow, address_covers_another);
+}
+
+bool lists_cover_patterns(const struct policy *policy, struct policy_run wide,
+                          struct policy_run narrow)
+{
+    return list_covers(policy, wide, narrow, pattern_covers);
 }

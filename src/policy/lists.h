@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of values, separated by commas: how they are read into a policy, and written. */
+/* Lists of values, separated by commas: read into a policy, written, and compared. */
 #ifndef LINGER_POLICY_LISTS_H
 #define LINGER_POLICY_LISTS_H
 
@@ -12,5 +12,13 @@ int lists_read_patterns(struct cursor *p, struct span value, struct policy_run *
 void lists_print_ports(const struct policy *policy, struct policy_run run, struct text *out);
 void lists_print_addresses(const struct policy *policy, struct policy_run run, struct text *out);
 void lists_print_patterns(const struct policy *policy, struct policy_run run, struct text *out);
+
+/* Is each value of `narrow` in one of `wide`? */
+bool lists_cover_ports(const struct policy *policy, struct policy_run wide,
+                       struct policy_run narrow);
+bool lists_cover_addresses(const struct policy *policy, struct policy_run wide,
+                           struct policy_run narrow);
+bool lists_cover_patterns(const struct policy *policy, struct policy_run wide,
+                          struct policy_run narrow);
 
 #endif
