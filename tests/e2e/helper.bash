@@ -41,11 +41,26 @@ under() {
 }
 
 # What a failed test left running ends with it.
-teardown() {
+end_started() {
     local pid
     for pid in "${STARTED[@]}"; do
         kill -KILL "$pid" 2>/dev/null || true
     done
+}
+
+teardown() {
+    end_started
+    [ ! -s "$BATS_TEST_TMPDIR/failed" ] || { cat "$BATS_TEST_TMPDIR/failed" && false; }
+}
+
+# also COMMAND...: one case of several. Where it fails the others still run, and the test fails at its end.
+also() {
+    local flags=$- output status
+    set +eET
+    output=$(STARTED=() && trap end_started EXIT && set -eE && "$@" 2>&1)
+    status=$?
+    set "-$flags"
+    [ $status -eq 0 ] || printf 'failed: %s\n%s\n' "$*" "$output" >>"$BATS_TEST_TMPDIR/failed"
 }
 
 # start MODE COMMAND...: in the background; what it prints comes out of descriptor $OUT, its pid

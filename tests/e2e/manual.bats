@@ -21,9 +21,9 @@ manual() {
         [ -e "$page" ] || : >"$page"
     done
     for page in linger.1 liblinger.7; do
-        expect "lint of $page" "$(mandoc -Tlint "$page" 2>/dev/null)" ""
+        also expect "lint of $page" "$(mandoc -Tlint "$page" 2>/dev/null)" ""
         mandoc -Tascii "$page" | col -b | expand >"$page.txt"
-        expect "lines over 80 columns" "$(awk 'length > 80' "$page.txt")" ""
+        also expect "lines of $page over 80 columns" "$(awk 'length > 80' "$page.txt")" ""
         [ "$(wc -l <"$page.txt")" -gt 500 ]
     done
     # No other page is misspelt, where they are installed (manpages, manpages-dev).
@@ -32,7 +32,7 @@ manual() {
     done
     for page in *.[1-8]; do
         [ -s "$page" ] || [ -n "$(find /usr/share/man -path "*/man${page##*.}*/$page*" -print -quit)" ] ||
-            expect "a page of that name" "" "$page"
+            also expect "a page of that name" "" "$page"
     done
 }
 
@@ -47,12 +47,11 @@ subcommands() {
         "$LINGER" "$command" --help | sed -nE 's/^  -(.), --([a-z-]+)(\S*) .*/-\1 --\2 \3/p' >"$BATS_TEST_TMPDIR/help"
         grep -qx -- '-h --help ' "$BATS_TEST_TMPDIR/help"
         manual options "$PAGES/linger.1" "$command" >"$BATS_TEST_TMPDIR/page"
-        echo "linger $command:"
-        diff "$BATS_TEST_TMPDIR/help" "$BATS_TEST_TMPDIR/page"
+        also diff --label "linger $command --help" --label "linger(1), $command" -u "$BATS_TEST_TMPDIR"/{help,page}
     done
     manual heads "$PAGES/linger.1" DESCRIPTION >"$BATS_TEST_TMPDIR/heads"
-    grep -qx -- '-h, --help' "$BATS_TEST_TMPDIR/heads"
-    grep -qx -- '-V, --version' "$BATS_TEST_TMPDIR/heads"
+    also grep -x -- '-h, --help' "$BATS_TEST_TMPDIR/heads"
+    also grep -x -- '-V, --version' "$BATS_TEST_TMPDIR/heads"
 }
 
 # strings FILE NAME: the strings that initialise that table.
@@ -63,9 +62,8 @@ strings() {
 
 # same WHAT: both, a word a line, have the same words.
 same() {
-    echo "$1: source < > page"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -ge 2 ]
-    diff "$BATS_TEST_TMPDIR/source" "$BATS_TEST_TMPDIR/page"
+    also diff --label "$1, the source" --label "$1, the page" -u "$BATS_TEST_TMPDIR"/{source,page}
 }
 
 words_of_heads() { # SECTION SUBSECTION
@@ -101,7 +99,7 @@ said() {
     limits=$(manual text "$PAGES/liblinger.7" DESCRIPTION Grammar | grep -o 'Limits: .*')
     # shellcheck disable=SC2013  # a number a line
     for limit in $(sed -n 's/^#define POLICY_\(TEXT\|RULES\|ADDRESSES\|PORTS\|PATTERNS\)_\(MAX\|BYTES\) *\([0-9]*\) .*/\3/p' "$ROOT/src/policy/policy.h"); do
-        grep -qw "$limit" <<<"$limits" || expect "a limit of $limit" "$limits" ""
+        grep -qw "$limit" <<<"$limits" || also expect "a limit of $limit" "$limits" ""
     done
 }
 
@@ -143,7 +141,7 @@ part() {
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -gt 40 ]
     text=$(manual text "$PAGES/liblinger.7" DESCRIPTION "The log")
     while read -r word; do
-        grep -qw -- "$word" <<<"$text" || expect "in the page" "" "$word"
+        grep -qw -- "$word" <<<"$text" || also expect "in the page" "" "$word"
     done <"$BATS_TEST_TMPDIR/source"
     # And no other.
     printf '%s\n' time mono >>"$BATS_TEST_TMPDIR/source"
@@ -160,15 +158,15 @@ part() {
     text=$(manual text "$PAGES/liblinger.7" DESCRIPTION "The counters")
     for word in $("$LINGER" stats -P "$BATS_TEST_TMPDIR/counters" |
         sed -n 's/^linger_\([a-z_]*\)_total/\1 /p' | grep -oE '^[a-z_]+|[a-z_]+=' | tr -d = | sort -u); do
-        grep -qw -- "$word" <<<"$text" || expect "of Prometheus, in the page" "" "$word"
+        grep -qw -- "$word" <<<"$text" || also expect "of Prometheus, in the page" "" "$word"
     done
 }
 
 @test "every message of the sources is in DIAGNOSTICS, and nothing else is" {
     # ab/table.c and states/advice.c print results alone.
     mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c" ! -path "*/states/advice.c")
-    manual messages "$PAGES/linger.1" "${sources[@]}"
-    manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
+    also manual messages "$PAGES/linger.1" "${sources[@]}"
+    also manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
 }
 
 @test "what liblinger(7) says that a feature needs of the kernel is what linger asks for" {
