@@ -88,6 +88,10 @@ unnoticed() { # NAME WITH
     unnoticed spin "0 0"
 }
 
+@test "a restartable sequence that is interrupted is aborted" {
+    unnoticed sequence "0 0"
+}
+
 @test "pending signals, the mask, what is ignored (SIGTRAP): as before" {
     unnoticed signals "1 0"
 }
@@ -313,4 +317,34 @@ was_called() {
         finish
         expect "inject's status" "$STATUS" 0
     done
+}
+
+# Then its filter stands beyond the first 4,095 bytes of /proc/PID/status.
+@test "a program with 1,000 groups and a filter of its own: the filter is noticed" {
+    needs_root
+    printf '#!/bin/sh\nexec setpriv --groups="%s" "%s" "$@"\n' "$(seq -s, 100000 100999)" "$TOOLS/held" >"$BATS_TEST_TMPDIR/held"
+    chmod +x "$BATS_TEST_TMPDIR/held"
+    HELD=$BATS_TEST_TMPDIR/held hold filtered
+    take_over
+    goes_on "1 0"
+}
+
+# Where the cgroup is not to be seen, it is found out when the thread does not come to make its call.
+@test "refused: what is frozen by a cgroup; thawed, it goes on" {
+    needs_root
+    local cgroup=/sys/fs/cgroup/linger-$$
+    [ -e /sys/fs/cgroup/cgroup.procs ] || cgroup=/sys/fs/cgroup/unified/linger-$$
+    mkdir "$cgroup" || skip "needs cgroups to write to"
+    hold read
+    echo "$HELD_PID" >"$cgroup/cgroup.procs"
+    echo 1 >"$cgroup/cgroup.freeze"
+    until grep -qx "frozen 1" "$cgroup/cgroup.events"; do kill -0 "$HELD_PID"; done
+    run ! timeout -s KILL 20 "$INJECT" "$HELD_PID"
+    expect refusal "$output" "process $HELD_PID: it is frozen by its cgroup, as by docker pause: thaw it first"
+    run ! timeout -s KILL 60 unshare -m sh -c 'mount -t tmpfs hidden /sys/fs/cgroup && exec "$@"' sh "$INJECT" "$HELD_PID"
+    expect refusal "$output" "process $HELD_PID: it does not run, frozen or without a processor: try again later"
+    echo 0 >"$cgroup/cgroup.freeze"
+    until grep -qx "frozen 0" "$cgroup/cgroup.events"; do kill -0 "$HELD_PID"; done
+    goes_on "1 0"
+    rmdir "$cgroup"
 }

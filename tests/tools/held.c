@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/rseq.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -493,20 +494,59 @@ static void hold_registers(void)
     report(0);
 }
 
-static void hold_spin(void)
+/* What is set when the byte has come. */
+static int *make_flag(void)
 {
     int *flag = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    uint64_t out[14];
 
     if (fork() == 0) {
         await_byte();
         *flag = 1;
         _exit(0);
     }
+    return flag;
+}
+
+static void hold_spin(void)
+{
+    int *flag = make_flag();
+    uint64_t out[14];
+
     ready(-1);
     spin(flag, out);
     check_registers(out, 0);
     report(0);
+}
+
+/*
+ * Is in a restartable sequence, rseq(2), until *flag is set, and begins it anew when it is aborted.
+ * 1 if it goes on in the middle of one that the kernel knows nothing of: an abort was lost.
+ */
+int sequence(volatile int *flag, struct rseq *area);
+
+__asm__(".pushsection .data\n"
+        ".balign 32\n"
+        "described: .long 0, 0; .quad 1f, 2f - 1f, 4f\n"
+        ".popsection\n"
+        "sequence: lea described(%rip), %rax; mov %rax, 8(%rsi)\n"
+        "1: cmpq $0, 8(%rsi); je 3f; cmpl $0, (%rdi); je 1b\n"
+        "2: movq $0, 8(%rsi); xor %eax, %eax; ret\n"
+        "3: mov $1, %eax; ret\n"
+        ".long 0x53053053\n"
+        "4: jmp sequence\n");
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak)); /* glibc 2.35: it has one already */
+
+static void hold_sequence(void)
+{
+    static struct rseq own;
+    struct rseq *area = &own;
+    int *flag = make_flag();
+
+    if (syscall(SYS_rseq, &own, sizeof(own), 0, 0x53053053) != 0)
+        area = (struct rseq *)((char *)pthread_self() + __rseq_offset);
+    ready(-1);
+    report(sequence(flag, area));
 }
 #endif
 
@@ -539,6 +579,7 @@ static const struct {
 #ifdef __x86_64__
     {"registers", hold_registers},
     {"spin", hold_spin},
+    {"sequence", hold_sequence},
 #endif
 };
 

@@ -43,6 +43,8 @@
 #define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
 #endif
 
+#define LISTENER_LINK "anon_inode:seccomp" /* " notify" */
+
 #ifdef TRACEE_SERVED
 __attribute__((format(printf, 3, 4))) static int refuse(struct inject_error *error, pid_t pid,
                                                         const char *format, ...)
@@ -62,6 +64,33 @@ static bool is_admin(pid_t thread)
     struct __user_cap_data_struct data[2] = {{0}};
 
     return syscall(SYS_capget, &header, data) == 0 && data[0].effective & 1U << CAP_SYS_ADMIN;
+}
+
+/* What is frozen by a cgroup of version 2 stops for a tracer, and makes no call before it thaws. */
+static bool is_frozen(pid_t pid)
+{
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    char line[PATH_MAX];
+    char path[PATH_MAX + 64];
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file) && strncmp(line, "0::", 3) != 0)
+        line[0] = '\0';
+    if (file)
+        fclose(file);
+    line[strcspn(line, "\n")] = '\0';
+    for (size_t i = 0; file && line[0] && i < 2; i++) {
+        snprintf(path, sizeof(path), "%s%s/cgroup.events", mounts[i], line + 3);
+        FILE *events = fopen(path, "re");
+        char event[64];
+        while (events && fgets(event, sizeof(event), events))
+            found = found || strcmp(event, "frozen 1\n") == 0;
+        if (events)
+            fclose(events);
+    }
+    return found;
 }
 
 /* A thread that can be stopped: at best one that sleeps. 0 where all stay in state D. */
@@ -114,19 +143,22 @@ static int check_thread(pid_t pid, pid_t thread, struct inject_error *error)
     long tracer = target_status(thread, "TracerPid");
     long mode = target_status(thread, "Seccomp");
 
+    if (tracer < 0 || mode < 0 || target_status(thread, "NoNewPrivs") < 0)
+        return refuse(error, pid, "its status in /proc cannot be read");
     if (tracer > 0)
         return refuse(error, pid, "process %ld traces it (a debugger, strace): end that first",
                       tracer);
     if (mode == SECCOMP_MODE_STRICT)
         return refuse(error, pid, "it runs in seccomp's strict mode, which permits no filter");
-    if (mode == SECCOMP_MODE_FILTER && (!is_admin(0) || target_status(getpid(), "Seccomp") > 0))
+    if (mode == SECCOMP_MODE_FILTER && (!is_admin(0) || target_status(getpid(), "Seccomp") != 0))
         return refuse(error, pid,
                       "a seccomp filter of its own may end it for the calls that --stay makes "
                       "in it: CAP_SYS_ADMIN, outside of a container, is needed");
     return 0;
 }
 
-int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
+/* Finds the thread that will make the calls. */
+static pid_t check(pid_t pid, struct inject_error *error)
 {
     struct target target;
     char why[TARGET_WHY_MAX];
@@ -134,16 +166,32 @@ int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
     if (target_open(&target, pid, why) != 0)
         return refuse(error, pid, "%s", why);
     target_close(&target);
-    /* Whoever may take its descriptors may trace it: one that is none is looked for last. */
-    if (target_take(pid, INT_MAX) < 0 && errno != EBADF) {
-        target_explain_refusal(pid, why);
-        return refuse(error, pid, "%s", why);
-    }
+    if (is_frozen(pid))
+        return refuse(error, pid, "it is frozen by its cgroup, as by docker pause: thaw it first");
     pid_t thread = choose(pid);
     if (!thread)
         return refuse(error, pid, TRACEE_STUCK);
-    *no_new_privs = target_status(pid, "NoNewPrivs") != 1 && !is_admin(thread);
-    return check_program(pid, error) != 0 ? -1 : check_thread(pid, thread, error);
+    /* Whoever may take its descriptors may trace it. This keeps a pidfd, too: none is opened later.
+     */
+    if (target_take(thread, INT_MAX) < 0 && errno != EBADF) {
+        target_explain_refusal(pid, why);
+        return refuse(error, pid, "%s", why);
+    }
+    return check_program(pid, error) == 0 && check_thread(pid, thread, error) == 0 ? thread : -1;
+}
+
+/* The kernel asks for no_new_privs. */
+static bool needs_no_new_privs(pid_t thread)
+{
+    return target_status(thread, "NoNewPrivs") != 1 && !is_admin(thread);
+}
+
+int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
+{
+    pid_t thread = check(pid, error);
+
+    *no_new_privs = thread > 0 && needs_no_new_privs(thread);
+    return thread > 0 ? 0 : -1;
 }
 
 static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64_t page)
@@ -166,18 +214,38 @@ static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64
 
 static const char *explain(const struct tracee *t, long result)
 {
-    return t->is_gone ? "it has ended meanwhile"
+    return t->is_gone   ? "it has ended"
+           : t->is_late ? "it does not run, frozen or without a processor: try again later"
            : result == -EBUSY
                ? "a supervisor serves it already (a container runtime's, or linger's own), and "
                  "the kernel permits one"
-           : result == -ESRCH ? "one of its threads has a seccomp filter that the others have not"
+           : result == -EAGAIN ? "it has put itself under a filter just now: try again"
+           : result == -EBADF  ? "what it says is the listener is none"
+           : result == -ESRCH  ? "one of its threads has a seccomp filter that the others have not"
            : result == -EMFILE
                ? "it has as many descriptors as its RLIMIT_NOFILE permits: raise that, prlimit(1)"
                : strerror((int)-result);
 }
 
+/* The number is what the program's registers say, so anything may have it. Or a negative error. */
+static int take_listener(const struct tracee *t, int number)
+{
+    char path[64];
+    char link[32] = "";
+    int listener = target_take(t->thread, number);
+
+    if (listener < 0)
+        return -errno;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", listener);
+    if (readlink(path, link, sizeof(link) - 1) > 0 &&
+        strncmp(link, LISTENER_LINK, strlen(LISTENER_LINK)) == 0)
+        return listener;
+    close(listener);
+    return -EBADF;
+}
+
 /* Returns the listener, or a negative error. Closing `spare` makes room for it. */
-static int install(struct tracee *t, const struct sock_fprog *filter, bool no_new_privs, int *spare)
+static int install(struct tracee *t, const struct sock_fprog *filter, int *spare)
 {
     uint64_t size = sizeof(*filter) + filter->len * sizeof(*filter->filter);
     long page = tracee_call(
@@ -187,22 +255,21 @@ static int install(struct tracee *t, const struct sock_fprog *filter, bool no_ne
 
     if (page < 0)
         return (int)page;
-    if (no_new_privs)
+    if (needs_no_new_privs(t->thread))
         tracee_call(t, SYS_prctl, (uint64_t[6]){PR_SET_NO_NEW_PRIVS, 1});
     long number = put_filter(t, filter, (uint64_t)page);
     listener = (int)number;
     if (number >= 0) {
         close(*spare);
         *spare = -1;
-        listener = target_take(t->thread, (int)number);
-        listener = listener < 0 ? -errno : listener;
+        listener = take_listener(t, (int)number);
         tracee_call(t, SYS_close_range, (uint64_t[6]){(uint64_t)number, (uint64_t)number});
     }
     tracee_call(t, SYS_munmap, (uint64_t[6]){(uint64_t)page, size});
     return listener;
 }
 
-static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter, bool no_new_privs,
+static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter,
                      struct inject_error *error)
 {
     bool is_filtered = target_status(thread, "Seccomp") == SECCOMP_MODE_FILTER;
@@ -210,33 +277,32 @@ static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter, b
     char why[TARGET_WHY_MAX];
     struct tracee t;
 
-    if (target_take(thread, INT_MAX) < 0 && errno != EBADF) /* which keeps a pidfd of it */
-        return refuse(error, pid, "it has ended meanwhile");
     if (tracee_begin(&t, thread, is_filtered, why) != 0)
         return refuse(error, pid, "%s", why);
-    int listener = is_filtered && tracee_is_supervised(&t)
-                       ? -EBUSY
-                       : install(&t, filter, no_new_privs, &spare);
+    int listener = -EAGAIN;
+    if (is_filtered && tracee_is_supervised(&t))
+        listener = -EBUSY;
+    else if (is_filtered || target_status(thread, "Seccomp") == SECCOMP_MODE_DISABLED)
+        listener = install(&t, filter, &spare);
     tracee_end(&t);
     if (spare >= 0)
         close(spare);
+    error->is_supervised = listener == -EBUSY;
     return listener >= 0 ? listener : refuse(error, pid, "%s", explain(&t, listener));
 }
 
 int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
 {
-    bool no_new_privs = false;
     sigset_t all;
     sigset_t before;
+    pid_t thread = check(pid, error);
 
-    if (inject_check(pid, &no_new_privs, error) != 0)
+    if (thread < 0)
         return -1;
     /* A signal that ended us now would end the program too. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t thread = choose(pid);
-    int listener = thread ? take_over(pid, thread, filter, no_new_privs, error)
-                          : refuse(error, pid, TRACEE_STUCK);
+    int listener = take_over(pid, thread, filter, error);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return listener;
 }

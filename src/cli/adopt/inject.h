@@ -8,7 +8,8 @@
 #include <sys/types.h>
 
 struct inject_error {
-    char text[256]; /* "process 123: what is in the way, and the way out", without a newline */
+    char text[256];     /* "process 123: what is in the way, and the way out", without a newline */
+    bool is_supervised; /* that is what is in the way */
 };
 
 /*

@@ -51,32 +51,39 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
     return length;
 }
 
-/* What stands behind `name` in /proc/PID/status; NULL if it is missing. */
-static const char *status_of(pid_t pid, const char *name, char *buffer, size_t size)
+bool target_status_text(pid_t pid, const char *name, char text[TARGET_STATUS_MAX])
 {
-    char key[32];
-    const char *at = NULL;
+    size_t length = strlen(name);
+    char path[64];
+    char *line = NULL;
+    size_t room = 0;
+    bool found = false;
 
-    snprintf(key, sizeof(key), "\n%s:\t", name);
-    if (read_proc(pid, "status", buffer, size) > 0)
-        at = strstr(buffer, key);
-    return at ? at + strlen(key) : NULL;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && !found && getline(&line, &room, file) > 0) {
+        found = strncmp(line, name, length) == 0 && strncmp(line + length, ":\t", 2) == 0;
+        if (found)
+            snprintf(text, TARGET_STATUS_MAX, "%s", line + length + 2);
+    }
+    free(line);
+    if (file)
+        fclose(file);
+    return found;
 }
 
 long target_status(pid_t pid, const char *name)
 {
-    char buffer[4096];
-    const char *at = status_of(pid, name, buffer, sizeof(buffer));
+    char text[TARGET_STATUS_MAX];
 
-    return at ? strtol(at, NULL, 10) : -1;
+    return target_status_text(pid, name, text) ? strtol(text, NULL, 10) : -1;
 }
 
 char target_state(pid_t thread)
 {
-    char buffer[4096];
-    const char *at = status_of(thread, "State", buffer, sizeof(buffer));
+    char text[TARGET_STATUS_MAX];
 
-    return (char)(at ? *at : '\0');
+    return (char)(target_status_text(thread, "State", text) ? text[0] : '\0');
 }
 
 unsigned long long target_stat(pid_t pid, enum stat_field field)
@@ -117,6 +124,11 @@ bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
         snprintf(why, TARGET_WHY_MAX,
                  "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", scope);
     return true;
+}
+
+int target_duplicate(int pidfd, int number)
+{
+    return (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
 }
 
 /* ptrace(2), "Ptrace access mode checking". */
@@ -260,7 +272,7 @@ static int take(pid_t thread, int number, bool anew)
 {
     int pidfd = remembered(thread, anew);
 
-    return pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    return pidfd < 0 ? -1 : target_duplicate(pidfd, number);
 }
 
 int target_take(pid_t thread, int number)
@@ -326,7 +338,7 @@ void target_close(struct target *target)
 static int look_at(const struct target *target, int number, target_visit *visit, void *context,
                    char why[TARGET_WHY_MAX])
 {
-    int fd = (int)syscall(SYS_pidfd_getfd, target->pidfd, number, 0);
+    int fd = target_duplicate(target->pidfd, number);
     bool go_on;
 
     if (fd < 0 && errno == EBADF)

@@ -36,6 +36,9 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
  */
 int target_take(pid_t thread, int number);
 
+/* The same of the process that a pidfd means. */
+int target_duplicate(int pidfd, int number);
+
 /* Closes what target_take() keeps open, to be quicker; for who closes all descriptors. */
 void target_forget(void);
 
@@ -58,7 +61,14 @@ bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
  */
 void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
 
-/* A number in /proc/PID/status, proc(5): "Tgid", "PPid", "Uid"; -1 if it is missing. */
+/*
+ * What /proc/PID/status, proc(5), has of that name, or the beginning of it; false if it is missing.
+ * Read to its end: a process's groups alone may take 700,000 bytes of it.
+ */
+#define TARGET_STATUS_MAX 64
+bool target_status_text(pid_t pid, const char *name, char text[TARGET_STATUS_MAX]);
+
+/* The number that it begins with: "Tgid", "PPid", "Uid"; -1 if it is missing. */
 long target_status(pid_t pid, const char *name);
 
 enum stat_field { STAT_FLAGS = 9, STAT_STARTTIME = 22 }; /* proc_pid_stat(5) */

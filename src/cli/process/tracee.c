@@ -42,8 +42,9 @@ enum {                        /* requests that older headers lack, and older ker
        GET_DISPATCH = 0x4211, /* Linux 6.4 */
 };
 
-#define BUSY_PATIENCE 30000 /* milliseconds */
-#define SEARCHED 16384      /* bytes of the vDSO */
+#define BUSY_PATIENCE 30000  /* milliseconds */
+#define ENTRY_PATIENCE 10000 /* milliseconds, for a thread that ran just before */
+#define SEARCHED 16384       /* bytes of the vDSO */
 
 /* The architectures: the instruction that enters the kernel, a call in registers, its result. */
 #if defined(__x86_64__)
@@ -139,16 +140,45 @@ static bool registers(const struct tracee *t, int request, struct user_regs_stru
            whole.iov_len == sizeof(*regs); /* shorter in 32-bit code */
 }
 
-/* Waits for its next stop of the kind that `request` leads to; from others it goes on by that. */
+static bool has_stopped(const struct tracee *t)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)t->thread, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) !=
+               0 ||
+           info.si_pid != 0;
+}
+
+static bool stops_within(const struct tracee *t, int milliseconds)
+{
+    for (int naps = 0; naps < milliseconds * 10; naps++) {
+        if (has_stopped(t))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    }
+    return false;
+}
+
+/*
+ * Waits for its next stop of the kind that `request` leads to; from others it goes on by that. A
+ * thread that does not come to make its call, frozen by a cgroup, say, is stopped where it is:
+ * then this is false and t->is_late.
+ */
 static bool await(struct tracee *t, int request)
 {
+    bool is_interrupted = false;
     int status;
 
+    if (request == PTRACE_SYSCALL && !stops_within(t, ENTRY_PATIENCE))
+        is_interrupted = trace(t, PTRACE_INTERRUPT, 0, NULL) == 0;
     while (waitpid(t->thread, &status, __WALL) == t->thread && WIFSTOPPED(status)) {
         bool is_event = status >> 16 == PTRACE_EVENT_STOP;
         intptr_t signal = is_event ? 0 : WSTOPSIG(status);
         if (request == PTRACE_SYSCALL ? signal == (SIGTRAP | 0x80) : is_event)
             return true;
+        t->is_late = is_event && is_interrupted;
+        if (t->is_late)
+            return false;
         trace(t, request, 0, (void *)signal);
     }
     t->is_gone = true;
@@ -159,14 +189,16 @@ long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARG
 {
     struct user_regs_struct regs = t->saved;
 
+    if (t->is_late)
+        return -ETIMEDOUT;
     put_call(&regs, t->at, number, values);
     if (registers(t, PTRACE_SETREGSET, &regs) && trace(t, PTRACE_SYSCALL, 0, NULL) == 0 &&
         await(t, PTRACE_SYSCALL) && trace(t, PTRACE_INTERRUPT, 0, NULL) == 0 &&
         trace(t, PTRACE_CONT, 0, NULL) == 0 && await(t, PTRACE_CONT) &&
         registers(t, PTRACE_GETREGSET, &regs))
         return RESULT(&regs);
-    t->is_gone = true;
-    return -ESRCH;
+    t->is_gone = !t->is_late;
+    return t->is_late ? -ETIMEDOUT : -ESRCH;
 }
 
 static bool peek(const struct tracee *t, uint64_t address, void *to, size_t size)
@@ -204,49 +236,33 @@ static uint64_t find_instruction(const struct tracee *t)
     return 0;
 }
 
-static bool has_stopped(const struct tracee *t)
-{
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)t->thread, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) !=
-               0 ||
-           info.si_pid != 0;
-}
-
 /* What keeps it from stopping, or NULL: one in state D may never wake. */
 static const char *await_stop(const struct tracee *t)
 {
-    for (int naps = 0; naps < BUSY_PATIENCE * 10; naps++) {
-        if (has_stopped(t))
-            return NULL;
-        if (naps >= TRACEE_PATIENCE * 10 && target_state(t->thread) == 'D')
-            return TRACEE_STUCK;
-        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-    }
-    return "it got no processor: try again when this machine is less busy";
+    if (stops_within(t, TRACEE_PATIENCE) ||
+        (target_state(t->thread) != 'D' && stops_within(t, BUSY_PATIENCE)))
+        return NULL;
+    return target_state(t->thread) == 'D'
+               ? TRACEE_STUCK
+               : "it got no processor: try again when this machine is less busy";
 }
 
-/* In a restartable sequence, rseq(2), the kernel would take our call for the end of it. */
-static bool is_in_sequence(const struct tracee *t)
+/*
+ * A thread that was interrupted in a restartable sequence, rseq(2), goes on where that is aborted.
+ * By our registers the kernel would see that it has left it, and forget about it
+ * (rseq_ip_fixup()): so it is led there by us.
+ */
+static void leave_sequence(struct tracee *t)
 {
     uint64_t where[3]; /* the address; size and signature; flags */
     struct rseq_cs sequence;
     uint64_t at;
 
-    return trace(t, GET_RSEQ, sizeof(where), where) > 0 && where[0] &&
-           peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
-           peek(t, at, &sequence, sizeof(sequence)) &&
-           PLACE(&t->saved) - sequence.start_ip < sequence.post_commit_offset;
-}
-
-static bool stop(struct tracee *t)
-{
-    do {
-        if (!await(t, PTRACE_CONT) || !registers(t, PTRACE_GETREGSET, &t->saved))
-            return false;
-    } while (is_in_sequence(t) && trace(t, PTRACE_CONT, 0, NULL) == 0 &&
-             trace(t, PTRACE_INTERRUPT, 0, NULL) == 0);
-    return true;
+    if (trace(t, GET_RSEQ, sizeof(where), where) > 0 && where[0] &&
+        peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
+        peek(t, at, &sequence, sizeof(sequence)) &&
+        PLACE(&t->saved) - sequence.start_ip < sequence.post_commit_offset)
+        PLACE(&t->saved) = sequence.abort_ip;
 }
 
 int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX])
@@ -257,6 +273,7 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
 
     t->thread = thread;
     t->is_gone = false;
+    t->is_late = false;
     if (trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
         snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s", strerror(errno));
         return -1;
@@ -267,13 +284,14 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
         snprintf(why, TARGET_WHY_MAX, "%s", obstacle);
         return -1;
     }
-    bool is_stopped = stop(t) && trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;
+    bool is_stopped = await(t, PTRACE_CONT) && registers(t, PTRACE_GETREGSET, &t->saved) &&
+                      trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;
     if (is_stopped)
         trace(t, GET_DISPATCH, sizeof(dispatch), dispatch);
     t->at = is_stopped ? find_instruction(t) : 0; /* not before: it may have been in execve(2) */
     if (!t->at || dispatch[0]) {
         snprintf(why, TARGET_WHY_MAX, "%s",
-                 t->is_gone    ? "it has ended meanwhile"
+                 t->is_gone    ? "it has ended"
                  : !is_stopped ? "it is in 32-bit code"
                  : !t->at      ? "nothing in it enters the kernel"
                                : "it dispatches its system calls itself, as Wine does");
@@ -282,6 +300,7 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
     }
     trace(t, PTRACE_SETSIGMASK, sizeof(all), &all);
     mend(&t->saved);
+    leave_sequence(t);
     return 0;
 }
 

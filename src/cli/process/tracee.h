@@ -23,7 +23,8 @@
 #ifdef TRACEE_SERVED
 struct tracee {
     pid_t thread;
-    bool is_gone;  /* it has ended meanwhile, or has become another program */
+    bool is_gone;  /* it has ended, or has become another program */
+    bool is_late;  /* it did not come to make its call, and has been stopped where it was */
     uint64_t at;   /* where an instruction stands that enters the kernel */
     uint64_t mask; /* of signals, as it was */
     struct user_regs_struct saved;
@@ -41,7 +42,10 @@ struct tracee {
  */
 int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX]);
 
-/* The thread makes a call. Returns its result, or the error as a negative number. */
+/*
+ * The thread makes a call. Returns its result, or the error as a negative number; -ETIMEDOUT where
+ * it does not run, and for each call after that.
+ */
 long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARGUMENTS]);
 
 /* Does a seccomp filter of the thread tell a supervisor? For one that is `unfiltered`. */
