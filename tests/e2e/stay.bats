@@ -65,8 +65,8 @@ stay() {
 # servers PROGRAM: their pids.
 servers() {
     local pid
-    for pid in $(pgrep -x linger-stay); do
-        ! find "/proc/$pid/fd" -lname "/memfd:linger-stay:$1:*" 2>/dev/null | grep -q . || echo "$pid"
+    for pid in $(pgrep -x lingersupervise); do
+        ! find "/proc/$pid/fd" -lname "/memfd:lingersupervise-*:$1:*" 2>/dev/null | grep -q . || echo "$pid"
     done
 }
 
@@ -327,6 +327,20 @@ refused() {
     finish
 }
 
+@test "a program that holds the lock by which one at a time comes: refused after some seconds, -n too" {
+    start - python3 -c 'import fcntl, os, signal
+fcntl.flock(os.open("/proc/self/fd", os.O_RDONLY), fcntl.LOCK_EX)
+print("locked", flush=True)
+signal.pause()'
+    hear
+    local option
+    for option in -n -y; do
+        says_no "linger attach: process $PID: process $PID has locked its descriptors in /proc, flock(2): end that one first" \
+            "$LINGER" attach --stay $option -m off "$PID"
+    done
+    kill -TERM "$PID"
+}
+
 @test "one of several processes is refused: none is touched" {
     steady python3 "$ROOT/tests/tools/steady.py"
     strace -f -qq -o "$BATS_TEST_TMPDIR/strace" sleep 100 &
@@ -355,7 +369,7 @@ refused() {
     kill -TERM "$CLIENT"
 }
 
-@test "without privileges: no_new_privs is named; a policy is replaced by the same user or root alone" {
+@test "without privileges: no_new_privs is named; a policy is replaced by the same user alone" {
     needs_root
     chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
@@ -369,10 +383,56 @@ refused() {
     leaves none
     "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qm off "$CLIENT"
     leaves all
-    stay 'fin-rst role=client' -q "$CLIENT" # root's servers from here on
-    leaves none
-    run "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qym off "$CLIENT"
+    # Root would act for that user's processes, and that user for root's.
+    run stay 'fin-rst role=client' -q "$CLIENT"
     expect status "$status" 125
-    leaves none
-    kill -TERM "$CLIENT"
+    [[ $output == "linger attach: process $CLIENT: process "*" of user 65534 supervises it: who replaces the policy must be that user and have no other capabilities" ]]
+    leaves all
+    start - sleep 100
+    stay off -q "$PID"
+    says_no "linger attach: process $PID: *" "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qym off "$PID"
+    kill -TERM "$CLIENT" "$PID"
+}
+
+# robbed COMMAND...: an impostor, run by COMMAND, says that it supervises a program of the same user.
+robbed() {
+    local impostor=("$@")
+    chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+    cp "$ROOT/tests/tools/impostor.py" "$BATS_TEST_TMPDIR"
+    start - python3 -c 'import socket, signal, struct
+victim = socket.socket()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print(victim.fileno(), flush=True)
+signal.sigwait({signal.SIGUSR1})
+print(*struct.unpack("ii", victim.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)), flush=True)'
+    hear
+    local victim=$PID victim_out=$OUT fd=$REPLY
+    start - "${impostor[@]}" sleep 100
+    until grep -qx sleep "/proc/$PID/comm"; do kill -0 "$PID"; done
+    local program=$PID
+    start - "${impostor[@]}" python3 "$BATS_TEST_TMPDIR/impostor.py" "$program" "$victim" "$fd" ${HOW:-}
+    hear
+    local bystander=${REPLY#ready }
+    stay rst "$program" | tee "$BATS_TEST_TMPDIR/said"
+grep State /proc/$bystander/status
+    kill -USR1 "$victim"
+    read -r -t 30 REPLY <&"$victim_out"
+    expect "another process's SO_LINGER" "$REPLY" "0 0"
+    expect servers "$(servers "$program" | wc -l)" 3 # the impostor has the name
+    kill -TERM "$program"
+}
+
+@test "whom another user passes off as the supervisor gets no right of root's, whatever it may do" {
+    needs_root
+    robbed setpriv --reuid=65534 --regid=65534 --clear-groups
+    local all
+    all=$(setpriv -d | sed -n 's/^Capability bounding set: //p' | sed 's/[^,]*/+&/g')
+    robbed setpriv --reuid=65534 --keep-groups --inh-caps="$all" --ambient-caps="$all"
+}
+
+@test "nor does root without root's capabilities, as in a container, nor whoever only holds the descriptors" {
+    needs_root
+    robbed setpriv --bounding-set=-all --inh-caps=-all
+    robbed unshare --map-root-user
+    HOW=unmapped robbed env
 }

@@ -10,8 +10,8 @@
  * the kernel writes it straight into the page that both map, so the partner finds it there, whether
  * the server had seen it or not, and answers it first (answer_left()).
  *
- * A new policy is a new pair. Its server takes the listener and the page out of the old one,
- * declares all others to be of an older generation, ends the server, and goes on from the page.
+ * A new policy is a new pair. Its server takes the listener and the page out of the old one, ends
+ * it, and goes on from the page.
  *
  * Must never fork() in the midst of a call: the child would hold a socket of the program's.
  */
@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -29,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/adopt/handover.h"
 #include "cli/adopt/inject.h"
-#include "cli/adopt/page.h"
 #include "cli/launch/launch.h"
 #include "cli/supervise/filter.h"
 #include "core/moments.h"
@@ -43,14 +44,14 @@
     (MOMENT_CONNECT | MOMENT_LISTEN | MOMENT_BIND | MOMENT_SETSOCKOPT | MOMENT_SHUTDOWN)
 #define MOMENTS_DEAR (MOMENT_CLOSE | MOMENT_EXIT)
 
-#define GLANCES_MAX 2000 /* milliseconds */
+#define TAKES_MAX 2000 /* milliseconds, for those that are ending */
+#define HEAR_MAX 60000 /* milliseconds */
 
 static struct server {
     struct answerer answerer;
     struct target target;
-    struct paged paged;
-    unsigned generation; /* that this process is of */
-    int channel;         /* to who started us, or -1 */
+    struct page *page;
+    int channel; /* to who started us, or -1 */
 } server;
 
 static volatile sig_atomic_t is_alone; /* the partner has ended, or there never was one */
@@ -99,11 +100,15 @@ static void tell(const char *why)
     server.channel = -1;
 }
 
-static _Noreturn void fail(const char *why)
+static _Noreturn __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
 {
     char text[SERVE_WHY_MAX];
+    int length = snprintf(text, sizeof(text), "process %d: ", (int)server.target.pid);
+    va_list arguments;
 
-    snprintf(text, sizeof(text), "process %d: %s", (int)server.target.pid, why);
+    va_start(arguments, format);
+    vsnprintf(text + length, sizeof(text) - (size_t)length, format, arguments);
+    va_end(arguments);
     tell(text);
     _exit(CLI_FAILED);
 }
@@ -131,12 +136,15 @@ static bool note_socket(int fd, int number, void *context)
 }
 
 /* Has the right to answer from here on, and knows what the one before it knew. */
-static void take_over(void)
+static void take_over(bool replaces)
 {
     char why[TARGET_WHY_MAX];
 
-    if (!page_own(&server.paged, server.generation))
+    if (!handover_own(server.target.pid, replaces)) {
+        if (replaces)
+            fail("its supervisors do not end");
         _exit(CLI_OK);
+    }
     answer_left(&server.answerer);
     (void)target_each_socket(&server.target, note_socket, NULL, why);
 }
@@ -162,7 +170,7 @@ static bool get_partner(void)
         close(server.channel);
     server.channel = -1;
     stand_by(self);
-    take_over();
+    take_over(false);
     is_alone = 1;
     return true;
 }
@@ -176,52 +184,51 @@ static _Noreturn void serve(void)
     _exit(CLI_OK);
 }
 
-/* From those who serve it already, if any. One that is found may be ending, replaced itself. */
+/* From those who serve it already, if any. Those that are found may be ending, replaced themselves.
+ */
 static bool take_page(void)
 {
-    static const struct timespec glance = {.tv_nsec = 1000000};
-    char why[TARGET_WHY_MAX];
-    pid_t old;
-
-    for (int glances = 0; (old = page_server(server.target.pid)) > 0; glances++) {
-        if (page_take(&server.paged, old, server.target.pid, why) == 0)
-            return true;
-        if (errno == EPERM || glances == GLANCES_MAX)
-            fail(why);
-        nanosleep(&glance, NULL);
+    for (int takes = 0; takes < TAKES_MAX; takes++) {
+        server.page = handover_take(server.target.pid);
+        if (server.page || errno != ESRCH)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
-    return false;
+    if (!server.page && errno != 0)
+        fail("its supervisor cannot be replaced: %s", strerror(errno));
+    return server.page != NULL;
 }
 
-/* Their filter has to tell of what this policy needs. */
-static void use_their_filter(void)
+/* Whose supervisor it is may not be known: a container runtime's, say. */
+static _Noreturn void fail_to_inject(const struct inject_error *error)
 {
-    if (moments_wanted & MOMENTS_DEAR & ~server.paged.page->moments)
-        fail("this policy needs to be told of close(), and the filter of the first --stay does "
-             "not tell of it; restart the program");
-    answer_use(&server.answerer, server.paged.listener);
-    server.answerer.room = &server.paged.page->room;
+    pid_t other = error->is_supervised ? handover_find(server.target.pid, true) : 0;
+
+    if (other)
+        fail("process %d of user %ld supervises it: who replaces the policy must be that user and "
+             "have no other capabilities",
+             (int)other, target_status(other, "Uid"));
+    tell(error->text);
+    _exit(CLI_FAILED);
 }
 
 static void put_under_filter(void)
 {
     static struct filter filter;
-    struct inject_error error = {{0}};
-    char why[TARGET_WHY_MAX];
+    struct inject_error error = {{0}, false};
 
-    if (page_make(&server.paged, server.target.pid, why) != 0)
-        fail(why);
-    server.paged.page->moments = (moments_wanted & MOMENTS_DEAR) | MOMENTS_CHEAP;
-    server.answerer.room = &server.paged.page->room;
-    filter_build(&filter, server.paged.page->moments,
+    server.page = handover_make(server.target.pid);
+    if (!server.page)
+        fail("no memory to share: %s", strerror(errno));
+    server.page->moments = (moments_wanted & MOMENTS_DEAR) | MOMENTS_CHEAP;
+    filter_build(&filter, server.page->moments,
                  policy_has_mode(&server.answerer.all->mode, MODE_FIN_RST));
     const struct sock_fprog program = {filter.length, filter.code};
-    server.paged.listener = inject_filter(server.target.pid, &program, &error);
-    if (server.paged.listener < 0) {
-        tell(error.text);
-        _exit(CLI_FAILED);
-    }
-    answer_use(&server.answerer, server.paged.listener);
+    int listener = inject_filter(server.target.pid, &program, &error);
+    if (listener < 0)
+        fail_to_inject(&error);
+    dup3(listener, HANDOVER_LISTENER, O_CLOEXEC);
+    close(listener);
 }
 
 /* Leaves everything of who started it: descriptors, terminal, directory. */
@@ -234,8 +241,11 @@ static void become_daemon(void)
     refuse_oom_killer();
     dup2(null, STDERR_FILENO);
     target_forget();
+    server.channel = fcntl(server.channel, F_DUPFD_CLOEXEC, HANDOVER_FREE);
     launch_release(server.channel);
-    prctl(PR_SET_NAME, PAGE_SERVER);
+    for (int number = HANDOVER_PAGE; number < HANDOVER_FREE; number++)
+        dup3(STDIN_FILENO, number, O_CLOEXEC); /* nothing else gets it */
+    prctl(PR_SET_NAME, HANDOVER_NAME);
 }
 
 static _Noreturn void run(void)
@@ -244,19 +254,21 @@ static _Noreturn void run(void)
 
     become_daemon();
     if (target_open(&server.target, server.target.pid, why) != 0)
-        fail(why);
+        fail("%s", why);
     answer_begin(&server.answerer, server.target.pid, server.target.name);
     if (chdir("/") != 0) {
         /* Then a file system stays in use. */
     }
-    if (take_page())
-        use_their_filter();
-    else
+    bool replaces = take_page();
+    if (!replaces)
         put_under_filter();
-    server.generation = atomic_load(&server.paged.page->generation) + 1;
+    else if (moments_wanted & MOMENTS_DEAR & ~server.page->moments)
+        fail("this policy needs to be told of close(), and the filter of the first --stay does "
+             "not tell of it; restart the program");
+    server.answerer.room = &server.page->room;
+    answer_use(&server.answerer, HANDOVER_LISTENER);
     if (!get_partner()) {
-        atomic_store(&server.paged.page->generation, server.generation);
-        take_over();
+        take_over(replaces);
         tell("");
     }
     serve();
@@ -265,11 +277,17 @@ static _Noreturn void run(void)
 /* The answer of the server: empty, or why not. */
 static int hear(int channel, pid_t program, char why[SERVE_WHY_MAX])
 {
-    ssize_t length = read(channel, why, SERVE_WHY_MAX - 1);
+    struct pollfd answer = {channel, POLLIN, 0};
+    bool is_late = poll(&answer, 1, HEAR_MAX) == 0;
+    ssize_t length = is_late ? 0 : read(channel, why, SERVE_WHY_MAX - 1);
 
     why[length > 0 ? length : 0] = '\0';
     if (length <= 0)
-        snprintf(why, SERVE_WHY_MAX, "process %d: its supervisor died as it started", (int)program);
+        snprintf(why, SERVE_WHY_MAX, "process %d: %s", (int)program,
+                 is_late
+                     ? "the kernel does not finish a call that was made in it: it is supervised "
+                       "when that is done"
+                     : "its supervisor died as it started");
     return length == 1 ? 0 : -1;
 }
 

@@ -11,11 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "cli/adopt/handover.h"
 #include "cli/adopt/inject.h"
-#include "cli/adopt/page.h"
 #include "cli/adopt/serve.h"
+
+#define TURN_PATIENCE 5000 /* milliseconds */
 
 int stay_take_settings(struct stay *stay, const struct policy *mode)
 {
@@ -46,7 +51,7 @@ static void explain(FILE *terminal, bool no_new_privs)
 {
     fputs("These processes, and what they start, will run under a supervisor until they end.\n"
           "That cannot be undone; `linger attach --stay -m off` later makes it do nothing.\n"
-          "- Two processes (" PAGE_SERVER ") answer their calls. If one dies, the other goes on\n"
+          "- Two processes (" HANDOVER_NAME ") answer their calls. If one dies, the other goes on\n"
           "  and starts another; if both die at once, connect() and the like fail: ENOSYS.\n"
           "- A signal whose handler lacks SA_RESTART can interrupt a call while it is held:\n"
           "  EINTR, for 1 to 3 of 10,000 connects under a 10 ms timer.\n",
@@ -82,47 +87,80 @@ static int ask(const struct stay *stay, const struct target *targets, int count,
     return -1;
 }
 
+/* Who holds the lock on an open file; 0 if that is not to be seen. */
+static int find_holder(int fd)
+{
+    struct stat status = {0};
+    char line[256];
+    int holder = 0;
+    unsigned long inode;
+    unsigned device;
+    int pid;
+
+    fstat(fd, &status);
+    FILE *locks = fopen("/proc/locks", "re");
+    while (locks && fgets(line, sizeof(line), locks)) {
+        if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%x:%lu", &pid, &device, &inode) == 3 &&
+            inode == status.st_ino && device == minor(status.st_dev))
+            holder = pid;
+    }
+    if (locks)
+        fclose(locks);
+    return holder;
+}
+
 /*
- * One --stay at a time for a process: a second one would find it traced by the first, or end a
- * server that has not answered yet. Lasts until the descriptor is closed; -1 without one. Only who
- * may trace the process may open the directory, and so keep us waiting.
+ * One at a time for a process: a second one would find it traced by the first. Lasts until the
+ * descriptor is closed. Who may trace the process may lock that, and so may the process itself: it
+ * is waited for no longer than the first one takes. False after a message; -1 without the right.
  */
-static int await_turn(pid_t program)
+static bool await_turn(const struct stay *stay, pid_t program, int *turn)
 {
     char path[64];
 
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)program);
-    int turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (turn >= 0 && flock(turn, LOCK_EX) != 0 && errno == EINTR)
-        ;
-    return turn;
+    *turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int naps = 0; *turn >= 0 && naps < TURN_PATIENCE; naps++) {
+        if (flock(*turn, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    if (*turn < 0)
+        return true;
+    cli_error(
+        stay->self,
+        "process %d: process %d has locked its descriptors in /proc, flock(2): end that one first",
+        (int)program, find_holder(*turn));
+    close(*turn);
+    return false;
 }
 
-/* One that is not served yet, and would be refused. */
-static bool is_refused(pid_t program, bool *is_fresh, bool *no_new_privs,
-                       struct inject_error *error)
+/* One that is not supervised yet, and would be refused; after a message. */
+static bool is_refused(const struct stay *stay, pid_t program, bool *is_fresh, bool *no_new_privs)
 {
-    int turn = await_turn(program);
+    struct inject_error error;
+    int turn;
 
-    *is_fresh = page_server(program) == 0;
-    bool refused = *is_fresh && inject_check(program, no_new_privs, error) != 0;
+    if (!await_turn(stay, program, &turn))
+        return true;
+    *is_fresh = handover_find(program, false) == 0;
+    bool refused = *is_fresh && inject_check(program, no_new_privs, &error) != 0;
+    if (refused)
+        cli_error(stay->self, "%s", error.text);
     close(turn);
     return refused;
 }
 
 int stay_check(const struct stay *stay, const struct target *targets, int count, bool asks)
 {
-    struct inject_error error = {{0}};
     bool no_new_privs = false;
     int fresh = 0;
 
     for (int i = 0; i < count; i++) {
         bool is_needed = false;
         bool is_fresh;
-        if (is_refused(targets[i].pid, &is_fresh, &is_needed, &error)) {
-            cli_error(stay->self, "%s", error.text);
+        if (is_refused(stay, targets[i].pid, &is_fresh, &is_needed))
             return -1;
-        }
         no_new_privs = no_new_privs || is_needed;
         fresh += is_fresh;
     }
@@ -133,9 +171,11 @@ static int start(const struct stay *stay, const struct target *target, bool *is_
                  bool is_quiet)
 {
     char why[SERVE_WHY_MAX];
-    int turn = await_turn(target->pid);
+    int turn;
 
-    *is_replaced = page_server(target->pid) > 0;
+    if (!await_turn(stay, target->pid, &turn))
+        return -1;
+    *is_replaced = handover_find(target->pid, false) > 0;
     int status = serve_start(stay->self, &stay->settings, target->pid, why);
     close(turn);
     if (status != 0)

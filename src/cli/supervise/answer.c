@@ -407,9 +407,11 @@ const char *answer_lacks(struct answerer *a)
     return NULL;
 }
 
+/* Others may write in the room, so what is judged is a copy. */
 static void answer_held(struct answerer *a)
 {
-    struct call call = {.answerer = a, .request = &a->room->request, .fd = -1};
+    const struct seccomp_notif request = a->room->request;
+    struct call call = {.answerer = a, .request = &request, .fd = -1};
 
     call.answer.id = call.request->id;
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;

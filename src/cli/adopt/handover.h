@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the two supervisors of a running program share, and hand over to those that replace them: a
+ * page of memory and the filter's listener.
+ */
+#ifndef LINGER_CLI_ADOPT_HANDOVER_H
+#define LINGER_CLI_ADOPT_HANDOVER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "cli/process/target.h"
+#include "cli/supervise/answer.h"
+
+#define HANDOVER_NAME "lingersupervise" /* of both, for ps(1); 15 characters are what it shows */
+
+/* Their numbers in each supervisor. */
+enum { HANDOVER_PAGE = 3, HANDOVER_LISTENER, HANDOVER_FREE };
+
+struct page {
+    unsigned moments;       /* that the filter reports; enum moment or-ed */
+    union answer_room room; /* the kernel itself writes here what it hands over */
+};
+
+/* The process that supervises `program`, by this user, or, with `anybody`, that says so; or 0. */
+pid_t handover_find(pid_t program, bool anybody);
+
+/*
+ * Takes the page and the listener from those who supervise the program already. Returns the page;
+ * NULL with errno 0 if there are none, ESRCH if they have just ended, or another one.
+ */
+struct page *handover_take(pid_t program);
+
+/* Makes a page for a program that has no supervisors; NULL and errno. */
+struct page *handover_make(pid_t program);
+
+/*
+ * Gives this process alone the right to answer, for as long as it lives (fcntl(2), "Advisory record
+ * locking"). `replaces`: those who have it are ended. False if it belongs to another.
+ */
+bool handover_own(pid_t program, bool replaces);
+
+#endif
