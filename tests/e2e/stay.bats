@@ -436,3 +436,16 @@ grep State /proc/$bystander/status
     robbed unshare --map-root-user
     HOW=unmapped robbed env
 }
+
+@test "a supervised program gets no strict mode of seccomp, and no listener of its own" {
+    run "$LINGER" run -b supervise -m off -- python3 -c 'import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(22, 1, 0, 0, 0) # PR_SET_SECCOMP, SECCOMP_MODE_STRICT
+print(errno.errorcode[ctypes.get_errno()])
+libc.prctl(38, 1, 0, 0, 0) # PR_SET_NO_NEW_PRIVS
+allow = ctypes.create_string_buffer(b"\6\0\0\0\0\0\xff\x7f")
+filter = (ctypes.c_uint64 * 2)(1, ctypes.addressof(allow))
+libc.syscall(317 if os.uname().machine == "x86_64" else 277, 1, 8, filter) # SECCOMP_FILTER_FLAG_NEW_LISTENER
+print(errno.errorcode[ctypes.get_errno()])'
+    expect said "$output" $'EINVAL\nEBUSY'
+}
