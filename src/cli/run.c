@@ -307,12 +307,11 @@ static int make_stats_file(struct request *request)
         return -1;
     memcpy(stats_file, stats_directory, sizeof(stats_file));
     memcpy(stats_file + strlen(stats_file), "/stats", sizeof("/stats"));
-    if (stats_open(stats_file, true, &stats) != STATS_OK) {
+    if (stats_open(stats_file, &stats) != STATS_OK) {
         cli_error(request->self, "-s: cannot make %s: %s", stats_file, strerror(errno));
         remove_stats_file();
         return -1;
     }
-    stats_close(stats);
     request->values[SETTING_STATS] = stats_file;
     memcpy(request->settings.stats_path, stats_file, sizeof(request->settings.stats_path));
     request->settings.given |= 1u << SETTING_STATS;
@@ -339,18 +338,17 @@ static bool has_closes(const struct stats *stats)
 static void print_summary(const struct launch *launch)
 {
     const char *slash = strrchr(launch->file, '/');
-    struct stats *stats = NULL;
+    struct stats stats;
 
-    if (stats_open(stats_file, false, &stats) == STATS_OK) {
+    if (stats_read(stats_file, &stats) == STATS_OK) {
         fprintf(stderr, "linger run: what %s did to its connections\n",
                 slash ? slash + 1 : launch->file);
-        cli_print_counters(stderr, stats);
-        if (launch->serve && !has_closes(stats))
+        cli_print_counters(stderr, &stats);
+        if (launch->serve && !has_closes(&stats))
             fputs("linger run: closes are not counted: the supervisor sees them only if a rule has "
                   "when=\n",
                   stderr);
     }
-    stats_close(stats);
     remove_stats_file();
 }
 

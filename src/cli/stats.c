@@ -128,7 +128,7 @@ static void name_counters(void)
     }
 }
 
-static void print_table(FILE *out, const struct stats *stats, const uint64_t *before)
+static void print_table(FILE *out, const struct stats *stats, const struct stats *before)
 {
     bool is_empty = true;
 
@@ -138,8 +138,8 @@ static void print_table(FILE *out, const struct stats *stats, const uint64_t *be
             continue;
         is_empty = false;
         fprintf(out, "%12llu  %s", (unsigned long long)value, counters[i].text);
-        if (before && value > before[i])
-            fprintf(out, ", +%llu", (unsigned long long)(value - before[i]));
+        if (before && value > stats_get(before, i))
+            fprintf(out, ", +%llu", (unsigned long long)(value - stats_get(before, i)));
         fputc('\n', out);
     }
     if (is_empty)
@@ -175,54 +175,56 @@ static void print_prometheus(const struct stats *stats)
     }
 }
 
-/* In place in a terminal; elsewhere a table each time, followed by a blank line. */
-static int watch(const struct cli_command *self, const struct stats *stats, long seconds, bool json)
+/* False after a message. */
+static bool read_counters(const struct cli_command *self, const char *path, struct stats *stats)
 {
-    uint64_t before[STAT_COUNT];
-    bool in_place = !json && cli_is_terminal(stdout);
-    int status = CLI_OK;
+    enum stats_status status = stats_read(path, stats);
 
-    for (int i = 0; i < STAT_COUNT; i++)
-        before[i] = stats_get(stats, i);
-    while (status == CLI_OK) {
+    if (status == STATS_FAILED)
+        cli_error(self, "%s: %s", path, strerror(errno));
+    if (status == STATS_FOREIGN)
+        cli_error(self, "%s: not a file of counters of linger " LINGER_VERSION, path);
+    return status == STATS_OK;
+}
+
+/* In place in a terminal; elsewhere a table each time, followed by a blank line. */
+static int watch(const struct cli_command *self, const char *path, struct stats *stats,
+                 long seconds, bool json)
+{
+    struct stats before = *stats;
+    bool in_place = !json && cli_is_terminal(stdout);
+
+    for (;;) {
         fputs(in_place ? "\033[H\033[J" : "", stdout);
         if (json)
             print_json(stats);
         else
-            print_table(stdout, stats, before);
+            print_table(stdout, stats, &before);
         fputs(in_place || json ? "" : "\n", stdout);
-        status = cli_flush(self, CLI_OK);
-        for (int i = 0; i < STAT_COUNT; i++)
-            before[i] = stats_get(stats, i);
+        if (cli_flush(self, CLI_OK) != CLI_OK)
+            return CLI_FAILED;
+        before = *stats;
         nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
+        if (!read_counters(self, path, stats))
+            return CLI_FAILED;
     }
-    return status;
 }
 
 static int show(const struct cli_command *self, const char *path, int format, long seconds)
 {
-    struct stats *stats;
+    struct stats stats;
 
-    switch (stats_open(path, false, &stats)) {
-    case STATS_OK:
-        break;
-    case STATS_FAILED:
-        cli_error(self, "%s: %s", path, strerror(errno));
+    if (!read_counters(self, path, &stats))
         return CLI_FAILED;
-    case STATS_FOREIGN:
-        cli_error(self, "%s: not a file of counters of linger " LINGER_VERSION, path);
-        return CLI_FAILED;
-    }
     name_counters();
     if (seconds > 0)
-        return watch(self, stats, seconds, format == 'j');
+        return watch(self, path, &stats, seconds, format == 'j');
     if (format == 'j')
-        print_json(stats);
+        print_json(&stats);
     else if (format == 'P')
-        print_prometheus(stats);
+        print_prometheus(&stats);
     else
-        print_table(stdout, stats, NULL);
-    stats_close(stats);
+        print_table(stdout, &stats, NULL);
     return cli_flush(self, CLI_OK);
 }
 

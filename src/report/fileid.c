@@ -2,6 +2,7 @@
 /* Device, inode, and who may write the directories, by statx(2). Opens nothing. */
 #include "report/fileid.h"
 
+#include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include "base/kernel.h"
@@ -44,12 +45,13 @@ static bool is_others(const struct kernel_status *directory, bool sticky_protect
     struct kernel_status root = {0};
 
     (void)kernel_statx(AT_FDCWD, "/", KERNEL_STATUS_OWNER, &root);
-    if (directory->uid != 0 && directory->uid != geteuid() && directory->uid != root.uid)
+    if (directory->uid != 0 && directory->uid != getauxval(AT_EUID) && directory->uid != root.uid)
         return true;
     if (sticky_protects && directory->mode & S_ISVTX)
         return false;
-    return directory->mode & S_IWOTH || (directory->mode & S_IWGRP && directory->gid != 0 &&
-                                         directory->gid != getegid() && directory->gid != root.gid);
+    return directory->mode & S_IWOTH ||
+           (directory->mode & S_IWGRP && directory->gid != 0 &&
+            directory->gid != getauxval(AT_EGID) && directory->gid != root.gid);
 }
 
 /* Asks each directory that the path names; a relative one begins with where we are. */

@@ -86,13 +86,18 @@ static bool write_to_stderr(const char *data, size_t length)
     return written;
 }
 
+void log_say(const char *message, size_t length)
+{
+    (void)write_to_stderr(message, length);
+}
+
 static bool write_to_file(const char *data, size_t length)
 {
     static int is_said; /* an int: riscv64 cannot exchange a byte */
     enum logfile_status status = logfile_write(log_pid(), data, length);
 
     if (status == LOGFILE_CLOSED && !__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
-        (void)write_to_stderr(farewell.data, farewell.length);
+        log_say(farewell.data, farewell.length);
     return status == LOGFILE_WRITTEN;
 }
 
@@ -136,6 +141,8 @@ const char *log_open(const char *name)
     const char *why = NULL;
 
     look_at_stderr();
+    if (!name)
+        return NULL;
     if (strcmp(name, LOG_TO_STDERR) == 0) {
         kind = is_found ? LOG_DESCRIPTOR_2 : LOG_OFF;
         return NULL;

@@ -17,10 +17,13 @@
  */
 void log_stderr(const char *message, size_t length);
 
+/* The same later, when the program may have put something else there; only after log_open(). */
+void log_say(const char *message, size_t length);
+
 /*
- * Opens the log of that name: LOG_TO_STDERR, or a file whose %p is the pid. Returns NULL, or why
- * the file cannot be a log: "is a directory, so ...". Without descriptor 2, LOG_TO_STDERR means no
- * log.
+ * Opens the log of that name: LOG_TO_STDERR, or a file whose %p is the pid; NULL: none. Returns
+ * NULL, or why the file cannot be a log: "is a directory, so ...". Without descriptor 2,
+ * LOG_TO_STDERR means no log.
  */
 const char *log_open(const char *name);
 

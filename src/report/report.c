@@ -26,6 +26,17 @@ static struct {
     int fd;
 } subject; /* of the events, where it is not this process */
 
+static void count(enum stats_counter counter, uint32_t amount)
+{
+    static const char lost[] =
+        "liblinger: LINGER_STATS: the file cannot be written any more, so counts are lost\n";
+    static unsigned lost_count;
+
+    if (counters && amount > 0 && !stats_add(counters, counter, amount) &&
+        __atomic_fetch_add(&lost_count, 1, __ATOMIC_RELAXED) == 0)
+        log_say(lost, sizeof(lost) - 1);
+}
+
 void report_subject(pid_t pid, int fd)
 {
     subject.pid = pid;
@@ -80,7 +91,7 @@ static bool begin(struct line *line, const char *event)
 static void end(struct line *line)
 {
     if (!log_write(line->data, line_end(line)))
-        stats_add(counters, STAT_LOG_LOST, 1);
+        count(STAT_LOG_LOST, 1);
 }
 
 static void warn(const char *name, const char *value, const char *why)
@@ -103,7 +114,7 @@ static const char exposed[] = "lies in a directory of another user's, who can re
 
 static void open_counters(const char *path)
 {
-    switch (stats_open(path, true, &counters)) {
+    switch (stats_open(path, &counters)) {
     case STATS_OK:
         if (fileid_may_be_replaced(path))
             warn("LINGER_STATS", path, exposed);
@@ -122,10 +133,10 @@ void report_open(const char *stats_path, const char *log_path)
 {
     if (stats_path)
         open_counters(stats_path);
-    const char *why = log_path ? log_open(log_path) : NULL;
+    const char *why = log_open(log_path);
     if (why)
         warn("LINGER_LOG", log_path, why);
-    else if (log_path && log_is_exposed())
+    else if (log_is_exposed())
         warn("LINGER_LOG", log_path, exposed);
 }
 
@@ -165,7 +176,7 @@ void report_armed(int fd, const char *at, const struct facts *facts, const struc
 {
     struct line line;
 
-    stats_add(counters, stats_armed(verdict->mode), 1);
+    count(stats_armed(verdict->mode), 1);
     if (!begin(&line, "arm"))
         return;
     line_word(&line, "at", at);
@@ -179,7 +190,7 @@ void report_failed(int fd, const char *option, int error, const struct verdict *
 {
     struct line line;
 
-    stats_add(counters, STAT_FAILED, 1);
+    count(STAT_FAILED, 1);
     if (!begin(&line, "fail"))
         return;
     put_descriptor(&line, fd);
@@ -193,7 +204,7 @@ void report_interrupted(void)
 {
     struct line line;
 
-    stats_add(counters, STAT_INTERRUPTED, 1);
+    count(STAT_INTERRUPTED, 1);
     if (begin(&line, "interrupt"))
         end(&line);
 }
@@ -202,7 +213,7 @@ void report_overridden(int fd, const struct verdict *verdict)
 {
     struct line line;
 
-    stats_add(counters, STAT_OVERRIDDEN, 1);
+    count(STAT_OVERRIDDEN, 1);
     if (!begin(&line, "override"))
         return;
     put_descriptor(&line, fd);
@@ -214,7 +225,7 @@ void report_aborted(int fd, const struct facts *facts, const struct verdict *ver
 {
     struct line line;
 
-    stats_add(counters, STAT_ABORTS, 1);
+    count(STAT_ABORTS, 1);
     if (!begin(&line, "reset"))
         return;
     put_descriptor(&line, fd);
@@ -260,13 +271,12 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
     uint32_t unread = 0;
 
     if (!is_connected) {
-        stats_add(counters, STAT_CLOSED_UNCONNECTED, 1);
+        count(STAT_CLOSED_UNCONNECTED, 1);
     } else {
         sock_queues(fd, facts->state, &unsent, &unread);
-        stats_add(counters, stats_closed(is_passive, verdict, verdict ? verdict->mode : MODE_OFF),
-                  1);
-        stats_add(counters, STAT_UNREAD, unread > 0);
-        stats_add(counters, STAT_UNSENT_BYTES, verdict && verdict->mode == MODE_RST ? unsent : 0);
+        count(stats_closed(is_passive, verdict, verdict ? verdict->mode : MODE_OFF), 1);
+        count(STAT_UNREAD, unread > 0);
+        count(STAT_UNSENT_BYTES, verdict && verdict->mode == MODE_RST ? unsent : 0);
     }
     if (!begin(&line, "close"))
         return;
@@ -285,7 +295,7 @@ void report_bind(int fd, const struct facts *facts, enum sock_switch option, boo
 {
     struct line line;
 
-    stats_add(counters, stats_switched(option, on), 1);
+    count(stats_switched(option, on), 1);
     if (!begin(&line, "bind"))
         return;
     put_descriptor(&line, fd);
@@ -299,7 +309,7 @@ void report_port_held(int fd, const struct facts *facts, int error)
     struct portholders use = {.port = facts->local_port};
     struct line line;
 
-    stats_add(counters, STAT_BIND_FAILED, error != 0);
+    count(STAT_BIND_FAILED, error != 0);
     if (!begin(&line, "bind"))
         return;
     bool is_known = portholders_find(&use);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The counters. A file is completed under another name and then linked to its own, so that nobody
- * ever maps half a file, and its blocks are allocated before it is mapped: a full disk is an error
- * here, and not SIGBUS later.
+ * ever maps half a file.
+ *
+ * A page of a mapped file can fail at any time: the file is truncated, or a file system that copies
+ * on write (btrfs, xfs after a reflink) is full. An instruction that touches it then raises SIGBUS;
+ * a system call fails with EFAULT. So the kernel adds, by FUTEX_WAKE_OP of futex(2), and nobody
+ * else touches the mapping. It adds to 32 bits: a sum is those, and beside them how often this
+ * process, beginning anywhere, has passed a multiple of UNIT. The sum of that over all processes
+ * lies within 2^31 of the sum itself, and the low bits say which number near it is meant.
  */
 #include "report/stats.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -21,9 +26,19 @@
 #include "report/quiet.h"
 
 #define BYTE_ORDER_MARK 0x01020304u
-#define LAYOUT 1
+#define LAYOUT 2
 #define NAME_MAX_LENGTH 4200 /* a path, ".new." and a time */
 #define TRIES 8
+#define UNIT_BITS 16
+#define LOW_BITS 11 /* FUTEX_OP takes a signed number of 12 bits, or a power of two */
+
+enum {
+    WAKE_OP = 5 | 128, /* FUTEX_WAKE_OP_PRIVATE, linux/futex.h */
+    ADD = 1,           /* FUTEX_OP_ADD */
+    ADD_POWER = 9,     /* and FUTEX_OP_OPARG_SHIFT */
+};
+
+static uint64_t own[STAT_COUNT]; /* what this process added, from an arbitrary number on */
 
 static const char magic[8] = {'l', 'i', 'n', 'g', 'e', 'r', '\0', LAYOUT};
 
@@ -86,8 +101,8 @@ static bool is_ours(const struct stats *s)
            s->count == STAT_COUNT;
 }
 
-/* Reads before it maps: a shorter file would raise SIGBUS, and a longer one is not ours. */
-static enum stats_status map(int fd, bool to_count, struct stats **stats)
+/* A file of another length is not ours. */
+static enum stats_status read_whole(int fd, struct stats *copy)
 {
     struct {
         struct stats stats;
@@ -95,50 +110,99 @@ static enum stats_status map(int fd, bool to_count, struct stats **stats)
     } file = {0}; /* written by the kernel, which an analyser does not see */
     ssize_t length = kernel_read_start(fd, &file, sizeof(file));
 
+    *copy = file.stats;
     if (length < 0)
         return errno == ESPIPE ? STATS_FOREIGN : STATS_FAILED;
-    if (length != (ssize_t)sizeof(struct stats) || !is_ours(&file.stats))
-        return STATS_FOREIGN;
-    void *at = mmap(NULL, sizeof(struct stats), to_count ? PROT_READ | PROT_WRITE : PROT_READ,
-                    MAP_SHARED, fd, 0);
+    return length == (ssize_t)sizeof(*copy) && is_ours(copy) ? STATS_OK : STATS_FOREIGN;
+}
+
+static int open_file(const char *path, int flags)
+{
+    int follow = fileid_may_be_put(path) ? O_NOFOLLOW : 0;
+
+    return kernel_open(path, flags | follow | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+}
+
+enum stats_status stats_read(const char *path, struct stats *copy)
+{
+    int fd = open_file(path, O_RDONLY);
+    enum stats_status status = fd < 0 ? STATS_FAILED : read_whole(fd, copy);
+
+    kernel_close(fd);
+    return status;
+}
+
+static enum stats_status map(int fd, struct stats **stats)
+{
+    struct stats copy;
+    enum stats_status status = read_whole(fd, &copy);
+
+    if (status != STATS_OK)
+        return status;
+    void *at = mmap(NULL, sizeof(struct stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return STATS_FAILED;
     *stats = at;
     return STATS_OK;
 }
 
-enum stats_status stats_open(const char *path, bool to_count, struct stats **stats)
+/* Where each process begins is left to chance, so that those that add little pass a multiple of
+ * UNIT as often, together, as one that adds it all. */
+static void begin_anywhere(void)
 {
-    int flags = (to_count ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
-                (fileid_may_be_put(path) ? O_NOFOLLOW : 0);
-    int fd = kernel_open(path, flags, 0);
-    enum stats_status status;
+    struct timespec now = {0, 0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (int i = 0; i < STAT_COUNT; i++)
+        own[i] = (uint64_t)now.tv_nsec & ((1u << UNIT_BITS) - 1);
+}
+
+enum stats_status stats_open(const char *path, struct stats **stats)
+{
+    int fd = open_file(path, O_RDWR);
 
     *stats = NULL;
-    if (fd < 0 && errno == ENOENT && to_count && create(path) == 0)
-        fd = kernel_open(path, flags, 0);
+    if (fd < 0 && errno == ENOENT && create(path) == 0)
+        fd = open_file(path, O_RDWR);
     if (fd < 0)
         return STATS_FAILED;
-    status = map(fd, to_count, stats);
+    begin_anywhere();
+    enum stats_status status = map(fd, stats);
     kernel_close(fd);
     return status;
 }
 
-void stats_close(struct stats *stats)
+/* Nobody waits at these words, so none is woken. */
+static bool add_once(uint32_t *to, unsigned operation, unsigned argument)
 {
-    if (stats)
-        munmap(stats, sizeof(*stats));
+    return kernel_call(SYS_futex, (long)to, WAKE_OP, 0, 0, (long)to,
+                       (long)(operation << 28 | argument << 12)) >= 0;
 }
 
-void stats_add(struct stats *stats, enum stats_counter counter, uint64_t amount)
+static bool add(uint32_t *to, uint32_t amount)
 {
-    if (stats && amount > 0)
-        __atomic_fetch_add(&stats->values[counter], amount, __ATOMIC_RELAXED);
+    bool added = add_once(to, ADD, amount & ((1u << LOW_BITS) - 1));
+
+    for (unsigned bit = LOW_BITS; added && bit < 32; bit++)
+        added = !(amount >> bit & 1) || add_once(to, ADD_POWER, bit);
+    return added;
+}
+
+bool stats_add(struct stats *stats, enum stats_counter counter, uint32_t amount)
+{
+    uint64_t before = __atomic_fetch_add(&own[counter], amount, __ATOMIC_RELAXED);
+    uint32_t units = (uint32_t)((before + amount) >> UNIT_BITS) - (uint32_t)(before >> UNIT_BITS);
+
+    return add(&stats->sums[counter].low, amount) &&
+           (units == 0 || add(&stats->sums[counter].units, units));
 }
 
 uint64_t stats_get(const struct stats *stats, enum stats_counter counter)
 {
-    return __atomic_load_n(&stats->values[counter], __ATOMIC_RELAXED);
+    uint64_t about = (uint64_t)stats->sums[counter].units << UNIT_BITS;
+    int32_t off = (int32_t)(stats->sums[counter].low - (uint32_t)about);
+
+    return about + (uint64_t)(int64_t)off;
 }
 
 enum stats_counter stats_closed(bool passive, bool has_verdict, enum policy_mode mode)

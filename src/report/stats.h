@@ -2,6 +2,7 @@
 /*
  * Counters in a small mapped file, shared by all processes that name it. Exact under threads and
  * processes (each count is one atomic addition), they survive SIGKILL, and no descriptor is kept.
+ * A file that is cut short, or whose file system is full, loses counts and harms nobody.
  */
 #ifndef LINGER_REPORT_STATS_H
 #define LINGER_REPORT_STATS_H
@@ -40,7 +41,10 @@ struct stats {
     char magic[8];       /* "linger\0" and the layout's version */
     uint32_t byte_order; /* 0x01020304 */
     uint32_t count;      /* STAT_COUNT */
-    _Alignas(8) uint64_t values[STAT_COUNT];
+    struct {
+        uint32_t low;   /* of the sum */
+        uint32_t units; /* about as many as the sum has: stats.c */
+    } sums[STAT_COUNT];
 };
 
 enum stats_status {
@@ -49,12 +53,14 @@ enum stats_status {
     STATS_FOREIGN, /* not a file of counters, or of another version: left as it is */
 };
 
-/* Maps the file: to count in it, created if absent, or to read it. */
-enum stats_status stats_open(const char *path, bool to_count, struct stats **stats);
-void stats_close(struct stats *stats);
+/* Maps the file to count in it, created if absent. */
+enum stats_status stats_open(const char *path, struct stats **stats);
 
-/* Adds `amount`; does nothing if `stats` is NULL. */
-void stats_add(struct stats *stats, enum stats_counter counter, uint64_t amount);
+/* Copies what the file has now. */
+enum stats_status stats_read(const char *path, struct stats *copy);
+
+/* Adds `amount`. False, and errno, where the file cannot be written any more. */
+bool stats_add(struct stats *stats, enum stats_counter counter, uint32_t amount);
 uint64_t stats_get(const struct stats *stats, enum stats_counter counter);
 
 /* The counter of a closed connection; `has_verdict` false where no rule matched. */

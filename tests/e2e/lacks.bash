@@ -7,6 +7,7 @@ aarch64-linux-gnu-gcc   gcc-aarch64-linux-gnu    \<aarch64\>
 ab                      apache2-utils            \<ab -
 autopkgtest             autopkgtest              \<autopkgtest\>
 busybox                 busybox-static           \<busybox\>
+mkfs.btrfs              btrfs-progs              \<btrfs\>
 clang                   clang                    \<clang\>|fuzz
 cmake                   cmake                    \<cmake\>|\<ctest\>
 curl                    curl                     \<curl\>

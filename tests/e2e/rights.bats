@@ -38,7 +38,7 @@ make_theirs() {
     exec {GO}>&-
     wait "$!"
     cat "$BATS_TEST_TMPDIR/stderr"
-    expect "the link's target" "$(cat "$target" 2>&1 | grep -c event=close)" 0
+    [ ! -e "$target" ]
     expect "lines in the file that was renamed" "$(grep -c event=close "$LOG.1")" 2
     grep -q "LINGER_LOG: '$LOG' lies in a directory of another user's" "$BATS_TEST_TMPDIR/stderr"
     # Neither at the start, nor for the counters.

@@ -222,3 +222,37 @@ sys.exit(3)'
     "$LINGER" run --log="$BATS_TEST_TMPDIR/log" -- true
     grep -q event=load "$BATS_TEST_TMPDIR/log"
 }
+
+# Where an instruction that touched the mapped file would raise SIGBUS.
+# bats test_tags=preload
+@test "a file that is cut short, and one on a btrfs that fills up: counts are lost, and nothing else" {
+    closes='import os, socket, sys
+socket.socket().close()
+if sys.argv[1] == "truncate":
+    os.truncate(os.environ["LINGER_STATS"], 0)
+else:
+    for size in (1 << 20, 4096):
+        try:
+            with open(f"{sys.argv[1]}/fill.{size}", "wb", buffering=0) as file:
+                while file.write(bytes(size)):
+                    pass
+        except OSError as error:
+            print(error.strerror)
+    os.sync()
+for _ in range(5):
+    socket.socket().close()
+print("done")'
+    run --separate-stderr env LD_PRELOAD="$LIB" LINGER_STATS="$STATS" python3 -c "$closes" truncate
+    expect "status $stderr" "$status" 0
+    expect said "$(grep -c "LINGER_STATS: the file cannot be written any more, so counts are lost" <<<"$stderr")" 1
+    needs_mount_namespace
+    truncate -s 120M "$BATS_TEST_TMPDIR/image"
+    mkfs.btrfs -q -M "$BATS_TEST_TMPDIR/image"
+    mkdir "$BATS_TEST_TMPDIR/full"
+    run --separate-stderr unshare -m sh -c 'mount -o loop "$1/image" "$1/full" || exit 77
+LD_PRELOAD=$2 LINGER_STATS=$1/full/stats python3 -c "$3" "$1/full"' - "$BATS_TEST_TMPDIR" "$LIB" "$closes"
+    [ "$status" != 77 ] || skip "no btrfs can be mounted here"
+    echo "$output $stderr"
+    expect "last output" "${lines[*]: -2}" "No space left on device done"
+    expect said "$(grep -c "counts are lost" <<<"$stderr")" 1
+}

@@ -8,13 +8,14 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,7 +30,12 @@ static bool has_no_clock;
 
 int clock_gettime(clockid_t id, struct timespec *now)
 {
-    (void)id;
+    static long began;
+
+    if (id == CLOCK_MONOTONIC) { /* by which a process begins to count anywhere */
+        *now = (struct timespec){5, began += 12345};
+        return 0;
+    }
     if (has_no_clock)
         return -1;
     *now = (struct timespec){5, clock_calls++};
@@ -83,47 +89,123 @@ static void write_file(const void *data, size_t length)
     fclose(file);
 }
 
+static uint64_t sum(enum stats_counter counter)
+{
+    struct stats now;
+
+    assert_int_equal(stats_read(path, &now), STATS_OK);
+    return stats_get(&now, counter);
+}
+
 static void test_all_who_name_it_count_in_one_file(void **state)
 {
     struct stats *ours;
     struct stats *theirs;
-    struct stats *seen;
 
     (void)state;
-    assert_int_equal(stats_open(path, true, &ours), STATS_OK);
-    assert_int_equal(stats_open(path, true, &theirs), STATS_OK);
-    assert_int_equal(stats_open(path, false, &seen), STATS_OK);
+    assert_int_equal(stats_open(path, &ours), STATS_OK);
+    assert_int_equal(stats_open(path, &theirs), STATS_OK);
     for (int i = 0; i < STAT_COUNT; i++)
-        assert_int_equal(stats_get(seen, i), 0);
-    stats_add(ours, STAT_FAILED, 2);
-    stats_add(theirs, STAT_FAILED, 1);
-    stats_add(theirs, STAT_COUNT - 1, 0);
-    assert_int_equal(stats_get(seen, STAT_FAILED), 3);
-    assert_int_equal(stats_get(seen, STAT_FAILED + 1), 0);
-    stats_close(ours);
-    assert_int_equal(msync(ours, sizeof(*ours), MS_ASYNC), -1); /* not mapped any more */
-    stats_close(theirs);
-    stats_close(seen);
-    assert_int_equal(stats_open(path, false, &seen), STATS_OK); /* it outlives them */
-    assert_int_equal(stats_get(seen, STAT_FAILED), 3);
-    stats_close(seen);
+        assert_int_equal(sum(i), 0);
+    assert_true(stats_add(ours, STAT_FAILED, 2));
+    assert_true(stats_add(theirs, STAT_FAILED, 1));
+    assert_true(stats_add(theirs, STAT_COUNT - 1, 0));
+    assert_int_equal(sum(STAT_FAILED), 3);
+    assert_int_equal(sum(STAT_FAILED + 1), 0);
+    assert_int_equal(sum(STAT_COUNT - 1), 0);
 }
 
-static void test_without_a_file_nothing_is_counted(void **state)
+/* The words have 32 bits, the sums have more. */
+static void test_large_sums(void **state)
 {
+    static const uint32_t amounts[] = {1, 2047, 2048, 65535, 65536, 1000000, INT32_MAX, UINT32_MAX};
+    struct stats *stats;
+    uint64_t expected = 0;
+
     (void)state;
-    stats_add(NULL, STAT_FAILED, 1);
-    stats_close(NULL);
+    for (unsigned round = 0; round < 64; round++) {
+        /* As another process does, which begins elsewhere. */
+        assert_int_equal(stats_open(path, &stats), STATS_OK);
+        for (size_t i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
+            assert_true(stats_add(stats, STAT_UNSENT_BYTES, amounts[i]));
+            expected += amounts[i];
+            assert_true(sum(STAT_UNSENT_BYTES) == expected);
+        }
+    }
+    assert_true(expected > 1ull << 38);
+    assert_int_equal(sum(STAT_UNSENT_BYTES - 1), 0);
+    assert_int_equal(sum(STAT_UNSENT_BYTES + 1), 0);
 }
 
-static void test_who_only_reads_makes_none(void **state)
+/* 4,000,000,000 events of one each, and a reader that knows which number near the units is meant.
+ */
+static void test_a_sum_around_what_the_words_hold(void **state)
+{
+    struct stats stats = {.count = 0};
+
+    (void)state;
+    for (uint64_t value = 0; value < 1ull << 34; value += 123456789) {
+        for (int off = -30000; off <= 30000; off += 30000) {
+            int64_t units = (int64_t)(value >> 16) + off;
+            if (units < 0)
+                continue;
+            stats.sums[0].low = (uint32_t)value;
+            stats.sums[0].units = (uint32_t)units;
+            assert_true(stats_get(&stats, 0) == value);
+        }
+    }
+}
+
+/* Where an instruction would get SIGBUS. */
+static void test_a_file_that_is_cut_short(void **state)
 {
     struct stats *stats;
 
     (void)state;
-    assert_int_equal(stats_open(path, false, &stats), STATS_FAILED);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
+    assert_true(stats_add(stats, STAT_FAILED, 1));
+    assert_int_equal(truncate(path, 0), 0);
+    assert_false(stats_add(stats, STAT_FAILED, 1));
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(truncate(path, sizeof(*stats)), 0);
+    assert_true(stats_add(stats, STAT_FAILED, 1));
+}
+
+static void *count_in_a_thread(void *stats)
+{
+    for (int i = 0; i < 70000; i++)
+        stats_add(stats, STAT_ABORTS, 1);
+    return NULL;
+}
+
+static void test_threads_and_processes_lose_no_count(void **state)
+{
+    struct stats *stats;
+    pthread_t threads[3];
+    int status = -1;
+
+    (void)state;
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        count_in_a_thread(stats);
+        _exit(0);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_in_a_thread, stats), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(sum(STAT_ABORTS), 280000);
+}
+
+static void test_who_only_reads_makes_none(void **state)
+{
+    struct stats stats;
+
+    (void)state;
+    assert_int_equal(stats_read(path, &stats), STATS_FAILED);
     assert_int_equal(errno, ENOENT);
-    assert_null(stats);
 }
 
 static void test_what_is_not_ours_is_left_as_it_is(void **state)
@@ -137,7 +219,7 @@ static void test_what_is_not_ours_is_left_as_it_is(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         write_file(bytes, lengths[i]);
-        assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+        assert_int_equal(stats_open(path, &stats), STATS_FOREIGN);
         assert_null(stats);
         assert_int_equal(stat(path, &status), 0);
         assert_int_equal(status.st_size, lengths[i]);
@@ -154,23 +236,22 @@ static void test_another_version_is_not_ours(void **state)
     struct stats *stats;
 
     (void)state;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
     memcpy(&good.stats, stats, sizeof(*stats));
-    stats_close(stats);
-    for (size_t at = 0; at < offsetof(struct stats, values); at++) {
+    for (size_t at = 0; at < offsetof(struct stats, sums); at++) {
         char *byte = (char *)&good + at;
         *byte ^= 1;
         write_file(&good, sizeof(good.stats));
-        assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+        assert_int_equal(stats_open(path, &stats), STATS_FOREIGN);
+        assert_int_equal(stats_read(path, &good.stats), STATS_FOREIGN);
         *byte ^= 1;
     }
     write_file(&good, sizeof(good.stats) - 1);
-    assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+    assert_int_equal(stats_open(path, &stats), STATS_FOREIGN);
     write_file(&good, sizeof(good.stats) + 1);
-    assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+    assert_int_equal(stats_open(path, &stats), STATS_FOREIGN);
     write_file(&good, sizeof(good.stats));
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
-    stats_close(stats);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
 }
 
 static void test_what_is_no_file(void **state)
@@ -179,12 +260,12 @@ static void test_what_is_no_file(void **state)
 
     (void)state;
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(stats_open(path, true, &stats), STATS_FAILED);
+    assert_int_equal(stats_open(path, &stats), STATS_FAILED);
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(stats_open(path, true, &stats), STATS_FOREIGN);
+    assert_int_equal(stats_open(path, &stats), STATS_FOREIGN);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(stats_open("/nowhere/counters", true, &stats), STATS_FAILED);
+    assert_int_equal(stats_open("/nowhere/counters", &stats), STATS_FAILED);
 }
 
 static const char *beside(unsigned nanoseconds)
@@ -209,12 +290,11 @@ static void test_a_name_that_is_taken_is_not_used(void **state)
             close(open(beside(n), O_CREAT | O_WRONLY, 0600));
         close(STDIN_FILENO);
         clock_calls = 0;
-        assert_int_equal(stats_open(path, true, &stats), taken[i] < 8 ? STATS_OK : STATS_FAILED);
+        assert_int_equal(stats_open(path, &stats), taken[i] < 8 ? STATS_OK : STATS_FAILED);
         assert_int_equal(dup(before), STDIN_FILENO); /* no descriptor was left open */
         if (taken[i] < 8)
             assert_string_equal(linked, beside(taken[i]));
         assert_int_equal(unlink(path), taken[i] < 8 ? 0 : -1);
-        stats_close(stats);
         for (unsigned n = 0; n < taken[i]; n++)
             assert_int_equal(unlink(beside(n)), 0);
     }
@@ -228,10 +308,9 @@ static void test_without_a_clock_the_name_is_zero(void **state)
 
     (void)state;
     has_no_clock = true;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
     snprintf(expected, sizeof(expected), "%s.new.0", path);
     assert_string_equal(linked, expected);
-    stats_close(stats);
 }
 
 static void test_the_mode_is_what_umask_leaves(void **state)
@@ -241,11 +320,10 @@ static void test_the_mode_is_what_umask_leaves(void **state)
     struct stat status;
 
     (void)state;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
     umask(before);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0640);
-    stats_close(stats);
 }
 
 /* The file that was there first is the one that all count in. */
@@ -255,15 +333,13 @@ static void test_another_process_that_was_faster(void **state)
     struct stats *stats;
 
     (void)state;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
-    stats_add(stats, STAT_FAILED, 3);
-    stats_close(stats);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
+    assert_true(stats_add(stats, STAT_FAILED, 3));
     snprintf(other, sizeof(other), "%s.other", path);
     assert_int_equal(rename(path, other), 0);
     rival = other;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
-    assert_int_equal(stats_get(stats, STAT_FAILED), 3);
-    stats_close(stats);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
+    assert_int_equal(sum(STAT_FAILED), 3);
 }
 
 /* As on a file system without hard links. */
@@ -273,7 +349,7 @@ static void test_a_file_that_cannot_get_its_name(void **state)
 
     (void)state;
     link_error = EPERM;
-    assert_int_equal(stats_open(path, true, &stats), STATS_FAILED);
+    assert_int_equal(stats_open(path, &stats), STATS_FAILED);
     assert_int_equal(errno, EPERM);
 }
 
@@ -288,7 +364,7 @@ static void test_a_file_that_cannot_be_written_whole_gets_no_name(void **state)
     small = before;
     small.rlim_cur = 10;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    enum stats_status opened = stats_open(path, true, &stats);
+    enum stats_status opened = stats_open(path, &stats);
     setrlimit(RLIMIT_FSIZE, &before);
     assert_int_equal(opened, STATS_FAILED);
     assert_int_equal(access(path, F_OK), -1);
@@ -300,20 +376,18 @@ static void test_what_is_there_is_opened_once_and_nothing_is_made(void **state)
     struct stats *stats;
 
     (void)state;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
-    stats_close(stats);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
     clock_calls = 0;
     close(STDIN_FILENO);
     errno = ENOENT;
-    assert_int_equal(stats_open(path, true, &stats), STATS_OK);
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
     assert_int_equal(dup(before), STDIN_FILENO);
     close(before);
-    stats_close(stats);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(stats_open(path, true, &stats), STATS_FAILED);
+    assert_int_equal(stats_open(path, &stats), STATS_FAILED);
     assert_int_equal(clock_calls, 0);
-    assert_int_equal(stats_open("/nowhere/counters", true, &stats), STATS_FAILED);
+    assert_int_equal(stats_open("/nowhere/counters", &stats), STATS_FAILED);
     assert_int_equal(clock_calls, 1);
 }
 
@@ -345,7 +419,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_who_name_it_count_in_one_file, begin, end),
-        cmocka_unit_test(test_without_a_file_nothing_is_counted),
+        cmocka_unit_test_setup_teardown(test_large_sums, begin, end),
+        cmocka_unit_test(test_a_sum_around_what_the_words_hold),
+        cmocka_unit_test_setup_teardown(test_a_file_that_is_cut_short, begin, end),
+        cmocka_unit_test_setup_teardown(test_threads_and_processes_lose_no_count, begin, end),
         cmocka_unit_test_setup_teardown(test_who_only_reads_makes_none, begin, end),
         cmocka_unit_test_setup_teardown(test_what_is_not_ours_is_left_as_it_is, begin, end),
         cmocka_unit_test_setup_teardown(test_another_version_is_not_ours, begin, end),

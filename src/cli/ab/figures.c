@@ -139,13 +139,10 @@ void figures_of_output(const char *path, const struct figures_metric *metrics, i
 
 double figures_unsent(const char *path)
 {
-    struct stats *stats = NULL;
-    double value = NAN;
+    struct stats stats;
 
-    if (stats_open(path, false, &stats) == STATS_OK)
-        value = (double)stats_get(stats, STAT_UNSENT_BYTES);
-    stats_close(stats);
-    return value;
+    return stats_read(path, &stats) == STATS_OK ? (double)stats_get(&stats, STAT_UNSENT_BYTES)
+                                                : NAN;
 }
 
 /* Already closed by the program: no later run causes what becomes of it. */
