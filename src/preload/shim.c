@@ -88,12 +88,12 @@ static void load(void)
  */
 static void __attribute__((constructor)) construct(void)
 {
-    static bool is_loading;
+    static int is_loading; /* riscv64 cannot exchange a byte */
 
     if (!(__atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE) & MOMENT_LOAD))
         return;
     real_resolve();
-    if (!__atomic_exchange_n(&is_loading, true, __ATOMIC_ACQ_REL))
+    if (!__atomic_exchange_n(&is_loading, 1, __ATOMIC_ACQ_REL))
         load();
 }
 
