@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cli/attach/selection.h"
+#include "cli/json.h"
 #include "cli/needs.h"
 #include "socket/diag.h"
 #include "socket/sock.h"
@@ -61,7 +62,7 @@ struct closing {
     long idle;       /* seconds */
     bool all;
     bool dry_run;
-    bool json;
+    struct json json; /* on no stream without --json */
     bool quiet;
     unsigned ended;
     unsigned left;
@@ -92,26 +93,34 @@ static const char *result_text(const struct closing *c, const struct outcome *o)
     return c->dry_run ? "would be ended" : "ended";
 }
 
-static void print(const struct closing *c, const struct outcome *o)
+static void print_json(struct closing *c, const struct outcome *o, const char *verdict)
+{
+    const struct facts *f = o->facts;
+
+    json_open(&c->json, NULL, '{');
+    json_number(&c->json, "pid", c->selection.target->pid);
+    json_string(&c->json, "local", cli_endpoint(f->local_ip, f->local_port));
+    json_string(&c->json, "peer", selection_peer_text(f));
+    json_string(&c->json, "state", diag_state_name(f->state));
+    json_real(&c->json, "idle", o->idle / 1e3, 9);
+    json_string(&c->json, "verdict", verdict);
+    json_string(&c->json, "result", result_text(c, o));
+    json_close(&c->json, '}');
+}
+
+static void print(struct closing *c, const struct outcome *o)
 {
     const struct facts *f = o->facts;
     const char *verdict = o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none";
 
     if (c->quiet)
         return;
-    if (!c->json) {
+    if (c->json.out)
+        print_json(c, o, verdict);
+    else
         printf("%s %s  %s, idle %u s  verdict %s  %s\n", cli_endpoint(f->local_ip, f->local_port),
                selection_peer_text(f), diag_state_name(f->state), o->idle / 1000, verdict,
                result_text(c, o));
-        return;
-    }
-    printf("%s{\"pid\":%d,\"local\":\"%s\",\"peer\":\"%s\",\"state\":\"%s\",\"idle\":%.3f,",
-           c->ended + c->left + c->failed > 1 ? "," : "", (int)c->selection.target->pid,
-           cli_endpoint(f->local_ip, f->local_port), selection_peer_text(f),
-           diag_state_name(f->state), o->idle / 1e3);
-    printf("\"verdict\":\"%s\",\"result\":", verdict);
-    cli_print_json(stdout, result_text(c, o));
-    putchar('}');
 }
 
 static bool is_chosen(const struct closing *c, int fd, const struct facts *f, uint32_t *idle)
@@ -141,17 +150,23 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
     return true;
 }
 
-static void print_summary(const struct closing *c)
+static void print_summary(struct closing *c)
 {
     if (c->quiet)
         return;
-    if (c->json)
-        printf("],\"ended\":%u,\"left\":%u,\"failed\":%u}\n", c->ended, c->left, c->failed);
-    else
+    if (c->json.out) {
+        json_close(&c->json, ']');
+        json_number(&c->json, "ended", c->ended);
+        json_number(&c->json, "left", c->left);
+        json_number(&c->json, "failed", c->failed);
+        json_close(&c->json, '}');
+        putchar('\n');
+    } else {
         printf("%u connection%s of %d process%s %sended, %u left alone, %u failed\n", c->ended,
                c->ended == 1 ? "" : "s", c->selection.target_count,
                c->selection.target_count == 1 ? "" : "es", c->dry_run ? "would be " : "", c->left,
                c->failed);
+    }
 }
 
 /* Refuses what an open connection cannot be given. */
@@ -247,7 +262,7 @@ static bool take_option(struct closing *c, int option)
         c->dry_run = true;
         break;
     case 'j':
-        c->json = true;
+        c->json.out = stdout;
         break;
     default:
         c->quiet = true;
@@ -259,8 +274,10 @@ static int end_connections(struct closing *c)
 {
     struct selection *s = &c->selection;
 
-    if (c->json && !c->quiet)
-        fputs("{\"connections\":[", stdout);
+    if (c->json.out && !c->quiet) {
+        json_open(&c->json, NULL, '{');
+        json_open(&c->json, "connections", '[');
+    }
     int status = selection_each(s, visit, c);
     print_summary(c);
     return cli_flush(s->self, status == 0 && c->failed == 0 ? CLI_OK : CLI_FAILED);

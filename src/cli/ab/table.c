@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/json.h"
+
 #define BAR_CELLS 16
 
 static const struct {
@@ -215,45 +217,39 @@ void ab_table_print(const struct ab_table *r)
     printf("what the server and the load printed: %s\n", r->plan->directory);
 }
 
-static void print_number(double value)
+static void print_values(struct json *json, const char *key, const struct ab_table *r, int mode,
+                         int round)
 {
-    if (isnan(value))
-        fputs("null", stdout);
-    else
-        printf("%.9g", value);
-}
-
-static void print_values(const struct ab_table *r, int mode, int round)
-{
-    putchar('{');
-    for (int i = 0; i < figure_count(r); i++) {
-        fputs(i > 0 ? "," : "", stdout);
-        cli_print_json(stdout, name_of(r, i));
-        putchar(':');
-        print_number(round < 0 ? sum_up(r, mode, i).median : value_of(r, round, mode, i));
-    }
-    putchar('}');
+    json_open(json, key, '{');
+    for (int i = 0; i < figure_count(r); i++)
+        json_real(json, name_of(r, i),
+                  round < 0 ? sum_up(r, mode, i).median : value_of(r, round, mode, i), 9);
+    json_close(json, '}');
 }
 
 void ab_table_print_json(const struct ab_table *r)
 {
-    printf("{\"port\":%ld,\"rounds\":%d,\"runs\":%d,\"target\":\"%s\",\"namespace\":%s,"
-           "\"directory\":",
-           r->plan->port, r->rounds, r->done, target_of(r->plan),
-           r->plan->in_namespace ? "true" : "false");
-    cli_print_json(stdout, r->plan->directory);
-    fputs(",\"modes\":[", stdout);
+    struct json json = {.out = stdout};
+
+    json_open(&json, NULL, '{');
+    json_number(&json, "port", r->plan->port);
+    json_number(&json, "rounds", r->rounds);
+    json_number(&json, "runs", r->done);
+    json_string(&json, "target", target_of(r->plan));
+    json_bool(&json, "namespace", r->plan->in_namespace);
+    json_string(&json, "directory", r->plan->directory);
+    json_open(&json, "modes", '[');
     for (int mode = 0; mode < r->mode_count; mode++) {
-        printf("%s{\"mode\":", mode > 0 ? "," : "");
-        cli_print_json(stdout, r->modes[mode]);
-        fputs(",\"median\":", stdout);
-        print_values(r, mode, -1);
-        fputs(",\"runs\":[", stdout);
-        for (int round = 0; round * r->mode_count + mode < r->done; round++) {
-            fputs(round > 0 ? "," : "", stdout);
-            print_values(r, mode, round);
-        }
-        fputs("]}", stdout);
+        json_open(&json, NULL, '{');
+        json_string(&json, "mode", r->modes[mode]);
+        print_values(&json, "median", r, mode, -1);
+        json_open(&json, "runs", '[');
+        for (int round = 0; round * r->mode_count + mode < r->done; round++)
+            print_values(&json, NULL, r, mode, round);
+        json_close(&json, ']');
+        json_close(&json, '}');
     }
-    puts("]}");
+    json_close(&json, ']');
+    json_close(&json, '}');
+    putchar('\n');
 }

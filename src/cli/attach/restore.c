@@ -2,10 +2,12 @@
 /* A socket that is gone is not a failure: connections do end. */
 #include "cli/attach/restore.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/attach/savefile.h"
+#include "cli/json.h"
 
 static const char *result_text(const struct restore_request *r, const struct saved_socket *s)
 {
@@ -20,52 +22,65 @@ static const char *result_text(const struct restore_request *r, const struct sav
     return r->dry_run ? "would be put back" : "put back";
 }
 
-static void print(const struct restore_request *r, const struct saved_socket *s, bool is_first)
+static const char *kind_of(const struct saved_socket *s)
 {
-    bool has_peer = strcmp(s->peer, "-") != 0;
-    const char *kind = s->is_listener ? "listener" : "connection";
-
-    if (r->json) {
-        printf("%s{\"kind\":\"%s\",\"local\":", is_first ? "" : ",", kind);
-        cli_print_json(stdout, s->local);
-        fputs(",\"peer\":", stdout);
-        cli_print_json(stdout, has_peer ? s->peer : "");
-        printf(",\"linger\":[%d,%d],\"linger2\":", s->linger.on, s->linger.seconds);
-        printf(s->linger.has_linger2 ? "%d" : "null", s->linger.linger2);
-        fputs(",\"result\":", stdout);
-        cli_print_json(stdout, result_text(r, s));
-        putchar('}');
-        return;
-    }
-    printf("%-10s  %s%s%s  SO_LINGER {%d, %d}", kind, s->local, has_peer ? " " : "",
-           has_peer ? s->peer : "", s->linger.on, s->linger.seconds);
-    if (s->linger.has_linger2)
-        printf(" TCP_LINGER2 %d", s->linger.linger2);
-    printf("  %s\n", result_text(r, s));
+    return s->is_listener ? "listener" : "connection";
 }
 
-static void print_all(const struct restore_request *r, const struct saved *saved)
+static bool has_peer(const struct saved_socket *s)
 {
-    size_t of[SAVED_REFUSED + 1] = {0};
+    return strcmp(s->peer, "-") != 0;
+}
 
-    if (r->json)
-        fputs("{\"sockets\":[", stdout);
+static void print_json(const struct restore_request *r, const struct saved *saved, const size_t *of)
+{
+    struct json json = {.out = stdout};
+
+    json_open(&json, NULL, '{');
+    json_open(&json, "sockets", '[');
     for (size_t i = 0; i < saved->count; i++) {
-        of[saved->sockets[i].result]++;
-        print(r, &saved->sockets[i], i == 0);
+        const struct saved_socket *s = &saved->sockets[i];
+        json_open(&json, NULL, '{');
+        json_string(&json, "kind", kind_of(s));
+        json_string(&json, "local", s->local);
+        json_string(&json, "peer", has_peer(s) ? s->peer : "");
+        json_open(&json, "linger", '[');
+        json_number(&json, NULL, s->linger.on);
+        json_number(&json, NULL, s->linger.seconds);
+        json_close(&json, ']');
+        json_real(&json, "linger2", s->linger.has_linger2 ? (double)s->linger.linger2 : (double)NAN,
+                  10);
+        json_string(&json, "result", result_text(r, s));
+        json_close(&json, '}');
     }
-    if (r->json)
-        printf("],\"put_back\":%zu,\"accepted_since\":%zu,\"gone\":%zu,\"failed\":%zu}\n",
-               of[SAVED_PUT_BACK], saved->inherited, of[SAVED_GONE], of[SAVED_REFUSED]);
-    else
-        printf("%s%zu put back, and %zu accepted since; %zu gone, %zu failed\n",
-               r->dry_run ? "nothing was changed: " : "", of[SAVED_PUT_BACK], saved->inherited,
-               of[SAVED_GONE], of[SAVED_REFUSED]);
+    json_close(&json, ']');
+    json_number(&json, "put_back", (long long)of[SAVED_PUT_BACK]);
+    json_number(&json, "accepted_since", (long long)saved->inherited);
+    json_number(&json, "gone", (long long)of[SAVED_GONE]);
+    json_number(&json, "failed", (long long)of[SAVED_REFUSED]);
+    json_close(&json, '}');
+    putchar('\n');
+}
+
+static void print(const struct restore_request *r, const struct saved *saved, const size_t *of)
+{
+    for (size_t i = 0; i < saved->count; i++) {
+        const struct saved_socket *s = &saved->sockets[i];
+        printf("%-10s  %s%s%s  SO_LINGER {%d, %d}", kind_of(s), s->local, has_peer(s) ? " " : "",
+               has_peer(s) ? s->peer : "", s->linger.on, s->linger.seconds);
+        if (s->linger.has_linger2)
+            printf(" TCP_LINGER2 %d", s->linger.linger2);
+        printf("  %s\n", result_text(r, s));
+    }
+    printf("%s%zu put back, and %zu accepted since; %zu gone, %zu failed\n",
+           r->dry_run ? "nothing was changed: " : "", of[SAVED_PUT_BACK], saved->inherited,
+           of[SAVED_GONE], of[SAVED_REFUSED]);
 }
 
 int restore(const struct cli_command *self, const struct restore_request *request)
 {
     struct saved saved = {0};
+    size_t of[SAVED_REFUSED + 1] = {0}; /* how many have each result */
     char why[SAVEFILE_WHY_MAX];
     int status = CLI_OK;
 
@@ -78,12 +93,12 @@ int restore(const struct cli_command *self, const struct restore_request *reques
         cli_error(self, "%s", why);
         status = CLI_FAILED;
     }
-    for (size_t i = 0; i < saved.count; i++) {
-        if (saved.sockets[i].result == SAVED_REFUSED)
-            status = CLI_FAILED;
-    }
+    for (size_t i = 0; i < saved.count; i++)
+        of[saved.sockets[i].result]++;
+    if (of[SAVED_REFUSED] > 0)
+        status = CLI_FAILED;
     if (!request->quiet)
-        print_all(request, &saved);
+        (request->json ? print_json : print)(request, &saved, of);
     saved_free(&saved);
     return cli_flush(self, status);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/process/holders.h"
 
 /* The part of a dump that concerns one port. */
@@ -49,37 +50,36 @@ static unsigned seconds_left(const struct port *p)
     return (p->last + 999) / 1000;
 }
 
-/* Calls `show` once for each process that holds the port. */
-static void each_holder(FILE *out, const struct port *p,
-                        void (*show)(FILE *, const struct holder *, bool is_first))
+/* The holders are sorted: is it the first entry of its process? */
+static bool is_another_process(const struct port *p, ssize_t i)
 {
-    for (ssize_t i = 0; i < p->holder_count; i++) {
-        if (i == 0 || p->holders[i].pid != p->holders[i - 1].pid)
-            show(out, &p->holders[i], i == 0);
-    }
-}
-
-static void print_holder(FILE *out, const struct holder *h, bool is_first)
-{
-    (void)is_first;
-    fprintf(out, "  held by %s (pid %d)\n", h->program, (int)h->pid);
-}
-
-static void print_json_holder(FILE *out, const struct holder *h, bool is_first)
-{
-    fprintf(out, "%s{\"pid\":%d,\"program\":", is_first ? "" : ",", (int)h->pid);
-    cli_print_json(out, h->program);
-    fputc('}', out);
+    return i == 0 || p->holders[i].pid != p->holders[i - 1].pid;
 }
 
 static void print_json(FILE *out, const struct port *p, long port)
 {
-    fprintf(out, "{\"port\":%ld,\"states\":{", port);
+    struct json json = {.out = out};
+
+    json_open(&json, NULL, '{');
+    json_number(&json, "port", port);
+    json_open(&json, "states", '{');
     for (unsigned i = 1; i < DIAG_STATES; i++)
-        fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), p->states[i]);
-    fprintf(out, "},\"time_wait_seconds\":%u,\"holders\":[", seconds_left(p));
-    each_holder(out, p, print_json_holder);
-    fprintf(out, "],\"unseen\":%zu}\n", p->unseen);
+        json_number(&json, diag_state_name(i), p->states[i]);
+    json_close(&json, '}');
+    json_number(&json, "time_wait_seconds", seconds_left(p));
+    json_open(&json, "holders", '[');
+    for (ssize_t i = 0; i < p->holder_count; i++) {
+        if (!is_another_process(p, i))
+            continue;
+        json_open(&json, NULL, '{');
+        json_number(&json, "pid", p->holders[i].pid);
+        json_string(&json, "program", p->holders[i].program);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_number(&json, "unseen", (long long)p->unseen);
+    json_close(&json, '}');
+    fputc('\n', out);
 }
 
 static void print(FILE *out, const struct port *p, long port)
@@ -94,7 +94,10 @@ static void print(FILE *out, const struct port *p, long port)
     }
     if (total == 0)
         fprintf(out, "  nobody holds it\n");
-    each_holder(out, p, print_holder);
+    for (ssize_t i = 0; i < p->holder_count; i++) {
+        if (is_another_process(p, i))
+            fprintf(out, "  held by %s (pid %d)\n", p->holders[i].program, (int)p->holders[i].pid);
+    }
     if (p->unseen > 0)
         fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
                 p->unseen == 1 ? "" : "s");
