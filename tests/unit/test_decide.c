@@ -12,6 +12,7 @@
 
 #include "policy/address.h"
 #include "policy/decide.h"
+#include "rows.h"
 
 static struct policy policy;
 
@@ -86,21 +87,20 @@ static void test_conditions(void **state)
     };
     char text[100];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct facts facts = server();
-        struct text out;
-        text_begin(&out, text, sizeof(text));
-        text_put(&out, "rst ");
-        text_put(&out, cases[i].condition);
-        assert_int_equal(asked(text, &facts), cases[i].holds ? DECIDE_VERDICT : DECIDE_NO_RULE);
-        assert_int_equal(verdict.mode, cases[i].holds ? MODE_RST : MODE_OFF);
-        assert_int_equal(decide_needs(&policy) & cases[i].depends_on, cases[i].depends_on);
-        facts.known &= ~cases[i].depends_on;
-        assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_NOT_YET);
-        facts.known = 0;
-        assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_NOT_YET);
-    }
+    ROW_NAMED(i, cases, condition);
+
+    struct facts facts = server();
+    struct text out;
+    text_begin(&out, text, sizeof(text));
+    text_put(&out, "rst ");
+    text_put(&out, cases[i].condition);
+    assert_int_equal(asked(text, &facts), cases[i].holds ? DECIDE_VERDICT : DECIDE_NO_RULE);
+    assert_int_equal(verdict.mode, cases[i].holds ? MODE_RST : MODE_OFF);
+    assert_int_equal(decide_needs(&policy) & cases[i].depends_on, cases[i].depends_on);
+    facts.known &= ~cases[i].depends_on;
+    assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_NOT_YET);
+    facts.known = 0;
+    assert_int_equal(decide(&policy, &facts, &verdict), DECIDE_NOT_YET);
 }
 
 static void test_the_service_of_a_client_is_its_peers_port(void **state)
@@ -213,16 +213,15 @@ static void test_share_is_that_of_splitmix64(void **state)
     struct facts facts = server();
     char text[200];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        unsigned drawn = (unsigned)((cases[i].number >> 32) * 1000000 >> 32); /* millionths */
+    ROW(i, cases);
 
-        facts.cookie = cases[i].cookie;
-        for (unsigned share = drawn; share <= drawn + 1; share++) {
-            snprintf(text, sizeof(text), "%.*srst share=%u.%04u%%", cases[i].rules_before * 14,
-                     before, share / 10000, share % 10000);
-            assert_int_equal(asked(text, &facts), share > drawn ? DECIDE_VERDICT : DECIDE_NO_RULE);
-        }
+    unsigned drawn = (unsigned)((cases[i].number >> 32) * 1000000 >> 32); /* millionths */
+
+    facts.cookie = cases[i].cookie;
+    for (unsigned share = drawn; share <= drawn + 1; share++) {
+        snprintf(text, sizeof(text), "%.*srst share=%u.%04u%%", cases[i].rules_before * 14, before,
+                 share / 10000, share % 10000);
+        assert_int_equal(asked(text, &facts), share > drawn ? DECIDE_VERDICT : DECIDE_NO_RULE);
     }
 }
 
@@ -267,17 +266,17 @@ static void test_needs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conditions),
+        cmocka_unit_test_prestate(test_conditions, ROWS),
         cmocka_unit_test(test_the_service_of_a_client_is_its_peers_port),
         cmocka_unit_test(test_first_match),
         cmocka_unit_test(test_not_yet),
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_share),
-        cmocka_unit_test(test_share_is_that_of_splitmix64),
+        cmocka_unit_test_prestate(test_share_is_that_of_splitmix64, ROWS),
         cmocka_unit_test(test_program_left_standing),
         cmocka_unit_test(test_needs),
         cmocka_unit_test(test_needs_of_a_role),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

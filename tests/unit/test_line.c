@@ -12,6 +12,7 @@
 
 #include "policy/address.h"
 #include "report/line.h"
+#include "rows.h"
 
 static struct line line;
 
@@ -48,12 +49,11 @@ static void test_dates(void **state)
     };
     char expected[128];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
-        begin(dates[i].seconds, 1999);
-        snprintf(expected, sizeof(expected), "time=%s mono=12.000345", dates[i].date);
-        assert_string_equal(ended(), expected);
-    }
+    ROW_NAMED(i, dates, date);
+
+    begin(dates[i].seconds, 1999);
+    snprintf(expected, sizeof(expected), "time=%s mono=12.000345", dates[i].date);
+    assert_string_equal(ended(), expected);
 }
 
 /* Microseconds, the rest cut off, to six places. */
@@ -69,15 +69,14 @@ static void test_fractions(void **state)
     };
     char expected[128];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct timespec wall = {0, rows[i].nanoseconds};
-        const struct timespec steady = {12, rows[i].nanoseconds};
-        line_begin(&line, &wall, &steady);
-        snprintf(expected, sizeof(expected), "time=1970-01-01T00:00:00.%sZ mono=12.%s",
-                 rows[i].shown, rows[i].shown);
-        assert_string_equal(ended(), expected);
-    }
+    ROW_NAMED(i, rows, shown);
+
+    const struct timespec wall = {0, rows[i].nanoseconds};
+    const struct timespec steady = {12, rows[i].nanoseconds};
+    line_begin(&line, &wall, &steady);
+    snprintf(expected, sizeof(expected), "time=1970-01-01T00:00:00.%sZ mono=12.%s", rows[i].shown,
+             rows[i].shown);
+    assert_string_equal(ended(), expected);
 }
 
 static const char *after_times(void)
@@ -110,13 +109,12 @@ static void test_quotes(void **state)
     };
     char expected[64];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        begin(0, 0);
-        line_value(&line, "k", values[i].value);
-        snprintf(expected, sizeof(expected), " k=%s", values[i].shown);
-        assert_string_equal(after_times(), expected);
-    }
+    ROW_NAMED(i, values, value);
+
+    begin(0, 0);
+    line_value(&line, "k", values[i].value);
+    snprintf(expected, sizeof(expected), " k=%s", values[i].shown);
+    assert_string_equal(after_times(), expected);
 }
 
 /* Whatever its length: the line ends within its room, a value that is cut says so, in quotes. */
@@ -175,14 +173,14 @@ static void test_a_full_line_still_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_fractions),
+        cmocka_unit_test_prestate(test_dates, ROWS),
+        cmocka_unit_test_prestate(test_fractions, ROWS),
         cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_quotes),
+        cmocka_unit_test_prestate(test_quotes, ROWS),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_where_a_value_is_cut),
         cmocka_unit_test(test_a_full_line_still_ends),
     };
 
-    return cmocka_run_group_tests_name("line", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

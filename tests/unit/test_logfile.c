@@ -22,6 +22,7 @@
 
 #include "report/fileid.h"
 #include "report/logfile.h"
+#include "rows.h"
 
 static char base[64];
 static char directory[80];
@@ -400,25 +401,24 @@ static void test_whose_directories(void **state)
     char below[128];
     char file[160];
 
-    (void)state;
+    ROW(i, rows);
     if (geteuid() != 0)
         skip();
     snprintf(below, sizeof(below), "%s/below", directory);
     snprintf(file, sizeof(file), "%s/file", below);
     assert_int_equal(mkdir(below, 0700), 0);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_int_equal(chown(directory, rows[i].owner, rows[i].group), 0);
-        assert_int_equal(chmod(directory, rows[i].mode), 0);
-        assert_int_equal(fileid_may_be_put(name), rows[i].put || fileid_may_be_put(base));
-        assert_int_equal(fileid_may_be_replaced(name), rows[i].replaced);
-        assert_int_equal(fileid_may_be_replaced(file), rows[i].replaced);
-        assert_int_equal(chdir(directory), 0);
-        assert_int_equal(fileid_may_be_put("file"), rows[i].put);
-        assert_int_equal(fileid_may_be_replaced("below/file"), rows[i].replaced);
-        assert_int_equal(chdir(below), 0);
-        assert_false(fileid_may_be_put("file"));
-        assert_int_equal(chdir("/"), 0);
-    }
+
+    assert_int_equal(chown(directory, rows[i].owner, rows[i].group), 0);
+    assert_int_equal(chmod(directory, rows[i].mode), 0);
+    assert_int_equal(fileid_may_be_put(name), rows[i].put || fileid_may_be_put(base));
+    assert_int_equal(fileid_may_be_replaced(name), rows[i].replaced);
+    assert_int_equal(fileid_may_be_replaced(file), rows[i].replaced);
+    assert_int_equal(chdir(directory), 0);
+    assert_int_equal(fileid_may_be_put("file"), rows[i].put);
+    assert_int_equal(fileid_may_be_replaced("below/file"), rows[i].replaced);
+    assert_int_equal(chdir(below), 0);
+    assert_false(fileid_may_be_put("file"));
+    assert_int_equal(chdir("/"), 0);
 }
 
 int main(void)
@@ -435,8 +435,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory, begin, end),
         cmocka_unit_test_setup_teardown(test_jail, begin, end),
         cmocka_unit_test_setup_teardown(test_identity, begin, end),
-        cmocka_unit_test_setup_teardown(test_whose_directories, begin, end),
+        cmocka_unit_test_prestate_setup_teardown(test_whose_directories, begin, end, ROWS),
     };
 
-    return cmocka_run_group_tests_name("logfile", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

@@ -11,9 +11,10 @@
 
 #include "core/moments.h"
 #include "loopback.h"
+#include "rows.h"
 #include "socket/sock.h"
 
-#define EACH(i, table) (size_t i = 0; i < sizeof(table) / sizeof((table)[0]); i++)
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static struct settings settings[2];
 
@@ -97,16 +98,14 @@ static void test_socket(void **state)
     static const char *const policies[] = {"rst", "fin-rst; rst port=80"};
 
     (void)state;
-    for
-        EACH(i, policies)
-        {
-            start(policies[i], BACKEND_PRELOAD);
-            int fd = socket(AF_INET, SOCK_STREAM, 0);
-            moments_socket(fd, AF_INET, SOCK_STREAM, 0);
-            assert_int_equal(mode_of(fd), modes[i]);
-            assert_false(moments_wanted & MOMENT_ACCEPT);
-            close(fd);
-        }
+    for (size_t i = 0; i < COUNT(policies); i++) {
+        start(policies[i], BACKEND_PRELOAD);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        moments_socket(fd, AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(mode_of(fd), modes[i]);
+        assert_false(moments_wanted & MOMENT_ACCEPT);
+        close(fd);
+    }
 }
 
 /* What was there before the library: a listener on descriptor 0, a connection, and a socket. */
@@ -126,27 +125,24 @@ static void test_at_load(void **state)
         {"rst local=127.0.0.1", MODE_RST, MODE_RST, MODE_RST, MODE_FIN, false},
         {"rst when=active", MODE_FIN, MODE_FIN, MODE_FIN, MODE_FIN, true},
     };
+
+    ROW_NAMED(i, cases, policy);
     int standard_input = dup(0);
 
-    (void)state;
-    for
-        EACH(i, cases)
-        {
-            assert_int_equal(begin(NULL), 0);
-            int unconnected = socket(AF_INET, SOCK_STREAM, 0);
-            dup2(listener, 0);
-            close(listener);
-            start(cases[i].policy, BACKEND_PRELOAD);
-            assert_int_equal(mode_of(0), cases[i].of_listener);
-            assert_int_equal(mode_of(server), cases[i].of_server);
-            assert_int_equal(mode_of(client), cases[i].of_client);
-            assert_int_equal(mode_of(unconnected), cases[i].of_unconnected);
-            assert_int_equal((moments_wanted & MOMENT_ACCEPT) != 0, cases[i].accept_decides);
-            dup2(standard_input, 0);
-            close(unconnected);
-            close(server);
-            close(client);
-        }
+    assert_int_equal(begin(NULL), 0);
+    int unconnected = socket(AF_INET, SOCK_STREAM, 0);
+    dup2(listener, 0);
+    close(listener);
+    start(cases[i].policy, BACKEND_PRELOAD);
+    assert_int_equal(mode_of(0), cases[i].of_listener);
+    assert_int_equal(mode_of(server), cases[i].of_server);
+    assert_int_equal(mode_of(client), cases[i].of_client);
+    assert_int_equal(mode_of(unconnected), cases[i].of_unconnected);
+    assert_int_equal((moments_wanted & MOMENT_ACCEPT) != 0, cases[i].accept_decides);
+    dup2(standard_input, 0);
+    close(unconnected);
+    close(server);
+    close(client);
     close(standard_input);
 }
 
@@ -196,24 +192,21 @@ static void test_connect(void **state)
         {"rst when=active", BACKEND_PRELOAD, false, false, MODE_FIN, MODE_FIN},
     };
 
-    (void)state;
-    for
-        EACH(i, cases)
-        {
-            start(cases[i].policy, cases[i].backend);
-            assert_int_equal(begin(NULL), 0);
-            struct sockaddr_in peer = address_of(listener);
-            int fd = socket(AF_INET, SOCK_STREAM, 0);
-            assert_int_equal(moments_asks_peer(), cases[i].asks_peer);
-            assert_int_equal(moments_connect(fd, (struct sockaddr *)&peer, sizeof(peer)),
-                             cases[i].asks_again);
-            assert_int_equal(mode_of(fd), cases[i].before);
-            assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof(peer)), 0);
-            moments_connected(fd);
-            assert_int_equal(mode_of(fd), cases[i].after);
-            close(fd);
-            end(NULL);
-        }
+    ROW_NAMED(i, cases, policy);
+
+    start(cases[i].policy, cases[i].backend);
+    assert_int_equal(begin(NULL), 0);
+    struct sockaddr_in peer = address_of(listener);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(moments_asks_peer(), cases[i].asks_peer);
+    assert_int_equal(moments_connect(fd, (struct sockaddr *)&peer, sizeof(peer)),
+                     cases[i].asks_again);
+    assert_int_equal(mode_of(fd), cases[i].before);
+    assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof(peer)), 0);
+    moments_connected(fd);
+    assert_int_equal(mode_of(fd), cases[i].after);
+    close(fd);
+    end(NULL);
 }
 
 /* The supervisor passes no address where the policy does not need it. */
@@ -255,27 +248,23 @@ static void test_listen(void **state)
         {"rst peer=127.0.0.1", BACKEND_PRELOAD, true, false, MODE_FIN, MODE_FIN, true},
     };
 
-    (void)state;
-    for
-        EACH(i, cases)
-        {
-            static const struct sockaddr_in any = {.sin_family = AF_INET,
-                                                   .sin_addr.s_addr = 0x0100007f};
-            int fd = socket(AF_INET, SOCK_STREAM, 0);
-            if (cases[i].is_bound)
-                assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
-            parse(&settings[0], "");
-            start(cases[i].policy, cases[i].backend);
-            set_linger(fd, false);
-            moments_wanted = 0;
-            assert_int_equal(moments_listen(fd), cases[i].settled);
-            assert_int_equal(mode_of(fd), cases[i].before);
-            assert_int_equal(listen(fd, 1), 0);
-            moments_listening(fd, cases[i].settled);
-            assert_int_equal(mode_of(fd), cases[i].after);
-            assert_int_equal((moments_wanted & MOMENT_ACCEPT) != 0, cases[i].accept_decides);
-            close(fd);
-        }
+    ROW_NAMED(i, cases, policy);
+
+    static const struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (cases[i].is_bound)
+        assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
+    parse(&settings[0], "");
+    start(cases[i].policy, cases[i].backend);
+    set_linger(fd, false);
+    moments_wanted = 0;
+    assert_int_equal(moments_listen(fd), cases[i].settled);
+    assert_int_equal(mode_of(fd), cases[i].before);
+    assert_int_equal(listen(fd, 1), 0);
+    moments_listening(fd, cases[i].settled);
+    assert_int_equal(mode_of(fd), cases[i].after);
+    assert_int_equal((moments_wanted & MOMENT_ACCEPT) != 0, cases[i].accept_decides);
+    close(fd);
 }
 
 /* Who connected, as a call has shown it; its local port alone would say client. */
@@ -284,18 +273,16 @@ static void test_what_a_call_has_shown(void **state)
     static void (*const shows[])(int fd) = {NULL, moments_note, moments_accept};
 
     (void)state;
-    for
-        EACH(i, shows)
-        {
-            connect_under("rst role=server when=active");
-            if (shows[i])
-                shows[i](shows[i] == moments_note ? listener : server);
-            moments_close(server);
-            assert_int_equal(mode_of(server), shows[i] ? MODE_RST : MODE_FIN);
-            moments_close(client);
-            assert_int_equal(mode_of(client), MODE_FIN);
-            end(NULL);
-        }
+    for (size_t i = 0; i < COUNT(shows); i++) {
+        connect_under("rst role=server when=active");
+        if (shows[i])
+            shows[i](shows[i] == moments_note ? listener : server);
+        moments_close(server);
+        assert_int_equal(mode_of(server), shows[i] ? MODE_RST : MODE_FIN);
+        moments_close(client);
+        assert_int_equal(mode_of(client), MODE_FIN);
+        end(NULL);
+    }
     connect_under("rst role=server when=active");
     moments_listening(listener, true);
     moments_close(server);
@@ -323,15 +310,16 @@ static void test_the_program_sets_an_option(void **state)
         {"rst when=active", SOL_SOCKET, SO_LINGER, false}, /* close() decides */
     };
 
+    ROW_NAMED(i, cases, policy);
+    connect_under(cases[i].policy);
+    moments_setsockopt(client, cases[i].level, cases[i].option);
+    assert_int_equal(mode_of(client), cases[i].is_ours ? MODE_RST : MODE_FIN);
+    end(NULL);
+}
+
+static void test_the_program_sets_an_option_of_a_new_socket(void **state)
+{
     (void)state;
-    for
-        EACH(i, cases)
-        {
-            connect_under(cases[i].policy);
-            moments_setsockopt(client, cases[i].level, cases[i].option);
-            assert_int_equal(mode_of(client), cases[i].is_ours ? MODE_RST : MODE_FIN);
-            end(NULL);
-        }
     start("rst role=client", BACKEND_PRELOAD);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     moments_setsockopt(fd, SOL_SOCKET, SO_LINGER);
@@ -360,22 +348,19 @@ static void test_shutdown(void **state)
         {"off port=1-65535 overrule=no; rst", SHUT_RDWR, true, false, false},
     };
 
-    (void)state;
-    for
-        EACH(i, cases)
-        {
-            connect_under(cases[i].policy);
-            set_linger(client, cases[i].sets_abort);
-            if (cases[i].peer_has_closed) {
-                assert_int_equal(shutdown(server, SHUT_WR), 0);
-                await(client, POLLRDHUP);
-            }
-            assert_int_equal(moments_shutdown(client, cases[i].how), cases[i].is_aborted);
-            if (cases[i].is_aborted)
-                expect_reset(server);
-            assert_false(moments_shutdown(listener, SHUT_RDWR));
-            end(NULL);
-        }
+    ROW_NAMED(i, cases, policy);
+
+    connect_under(cases[i].policy);
+    set_linger(client, cases[i].sets_abort);
+    if (cases[i].peer_has_closed) {
+        assert_int_equal(shutdown(server, SHUT_WR), 0);
+        await(client, POLLRDHUP);
+    }
+    assert_int_equal(moments_shutdown(client, cases[i].how), cases[i].is_aborted);
+    if (cases[i].is_aborted)
+        expect_reset(server);
+    assert_false(moments_shutdown(listener, SHUT_RDWR));
+    end(NULL);
 }
 
 static void test_close(void **state)
@@ -394,24 +379,21 @@ static void test_close(void **state)
         {"rst role=client", false, MODE_FIN},
     };
 
-    (void)state;
-    for
-        EACH(i, cases)
-        {
-            connect_under(cases[i].policy);
-            int unconnected = socket(AF_INET, SOCK_STREAM, 0);
-            set_linger(client, cases[i].sets_abort);
-            moments_close(client);
-            assert_int_equal(mode_of(client), cases[i].is);
-            moments_close(listener);
-            assert_int_equal(mode_of(listener), MODE_FIN);
-            if (i == 4) {
-                moments_close(unconnected);
-                assert_int_equal(mode_of(unconnected), MODE_FIN);
-            }
-            close(unconnected);
-            end(NULL);
-        }
+    ROW_NAMED(i, cases, policy);
+
+    connect_under(cases[i].policy);
+    int unconnected = socket(AF_INET, SOCK_STREAM, 0);
+    set_linger(client, cases[i].sets_abort);
+    moments_close(client);
+    assert_int_equal(mode_of(client), cases[i].is);
+    moments_close(listener);
+    assert_int_equal(mode_of(listener), MODE_FIN);
+    if (i == 4) {
+        moments_close(unconnected);
+        assert_int_equal(mode_of(unconnected), MODE_FIN);
+    }
+    close(unconnected);
+    end(NULL);
 }
 
 static void test_exit(void **state)
@@ -465,19 +447,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept),
         cmocka_unit_test(test_socket),
-        cmocka_unit_test(test_at_load),
+        cmocka_unit_test_prestate(test_at_load, ROWS),
         cmocka_unit_test(test_a_listener_alone_at_load),
-        cmocka_unit_test(test_connect),
+        cmocka_unit_test_prestate(test_connect, ROWS),
         cmocka_unit_test(test_connect_to_whom),
-        cmocka_unit_test(test_listen),
+        cmocka_unit_test_prestate(test_listen, ROWS),
         cmocka_unit_test(test_what_a_call_has_shown),
-        cmocka_unit_test(test_the_program_sets_an_option),
-        cmocka_unit_test(test_shutdown),
-        cmocka_unit_test(test_close),
+        cmocka_unit_test_prestate(test_the_program_sets_an_option, ROWS),
+        cmocka_unit_test(test_the_program_sets_an_option_of_a_new_socket),
+        cmocka_unit_test_prestate(test_shutdown, ROWS),
+        cmocka_unit_test_prestate(test_close, ROWS),
         cmocka_unit_test(test_exit),
         cmocka_unit_test(test_replace),
         cmocka_unit_test(test_switch),
     };
 
-    return cmocka_run_group_tests_name("life", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 
 #include "core/moments.h"
 #include "loopback.h"
+#include "rows.h"
 #include "socket/sock.h"
 
 #define BIND_ADDRESS_NO_PORT 24 /* linux/in.h */
@@ -91,32 +92,31 @@ static void test_bind(void **state)
         {"on", "on", "on local=127.0.0.1", 0, 0, 0, 0, 1},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(cases[i].port)};
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        struct {
-            int level, option, is;
-        } each[] = {{SOL_SOCKET, SO_REUSEADDR, cases[i].is_reuseaddr},
-                    {SOL_SOCKET, SO_REUSEPORT, cases[i].is_reuseport},
-                    {IPPROTO_IP, BIND_ADDRESS_NO_PORT, cases[i].is_bind_no_port}};
-        memset(&settings, 0, sizeof(settings));
-        take(SETTING_REUSEADDR, cases[i].reuseaddr);
-        take(SETTING_REUSEPORT, cases[i].reuseport);
-        take(SETTING_BIND_NO_PORT, cases[i].bind_no_port);
-        moments_start(&settings, "test");
-        local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        for (size_t j = 0; j < 3; j++)
-            setsockopt(fd, each[j].level, each[j].option, &cases[i].had, sizeof(int));
-        moments_bind(fd, (struct sockaddr *)&local, sizeof(local));
-        for (size_t j = 0; j < 3; j++) {
-            int value = -1;
-            socklen_t length = sizeof(value);
-            getsockopt(fd, each[j].level, each[j].option, &value, &length);
-            assert_int_equal(value, each[j].is);
-        }
-        close(fd);
+    ROW(i, cases);
+
+    struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(cases[i].port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct {
+        int level, option, is;
+    } each[] = {{SOL_SOCKET, SO_REUSEADDR, cases[i].is_reuseaddr},
+                {SOL_SOCKET, SO_REUSEPORT, cases[i].is_reuseport},
+                {IPPROTO_IP, BIND_ADDRESS_NO_PORT, cases[i].is_bind_no_port}};
+    memset(&settings, 0, sizeof(settings));
+    take(SETTING_REUSEADDR, cases[i].reuseaddr);
+    take(SETTING_REUSEPORT, cases[i].reuseport);
+    take(SETTING_BIND_NO_PORT, cases[i].bind_no_port);
+    moments_start(&settings, "test");
+    local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (size_t j = 0; j < 3; j++)
+        setsockopt(fd, each[j].level, each[j].option, &cases[i].had, sizeof(int));
+    moments_bind(fd, (struct sockaddr *)&local, sizeof(local));
+    for (size_t j = 0; j < 3; j++) {
+        int value = -1;
+        socklen_t length = sizeof(value);
+        getsockopt(fd, each[j].level, each[j].option, &value, &length);
+        assert_int_equal(value, each[j].is);
     }
+    close(fd);
 }
 
 static void test_other_sockets_are_bound_as_they_are(void **state)
@@ -355,7 +355,7 @@ static int end_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bind),
+        cmocka_unit_test_prestate(test_bind, ROWS),
         cmocka_unit_test(test_other_sockets_are_bound_as_they_are),
         cmocka_unit_test(test_without_a_log_nothing_more_is_seen),
         cmocka_unit_test(test_moments_of_a_log),
@@ -366,5 +366,5 @@ int main(void)
         cmocka_unit_test(test_bind_is_told),
     };
 
-    return cmocka_run_group_tests_name("reported", tests, begin_log, end_log);
+    return rows_run(tests, begin_log, end_log);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/moments.h"
+#include "rows.h"
 
 #define OWN (MOMENT_SETSOCKOPT | MOMENT_RECEIVE) /* what comes from elsewhere, or is set again */
 #define BOTH (MOMENT_CONNECT | MOMENT_LISTEN)
@@ -59,15 +60,14 @@ static unsigned started(const char *policy, enum backend backend)
 
 static void test_moments(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
-        unsigned preload = started(policies[i].policy, BACKEND_PRELOAD);
-        unsigned supervise = started(policies[i].policy, BACKEND_SUPERVISE);
-        if (preload != policies[i].preload || supervise != policies[i].supervise)
-            print_message("'%s': %#x, %#x\n", policies[i].policy, preload, supervise);
-        assert_int_equal(preload, policies[i].preload);
-        assert_int_equal(supervise, policies[i].supervise);
-    }
+    ROW_NAMED(i, policies, policy);
+
+    unsigned preload = started(policies[i].policy, BACKEND_PRELOAD);
+    unsigned supervise = started(policies[i].policy, BACKEND_SUPERVISE);
+    if (preload != policies[i].preload || supervise != policies[i].supervise)
+        print_message("'%s': %#x, %#x\n", policies[i].policy, preload, supervise);
+    assert_int_equal(preload, policies[i].preload);
+    assert_int_equal(supervise, policies[i].supervise);
 }
 
 static void test_switches_are_of_bind(void **state)
@@ -92,9 +92,9 @@ static void test_switches_are_of_bind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moments),
+        cmocka_unit_test_prestate(test_moments, ROWS),
         cmocka_unit_test(test_switches_are_of_bind),
     };
 
-    return cmocka_run_group_tests_name("moments", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -60,12 +61,11 @@ static void test_up_to_two_letters_away(void **state)
         {"", "of", 0},
     };
 
-    (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        const char *const names[] = {cases[i].name};
-        if ((meant(cases[i].word, names, 1) != NULL) != cases[i].is_meant)
-            fail_msg("'%s' for '%s'", cases[i].word, cases[i].name);
-    }
+    ROW_NAMED(i, cases, word);
+
+    const char *const names[] = {cases[i].name};
+    if ((meant(cases[i].word, names, 1) != NULL) != cases[i].is_meant)
+        fail_msg("'%s' for '%s'", cases[i].word, cases[i].name);
 }
 
 static void test_the_nearest_and_of_equals_the_first(void **state)
@@ -100,10 +100,10 @@ static void test_names_of_64_letters_are_too_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_up_to_two_letters_away),
+        cmocka_unit_test_prestate(test_up_to_two_letters_away, ROWS),
         cmocka_unit_test(test_the_nearest_and_of_equals_the_first),
         cmocka_unit_test(test_names_of_64_letters_are_too_long),
     };
 
-    return cmocka_run_group_tests_name("nearest", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "policy/address.h"
 #include "policy/condition.h"
 #include "policy/policy.h"
+#include "rows.h"
 
 static struct policy policy;
 static struct policy_error error;
@@ -90,15 +91,14 @@ static const struct {
 
 static void test_print_is_the_inverse_of_parse(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        assert_int_equal(parse(POLICY_TEARDOWN, texts[i].text), 0);
-        assert_string_equal(printed(&policy), texts[i].canonical);
-        char *again = strdup(printed(&policy));
-        assert_int_equal(parse(POLICY_TEARDOWN, again), 0);
-        assert_string_equal(printed(&policy), again);
-        free(again);
-    }
+    ROW_NAMED(i, texts, text);
+
+    assert_int_equal(parse(POLICY_TEARDOWN, texts[i].text), 0);
+    assert_string_equal(printed(&policy), texts[i].canonical);
+    char *again = strdup(printed(&policy));
+    assert_int_equal(parse(POLICY_TEARDOWN, again), 0);
+    assert_string_equal(printed(&policy), again);
+    free(again);
 }
 
 static void test_switch(void **state)
@@ -148,16 +148,15 @@ static void test_conditions_that_are_offered(void **state)
          "unknown value of overrule:", "overrule takes one value: no", NULL},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(parse(cases[i].dialect, cases[i].text), -1);
-        assert_string_equal(error.what, cases[i].what);
-        assert_string_equal(error.accepted, cases[i].accepted);
-        if (cases[i].meant)
-            assert_string_equal(error.meant, cases[i].meant);
-        else
-            assert_null(error.meant);
-    }
+    ROW_NAMED(i, cases, text);
+
+    assert_int_equal(parse(cases[i].dialect, cases[i].text), -1);
+    assert_string_equal(error.what, cases[i].what);
+    assert_string_equal(error.accepted, cases[i].accepted);
+    if (cases[i].meant)
+        assert_string_equal(error.meant, cases[i].meant);
+    else
+        assert_null(error.meant);
 }
 
 static void test_the_table_of_conditions_ends(void **state)
@@ -232,14 +231,13 @@ static const struct {
 
 static void test_mistakes_are_shown_where_they_are(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-        assert_int_equal(parse(POLICY_TEARDOWN, mistakes[i].text), -1);
-        assert_string_equal(error.what, mistakes[i].what);
-        assert_int_equal(error.at, mistakes[i].at);
-        assert_int_equal(error.length, mistakes[i].length);
-        assert_non_null(error.accepted);
-    }
+    ROW_NAMED(i, mistakes, text);
+
+    assert_int_equal(parse(POLICY_TEARDOWN, mistakes[i].text), -1);
+    assert_string_equal(error.what, mistakes[i].what);
+    assert_int_equal(error.at, mistakes[i].at);
+    assert_int_equal(error.length, mistakes[i].length);
+    assert_non_null(error.accepted);
 }
 
 /* What is accepted, and which word may be meant. */
@@ -259,15 +257,14 @@ static void test_mistakes_come_with_the_way_out(void **state)
         {POLICY_SWITCH, "yes", "a value is one of: on, 1, off, 0", NULL},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(parse(cases[i].dialect, cases[i].text), -1);
-        assert_string_equal(error.accepted, cases[i].accepted);
-        if (cases[i].meant)
-            assert_string_equal(error.meant, cases[i].meant);
-        else
-            assert_null(error.meant);
-    }
+    ROW_NAMED(i, cases, text);
+
+    assert_int_equal(parse(cases[i].dialect, cases[i].text), -1);
+    assert_string_equal(error.accepted, cases[i].accepted);
+    if (cases[i].meant)
+        assert_string_equal(error.meant, cases[i].meant);
+    else
+        assert_null(error.meant);
 }
 
 static void test_comments_only_in_files(void **state)
@@ -407,12 +404,12 @@ static void test_modes_in_a_policy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_print_is_the_inverse_of_parse),
+        cmocka_unit_test_prestate(test_print_is_the_inverse_of_parse, ROWS),
         cmocka_unit_test(test_switch),
-        cmocka_unit_test(test_conditions_that_are_offered),
+        cmocka_unit_test_prestate(test_conditions_that_are_offered, ROWS),
         cmocka_unit_test(test_the_table_of_conditions_ends),
-        cmocka_unit_test(test_mistakes_are_shown_where_they_are),
-        cmocka_unit_test(test_mistakes_come_with_the_way_out),
+        cmocka_unit_test_prestate(test_mistakes_are_shown_where_they_are, ROWS),
+        cmocka_unit_test_prestate(test_mistakes_come_with_the_way_out, ROWS),
         cmocka_unit_test(test_comments_only_in_files),
         cmocka_unit_test(test_nul_inside_is_no_end),
         cmocka_unit_test(test_limits),
@@ -422,5 +419,5 @@ int main(void)
         cmocka_unit_test(test_modes_in_a_policy),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rows.h"
 #include "socket/diag.h"
 #include "socket/portholders.h"
 
@@ -123,17 +124,17 @@ static void test_in_words(void **state)
         {{0}, "a bound socket that does not listen holds the port"},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_string_equal(portholders_say(&rows[i].use), rows[i].said);
+    ROW_NAMED(i, rows, said);
+
+    assert_string_equal(portholders_say(&rows[i].use), rows[i].said);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_counted),
-        cmocka_unit_test(test_in_words),
+        cmocka_unit_test_prestate(test_in_words, ROWS),
     };
 
-    return cmocka_run_group_tests_name("portuse", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }

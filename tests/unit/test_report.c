@@ -22,6 +22,7 @@
 #include "policy/address.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "rows.h"
 #include "socket/portholders.h"
 
 #define TIME_LIMIT 10000 /* ms */
@@ -309,14 +310,13 @@ static void test_what_is_known_of_a_connection(void **state)
     };
     char expected[256];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        facts.known = rows[i].known;
-        report_armed(9, "listen", &facts, &rst);
-        snprintf(expected, sizeof(expected), " at=listen|%s verdict=rst rule=2", rows[i].shown);
-        expect_line("arm", expected);
-        expect_count(STAT_ARMED + MODE_RST - MODE_FIN);
-    }
+    ROW_NAMED(i, rows, shown);
+
+    facts.known = rows[i].known;
+    report_armed(9, "listen", &facts, &rst);
+    snprintf(expected, sizeof(expected), " at=listen|%s verdict=rst rule=2", rows[i].shown);
+    expect_line("arm", expected);
+    expect_count(STAT_ARMED + MODE_RST - MODE_FIN);
 }
 
 static void test_events_of_a_connection(void **state)
@@ -477,8 +477,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_without_a_clock_the_times_are_zero, begin_report,
                                         end_report),
         cmocka_unit_test_setup_teardown(test_load, begin_report, end_report),
-        cmocka_unit_test_setup_teardown(test_what_is_known_of_a_connection, begin_report,
-                                        end_report),
+        cmocka_unit_test_prestate_setup_teardown(test_what_is_known_of_a_connection, begin_report,
+                                                 end_report, ROWS),
         cmocka_unit_test_setup_teardown(test_events_of_a_connection, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_close, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_close_with_unread_data, begin_report, end_report),
@@ -492,5 +492,5 @@ int main(void)
     };
 
     parse(&policy, POLICY_TEARDOWN, "wait:5 port=1; rst");
-    return cmocka_run_group_tests_name("report", tests, begin_group, end_group);
+    return rows_run(tests, begin_group, end_group);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/settings.h"
+#include "rows.h"
 
 static struct settings settings;
 static char buffer[SETTINGS_COMPLAINT_MAX];
@@ -92,16 +93,15 @@ static void test_switches(void **state)
         {"LINGER_LOG=stderr", SETTING_LOG, false},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *const environment[] = {cases[i].entry, NULL};
+    ROW_NAMED(i, cases, entry);
 
-        assert_int_equal(take_environment(environment), 0);
-        assert_string_equal(buffer, "");
-        assert_int_equal(settings_has_switch(&settings), cases[i].is_switch);
-        for (enum setting j = 0; j < SETTING_COUNT; j++)
-            assert_int_equal(settings_is_given(&settings, j), j == cases[i].setting);
-    }
+    const char *const environment[] = {cases[i].entry, NULL};
+
+    assert_int_equal(take_environment(environment), 0);
+    assert_string_equal(buffer, "");
+    assert_int_equal(settings_has_switch(&settings), cases[i].is_switch);
+    for (enum setting j = 0; j < SETTING_COUNT; j++)
+        assert_int_equal(settings_is_given(&settings, j), j == cases[i].setting);
 }
 
 static void test_the_first_of_two_counts(void **state)
@@ -210,25 +210,23 @@ static void test_the_part_of_a_long_line_that_is_shown(void **state)
     };
     char value[256], marks[128], expected[512];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        size_t caret = cases[i].before - cases[i].start + strlen(cases[i].dots);
-        size_t marked = cases[i].end - cases[i].before;
+    ROW(i, cases);
 
-        snprintf(value, sizeof(value), "%*s%0*d", (int)cases[i].before, "", (int)cases[i].length,
-                 0);
-        memset(marks, ' ', caret);
-        memset(marks + caret, '~', marked);
-        marks[caret] = '^';
-        marks[caret + marked] = '\0';
-        assert_int_equal(take(SETTING_MODE, value), -1);
-        snprintf(expected, sizeof(expected),
-                 "who: -x: unknown mode '%.76s'\n  %s%.*s\n  %s\n"
-                 "  a mode is one of: off, fin, rst, fin-rst, wait:SECONDS\n",
-                 value + cases[i].before, cases[i].dots, (int)(cases[i].end - cases[i].start),
-                 value + cases[i].start, marks);
-        assert_string_equal(buffer, expected);
-    }
+    size_t caret = cases[i].before - cases[i].start + strlen(cases[i].dots);
+    size_t marked = cases[i].end - cases[i].before;
+
+    snprintf(value, sizeof(value), "%*s%0*d", (int)cases[i].before, "", (int)cases[i].length, 0);
+    memset(marks, ' ', caret);
+    memset(marks + caret, '~', marked);
+    marks[caret] = '^';
+    marks[caret + marked] = '\0';
+    assert_int_equal(take(SETTING_MODE, value), -1);
+    snprintf(expected, sizeof(expected),
+             "who: -x: unknown mode '%.76s'\n  %s%.*s\n  %s\n"
+             "  a mode is one of: off, fin, rst, fin-rst, wait:SECONDS\n",
+             value + cases[i].before, cases[i].dots, (int)(cases[i].end - cases[i].start),
+             value + cases[i].start, marks);
+    assert_string_equal(buffer, expected);
 }
 
 static void test_the_place_of_what_is_missing(void **state)
@@ -438,14 +436,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_each_variable_is_its_own_setting, begin),
         cmocka_unit_test_setup(test_none_at_all, begin),
-        cmocka_unit_test_setup(test_switches, begin),
+        cmocka_unit_test_prestate_setup_teardown(test_switches, begin, NULL, ROWS),
         cmocka_unit_test_setup(test_the_first_of_two_counts, begin),
         cmocka_unit_test_setup(test_a_name_that_does_not_exist_is_a_warning, begin),
         cmocka_unit_test_setup(test_a_rule_that_can_never_decide_is_a_warning, begin),
         cmocka_unit_test_setup(test_warnings_leave_room_for_the_mistake, begin),
         cmocka_unit_test_setup(test_the_mistake_and_its_place, begin),
         cmocka_unit_test_setup(test_the_place_of_what_is_missing, begin),
-        cmocka_unit_test_setup(test_the_part_of_a_long_line_that_is_shown, begin),
+        cmocka_unit_test_prestate_setup_teardown(test_the_part_of_a_long_line_that_is_shown, begin,
+                                                 NULL, ROWS),
         cmocka_unit_test_setup(test_a_long_line_is_cut, begin),
         cmocka_unit_test_setup(test_names_of_logs, begin),
         cmocka_unit_test_setup(test_a_file_of_rules, begin),
@@ -455,5 +454,5 @@ int main(void)
         cmocka_unit_test_setup(test_prog_is_decided_for_each_policy, begin),
     };
 
-    return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+    return rows_run(tests, NULL, NULL);
 }
