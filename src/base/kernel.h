@@ -21,8 +21,15 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Calls that older headers lack; these numbers are the same on every architecture. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* Linux 5.3 */
+#endif
 #ifndef SYS_close_range
-#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
+#define SYS_close_range 436 /* Linux 5.9 */
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 /* Linux 5.6 */
 #endif
 
 /* kernel_raw() and kernel_call() take a number and up to six arguments: the rest are zeros. */

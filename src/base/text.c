@@ -53,3 +53,10 @@ void text_put_printable(struct text *t, const char *bytes, size_t length)
         text_put_bytes(t, is_printable ? &bytes[i] : "?", 1);
     }
 }
+
+const char *text_file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}

@@ -27,4 +27,7 @@ void text_put_number(struct text *t, uint64_t number);
 /* Like text_put_bytes, with '?' for each byte that is not printable ASCII: one column a byte. */
 void text_put_printable(struct text *t, const char *bytes, size_t length);
 
+/* The file name in a path: what follows its last slash. */
+const char *text_file_name(const char *path);
+
 #endif

@@ -14,10 +14,6 @@
 #include "base/kernel.h"
 #include "cli/supervise/filter.h"
 
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
-#endif
-
 #define FILTER SECCOMP_SET_MODE_FILTER
 #define LISTENER SECCOMP_FILTER_FLAG_NEW_LISTENER
 #define THREADS (LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/launch/launch.h"
 #include "cli/launch/variables.h"
@@ -337,12 +338,11 @@ static bool has_closes(const struct stats *stats)
 /* The counters, when the last descendant has ended. */
 static void print_summary(const struct launch *launch)
 {
-    const char *slash = strrchr(launch->file, '/');
     struct stats stats;
 
     if (stats_read(stats_file, &stats) == STATS_OK) {
         fprintf(stderr, "linger run: what %s did to its connections\n",
-                slash ? slash + 1 : launch->file);
+                text_file_name(launch->file));
         cli_print_counters(stderr, &stats);
         if (launch->serve && !has_closes(&stats))
             fputs("linger run: closes are not counted: the supervisor sees them only if a rule has "

@@ -11,6 +11,7 @@
 
 #include "base/errno.h"
 #include "base/kernel.h"
+#include "base/text.h"
 #include "core/moments.h"
 #include "preload/golang.h"
 #include "preload/real.h"
@@ -53,9 +54,8 @@ static const struct {
 static const char *program_name(void)
 {
     const char *path = (const char *)getauxval(AT_EXECFN);
-    const char *slash = path ? strrchr(path, '/') : NULL;
 
-    return slash ? slash + 1 : path ? path : "";
+    return path ? text_file_name(path) : "";
 }
 
 static void load(void)

@@ -80,6 +80,15 @@ static void test_a_buffer_of_one_byte_holds_nothing(void **state)
     assert_int_equal(buffer[1], '#');
 }
 
+static void test_the_file_name_follows_the_last_slash(void **state)
+{
+    (void)state;
+    assert_string_equal(text_file_name("/usr/sbin/nginx"), "nginx");
+    assert_string_equal(text_file_name("nginx"), "nginx");
+    assert_string_equal(text_file_name("./a/"), "");
+    assert_string_equal(text_file_name(""), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +97,7 @@ int main(void)
         cmocka_unit_test(test_printable),
         cmocka_unit_test(test_what_does_not_fit_is_dropped),
         cmocka_unit_test(test_a_buffer_of_one_byte_holds_nothing),
+        cmocka_unit_test(test_the_file_name_follows_the_last_slash),
     };
 
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -34,14 +34,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
 #include "cli/process/target.h"
 #include "cli/process/tracee.h"
 #include "cli/reach/elffile.h"
 #include "cli/supervise/filter.h"
-
-#ifndef SYS_close_range
-#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
-#endif
 
 #define LISTENER_LINK "anon_inode:seccomp" /* " notify" */
 

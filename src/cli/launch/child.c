@@ -15,15 +15,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
 #include "cli/launch/launch.h"
 #include "socket/sock.h"
-
-#ifndef SYS_close_range
-#define SYS_close_range 436 /* Linux 5.9, the same on every architecture */
-#endif
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434 /* Linux 5.3, the same on every architecture */
-#endif
 
 /* As linger was started. */
 static struct {

@@ -152,12 +152,11 @@ static void keep(void)
  */
 static void take_name(const struct launch *launch)
 {
-    const char *slash = strrchr(launch->file, '/');
     char *first = program_invocation_name; /* argv[0], where the kernel begins to show them */
     char *const *last = launch->argv;
     char name[64];
 
-    snprintf(name, sizeof(name), "(%.60s)", slash ? slash + 1 : launch->file);
+    snprintf(name, sizeof(name), "(%.60s)", text_file_name(launch->file));
     prctl(PR_SET_NAME, name);
     while (last[1])
         last++;
@@ -195,3 +194,4 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
         tell(keeper.status);
     _exit(CLI_OK);
 }
+#include "base/text.h"

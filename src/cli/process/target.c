@@ -22,11 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
+#include "base/text.h"
 #include "socket/sock.h"
-
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438 /* Linux 5.6, the same on every architecture */
-#endif
 
 #define PIDFDS_KEPT 64
 #define CLOSER_STACK ((size_t)64 * 1024)
@@ -156,13 +154,6 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
                  "security module): CAP_SYS_PTRACE in its namespace is needed");
 }
 
-static void base_name(const char *path, char name[TARGET_NAME_MAX])
-{
-    const char *slash = strrchr(path, '/');
-
-    snprintf(name, TARGET_NAME_MAX, "%.255s", slash ? slash + 1 : path);
-}
-
 /* AT_EXECFN of the process, the path it was started by; false if it cannot be read. */
 static bool read_execfn(pid_t pid, char path[PATH_MAX])
 {
@@ -199,7 +190,7 @@ void target_name(pid_t pid, char name[TARGET_NAME_MAX])
         ssize_t length = readlink(link, path, sizeof(path) - 1);
         path[length > 0 ? length : 0] = '\0';
     }
-    base_name(path, name);
+    snprintf(name, TARGET_NAME_MAX, "%.255s", text_file_name(path));
 }
 
 /* Why the process has no descriptors; NULL if it may have some. */

@@ -9,6 +9,8 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define WORDS_MAX 256 /* more than a #! line has bytes */
 
 static const struct option options[] = {
@@ -108,13 +110,6 @@ static bool read_options(struct words *words, struct envline *line)
     return true;
 }
 
-static bool is_env(const char *program)
-{
-    const char *slash = strrchr(program, '/');
-
-    return strcmp(slash ? slash + 1 : program, "env") == 0;
-}
-
 /* The program after the options and the assignments; NULL if there is none. */
 static char **find_program(struct words *words, struct envline *line)
 {
@@ -143,7 +138,7 @@ bool envline_read(char *argument, struct envline *line)
         if (!read_options(&words, line))
             return false;
         program = find_program(&words, line);
-        if (!program || !is_env(*program))
+        if (!program || strcmp(text_file_name(*program), "env") != 0)
             break;
         words.count -= (int)(program - words.word);
         memmove(words.word, program, (size_t)(words.count + 1) * sizeof(*program));

@@ -21,6 +21,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/needs.h"
 #include "cli/reach/envline.h"
@@ -383,8 +384,7 @@ const char *reach_delegate(const char *file)
 {
     static const char *const names[] = {"systemctl",  "service", "invoke-rc.d", "systemd-run",
                                         "machinectl", "docker",  "podman",      "nerdctl"};
-    const char *slash = strrchr(file, '/');
-    const char *name = slash ? slash + 1 : file;
+    const char *name = text_file_name(file);
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i]) == 0)

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/launch/launch.h"
 #include "cli/supervise/filter.h"
 #include "core/moments.h"
@@ -122,7 +123,6 @@ static bool order_filter(const struct answerer *answerer, int channel)
 
 pid_t start_program(struct answerer *answerer, const char *file, char **argv, int *status)
 {
-    const char *slash = strrchr(file, '/');
     pid_t self = getpid();
     pid_t program;
     int channel[2];
@@ -137,7 +137,7 @@ pid_t start_program(struct answerer *answerer, const char *file, char **argv, in
         become_program(answerer->self, channel[1], self, file, argv);
     }
     close(channel[1]);
-    answer_begin(answerer, program, slash ? slash + 1 : file);
+    answer_begin(answerer, program, text_file_name(file));
     bool ordered = order_filter(answerer, channel[0]);
     launch_release(channel[0]);
     bool goes =
