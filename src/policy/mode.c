@@ -46,14 +46,6 @@ void mode_print_usage(struct text *out, enum policy_mode mode)
     text_put(out, takes_seconds(mode) ? ":SECONDS" : "");
 }
 
-void mode_print_list(struct text *out)
-{
-    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
-        text_put(out, mode > 0 ? ", " : "");
-        mode_print_usage(out, mode);
-    }
-}
-
 void mode_print(struct text *out, enum policy_mode mode, unsigned seconds)
 {
     text_put(out, modes[mode].name);
@@ -71,8 +63,11 @@ static const char *accepted_modes(void)
     struct text out;
 
     text_begin(&out, accepted, sizeof(accepted));
-    text_put(&out, "a mode is one of: ");
-    mode_print_list(&out);
+    text_put(&out, "a mode is one of");
+    for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
+        text_put(&out, mode > 0 ? ", " : ": ");
+        mode_print_usage(&out, mode);
+    }
     return accepted;
 }
 

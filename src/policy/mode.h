@@ -14,9 +14,6 @@ const char *mode_help(enum policy_mode mode);
 /* As the user writes it: "wait:SECONDS". */
 void mode_print_usage(struct text *out, enum policy_mode mode);
 
-/* All of LINGER_MODE: "off, fin, rst, fin-rst, wait:SECONDS". */
-void mode_print_list(struct text *out);
-
 /* Writes a mode with its argument: "fin-rst", "wait:5". */
 void mode_print(struct text *out, enum policy_mode mode, unsigned seconds);
 

@@ -154,8 +154,6 @@ static bool read_segment(struct reader *r, const uint8_t *raw, struct elf *elf, 
     struct segment s = {FIELD(r, raw, Phdr, p_type), FIELD(r, raw, Phdr, p_offset),
                         FIELD(r, raw, Phdr, p_filesz)};
 
-    if (s.type == PT_DYNAMIC)
-        elf->has_dynamic = true;
     if (s.type == PT_NOTE)
         read_notes(r, s, elf);
     if (s.type == PT_INTERP && !read_text(r, s, elf->interpreter)) {

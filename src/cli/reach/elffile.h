@@ -16,7 +16,6 @@ struct elf {
     bool big_endian;
     uint16_t machine;               /* EM_X86_64, ... of <elf.h> */
     bool is_pie;                    /* ET_DYN: position-independent */
-    bool has_dynamic;               /* PT_DYNAMIC: without an interpreter, static-pie */
     bool is_go;                     /* Go's build information or build id */
     char interpreter[ELF_TEXT_MAX]; /* PT_INTERP, "" if it has none: statically linked */
     char version[ELF_TEXT_MAX];     /* the version in liblinger's own note, "" elsewhere */
