@@ -344,6 +344,19 @@ static enum ab_outcome run_one(struct ab *ab)
     return result->outcome;
 }
 
+/* Why a run failed, and the lines that were printed last. */
+static void complain_of(const struct ab *ab, char *why)
+{
+    const struct ab_table *r = &ab->table;
+    char *rest = why;
+    char *line = strsep(&rest, "\n");
+
+    cli_error(ab->plan.self, "round %d, %s: %s", r->done / r->mode_count + 1,
+              r->modes[r->done % r->mode_count], line);
+    while ((line = strsep(&rest, "\n")))
+        cli_print_line(stderr, "%s", line);
+}
+
 static int run_all(struct ab *ab)
 {
     struct ab_table *r = &ab->table;
@@ -359,8 +372,7 @@ static int run_all(struct ab *ab)
     }
     clear_progress();
     if (outcome == AB_FAILED)
-        cli_error(ab->plan.self, "round %d, %s: %s", r->done / r->mode_count + 1,
-                  r->modes[r->done % r->mode_count], r->results[r->done].why);
+        complain_of(ab, r->results[r->done].why);
     return outcome == AB_DONE ? CLI_OK : outcome == AB_INTERRUPTED ? 130 : CLI_FAILED;
 }
 

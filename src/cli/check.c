@@ -24,7 +24,7 @@ static int weight(enum reach_how how)
 
 static void print_row(const char *label, const char *text)
 {
-    printf("  %-11s %s\n", label, text);
+    cli_print_line(stdout, "  %-11s %s", label, text);
 }
 
 static void print_elf(const struct elf *elf)
@@ -37,7 +37,7 @@ static void print_elf(const struct elf *elf)
 
 static void print(const char *program, const struct reach *reach)
 {
-    printf("%s\n", program);
+    cli_print_line(stdout, "%s", program);
     print_row("reached by", reach_name(reach->how));
     print_row("why", reach->why);
     for (int i = 0; i < reach->depth; i++)

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
 
 #include "base/nearest.h"
 #include "policy/address.h"
@@ -21,12 +24,50 @@
 
 static void complain(const struct cli_command *command, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
+static void print_line(FILE *stream, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+/* The bytes of a character that the locale prints; 0 where there is none. */
+static size_t printable(const char *at, const char *end)
+{
+    mbstate_t state = {0};
+    wchar_t wide;
+    size_t length = mbrtowc(&wide, at, (size_t)(end - at), &state);
+
+    return length <= (size_t)(end - at) && iswprint((wint_t)wide) ? length : 0;
+}
+
+static void print_line(FILE *stream, const char *format, va_list arguments)
+{
+    char *line;
+    int length = vasprintf(&line, format, arguments);
+    const char *end = line + (length > 0 ? length : 0);
+
+    if (length < 0)
+        return;
+    setlocale(LC_CTYPE, "");
+    for (const char *at = line; at < end;) {
+        size_t shown = printable(at, end);
+        fwrite(shown ? at : "?", 1, shown ? shown : 1, stream);
+        at += shown ? shown : 1;
+    }
+    fputc('\n', stream);
+    free(line);
+}
+
+void cli_print_line(FILE *stream, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    print_line(stream, format, arguments);
+    va_end(arguments);
+}
 
 static void complain(const struct cli_command *command, const char *format, va_list arguments)
 {
     fprintf(stderr, "linger%s%s: ", command ? " " : "", command ? command->name : "");
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    print_line(stderr, format, arguments);
 }
 
 void cli_error(const struct cli_command *command, const char *format, ...)
@@ -226,15 +267,20 @@ void cli_print_word(FILE *stream, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "%+,-./:=@_^";
+    bool is_text = true;
 
     if (word[0] && word[strspn(word, plain)] == '\0') {
         fputs(word, stream);
         return;
     }
-    fputc('\'', stream);
+    for (const char *c = word; *c; c++)
+        is_text = is_text && *c >= ' ' && *c <= '~';
+    fputs(is_text ? "'" : "$'", stream); /* in the second, bash and zsh read \NNN */
     for (; *word; word++) {
-        if (*word == '\'')
+        if (is_text && *word == '\'')
             fputs("'\\''", stream);
+        else if (!is_text && (*word < ' ' || *word > '~' || *word == '\'' || *word == '\\'))
+            fprintf(stream, "\\%03o", (unsigned char)*word);
         else
             fputc(*word, stream);
     }

@@ -118,6 +118,12 @@ bool cli_is_terminal(FILE *stream);
 /* "192.0.2.1:80" in one of two static buffers, used in turn; without a port if that is 0. */
 const char *cli_endpoint(struct policy_ip ip, uint16_t port);
 
+/*
+ * A line with names that come from outside (of a process, a file, a unit), printed as ps(1) prints
+ * them: '?' stands for each byte that is not of a printable character, the newline included.
+ */
+void cli_print_line(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* A word as a shell reads it back: quoted if necessary. */
 void cli_print_word(FILE *stream, const char *word);
 

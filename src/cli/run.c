@@ -249,7 +249,8 @@ static int print_plan(const struct request *request, const struct reach *reach, 
 {
     bool by_preload = reach->how == REACH_PRELOAD;
 
-    printf("backend     %s: %s\ncommand    ", by_preload ? "preload" : "supervise", reach->why);
+    cli_print_line(stdout, "backend     %s: %s", by_preload ? "preload" : "supervise", reach->why);
+    fputs("command    ", stdout);
     if (by_preload)
         print_variables();
     fputc(' ', stdout);
@@ -341,8 +342,8 @@ static void print_summary(const struct launch *launch)
     struct stats stats;
 
     if (stats_read(stats_file, &stats) == STATS_OK) {
-        fprintf(stderr, "linger run: what %s did to its connections\n",
-                text_file_name(launch->file));
+        cli_print_line(stderr, "linger run: what %s did to its connections",
+                       text_file_name(launch->file));
         cli_print_counters(stderr, &stats);
         if (launch->serve && !has_closes(&stats))
             fputs("linger run: closes are not counted: the supervisor sees them only if a rule has "

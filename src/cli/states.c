@@ -141,7 +141,8 @@ static void print_owing(FILE *out, const struct timewait *s)
     for (size_t i = 0, next; i < s->owing_count; i = next) {
         for (next = i; next < s->owing_count && s->owing[next].pid == s->owing[i].pid; next++)
             ;
-        fprintf(out, "  %8zu  %s (pid %d)\n", next - i, s->owing[i].program, (int)s->owing[i].pid);
+        cli_print_line(out, "  %8zu  %s (pid %d)", next - i, s->owing[i].program,
+                       (int)s->owing[i].pid);
     }
     if (s->owing_unseen > 0)
         fprintf(out, "  %8zu  of processes that this user may not inspect\n", s->owing_unseen);

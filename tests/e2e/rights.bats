@@ -93,3 +93,38 @@ make_theirs() {
     kill "$PID"
     finish
 }
+
+# A name of 15 bytes at most, as the kernel keeps it: a line of its own, and what a terminal obeys.
+@test "names from outside are printed as ps(1) prints them: no control character, no line of their own" {
+    name=$'x\nheld by\e[1m\x7f\xff'
+    cp "$(readlink -f "$(command -v python3)")" "$BATS_TEST_TMPDIR/$name"
+    listen='import socket
+listener = socket.create_server(("127.0.0.1", 0))
+print("port", listener.getsockname()[1], flush=True)
+input()'
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {OUT}< <(exec "$BATS_TEST_TMPDIR/$name" -c "$listen" 3>&- <"$BATS_TEST_TMPDIR/go")
+    PID=$!
+    STARTED+=("$PID")
+    exec {GO}>"$BATS_TEST_TMPDIR/go"
+    hear_port
+    printed=("states -p $PORT" "attach -m fin -n $PID" "attach -m fin@prog=other $PID" "check" "run -n -m fin" "run -m fin -b nothing")
+    for command in "${printed[@]}"; do
+        file=
+        [[ $command == attach* || $command == states* ]] || file=$BATS_TEST_TMPDIR/$name
+        read -ra words <<<"$command"
+        LC_ALL=C "$LINGER" "${words[@]//@/ }" ${file:+"$file"} >"$BATS_TEST_TMPDIR/printed" 2>&1 || true
+        cat -A "$BATS_TEST_TMPDIR/printed"
+        expect "control characters of $command" "$(LC_ALL=C grep -c $'[\x01-\x09\x0b-\x1f\x7f-\xff]' "$BATS_TEST_TMPDIR/printed")" 0
+        expect "lines of $command that are its own" "$(grep -c "^held by" "$BATS_TEST_TMPDIR/printed")" 0
+    done
+    LC_ALL=C "$LINGER" states -p "$PORT" | grep -qxF "  held by x?held by?[1m?? (pid $PID)"
+    "$LINGER" states -j -p "$PORT" | grep -F '"program":"x\u000aheld by\u001b[1m\u007f\u00ff"' |
+        python3 -c 'import json, sys; assert json.load(sys.stdin)["holders"][0]["program"] == "x\nheld by\x1b[1m\x7f\xff"'
+    # What is to be pasted into a shell is still that name.
+    word=$("$LINGER" run -n -m fin "$BATS_TEST_TMPDIR/$name" | sed -n 's/^command .* LD_PRELOAD=[^ ]* //p')
+    eval "[ -x $word ]"
+    echo >&"$GO"
+    exec {GO}>&-
+    finish
+}

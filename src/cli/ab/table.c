@@ -214,7 +214,7 @@ void ab_table_print(const struct ab_table *r)
         puts("~ the rounds of one mode differ by more than that: it proves nothing");
     if (r->rounds == 1)
         puts("one round: how much the runs of one mode differ is unknown");
-    printf("what the server and the load printed: %s\n", r->plan->directory);
+    cli_print_line(stdout, "what the server and the load printed: %s", r->plan->directory);
 }
 
 static void print_values(struct json *json, const char *key, const struct ab_table *r, int mode,

@@ -79,7 +79,7 @@ static int ask(const struct stay *stay, const struct target *targets, int count,
         return -1;
     }
     for (int i = 0; i < count; i++)
-        fprintf(stderr, "pid %d (%s)\n", (int)targets[i].pid, targets[i].name);
+        cli_print_line(stderr, "pid %d (%s)", (int)targets[i].pid, targets[i].name);
     explain(stderr, no_new_privs);
     if (is_answered_yes(stderr))
         return 0;
@@ -181,8 +181,8 @@ static int start(const struct stay *stay, const struct target *target, bool *is_
     if (status != 0)
         cli_error(stay->self, "%s", why);
     else if (!is_quiet)
-        printf("process     %d %s  %s\n", (int)target->pid, target->name,
-               *is_replaced ? "has the new policy" : "is supervised until it ends");
+        cli_print_line(stdout, "process     %d %s  %s", (int)target->pid, target->name,
+                       *is_replaced ? "has the new policy" : "is supervised until it ends");
     return status;
 }
 

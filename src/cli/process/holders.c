@@ -36,8 +36,7 @@ static void read_program(pid_t pid, char name[HOLDERS_NAME_MAX])
     length = fd < 0 ? 0 : read(fd, name, HOLDERS_NAME_MAX - 1);
     if (fd >= 0)
         close(fd);
-    name[length > 0 ? length : 0] = '\0';
-    name[strcspn(name, "\n")] = '\0';
+    name[length > 0 ? length - 1 : 0] = '\0'; /* without the newline after it */
 }
 
 static int add(struct list *list, uint32_t inode, pid_t pid)

@@ -33,8 +33,10 @@ static bool read_process(pid_t pid, struct process *p)
 
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
-    bool got = file && fgets(line, sizeof(line), file);
-    const char *end = got ? strrchr(line, ')') : NULL;
+    size_t length =
+        file ? fread(line, 1, sizeof(line) - 1, file) : 0; /* a name may have newlines */
+    line[length] = '\0';
+    const char *end = strrchr(line, ')');
     if (file)
         fclose(file);
     if (!end || sscanf(end + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld",

@@ -35,7 +35,8 @@ static void say(struct advice *a, const char *format, ...)
         fputs(a->lines > 0 ? "," : "", a->out);
         cli_print_json(a->out, line);
     } else {
-        fprintf(a->out, "%s  %s\n", a->lines == 0 ? "advice\n" : "", line);
+        fputs(a->lines == 0 ? "advice\n" : "", a->out);
+        cli_print_line(a->out, "  %s", line);
     }
     a->lines++;
 }

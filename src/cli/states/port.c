@@ -96,7 +96,8 @@ static void print(FILE *out, const struct port *p, long port)
         fprintf(out, "  nobody holds it\n");
     for (ssize_t i = 0; i < p->holder_count; i++) {
         if (is_another_process(p, i))
-            fprintf(out, "  held by %s (pid %d)\n", p->holders[i].program, (int)p->holders[i].pid);
+            cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program,
+                           (int)p->holders[i].pid);
     }
     if (p->unseen > 0)
         fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
