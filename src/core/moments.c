@@ -26,8 +26,7 @@
  *
  * moments_start() works out once which moments matter, so that a hook whose moment does not costs
  * one branch. There is no table of sockets: descriptors are duplicated, passed and reused behind
- * our backs, so each moment asks the kernel anew. All that is kept is the policy, and two bits for
- * each port, served and connected from, to tell a server's connection from a client's.
+ * our backs, so each moment asks the kernel anew. All that is kept is the policy.
  *
  * Must never allocate, lock, keep a descriptor, change errno, or touch what is not TCP.
  */
@@ -49,16 +48,12 @@
 unsigned moments_wanted = MOMENT_LOAD;
 
 static const struct settings *settings;
-static struct plan plan;        /* of LINGER_MODE */
-static unsigned reported;       /* enum fact: those that the log and the counters need */
-static bool has_inherited;      /* maybe: TCP sockets, at load */
-static bool accept_decides;     /* some listener could not be armed; never taken back */
-static struct role_ports ports; /* those that this process served, and connected from */
+static struct plan plan;  /* of LINGER_MODE */
+static unsigned reported; /* enum fact: those that the log and the counters need */
 
-/* From now on accept() decides. */
+/* From now on accept() decides: some listener could not be armed. Never taken back. */
 static void ask_at_accept(void)
 {
-    __atomic_store_n(&accept_decides, true, __ATOMIC_RELAXED);
     __atomic_fetch_or(&moments_wanted, MOMENT_ACCEPT, __ATOMIC_RELAXED);
 }
 
@@ -99,37 +94,20 @@ static bool settle(int fd, const char *at, const struct facts *facts, bool at_bi
     return true;
 }
 
-/*
- * The facts of a socket that is met in the middle of its life. Its role, which the kernel does not
- * remember, follows from its state and local port. False where it is not TCP.
- */
+/* The facts of a socket that is met in the middle of its life. False where it is not TCP. */
 static bool facts_of(int fd, unsigned wanted, struct facts *facts)
 {
     *facts = (struct facts){0};
-    if (wanted & FACT_ROLE)
-        wanted |= FACT_LOCAL_PORT;
     if (!sock_facts(fd, wanted, facts))
         return false;
-    role_complete(&ports, facts, wanted);
+    role_complete(fd, facts, wanted);
     return true;
 }
 
-/* A port that is listened on tells a server's connection by its local port. */
-void moments_note(int fd)
+/* The facts that are asked for before the end: of the policy, and those that the log shows then. */
+static unsigned asked_early(void)
 {
-    struct facts facts;
-    KEEP_ERRNO;
-
-    if ((plan.needs | reported) & FACT_ROLE)
-        (void)facts_of(fd, FACT_ROLE, &facts);
-}
-
-static void note_inherited(int fd)
-{
-    struct facts facts;
-
-    if (facts_of(fd, FACT_ROLE, &facts))
-        has_inherited = true;
+    return (plan.needs & ~FACT_WHEN) | (reported & (FACT_ROLE | FACT_LOCAL_PORT));
 }
 
 /* A socket that exists already: inherited over exec, or made by another process. */
@@ -137,7 +115,7 @@ static void settle_existing(int fd, const char *at)
 {
     struct facts facts;
 
-    if (!facts_of(fd, (plan.needs & ~FACT_WHEN) | (reported & FACT_ROLE), &facts))
+    if (!facts_of(fd, asked_early(), &facts))
         return;
     bool settled = settle(fd, at, &facts, false);
     if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
@@ -183,20 +161,13 @@ void moments_start(const struct settings *s, const char *program)
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
         moments |= MOMENT_BIND;
         if (s->backend == BACKEND_PRELOAD)
-            moments |= MOMENT_CONNECT | MOMENT_CLOSE | MOMENT_LISTEN;
+            moments |= MOMENT_CLOSE;
     }
     if (settings_has_switch(s))
         moments |= MOMENT_BIND;
-    has_inherited = !((plan.needs | reported) & FACT_ROLE);
-    if (!has_inherited) {
-        moments |= moments & MOMENT_CLOSE ? MOMENT_ACCEPT : 0;
-        role_read_range(&ports);
-    }
     /* Before looking at what is open: of another thread's socket either its hook knows, or this. */
     __atomic_store_n(&moments_wanted, moments, __ATOMIC_RELEASE);
-    if (!has_inherited)
-        descriptors_each(0, UINT_MAX, note_inherited);
-    if (plan.moments && has_inherited)
+    if (plan.moments)
         moments_inherit();
 }
 
@@ -226,17 +197,6 @@ static bool is_armed_at_birth(void)
     return !plan.needs && settings->backend == BACKEND_PRELOAD;
 }
 
-/* The facts of a socket whose role a call has just shown; later ones ask for it. */
-static bool facts_shown(int fd, struct facts *facts)
-{
-    unsigned port = (plan.needs | reported) & FACT_ROLE ? FACT_LOCAL_PORT : 0;
-    bool is_tcp = sock_facts(fd, (plan.needs & ~FACT_WHEN) | port, facts);
-
-    if (is_tcp)
-        role_note(&ports, facts);
-    return is_tcp;
-}
-
 bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
@@ -245,7 +205,7 @@ bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
     if (sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
-    bool is_first = is_wanted && facts_shown(fd, &facts) &&
+    bool is_first = is_wanted && sock_facts(fd, asked_early(), &facts) &&
                     facts.state == TCP_CLOSE; /* else it asks for the result of the first one */
     bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !plan.needs);
 
@@ -257,7 +217,7 @@ void moments_connected(int fd)
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
     KEEP_ERRNO;
 
-    if (facts_shown(fd, &facts))
+    if (sock_facts(fd, asked_early(), &facts))
         settle(fd, "connect", &facts, false);
 }
 
@@ -271,14 +231,11 @@ bool moments_listen(int fd)
             facts.known & FACT_LOCAL_PORT && settle(fd, "listen", &facts, !plan.needs));
 }
 
-void moments_listening(int fd, bool settled)
+void moments_listening(int fd)
 {
     KEEP_ERRNO;
 
-    if (settled)
-        moments_note(fd);
-    else
-        settle_existing(fd, "listen");
+    settle_existing(fd, "listen");
 }
 
 void moments_accept(int fd)
@@ -286,7 +243,7 @@ void moments_accept(int fd)
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     KEEP_ERRNO;
 
-    if (facts_shown(fd, &facts) && __atomic_load_n(&accept_decides, __ATOMIC_RELAXED))
+    if (sock_facts(fd, asked_early(), &facts))
         settle(fd, "accept", &facts, false);
 }
 

@@ -25,9 +25,6 @@ void moments_start(const struct settings *s, const char *program);
 /* Treats every open socket as at birth. */
 void moments_inherit(void);
 
-/* Notes whether `fd` listens: the role of connections that are met later follows from it. */
-void moments_note(int fd);
-
 /* From now on `s`, which differs from the settings in force by prog= alone. */
 void moments_switch(const struct settings *s);
 
@@ -50,8 +47,8 @@ void moments_connected(int fd);
  */
 bool moments_listen(int fd);
 
-/* After listen() succeeded, with what moments_listen() said. */
-void moments_listening(int fd, bool settled);
+/* After listen() succeeded, where moments_listen() said false. */
+void moments_listening(int fd);
 
 /* After accept() gave `fd`. */
 void moments_accept(int fd);

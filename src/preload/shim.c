@@ -144,8 +144,8 @@ EXPORT int listen(int fd, int backlog)
     bool settled = wanted(MOMENT_LISTEN) && moments_listen(fd);
     int status = real.listen(fd, backlog);
 
-    if (status == 0 && wanted(MOMENT_LISTEN))
-        moments_listening(fd, settled);
+    if (status == 0 && !settled && wanted(MOMENT_LISTEN))
+        moments_listening(fd);
     return status;
 }
 

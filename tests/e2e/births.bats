@@ -195,3 +195,48 @@ connection.close()"
     finish
     expect "the peer saw" "$SEEN" "bytes=5 eof=0 reset=1"
 }
+
+# The program has only the connection: no call of its own shows the role, and the port does not either.
+# inherits POLICY SERVER-OR-CLIENT: what the other end sees.
+inherits() {
+    local program='import socket, struct
+socket.socket(fileno=0).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 5))'
+    run -0 env POLICY="$1" WHICH="$2" PROGRAM="$program" LIBRARY="${WITHOUT_LIBRARY:-$LIB}" python3 -c "
+import os, socket, subprocess, sys
+low = int(open('/proc/sys/net/ipv4/ip_local_port_range').read().split()[0])
+listener = socket.create_server(('127.0.0.1', 0))
+client = socket.socket()
+for port in range(low - 1, 1023, -1): # of a service, and free
+    try:
+        client.bind(('127.0.0.1', port))
+        break
+    except OSError:
+        pass
+client.connect(listener.getsockname())
+server = listener.accept()[0]
+mine, other = (server, client) if os.environ['WHICH'] == 'server' else (client, server)
+mine.send(b'hello')
+other.recv(5)
+child = subprocess.Popen([sys.executable, '-c', os.environ['PROGRAM']], stdin=mine,
+    env=os.environ | {'LD_PRELOAD': os.environ['LIBRARY'], 'LINGER_MODE': os.environ['POLICY']})
+mine.close()
+listener.close()
+child.wait()
+try:
+    print('EOF' if other.recv(1) == b'' else 'data')
+except ConnectionResetError:
+    print('reset')"
+    SEEN=$output
+}
+
+# bats test_tags=preload
+@test "the role of an inherited connection is who connected, whatever its port is" {
+    for end in server client; do
+        inherits "rst role=$end" $end
+        expect "a $end's under rst role=$end" "$SEEN" reset
+    done
+    inherits "rst role=client" server
+    expect "a server's under rst role=client" "$SEEN" EOF
+    inherits "rst role=server" client
+    expect "a client's under rst role=server" "$SEEN" EOF
+}

@@ -73,10 +73,6 @@ static void test_accept(void **state)
     int udp = socket(AF_INET, SOCK_DGRAM, 0);
 
     (void)state;
-    connect_under("rst role=server");
-    moments_accept(server);
-    assert_int_equal(mode_of(server), MODE_FIN); /* the listener's business */
-    end(NULL);
     start("rst", BACKEND_PRELOAD);
     assert_false(moments_wanted & MOMENT_ACCEPT);
     moments_socket(udp, AF_INET, SOCK_DGRAM, 0);
@@ -261,33 +257,11 @@ static void test_listen(void **state)
     assert_int_equal(moments_listen(fd), cases[i].settled);
     assert_int_equal(mode_of(fd), cases[i].before);
     assert_int_equal(listen(fd, 1), 0);
-    moments_listening(fd, cases[i].settled);
+    if (!cases[i].settled)
+        moments_listening(fd);
     assert_int_equal(mode_of(fd), cases[i].after);
     assert_int_equal((moments_wanted & MOMENT_ACCEPT) != 0, cases[i].accept_decides);
     close(fd);
-}
-
-/* Who connected, as a call has shown it; its local port alone would say client. */
-static void test_what_a_call_has_shown(void **state)
-{
-    static void (*const shows[])(int fd) = {NULL, moments_note, moments_accept};
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(shows); i++) {
-        connect_under("rst role=server when=active");
-        if (shows[i])
-            shows[i](shows[i] == moments_note ? listener : server);
-        moments_close(server);
-        assert_int_equal(mode_of(server), shows[i] ? MODE_RST : MODE_FIN);
-        moments_close(client);
-        assert_int_equal(mode_of(client), MODE_FIN);
-        end(NULL);
-    }
-    connect_under("rst role=server when=active");
-    moments_listening(listener, true);
-    moments_close(server);
-    assert_int_equal(mode_of(server), MODE_RST);
-    end(NULL);
 }
 
 static void test_the_program_sets_an_option(void **state)
@@ -402,7 +376,6 @@ static void test_exit(void **state)
     start("rst local=127.0.0.1 role=client", BACKEND_SUPERVISE);
     assert_int_equal(begin(NULL), 0);
     int unconnected = socket(AF_INET, SOCK_STREAM, 0);
-    moments_note(listener);
     moments_exit(client);
     moments_exit(server);
     moments_exit(unconnected);
@@ -452,7 +425,6 @@ int main(void)
         cmocka_unit_test_prestate(test_connect, ROWS),
         cmocka_unit_test(test_connect_to_whom),
         cmocka_unit_test_prestate(test_listen, ROWS),
-        cmocka_unit_test(test_what_a_call_has_shown),
         cmocka_unit_test_prestate(test_the_program_sets_an_option, ROWS),
         cmocka_unit_test(test_the_program_sets_an_option_of_a_new_socket),
         cmocka_unit_test_prestate(test_shutdown, ROWS),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Server or client, by state and local port. */
+/* Server or client: who connected. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,131 +12,133 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
+#include "loopback.h"
 #include "socket/role.h"
+#include "socket/sock.h"
 
-static struct role_ports ports;
+static struct role_range range;
 
-static int begin(void **state)
+static struct facts met(int fd)
 {
-    (void)state;
-    ports = (struct role_ports){.low = 32768, .high = 60999};
-    return 0;
-}
+    struct facts facts = {0};
 
-static struct facts met(uint8_t tcp_state, uint16_t local_port)
-{
-    struct facts facts = {
-        .state = tcp_state, .known = FACT_LOCAL_PORT | FACT_COOKIE, .local_port = local_port};
-
-    role_complete(&ports, &facts, FACT_ROLE);
+    assert_true(sock_facts(fd, FACT_COOKIE, &facts));
+    role_complete(fd, &facts, FACT_ROLE);
     return facts;
 }
 
-static void test_the_range(void **state)
+/* Of both ends; before both have closed. */
+static void expect_roles(void)
 {
-    (void)state;
-    assert_true(role_is_served(&ports, 32767));
-    assert_false(role_is_served(&ports, 32768));
-    assert_false(role_is_served(&ports, 60999));
-    assert_true(role_is_served(&ports, 61000));
-    assert_true(role_is_served(&ports, 1));
-    assert_true(role_is_served(&ports, 65535));
+    struct facts one = met(client);
+    struct facts other = met(server);
+
+    assert_int_equal(one.known & other.known, FACT_ROLE | FACT_COOKIE);
+    assert_int_equal(one.role, ROLE_CLIENT);
+    assert_int_equal(other.role, ROLE_SERVER);
 }
 
-static void test_a_port_that_was_listened_on(void **state)
+static void send_all(int from, size_t size)
 {
-    (void)state;
-    role_note_served(&ports, 40000);
-    assert_true(role_is_served(&ports, 40000));
-    for (unsigned port = 32768; port <= 60999; port++)
-        assert_int_equal(role_is_served(&ports, (uint16_t)port), port == 40000);
+    static char bytes[100000];
+
+    assert_int_equal(send(from, bytes, size, 0), (ssize_t)size);
 }
 
-/* What connect() and accept() showed of the port counts before the range does. */
-static void test_a_port_whose_role_was_seen(void **state)
+static void fill(int from)
 {
-    struct facts client = {
-        .role = ROLE_CLIENT, .known = FACT_ROLE | FACT_LOCAL_PORT, .local_port = 80};
-    struct facts server = {
-        .role = ROLE_SERVER, .known = FACT_ROLE | FACT_LOCAL_PORT, .local_port = 50000};
+    static char bytes[100000];
 
-    (void)state;
-    role_note(&ports, &client);
-    assert_false(role_is_served(&ports, 80));
-    role_note(&ports, &server);
-    assert_true(role_is_served(&ports, 50000));
-    client.local_port = 50000;
-    role_note(&ports, &client);
-    assert_true(role_is_served(&ports, 50000));
-    client.local_port = 81;
-    client.known = FACT_ROLE;
-    role_note(&ports, &client);
-    client.known = FACT_LOCAL_PORT;
-    role_note(&ports, &client);
-    assert_true(role_is_served(&ports, 81));
+    while (send(from, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
 }
 
-static void test_role_by_state(void **state)
+static void test_data(void **state)
 {
-    static const uint8_t connected[] = {TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_FIN_WAIT1,
-                                        TCP_LAST_ACK,    TCP_CLOSING,    TCP_SYN_RECV};
+    (void)state;
+    expect_roles();
+    send_all(client, 1);
+    expect_roles();
+    send_all(server, 1);
+    send_all(server, 70000);
+    expect_roles();
+    assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+    expect_roles();
+}
+
+/* Part of it acknowledged, part in flight, part not sent. */
+static void test_a_peer_that_does_not_read(void **state)
+{
+    (void)state;
+    fill(client);
+    expect_roles();
+    fill(server);
+    expect_roles();
+}
+
+static void test_the_end(void **state)
+{
+    int *const ends[] = {&client, &server};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(connected); i++) {
-        struct facts client = met(connected[i], 50000);
-        struct facts server = met(connected[i], 80);
-        assert_int_equal(client.role, ROLE_CLIENT);
-        assert_int_equal(server.role, ROLE_SERVER);
-        assert_int_equal(client.known & server.known, FACT_ROLE | FACT_LOCAL_PORT | FACT_COOKIE);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(begin(NULL), 0);
+        int first = *ends[i & 1];
+        int second = *ends[!(i & 1)];
+        if (i & 2)
+            fill(first);
+        if (i & 4)
+            fill(second);
+        shutdown(first, SHUT_WR);
+        expect_roles();
+        if (i & 2) /* the FIN waits behind the data: else both have closed */
+            shutdown(second, SHUT_WR);
+        expect_roles();
+        end(NULL);
     }
 }
 
-/* bind() to a service's port, then connect(): on its way it is a client's whatever its port. */
-static void test_a_connection_being_made_is_a_clients(void **state)
+/* While data comes and goes the numbers change between two calls. */
+static void test_a_busy_connection(void **state)
 {
-    struct facts facts;
+    static char bytes[100000];
+    pid_t child = fork();
 
     (void)state;
-    facts = met(TCP_SYN_SENT, 80);
+    if (child == 0) {
+        alarm(10);
+        while (recv(server, bytes, sizeof(bytes), 0) > 0 || 1)
+            send(server, bytes, 1, MSG_DONTWAIT);
+    }
+    for (int i = 0; i < 1000; i++) {
+        (void)send(client, bytes, sizeof(bytes), MSG_DONTWAIT);
+        expect_roles();
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static void test_a_connection_being_made(void **state)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    struct facts facts = met(fd);
+    assert_int_equal(facts.known, 0); /* it has no role yet, and the share is not drawn */
+    facts.state = TCP_SYN_SENT;
+    role_complete(fd, &facts, FACT_ROLE);
     assert_int_equal(facts.role, ROLE_CLIENT);
-    assert_true(facts.known & FACT_ROLE);
-    role_note_served(&ports, 50000);
-    facts = met(TCP_SYN_SENT, 50000);
-    assert_int_equal(facts.role, ROLE_CLIENT);
+    close(fd);
 }
 
-static void test_a_listener_is_a_servers_and_is_noted(void **state)
+static void test_a_listener(void **state)
 {
-    struct facts facts;
+    struct facts facts = met(listener);
 
     (void)state;
-    facts = met(TCP_LISTEN, 50001);
     assert_int_equal(facts.role, ROLE_SERVER);
-    assert_int_equal(facts.known, FACT_ROLE | FACT_LOCAL_PORT); /* no share of a listener */
-    facts = met(TCP_ESTABLISHED, 50001);
-    assert_int_equal(facts.role, ROLE_SERVER);
-}
-
-static void test_a_listener_whose_port_nobody_asked_for_is_not_noted(void **state)
-{
-    struct facts facts = {.state = TCP_LISTEN};
-
-    (void)state;
-    ports.low = 0;
-    role_complete(&ports, &facts, 0);
-    assert_int_equal(facts.known, 0);
-    assert_false(role_is_served(&ports, 0));
-}
-
-static void test_unconnected_has_no_role_yet(void **state)
-{
-    struct facts facts;
-
-    (void)state;
-    facts = met(TCP_CLOSE, 80);
-    assert_int_equal(facts.known, FACT_LOCAL_PORT);
+    assert_int_equal(facts.known, FACT_ROLE);
 }
 
 static void test_what_nobody_asked_for_is_not_told(void **state)
@@ -144,8 +146,30 @@ static void test_what_nobody_asked_for_is_not_told(void **state)
     struct facts facts = {.state = TCP_ESTABLISHED, .known = FACT_COOKIE};
 
     (void)state;
-    role_complete(&ports, &facts, FACT_COOKIE);
+    role_complete(client, &facts, FACT_COOKIE);
     assert_int_equal(facts.known, FACT_COOKIE);
+}
+
+/* -1 stands for a kernel that does not show it. */
+static void test_the_port_decides_else(void **state)
+{
+    static const struct {
+        int beyond; /* the range's ends */
+        int of_high;
+        uint8_t role;
+    } ports[] = {
+        {-1, 0, ROLE_SERVER}, {0, 0, ROLE_CLIENT}, {0, 1, ROLE_CLIENT}, {1, 1, ROLE_SERVER}};
+
+    (void)state;
+    role_read_range(&range);
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        struct facts facts = {.state = TCP_ESTABLISHED, .known = FACT_LOCAL_PORT};
+        facts.local_port =
+            (uint16_t)((ports[i].of_high ? range.high : range.low) + ports[i].beyond);
+        role_complete(-1, &facts, FACT_ROLE);
+        assert_int_equal(facts.role, ports[i].role);
+        assert_true(facts.known & FACT_ROLE);
+    }
 }
 
 static void test_the_range_of_this_namespace(void **state)
@@ -159,10 +183,10 @@ static void test_the_range_of_this_namespace(void **state)
         assert_int_equal(fscanf(file, "%u %u", &low, &high), 2);
         fclose(file);
     }
-    ports.low = ports.high = 1;
-    role_read_range(&ports);
-    assert_int_equal(ports.low, low);
-    assert_int_equal(ports.high, high);
+    range.low = range.high = 1;
+    role_read_range(&range);
+    assert_int_equal(range.low, low);
+    assert_int_equal(range.high, high);
 }
 
 static void write_to(const char *path, const char *text)
@@ -175,7 +199,7 @@ static void write_to(const char *path, const char *text)
 }
 
 /* In a process of its own: 0 if that is the range, and no descriptor is left open. */
-static int read_in_child(const char *root, const char *range, uint16_t low, uint16_t high)
+static int read_in_child(const char *root, const char *text, uint16_t low, uint16_t high)
 {
     int status;
     pid_t child = fork();
@@ -183,14 +207,14 @@ static int read_in_child(const char *root, const char *range, uint16_t low, uint
     if (child == 0) {
         if (root ? chroot(root) != 0 : unshare(CLONE_NEWNET) != 0)
             _exit(77); /* not root */
-        if (range) {
+        if (text) {
             write_to("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-            write_to("/proc/sys/net/ipv4/ip_local_port_range", range);
+            write_to("/proc/sys/net/ipv4/ip_local_port_range", text);
         }
         close(0); /* A program may run without standard input: the file is descriptor 0 then. */
-        ports.low = ports.high = 1;
-        role_read_range(&ports);
-        _exit(ports.low == low && ports.high == high && dup(STDERR_FILENO) == 0 ? 0 : 1);
+        range.low = range.high = 1;
+        role_read_range(&range);
+        _exit(range.low == low && range.high == high && dup(STDERR_FILENO) == 0 ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WEXITSTATUS(status) == 77)
@@ -216,18 +240,17 @@ static void test_the_range_where_it_cannot_be_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_the_range, begin),
-        cmocka_unit_test_setup(test_a_port_that_was_listened_on, begin),
-        cmocka_unit_test_setup(test_a_port_whose_role_was_seen, begin),
-        cmocka_unit_test_setup(test_role_by_state, begin),
-        cmocka_unit_test_setup(test_a_connection_being_made_is_a_clients, begin),
-        cmocka_unit_test_setup(test_a_listener_is_a_servers_and_is_noted, begin),
-        cmocka_unit_test_setup(test_a_listener_whose_port_nobody_asked_for_is_not_noted, begin),
-        cmocka_unit_test_setup(test_unconnected_has_no_role_yet, begin),
-        cmocka_unit_test_setup(test_what_nobody_asked_for_is_not_told, begin),
-        cmocka_unit_test_setup(test_the_range_of_this_namespace, begin),
-        cmocka_unit_test_setup(test_ranges, begin),
-        cmocka_unit_test_setup(test_the_range_where_it_cannot_be_read, begin),
+        cmocka_unit_test_setup_teardown(test_data, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_peer_that_does_not_read, begin, end),
+        cmocka_unit_test(test_the_end),
+        cmocka_unit_test_setup_teardown(test_a_busy_connection, begin, end),
+        cmocka_unit_test(test_a_connection_being_made),
+        cmocka_unit_test_setup_teardown(test_a_listener, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_nobody_asked_for_is_not_told, begin, end),
+        cmocka_unit_test(test_the_port_decides_else),
+        cmocka_unit_test(test_the_range_of_this_namespace),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_the_range_where_it_cannot_be_read),
     };
 
     return cmocka_run_group_tests_name("role", tests, NULL, NULL);

@@ -127,26 +127,15 @@ static void stand_by(int pidfd)
     close(pidfd);
 }
 
-static bool note_socket(int fd, int number, void *context)
-{
-    (void)number;
-    (void)context;
-    moments_note(fd);
-    return true;
-}
-
-/* Has the right to answer from here on, and knows what the one before it knew. */
+/* Has the right to answer from here on. */
 static void take_over(bool replaces)
 {
-    char why[TARGET_WHY_MAX];
-
     if (!handover_own(server.target.pid, replaces)) {
         if (replaces)
             fail("its supervisors do not end");
         _exit(CLI_OK);
     }
     answer_left(&server.answerer);
-    (void)target_each_socket(&server.target, note_socket, NULL, why);
 }
 
 /* Returns in both, and true in the child, as soon as it is the server itself. */

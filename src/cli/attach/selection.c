@@ -11,6 +11,7 @@
 #include "cli/process/holders.h"
 #include "cli/sockets/sockets.h"
 #include "policy/mode.h"
+#include "socket/role.h"
 #include "socket/sock.h"
 
 const char *selection_rule_text(const struct policy *policy, unsigned number)
@@ -154,29 +155,19 @@ static int add_pids(struct selection *s, char **names)
     return 0;
 }
 
-static bool note_listener(int fd, int number, void *context)
+static bool look(int fd, int number, void *context)
 {
-    struct selection *s = context;
-    struct facts facts = {0};
-
+    (void)fd;
     (void)number;
-    if (sock_facts(fd, 0, &facts) && facts.state == TCP_LISTEN &&
-        sock_facts(fd, FACT_LOCAL_PORT, &facts))
-        role_complete(&s->ports, &facts, FACT_ROLE);
+    (void)context;
     return true;
 }
 
-/*
- * The ports that are listened on, if a rule asks for the role; and a process that may not be looked
- * into, unless the first pass meets it before anything is changed.
- */
-static int note_listeners(struct selection *s)
+/* Finds who may not be looked into, unless the first pass will, before anything is changed. */
+static int look_into_all(struct selection *s)
 {
-    bool is_needed = !s->looks_first || decide_needs(&s->rules) & FACT_ROLE;
-
-    role_read_range(&s->ports);
-    for (int i = 0; is_needed && i < s->target_count; i++) {
-        if (target_each_socket(&s->targets[i], note_listener, s, s->why) == 0)
+    for (int i = 0; !s->looks_first && i < s->target_count; i++) {
+        if (target_each_socket(&s->targets[i], look, NULL, s->why) == 0)
             continue;
         cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why);
         return -1;
@@ -186,7 +177,7 @@ static int note_listeners(struct selection *s)
 
 int selection_open(struct selection *s, char **pids)
 {
-    return (s->port ? add_holders(s) : add_pids(s, pids)) != 0 ? -1 : note_listeners(s);
+    return (s->port ? add_holders(s) : add_pids(s, pids)) != 0 ? -1 : look_into_all(s);
 }
 
 void selection_close(struct selection *s)
@@ -225,7 +216,7 @@ static unsigned wanted_of(const struct selection *s, const struct facts *facts)
 
     if (facts->state == TCP_LISTEN)
         wanted |= FACT_LOCAL_IP;
-    return wanted & FACT_ROLE ? wanted | FACT_LOCAL_PORT : wanted;
+    return wanted;
 }
 
 /* Visits each socket only once. */
@@ -245,7 +236,7 @@ static bool visit_socket(int fd, int number, void *context)
         snprintf(s->why, sizeof(s->why), "out of memory");
     if (is_new <= 0)
         return is_new == 0;
-    role_complete(&s->ports, &facts, FACT_ROLE);
+    role_complete(fd, &facts, FACT_ROLE);
     return pass->visit(s, fd, &facts, pass->context);
 }
 

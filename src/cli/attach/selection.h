@@ -12,7 +12,7 @@
 #include "cli/process/target.h"
 #include "cli/sockets/seen.h"
 #include "core/settings.h"
-#include "socket/role.h"
+#include "policy/decide.h"
 
 #define SELECTION_TARGETS_MAX 1024
 
@@ -29,7 +29,6 @@ struct selection {
     struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
     int target_count;
-    struct role_ports ports;
 
     /* Of the current pass. */
     const struct target *target;

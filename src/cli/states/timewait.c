@@ -25,10 +25,13 @@ static int sysctl_number(const char *name)
     return value;
 }
 
-static void read_sysctls(struct timewait_sysctls *s, const struct role_ports *ports)
+static void read_sysctls(struct timewait_sysctls *s)
 {
-    s->port_low = ports->low;
-    s->port_high = ports->high;
+    struct role_range range;
+
+    role_read_range(&range);
+    s->port_low = range.low;
+    s->port_high = range.high;
     s->tw_reuse = sysctl_number("ipv4/tcp_tw_reuse");
     s->tw_reuse_delay = sysctl_number("ipv4/tcp_tw_reuse_delay");
     s->timestamps = sysctl_number("ipv4/tcp_timestamps");
@@ -115,14 +118,16 @@ static void count_peer(struct table *table, struct timewait_peer key, bool is_ti
     entry->used += key.peer_port != 0;
 }
 
+/* A server's by its local port: the list has no more to tell by. */
 static void count_socket(struct table *table, const struct diag_socket *s,
-                         const struct role_ports *ports)
+                         const struct timewait_sysctls *set, const bool listened[])
 {
     struct timewait_peer key = {.peer = s->peer};
 
     if (s->state == TCP_LISTEN || s->peer_port == 0)
         return;
-    if (role_is_served(ports, s->local_port)) {
+    if (listened[s->local_port] || s->local_port < set->port_low ||
+        s->local_port > set->port_high) {
         key.local_port = s->local_port;
     } else {
         key.local = s->local;
@@ -180,8 +185,7 @@ static void find_served(struct timewait *sum, const struct sockets *sockets)
             (sockets->items[i].state == TCP_LISTEN && sockets->items[i].local_port == served->port);
 }
 
-static int count_peers(struct timewait *sum, const struct sockets *sockets,
-                       const struct role_ports *ports)
+static int count_peers(struct timewait *sum, const struct sockets *sockets, const bool listened[])
 {
     struct table table = {NULL, 16, 0};
 
@@ -191,7 +195,7 @@ static int count_peers(struct timewait *sum, const struct sockets *sockets,
     if (!table.peers)
         return -1;
     for (size_t i = 0; i < sockets->count; i++)
-        count_socket(&table, &sockets->items[i], ports);
+        count_socket(&table, &sockets->items[i], &sum->sysctls, listened);
     finish_peers(sum, &table);
     find_served(sum, sockets);
     return 0;
@@ -220,21 +224,18 @@ static int find_owing(struct timewait *sum, const struct sockets *sockets)
 
 int timewait_sum(struct timewait *sum, const struct sockets *sockets)
 {
-    static struct role_ports ports;
+    bool listened[65536] = {false}; /* for each port */
 
     memset(sum, 0, sizeof(*sum));
-    memset(&ports, 0, sizeof(ports));
-    role_read_range(&ports);
-    read_sysctls(&sum->sysctls, &ports);
+    read_sysctls(&sum->sysctls);
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         sum->states[s->state < DIAG_STATES ? s->state : 0]++;
-        if (s->state == TCP_LISTEN)
-            role_note_served(&ports, s->local_port);
+        listened[s->local_port] = listened[s->local_port] || s->state == TCP_LISTEN;
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets, &ports) != 0 || find_owing(sum, sockets) != 0) {
+    if (count_peers(sum, sockets, listened) != 0 || find_owing(sum, sockets) != 0) {
         timewait_free(sum);
         return -1;
     }

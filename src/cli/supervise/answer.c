@@ -171,8 +171,8 @@ static void serve_listen(struct call *call)
     bool settled = moments_listen(call->fd);
     int status = listen(call->fd, (int)call->request->data.args[1]);
     answer(call, status);
-    if (status == 0)
-        moments_listening(call->fd, settled);
+    if (status == 0 && !settled)
+        moments_listening(call->fd);
 }
 
 /* The kernel lists the sockets of our own network namespace. */
