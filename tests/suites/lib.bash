@@ -81,7 +81,7 @@ counted() {
 # has no deb-src entries, apt is given a list of its own, made from the deb entries that
 # there are; nothing of the system's configuration is changed.
 source_package() {
-    local apt=$out/apt options=() file to
+    local apt=$out/apt options=() file to version
     [ ! -e "$out/src/$1" ] || return 0
     mkdir -p "$out/src" "$apt/parts" "$apt/lists/partial" "$apt/cache/archives/partial"
     if ! apt-get source --print-uris "$1" >/dev/null 2>&1; then
@@ -96,11 +96,15 @@ source_package() {
             -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
         timeout 300 apt-get "${options[@]}" -qq update >&2
     fi
-    # Into a directory of another name first: one that exists is complete.
-    rm -rf "$out/src/$1.new"
-    mkdir "$out/src/$1.new"
-    (cd "$out/src/$1.new" && timeout 300 apt-get "${options[@]}" -qq source "$1" >&2 &&
-        mv "$(find . -mindepth 1 -maxdepth 1 -type d)" tree) || die "no source of $1 is available"
+    # Into a directory of another name first: one that exists is complete. A security update's source may
+    # lie where no mirror has it.
+    for version in $(apt-cache "${options[@]}" showsrc "$1" 2>/dev/null | sed -n 's/^Version: //p' | sort -urV); do
+        rm -rf "$out/src/$1.new"
+        mkdir "$out/src/$1.new"
+        (cd "$out/src/$1.new" && timeout 300 apt-get "${options[@]}" -qq source "$1=$version" >&2 &&
+            mv "$(find . -mindepth 1 -maxdepth 1 -type d)" tree) && break
+    done
+    [ -d "$out/src/$1.new/tree" ] || die "no source of $1 is available"
     mv "$out/src/$1.new" "$out/src/$1"
 }
 
