@@ -166,7 +166,7 @@ test-tools: all $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(BUILD)/sanitized/lin
 test-programs: test-tools $(UNIT_TESTS)
 
 # Unit tests link a second build of the sources, with the sanitizers in it.
-UNIT_SOURCES = $(SHARED_SOURCES) src/preload/real.c $(wildcard $(patsubst %,src/cli/*/%.c,elffile seen target))
+UNIT_SOURCES = $(SHARED_SOURCES) src/preload/real.c $(wildcard $(patsubst %,src/cli/*/%.c,elffile seen target record connections groups))
 UNIT_OBJECTS = $(UNIT_SOURCES:src/%.c=$(BUILD)/sanitized/%.o)
 UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-DLINGER_VERSION='"$(VERSION)"' -DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc

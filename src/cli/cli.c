@@ -251,6 +251,15 @@ bool cli_is_terminal(FILE *stream)
            strcmp(terminal, "dumb") != 0;
 }
 
+/* Clears the rest of each line, and everything below. */
+void cli_redraw(const char *text)
+{
+    fputs("\033[H", stdout);
+    for (const char *c = text; *c; c++)
+        fputs(*c == '\n' ? "\033[K\n" : (char[]){*c, '\0'}, stdout);
+    fputs("\033[J", stdout);
+}
+
 const char *cli_endpoint(struct policy_ip ip, uint16_t port)
 {
     static char buffers[2][64];

@@ -26,7 +26,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_run, cli_check, cli_states, cli_stats, cli_attach, cli_close,
-    cli_ab;
+    cli_ab, cli_watch;
 
 struct stats;
 
@@ -114,6 +114,9 @@ int cli_flush(const struct cli_command *command, int status);
 
 /* May `stream` be coloured and redrawn? No: a file, NO_COLOR, a dumb terminal. */
 bool cli_is_terminal(FILE *stream);
+
+/* Draws the text over what the terminal shows. */
+void cli_redraw(const char *text);
 
 /* "192.0.2.1:80" in one of two static buffers, used in turn; without a port if that is 0. */
 const char *cli_endpoint(struct policy_ip ip, uint16_t port);

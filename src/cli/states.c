@@ -272,7 +272,6 @@ static int show(struct request *r, const struct sockets *sockets, FILE *out)
     return 0;
 }
 
-/* Redraws in place: clears the rest of each line, and everything below. */
 static int redraw(struct request *r, const struct sockets *sockets)
 {
     char *text = NULL;
@@ -283,10 +282,7 @@ static int redraw(struct request *r, const struct sockets *sockets)
     if (!out)
         return -1;
     if (show(r, sockets, out) == 0 && fflush(out) == 0) {
-        fputs("\033[H", stdout);
-        for (const char *c = text; *c; c++)
-            fputs(*c == '\n' ? "\033[K\n" : (char[]){*c, '\0'}, stdout);
-        fputs("\033[J", stdout);
+        cli_redraw(text);
         status = 0;
     }
     fclose(out);

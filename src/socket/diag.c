@@ -81,7 +81,8 @@ static int take(const struct visitor *visitor, const struct nlmsghdr *header, si
     return 1;
 }
 
-static int dump(int fd, uint8_t family, void *buffer, const struct visitor *visitor)
+static int dump(int fd, uint8_t family, uint32_t states, void *buffer,
+                const struct visitor *visitor)
 {
     struct {
         struct nlmsghdr header;
@@ -90,7 +91,7 @@ static int dump(int fd, uint8_t family, void *buffer, const struct visitor *visi
         .header = {.nlmsg_len = sizeof(request),
                    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-        .body = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u},
+        .body = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states},
     };
     int more = 1;
 
@@ -106,8 +107,8 @@ static int dump(int fd, uint8_t family, void *buffer, const struct visitor *visi
     return more;
 }
 
-int diag_each(void *buffer, bool (*each)(const struct diag_socket *socket, void *context),
-              void *context)
+int diag_each(void *buffer, uint32_t states,
+              bool (*each)(const struct diag_socket *socket, void *context), void *context)
 {
     const struct visitor visitor = {each, context};
     int fd = (int)kernel_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -115,9 +116,9 @@ int diag_each(void *buffer, bool (*each)(const struct diag_socket *socket, void 
 
     if (fd < 0)
         return -1;
-    status = dump(fd, AF_INET, buffer, &visitor);
+    status = dump(fd, AF_INET, states, buffer, &visitor);
     if (status == 0)
-        status = dump(fd, AF_INET6, buffer, &visitor);
+        status = dump(fd, AF_INET6, states, buffer, &visitor);
     kernel_close(fd);
     return status;
 }

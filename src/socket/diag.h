@@ -26,12 +26,16 @@ struct diag_socket {
     uint32_t backlog; /* and how many may wait */
 };
 
+#define DIAG_EVERY_STATE (~0u)
+
 /*
- * Calls `visit` for each socket, with `context`. `buffer` holds DIAG_BUFFER_SIZE bytes, aligned as
- * by malloc(3) or mmap(2). Returns 0, or -1 and errno; ENOMEM where `visit` returned false.
+ * Calls `visit` for each socket in one of the states, a bit each (1 << TCP_LISTEN), with `context`.
+ * TIME_WAIT is that, or the FIN_WAIT2 of a socket that its program has closed. `buffer` holds
+ * DIAG_BUFFER_SIZE bytes, aligned as by malloc(3) or mmap(2). Returns 0, or -1 and errno; ENOMEM
+ * where `visit` returned false.
  */
-int diag_each(void *buffer, bool (*visit)(const struct diag_socket *socket, void *context),
-              void *context);
+int diag_each(void *buffer, uint32_t states,
+              bool (*visit)(const struct diag_socket *socket, void *context), void *context);
 
 /* "time-wait", as ss(8) spells it. */
 const char *diag_state_name(unsigned state);

@@ -38,7 +38,7 @@ bool portholders_find(struct portholders *h)
 
     if (buffer == MAP_FAILED)
         return false;
-    found = diag_each(buffer, count_holder, h) == 0;
+    found = diag_each(buffer, DIAG_EVERY_STATE, count_holder, h) == 0;
     munmap(buffer, DIAG_BUFFER_SIZE);
     return found;
 }

@@ -213,6 +213,13 @@ needs_namespace() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
 }
 
+# Root in a container, or in a user namespace of its own, may not see the kernel's events.
+needs_events() {
+    needs_namespace
+    "$ROOT/linger" watch -e -t 1 >/dev/null 2>&1 ||
+        skip "needs root outside of containers: perf_event_open(2) on tracepoints"
+}
+
 needs_mount_namespace() {
     unshare -m true 2>/dev/null || skip "needs a mount namespace"
 }

@@ -163,8 +163,8 @@ part() {
 }
 
 @test "every message of the sources is in DIAGNOSTICS, and nothing else is" {
-    # ab/table.c and states/advice.c print results alone.
-    mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c" ! -path "*/states/advice.c")
+    # These print results alone.
+    mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c" ! -path "*/states/advice.c" ! -path "*/watch/table.c" ! -path "*/watch/findings.c")
     also manual messages "$PAGES/linger.1" "${sources[@]}"
     also manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
 }
@@ -415,6 +415,20 @@ holder_is_named() {
 
 @test "linger(1), port: who holds it" {
     example linger.1 port holder_is_named
+}
+
+who_closes_is_shown() {
+    needs_events
+    daemon 80 nginx -g 'daemon off;'
+    start - setsid bash -c 'while curl -s http://127.0.0.1/; do :; done'
+    perform linger.1 watch
+    grep -qE "^10 s at port 80: [0-9]+ connections ended$" stdout
+    grep -qE "^  client of 127.0.0.1:80  *this end  *FIN, curl  *TIME_WAIT  *[0-9]+$" stdout
+    grep -qE "^  server at port 80  *the peer  *FIN  *nothing  *[0-9]+$" stdout
+}
+
+@test "linger(1), watch: curl closes first" {
+    example linger.1 watch who_closes_is_shown
 }
 
 ports_left() {

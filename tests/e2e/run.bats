@@ -88,7 +88,7 @@ END
 
 @test "linger help and linger version say what --help and --version say" {
     expect "of linger" "$("$LINGER" help)" "$("$LINGER" --help)"
-    for command in run check states stats attach close ab; do
+    for command in run check states watch stats attach close ab; do
         expect "of $command" "$("$LINGER" help $command)" "$("$LINGER" $command --help)"
     done
     expect version "$("$LINGER" version)" "$("$LINGER" --version)"
@@ -252,7 +252,7 @@ END
 }
 
 @test "help fits 80 columns and has an example; version; unknown commands get a suggestion" {
-    for command in "" run check states stats attach close ab; do
+    for command in "" run check states watch stats attach close ab; do
         run "$LINGER" $command --help
         expect "status of $command --help" "$status" 0
         expect "lines over 80 columns" "$(awk 'length > 80' <<<"$output")" ""

@@ -50,7 +50,7 @@ static struct diag_socket look_for(int fd)
     struct wanted wanted = {.cookie = cookie_of(fd)};
     struct stat status;
 
-    assert_int_equal(diag_each(buffer, meet, &wanted), 0);
+    assert_int_equal(diag_each(buffer, DIAG_EVERY_STATE, meet, &wanted), 0);
     assert_int_equal(wanted.met, 1);
     assert_int_equal(fstat(fd, &status), 0);
     assert_int_equal(wanted.socket.inode, status.st_ino);
@@ -146,7 +146,7 @@ static void test_the_visitor_ends_it(void **state)
     unsigned visits = 0;
 
     (void)state;
-    assert_int_equal(diag_each(buffer, stop, &visits), -1);
+    assert_int_equal(diag_each(buffer, DIAG_EVERY_STATE, stop, &visits), -1);
     assert_int_equal(errno, ENOMEM);
     assert_int_equal(visits, 1);
 }
@@ -160,7 +160,7 @@ static void test_no_descriptor_is_needed_afterwards(void **state)
 
     (void)state;
     close(lowest);
-    assert_int_equal(diag_each(buffer, meet, &nothing), 0);
+    assert_int_equal(diag_each(buffer, DIAG_EVERY_STATE, meet, &nothing), 0);
     int again = dup(0);
     close(again);
     assert_int_equal(again, lowest);
@@ -168,7 +168,7 @@ static void test_no_descriptor_is_needed_afterwards(void **state)
     none = before;
     none.rlim_cur = 0;
     setrlimit(RLIMIT_NOFILE, &none);
-    int status = diag_each(buffer, meet, &nothing);
+    int status = diag_each(buffer, DIAG_EVERY_STATE, meet, &nothing);
     int error = errno;
     setrlimit(RLIMIT_NOFILE, &before);
     assert_int_equal(status, -1);

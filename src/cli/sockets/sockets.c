@@ -33,12 +33,17 @@ static bool add(const struct diag_socket *socket, void *context)
     return true;
 }
 
-int sockets_read(struct sockets *sockets)
+int sockets_read_in(struct sockets *sockets, uint32_t states)
 {
     static _Alignas(16) char buffer[DIAG_BUFFER_SIZE];
 
     sockets->count = 0;
-    return diag_each(buffer, add, sockets);
+    return diag_each(buffer, states, add, sockets);
+}
+
+int sockets_read(struct sockets *sockets)
+{
+    return sockets_read_in(sockets, DIAG_EVERY_STATE);
 }
 
 static ssize_t find(long port, bool of_listeners, uint32_t **inodes)

@@ -13,9 +13,11 @@ struct sockets {
     size_t room;
 };
 
-/* Fills `sockets`, which may hold an earlier dump and is reused. Returns 0, or -1 and errno.
- */
+/* Fills `sockets`, which may hold an earlier dump and is reused. Returns 0, or -1 and errno. */
 int sockets_read(struct sockets *sockets);
+
+/* The same for some states: see diag.h. */
+int sockets_read_in(struct sockets *sockets, uint32_t states);
 
 /* Fills `inodes`, for free(3), with those of the listeners at a port. Returns how many, or -1. */
 ssize_t sockets_listeners(long port, uint32_t **inodes);

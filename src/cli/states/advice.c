@@ -15,15 +15,7 @@
 #define BUCKETS_NEAR 80    /* percent of tcp_max_tw_buckets */
 #define FIN_TIMEOUT_LOW 10 /* seconds: not worth lowering further */
 
-struct advice {
-    FILE *out;
-    bool json;
-    unsigned lines;
-};
-
-static void say(struct advice *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct advice *a, const char *format, ...)
+void advice_say(struct advice *a, const char *format, ...)
 {
     char line[512];
     va_list arguments;
@@ -61,20 +53,23 @@ static void say_ports(struct advice *a, const struct timewait *s)
     unsigned held = timewait_held(s, b);
 
     if (held * 2 >= range && b->time_wait * 2 >= b->used && !timewait_is_reused(s, b))
-        say(a,
+        advice_say(
+            a,
             "ports to %s: past half of them connect() is about 100 times slower, and with the last "
             "it "
             "fails; use fin-rst, which leaves no TIME_WAIT%s, or a wider ip_local_port_range",
             to, reuse_remedy(s));
     else if (held * 2 >= range)
-        say(a,
+        advice_say(
+            a,
             "ports to %s: past half of them connect() is about 100 times slower, and with the last "
             "it "
             "fails; open connections hold them: close some, widen ip_local_port_range, or use more "
             "addresses",
             to);
     else if (b->used * 2 >= range)
-        say(a,
+        advice_say(
+            a,
             "ports to %s: nothing to do; with tcp_tw_reuse=%d those in TIME_WAIT are used again "
             "after %g s",
             to, s->sysctls.tw_reuse, timewait_seconds(s, b));
@@ -86,12 +81,14 @@ static void say_server(struct advice *a, const struct timewait *s)
     if (s->served.time_wait == 0)
         return;
     if (s->served.is_listening)
-        say(a,
+        advice_say(
+            a,
             "TIME_WAIT at our port %u does no harm while the server runs; for a restart both runs "
             "need SO_REUSEADDR (linger run -r); fin-rst leaves none",
             s->served.port);
     else
-        say(a,
+        advice_say(
+            a,
             "TIME_WAIT at our port %u, which nobody listens on: bind() may fail there, unless both "
             "runs of the server set SO_REUSEADDR (linger run -r); fin-rst leaves none",
             s->served.port);
@@ -104,7 +101,8 @@ static void say_buckets(struct advice *a, const struct timewait *s)
 
     if (s->sysctls.max_tw_buckets > 0 &&
         waiting * 100ul >= (unsigned long)s->sysctls.max_tw_buckets * BUCKETS_NEAR)
-        say(a,
+        advice_say(
+            a,
             "%u of the %d TIME_WAIT that tcp_max_tw_buckets allows: later connections get none; "
             "raise it, or use fin-rst",
             waiting, s->sysctls.max_tw_buckets);
@@ -116,30 +114,35 @@ static void say_closing(struct advice *a, const struct timewait *s)
         s->states[TCP_FIN_WAIT1] + s->states[TCP_CLOSING] + s->states[TCP_LAST_ACK];
 
     if (s->states[TCP_FIN_WAIT2] >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
-        say(a,
+        advice_say(
+            a,
             "%u wait for the peer's FIN: a lower tcp_fin_timeout frees orphans earlier, fin-rst at "
             "once",
             s->states[TCP_FIN_WAIT2]);
     if (unanswered >= MANY)
-        say(a,
+        advice_say(
+            a,
             "%u peers do not acknowledge our FIN: they are gone, or the network drops it; the "
             "kernel retries for minutes (tcp_orphan_retries), rst does not wait",
             unanswered);
     if (s->states[TCP_CLOSE_WAIT] > 0)
-        say(a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger close "
+        advice_say(
+            a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger close "
                "-m fin --state close-wait PID` ends them");
 }
 
 static void say_opening(struct advice *a, const struct timewait *s)
 {
     if (s->states[TCP_SYN_SENT] >= MANY)
-        say(a, "%u connect() wait: the destination does not answer, or the network drops the SYN",
+        advice_say(
+            a, "%u connect() wait: the destination does not answer, or the network drops the SYN",
             s->states[TCP_SYN_SENT]);
     if (s->states[TCP_SYN_RECV] >= MANY)
-        say(a, "%u half-open: clients do not answer (a SYN flood: tcp_syncookies=1)",
-            s->states[TCP_SYN_RECV]);
+        advice_say(a, "%u half-open: clients do not answer (a SYN flood: tcp_syncookies=1)",
+                   s->states[TCP_SYN_RECV]);
     if (s->full.state)
-        say(a,
+        advice_say(
+            a,
             "the queue of %s is full (%u): raise the backlog (up to somaxconn), or accept faster",
             cli_endpoint(s->full.local, s->full.local_port), s->full.backlog);
 }

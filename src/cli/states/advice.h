@@ -8,6 +8,15 @@
 
 #include "cli/states/timewait.h"
 
+struct advice {
+    FILE *out;
+    bool json;
+    unsigned lines;
+};
+
+/* One line of it: under a heading, or in an array of JSON that the caller opens and closes. */
+void advice_say(struct advice *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* As lines under a heading, which is left out without advice; or as an array of JSON. */
 void advice_print(FILE *out, const struct timewait *sum, bool json);
 

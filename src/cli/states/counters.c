@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* The counters: a line of names and one of numbers for each protocol. */
+#include "cli/states/counters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX 8192
+
+static const struct {
+    const char *name;
+    enum counter counter;
+} rows[] = {
+    {"ActiveOpens", COUNTER_CONNECTED},      {"PassiveOpens", COUNTER_ACCEPTED},
+    {"AttemptFails", COUNTER_CONNECT_FAILS}, {"EstabResets", COUNTER_RESETS},
+    {"OutRsts", COUNTER_SENT_RESETS},        {"TCPAbortOnClose", COUNTER_UNREAD},
+    {"TCPAbortOnData", COUNTER_ABORTED},     {"TCPAbortOnLinger", COUNTER_LINGER2},
+    {"TCPAbortOnTimeout", COUNTER_TIMEOUTS}, {"TCPAbortOnMemory", COUNTER_MEMORY},
+    {"ListenOverflows", COUNTER_OVERFLOWS},  {"TW", COUNTER_TIME_WAIT},
+    {"TWRecycled", COUNTER_TIME_WAIT},       {"TWKilled", COUNTER_TIME_WAIT},
+};
+
+static void take(uint64_t values[COUNTER_COUNT], const char *name, const char *value)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(rows[i].name, name) == 0)
+            values[rows[i].counter] += strtoull(value, NULL, 10);
+    }
+}
+
+/* "Tcp: RtoAlgorithm RtoMin ...", and under it "Tcp: 1 200 ..." */
+static int read_pairs(const char *path, uint64_t values[COUNTER_COUNT])
+{
+    static char names[LINE_MAX], numbers[LINE_MAX];
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return -1;
+    while (fgets(names, sizeof(names), file) && fgets(numbers, sizeof(numbers), file)) {
+        char *next_name = NULL, *next_number = NULL;
+        const char *name = strtok_r(names, " \n", &next_name);
+        const char *number = strtok_r(numbers, " \n", &next_number);
+        bool is_tcp = name && (strcmp(name, "Tcp:") == 0 || strcmp(name, "TcpExt:") == 0);
+        while (is_tcp && name && number) {
+            take(values, name, number);
+            name = strtok_r(NULL, " \n", &next_name);
+            number = strtok_r(NULL, " \n", &next_number);
+        }
+    }
+    fclose(file);
+    return 0;
+}
+
+/* "TCP: inuse 5 orphan 0 tw 3 alloc 7 mem 1" */
+static uint64_t read_time_wait(void)
+{
+    char line[256];
+    unsigned long count = 0;
+    FILE *file = fopen("/proc/self/net/sockstat", "re");
+
+    while (file && fgets(line, sizeof(line), file)) {
+        const char *at = strncmp(line, "TCP:", 4) == 0 ? strstr(line, " tw ") : NULL;
+        if (at)
+            count = strtoul(at + strlen(" tw "), NULL, 10);
+    }
+    if (file)
+        fclose(file);
+    return count;
+}
+
+int counters_read(uint64_t values[COUNTER_COUNT])
+{
+    memset(values, 0, COUNTER_COUNT * sizeof(*values));
+    if (read_pairs("/proc/self/net/snmp", values) != 0 ||
+        read_pairs("/proc/self/net/netstat", values) != 0)
+        return -1;
+    values[COUNTER_TIME_WAIT] += read_time_wait();
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Counters of this network namespace, by nstat's names: /proc/net/snmp, netstat, sockstat. */
+#ifndef LINGER_CLI_STATES_COUNTERS_H
+#define LINGER_CLI_STATES_COUNTERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum counter {
+    COUNTER_CONNECTED,     /* ActiveOpens */
+    COUNTER_ACCEPTED,      /* PassiveOpens */
+    COUNTER_CONNECT_FAILS, /* AttemptFails */
+    COUNTER_RESETS,        /* EstabResets: ended by RST, from either end */
+    COUNTER_SENT_RESETS,   /* OutRsts */
+    COUNTER_UNREAD,        /* TCPAbortOnClose */
+    COUNTER_ABORTED,       /* TCPAbortOnData: SO_LINGER {1, 0}, and data or an ACK for an orphan */
+    COUNTER_LINGER2,       /* TCPAbortOnLinger */
+    COUNTER_TIMEOUTS,      /* TCPAbortOnTimeout */
+    COUNTER_MEMORY,        /* TCPAbortOnMemory */
+    COUNTER_OVERFLOWS,     /* ListenOverflows */
+    COUNTER_TIME_WAIT,     /* that have begun: those of now, and those that have ended */
+    COUNTER_COUNT,
+};
+
+/* Reads them; one that this kernel lacks is 0. Returns 0, or -1 and errno. */
+int counters_read(uint64_t values[COUNTER_COUNT]);
+
+#endif

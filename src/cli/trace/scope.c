@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The selection: by the process of an event where that is the one whose socket it is, else by
+ * address and by who listens at the port. What no process says of may be another namespace's.
+ */
+#include "cli/trace/scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/process/holders.h"
+#include "cli/sockets/sockets.h"
+#include "policy/address.h"
+
+static bool is_loopback(struct policy_ip ip)
+{
+    return ip.is_ipv4 ? (ip.low >> 24 & 0xff) == 127 : ip.high == 0 && ip.low == 1;
+}
+
+static void read_addresses(struct scope *s)
+{
+    struct ifaddrs *list = NULL;
+
+    (void)getifaddrs(&list);
+    for (struct ifaddrs *one = list; one && s->address_count < SCOPE_ADDRESSES;
+         one = one->ifa_next) {
+        uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
+        if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET)
+            memcpy(bytes + 12, &((struct sockaddr_in *)one->ifa_addr)->sin_addr, 4);
+        else if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET6)
+            memcpy(bytes, &((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr, 16);
+        else
+            continue;
+        s->addresses[s->address_count++] = address_ip(bytes);
+    }
+    freeifaddrs(list);
+}
+
+static bool is_own_address(const struct scope *s, struct policy_ip ip)
+{
+    for (unsigned i = 0; i < s->address_count; i++) {
+        if (s->addresses[i].high == ip.high && s->addresses[i].low == ip.low)
+            return true;
+    }
+    return is_loopback(ip);
+}
+
+/* Those of the processes that are watched, or of the namespace. */
+static void read_listeners(struct scope *s)
+{
+    struct sockets sockets = {NULL, 0, 0};
+
+    if (sockets_read_in(&sockets, 1u << TCP_LISTEN) != 0)
+        return;
+    uint32_t *inodes = calloc(sockets.count + 1, sizeof(*inodes));
+    struct holder *holders = NULL;
+    ssize_t count = 0;
+    for (size_t i = 0; inodes && i < sockets.count; i++)
+        inodes[i] = sockets.items[i].inode;
+    if (inodes && s->has_pids)
+        count = holders_find(inodes, sockets.count, &holders);
+    for (size_t i = 0; i < sockets.count; i++) {
+        const struct diag_socket *one = &sockets.items[i];
+        s->listeners[one->local_port]++;
+        s->was_listener[one->local_port] |= !s->has_pids;
+        for (ssize_t j = 0; j < count; j++) {
+            const struct program *holder = programs_find(s->programs, holders[j].pid);
+            if (holders[j].inode == one->inode && holder && holder->is_selected)
+                s->was_listener[one->local_port] = true;
+        }
+    }
+    free(holders);
+    free(inodes);
+    free(sockets.items);
+}
+
+/* A process as it was when the event happened. */
+struct scope_actor scope_actor(const struct scope *s, const struct record *record)
+{
+    const struct program *program = programs_find(s->programs, record->pid);
+    struct scope_actor actor = {program ? program->name : "", WHOSE_UNKNOWN};
+
+    if (program && s->has_pids)
+        actor.whose = program->is_selected ? WHOSE_WANTED : WHOSE_OTHERS;
+    else if (program && program->namespace != 0)
+        actor.whose = program->namespace == s->namespace ? WHOSE_WANTED : WHOSE_OTHERS;
+    return actor;
+}
+
+void scope_see_listener(struct scope *s, const struct record *record, struct scope_actor actor)
+{
+    uint16_t port = record->local_port;
+
+    if (actor.whose != WHOSE_WANTED)
+        return;
+    if (record->to == TCP_LISTEN)
+        s->listeners[port]++;
+    else if (record->from == TCP_LISTEN && s->listeners[port] > 0)
+        s->listeners[port]--;
+    s->was_listener[port] = true;
+}
+
+static bool is_selected_port(const struct scope *s, const struct record *record)
+{
+    for (unsigned i = 0; i < s->port_count; i++) {
+        if (s->ports[i] == record->local_port || s->ports[i] == record->peer_port)
+            return true;
+    }
+    return s->port_count == 0;
+}
+
+/* Moves to the network namespace of the processes: what is there is listed there alone. */
+static int enter_namespace(struct scope *s, const struct cli_command *command, const char *argument,
+                           pid_t pid)
+{
+    const struct program *program = programs_find(s->programs, pid);
+    const struct program *self = programs_find(s->programs, getpid());
+    char path[64];
+
+    if (!program)
+        return cli_error(command, "process %s: no such process", argument), -1;
+    if (s->namespace != 0 && program->namespace != s->namespace)
+        return cli_error(command,
+                         "process %s: it is in another network namespace than the first; watch "
+                         "each namespace by itself",
+                         argument),
+               -1;
+    s->namespace = program->namespace;
+    if (program->namespace == 0 || (self && self->namespace == program->namespace))
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int status = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
+    if (status != 0)
+        cli_error(command, "process %s: its network namespace cannot be entered: %s", argument,
+                  strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+static int select_pids(struct scope *s, const struct cli_command *command, char *const *pids,
+                       int count)
+{
+    for (int i = 0; i < count; i++) {
+        long pid;
+        if (!cli_number(pids[i], 1, INT32_MAX, &pid))
+            return cli_usage(command, "'%s' is not a pid", pids[i]), -1;
+        if (enter_namespace(s, command, pids[i], (pid_t)pid) != 0)
+            return -1;
+        (void)programs_select(s->programs, (pid_t)pid);
+    }
+    return 0;
+}
+
+int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids, int count)
+{
+    s->programs = programs_new();
+    if (!s->programs)
+        return cli_error(command, "out of memory"), -1;
+    const struct program *self = programs_find(s->programs, getpid());
+    s->has_pids = count > 0;
+    if (!s->has_pids && self)
+        s->namespace = self->namespace;
+    if (select_pids(s, command, pids, count) != 0)
+        return -1;
+    read_addresses(s);
+    read_listeners(s);
+    return 0;
+}
+
+void scope_end(struct scope *s)
+{
+    if (s->programs)
+        programs_free(s->programs);
+}
+
+bool scope_has(const struct scope *s, enum scope_whose whose, bool is_server,
+               struct policy_ip local, uint16_t local_port)
+{
+    if (whose != WHOSE_UNKNOWN)
+        return whose == WHOSE_WANTED;
+    if (is_server || s->has_pids)
+        return s->was_listener[local_port] && is_own_address(s, local);
+    return is_own_address(s, local);
+}
+
+/*
+ * On loopback it is sent while the sender of what it answers runs; the kernel's own threads
+ * (children of 2) belong to no namespace.
+ */
+bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor)
+{
+    const struct program *program = programs_find(s->programs, record->pid);
+    bool is_elsewhere = is_loopback(record->local) && actor.whose == WHOSE_OTHERS && program &&
+                        program->pid != 2 && program->parent != 2;
+
+    return is_selected_port(s, record) && is_own_address(s, record->local) && !is_elsewhere &&
+           (!s->has_pids || s->was_listener[record->local_port]);
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * perf_event_open(2) on tracepoints, one buffer a CPU. Descriptors and mappings alone, so nothing
+ * is left behind however this process ends: no instance of tracefs, no mount that others see.
+ */
+#include "cli/trace/tracepoints.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FORMAT_MAX 16384         /* bytes of a format file */
+#define BUFFERS_MAX (64ul << 20) /* bytes, of all CPUs */
+#define BUFFER_MAX (8ul << 20)   /* of one */
+#define BUFFER_MIN (256ul << 10)
+#define EVENT_MAX 1024 /* ours are a fifth of that */
+#define FILTER_MAX 1024
+#define LISTEN_TO_SYN_RECV "(oldstate!=10||newstate!=3)" /* says nothing that the next does not */
+
+/* Linux 5.2 (fsopen(2)); libc and headers may be older. */
+#define CALL_FSOPEN 430
+#define CALL_FSCONFIG 431
+#define CALL_FSMOUNT 432
+#define FSCONFIG_CREATE 6
+
+static const char *const names[RECORD_TRACEPOINTS] = {
+    [RECORD_STATE] = "sock/inet_sock_set_state",
+    [RECORD_SENT_RESET] = "tcp/tcp_send_reset",
+    [RECORD_GOT_RESET] = "tcp/tcp_receive_reset",
+};
+
+struct buffer {
+    struct perf_event_mmap_page *control; /* the data follows it */
+    uint64_t tail;
+    bool is_read; /* `next` waits for its turn */
+    struct record next;
+};
+
+struct tracepoints {
+    struct format formats[RECORD_TRACEPOINTS];
+    size_t page;
+    size_t size; /* of a buffer, a power of two */
+    unsigned cpus;
+    struct buffer *buffers;
+    struct pollfd *polled;
+    int *followers; /* the other tracepoints of each CPU */
+    unsigned follower_count;
+    uint64_t samples; /* that were delivered */
+};
+
+uint64_t tracepoints_now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* tracefs as it is mounted, or a mount of it that only this descriptor knows. */
+static int open_tracefs(char why[TRACEPOINTS_WHY_MAX])
+{
+    int fd = open("/sys/kernel/tracing/events", O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        return fd;
+    int context =
+        errno == EACCES ? -1 : (int)syscall(CALL_FSOPEN, "tracefs", 1 /* close-on-exec */);
+    if (context >= 0 && syscall(CALL_FSCONFIG, context, FSCONFIG_CREATE, NULL, NULL, 0) == 0) {
+        int mount = (int)syscall(CALL_FSMOUNT, context, 1, 0);
+        fd = mount >= 0 ? openat(mount, "events", O_DIRECTORY | O_CLOEXEC) : -1;
+        if (mount >= 0)
+            close(mount);
+    }
+    int error = errno;
+    if (context >= 0)
+        close(context);
+    if (fd < 0)
+        snprintf(
+            why, TRACEPOINTS_WHY_MAX,
+            "tracefs cannot be read (%s); `mount -t tracefs none /sys/kernel/tracing` may help",
+            strerror(error));
+    errno = error;
+    return fd;
+}
+
+/* The file and, after it, "ID:" and its number, where the file itself lacks that. */
+static int read_format(int events, enum record_kind kind, struct format *format)
+{
+    char path[64];
+    static char text[FORMAT_MAX];
+
+    snprintf(path, sizeof(path), "%s/format", names[kind]);
+    int fd = openat(events, path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = 0, got = fd >= 0 ? 1 : -1;
+    while (got > 0 && length < FORMAT_MAX - 1) {
+        got = read(fd, text + length, (size_t)(FORMAT_MAX - 1 - length));
+        length += got > 0 ? got : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    text[length] = '\0';
+    if (got < 0)
+        return -1;
+    errno = ENOENT;
+    return format_read(format, kind, text) ? 0 : -1;
+}
+
+static int read_formats(struct tracepoints *t, char why[TRACEPOINTS_WHY_MAX])
+{
+    int events = open_tracefs(why);
+
+    for (enum record_kind kind = 0; events >= 0 && kind < RECORD_TRACEPOINTS; kind++) {
+        if (read_format(events, kind, &t->formats[kind]) == 0)
+            continue;
+        int error = errno;
+        snprintf(why, TRACEPOINTS_WHY_MAX, "tracepoint %s: %s (it came with Linux 4.16)",
+                 names[kind], strerror(error));
+        close(events);
+        errno = error;
+        return -1;
+    }
+    if (events >= 0)
+        close(events);
+    return events < 0 ? -1 : 0;
+}
+
+/* In the kernel's own words, to which bpf(2) is not needed. */
+static void make_filter(char filter[FILTER_MAX], enum record_kind kind, const uint16_t *ports,
+                        unsigned count)
+{
+    size_t length = 0;
+
+    filter[0] = '\0';
+    if (kind == RECORD_STATE)
+        length += (size_t)snprintf(filter, FILTER_MAX, "protocol==6&&" LISTEN_TO_SYN_RECV "%s",
+                                   count > 0 ? "&&(" : "");
+    for (unsigned i = 0; i < count; i++)
+        length += (size_t)snprintf(filter + length, FILTER_MAX - length, "%ssport==%u||dport==%u",
+                                   i > 0 ? "||" : "", ports[i], ports[i]);
+    if (kind == RECORD_STATE && count > 0)
+        snprintf(filter + length, FILTER_MAX - length, ")");
+}
+
+/* Returns a descriptor, -1 and errno; -1 and ENODEV where there is no such CPU. */
+static int open_one(const struct tracepoints *t, unsigned cpu, enum record_kind kind,
+                    const char *filter)
+{
+    struct perf_event_attr attr = {
+        .type = PERF_TYPE_TRACEPOINT,
+        .size = sizeof(attr),
+        .config = t->formats[kind].id,
+        .sample_period = 1,
+        .sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW,
+        .sample_id_all = 1,
+        .use_clockid = 1,
+        .clockid = CLOCK_MONOTONIC,
+        .watermark = 1,
+        .wakeup_watermark = (uint32_t)(t->size / 4),
+        .comm = kind == RECORD_STATE,
+        .task = kind == RECORD_STATE,
+        .namespaces = kind == RECORD_STATE,
+    };
+    int fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+    if (fd >= 0 && filter[0] && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int open_cpu(struct tracepoints *t, unsigned cpu, char filters[][FILTER_MAX])
+{
+    int leader = open_one(t, cpu, RECORD_STATE, filters[RECORD_STATE]);
+
+    if (leader < 0)
+        return errno == ENODEV ? 0 : -1;
+    t->polled[t->cpus] = (struct pollfd){.fd = leader, .events = POLLIN};
+    struct buffer *buffer = &t->buffers[t->cpus++];
+    buffer->control = mmap(NULL, t->page + t->size, PROT_READ | PROT_WRITE, MAP_SHARED, leader, 0);
+    if (buffer->control == MAP_FAILED)
+        return -1;
+    for (enum record_kind kind = RECORD_STATE + 1; kind < RECORD_TRACEPOINTS; kind++) {
+        int fd = open_one(t, cpu, kind, filters[kind]);
+        if (fd < 0)
+            return -1;
+        t->followers[t->follower_count++] = fd;
+        if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, leader) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned count)
+{
+    unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_CONF);
+    char filters[RECORD_TRACEPOINTS][FILTER_MAX];
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) { /* three descriptors a CPU */
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    t->page = (size_t)sysconf(_SC_PAGESIZE);
+    t->size = BUFFER_MAX;
+    while (t->size * cpus > BUFFERS_MAX && t->size > BUFFER_MIN)
+        t->size /= 2;
+    t->buffers = calloc(cpus, sizeof(*t->buffers));
+    t->polled = calloc(cpus, sizeof(*t->polled));
+    t->followers = calloc(cpus * RECORD_TRACEPOINTS, sizeof(*t->followers));
+    if (!t->buffers || !t->polled || !t->followers)
+        return -1;
+    for (enum record_kind kind = 0; kind < RECORD_TRACEPOINTS; kind++)
+        make_filter(filters[kind], kind, kind == RECORD_SENT_RESET ? NULL : ports,
+                    kind == RECORD_SENT_RESET ? 0 : count);
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        if (open_cpu(t, cpu, filters) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+struct tracepoints *tracepoints_open(const uint16_t *ports, unsigned count,
+                                     char why[TRACEPOINTS_WHY_MAX])
+{
+    struct tracepoints *t = calloc(1, sizeof(*t));
+
+    if (!t) {
+        snprintf(why, TRACEPOINTS_WHY_MAX, "out of memory");
+        return NULL;
+    }
+    int status = read_formats(t, why);
+    if (status == 0 && (status = open_cpus(t, ports, count)) != 0)
+        snprintf(why, TRACEPOINTS_WHY_MAX, "perf_event_open(2): %s", strerror(errno));
+    if (status == 0)
+        return t;
+    int error = errno;
+    tracepoints_close(t);
+    errno = error;
+    return NULL;
+}
+
+void tracepoints_close(struct tracepoints *t)
+{
+    for (unsigned i = 0; i < t->follower_count; i++)
+        close(t->followers[i]);
+    for (unsigned i = 0; i < t->cpus; i++) {
+        if (t->buffers[i].control != MAP_FAILED)
+            munmap(t->buffers[i].control, t->page + t->size);
+        close(t->polled[i].fd);
+    }
+    free(t->followers);
+    free(t->polled);
+    free(t->buffers);
+    free(t);
+}
+
+bool tracepoints_have_reasons(const struct tracepoints *t)
+{
+    return t->formats[RECORD_SENT_RESET].reason.size > 0;
+}
+
+static void stop(int fd)
+{
+    (void)ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
+}
+
+void tracepoints_stop(const struct tracepoints *t)
+{
+    for (unsigned i = 0; i < t->cpus; i++)
+        stop(t->polled[i].fd);
+    for (unsigned i = 0; i < t->follower_count; i++)
+        stop(t->followers[i]);
+}
+
+static uint64_t count(int fd)
+{
+    uint64_t value;
+
+    return read(fd, &value, sizeof(value)) == sizeof(value) ? value : 0;
+}
+
+uint64_t tracepoints_lost(const struct tracepoints *t)
+{
+    uint64_t counted = 0;
+
+    for (unsigned i = 0; i < t->cpus; i++)
+        counted += count(t->polled[i].fd);
+    for (unsigned i = 0; i < t->follower_count; i++)
+        counted += count(t->followers[i]);
+    return counted > t->samples ? counted - t->samples : 0;
+}
+
+void tracepoints_wait(const struct tracepoints *t, int milliseconds)
+{
+    (void)poll(t->polled, t->cpus, milliseconds);
+}
+
+/* perf_event_open(2), "MMAP layout": what each type has before its sample_id. */
+struct process_event {
+    uint32_t pid, parent, thread, parent_thread;
+};
+
+struct name_event {
+    uint32_t pid, thread;
+    char name[RECORD_NAME_MAX];
+};
+
+struct namespaces_event {
+    uint32_t pid, thread;
+    uint64_t count;
+    struct {
+        uint64_t device, inode;
+    } net; /* NET_NS_INDEX is 0 */
+};
+
+struct lost_event {
+    uint64_t id, lost;
+};
+
+struct sample_event {
+    uint32_t pid, thread;
+    uint64_t time;
+    uint32_t size;
+    unsigned char raw[];
+};
+
+#define SAMPLE_RAW offsetof(struct sample_event, raw)
+
+static bool take_sample(const struct tracepoints *t, struct record *record, const char *bytes,
+                        size_t size)
+{
+    struct sample_event sample;
+    uint16_t id = 0;
+
+    if (size < SAMPLE_RAW + sizeof(id))
+        return false;
+    memcpy(&sample, bytes, SAMPLE_RAW);
+    memcpy(&id, bytes + SAMPLE_RAW, sizeof(id)); /* common_type is the first field everywhere */
+    record->time = sample.time;
+    record->pid = (pid_t)sample.pid;
+    if (sample.size < size - SAMPLE_RAW)
+        size = SAMPLE_RAW + sample.size;
+    for (enum record_kind kind = 0; kind < RECORD_TRACEPOINTS; kind++) {
+        if (t->formats[kind].id == id)
+            return record_read(record, &t->formats[kind], kind, bytes + SAMPLE_RAW,
+                               size - SAMPLE_RAW);
+    }
+    return false;
+}
+
+/* Of a process, not of another thread of one. */
+static bool take_process(struct record *record, const char *bytes, size_t size, uint32_t type)
+{
+    struct process_event event;
+
+    if (size < sizeof(event))
+        return false;
+    memcpy(&event, bytes, sizeof(event));
+    record->kind = type == PERF_RECORD_FORK ? RECORD_PROCESS : RECORD_GONE;
+    record->pid = (pid_t)event.pid;
+    record->parent = (pid_t)event.parent;
+    return event.pid == event.thread;
+}
+
+static bool take_name(struct record *record, const char *bytes, size_t size)
+{
+    struct name_event event = {0};
+
+    memcpy(&event, bytes, size < sizeof(event) ? size : sizeof(event));
+    record->kind = RECORD_NAME;
+    record->pid = (pid_t)event.pid;
+    memcpy(record->name, event.name, sizeof(record->name));
+    record->name[sizeof(record->name) - 1] = '\0';
+    return event.pid == event.thread;
+}
+
+static bool take_namespace(struct record *record, const char *bytes, size_t size)
+{
+    struct namespaces_event event;
+
+    if (size < sizeof(event))
+        return false;
+    memcpy(&event, bytes, sizeof(event));
+    record->kind = RECORD_NAMESPACE;
+    record->pid = (pid_t)event.pid;
+    record->namespace = event.net.inode;
+    return event.pid == event.thread && event.count > 0;
+}
+
+static bool take_lost(struct record *record, const char *bytes, size_t size)
+{
+    struct lost_event event;
+
+    if (size < sizeof(event))
+        return false;
+    memcpy(&event, bytes, sizeof(event));
+    record->kind = RECORD_LOST;
+    record->lost = event.lost;
+    return true;
+}
+
+static bool take(struct tracepoints *t, struct record *record, uint32_t type, const char *bytes,
+                 size_t size)
+{
+    memset(record, 0, sizeof(*record));
+    if (type == PERF_RECORD_SAMPLE) {
+        t->samples++;
+        return take_sample(t, record, bytes, size);
+    }
+    if (size < sizeof(record->time))
+        return false;
+    memcpy(&record->time, bytes + size - sizeof(record->time), sizeof(record->time));
+    switch (type) {
+    case PERF_RECORD_FORK:
+    case PERF_RECORD_EXIT:
+        return take_process(record, bytes, size, type);
+    case PERF_RECORD_COMM:
+        return take_name(record, bytes, size);
+    case PERF_RECORD_NAMESPACES:
+        return take_namespace(record, bytes, size);
+    case PERF_RECORD_LOST:
+        return take_lost(record, bytes, size);
+    default:
+        return false;
+    }
+}
+
+static void copy_out(const struct tracepoints *t, const struct buffer *b, void *to, size_t size)
+{
+    const char *data = (const char *)b->control + t->page;
+    size_t at = (size_t)(b->tail & (t->size - 1));
+    size_t first = size < t->size - at ? size : t->size - at;
+
+    memcpy(to, data + at, first);
+    memcpy((char *)to + first, data, size - first);
+}
+
+/* Makes the buffer's next event ready; returns false where it is empty. */
+static bool look_ahead(struct tracepoints *t, struct buffer *b)
+{
+    while (!b->is_read) {
+        uint64_t head = __atomic_load_n(&b->control->data_head, __ATOMIC_ACQUIRE);
+        struct perf_event_header header;
+        _Alignas(8) char bytes[EVENT_MAX];
+        if (b->tail + sizeof(header) > head)
+            return false;
+        copy_out(t, b, &header, sizeof(header));
+        if (header.size < sizeof(header)) {
+            b->tail = head;
+        } else {
+            if (header.size <= sizeof(bytes)) {
+                copy_out(t, b, bytes, header.size);
+                b->is_read = take(t, &b->next, header.type, bytes + sizeof(header),
+                                  header.size - sizeof(header));
+            }
+            b->tail += header.size;
+        }
+        __atomic_store_n(&b->control->data_tail, b->tail, __ATOMIC_RELEASE);
+    }
+    return true;
+}
+
+bool tracepoints_next(struct tracepoints *t, uint64_t before, struct record *record)
+{
+    struct buffer *first = NULL;
+
+    for (unsigned i = 0; i < t->cpus; i++) {
+        struct buffer *b = &t->buffers[i];
+        if (look_ahead(t, b) && b->next.time < before &&
+            (!first || b->next.time < first->next.time))
+            first = b;
+    }
+    if (!first)
+        return false;
+    *record = first->next;
+    first->is_read = false;
+    return true;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections by the address of their struct sock, from the first event of each to the last. Pure:
+ * knows neither the tracepoints nor /proc. What each transition means stands here and nowhere else.
+ */
+#include "cli/watch/connections.h"
+
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMER 4096 /* the last ones that ended, by a hash of their ends */
+
+struct connections {
+    struct connection **places;
+    size_t mask;
+    size_t count;
+    struct connection *ended, **ended_end;
+    uint64_t former[FORMER];
+};
+
+static uint64_t mix(uint64_t value)
+{
+    value *= 0x9e3779b97f4a7c15u;
+    return value ^ value >> 29;
+}
+
+struct connections *connections_new(void)
+{
+    struct connections *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->mask = 1023;
+    c->places = calloc(c->mask + 1, sizeof(struct connection *));
+    c->ended_end = &c->ended;
+    if (!c->places) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static struct connection **place_of(const struct connections *c, uint64_t socket)
+{
+    struct connection **place = &c->places[mix(socket) & c->mask];
+
+    while (*place && (*place)->socket != socket)
+        place = &(*place)->next;
+    return place;
+}
+
+/* Where memory lacks the chains grow longer. */
+static void grow(struct connections *c)
+{
+    struct connections bigger = *c;
+
+    bigger.mask = c->mask * 2 + 1;
+    bigger.places = calloc(bigger.mask + 1, sizeof(struct connection *));
+    if (!bigger.places)
+        return;
+    for (size_t i = 0; i <= c->mask; i++) {
+        for (struct connection *one = c->places[i], *next; one; one = next) {
+            struct connection **place = &bigger.places[mix(one->socket) & bigger.mask];
+            next = one->next;
+            one->next = *place;
+            *place = one;
+        }
+    }
+    free(c->places);
+    c->places = bigger.places;
+    c->mask = bigger.mask;
+}
+
+static struct connection *add(struct connections *c, const struct record *record)
+{
+    struct connection *one = calloc(1, sizeof(*one));
+
+    if (!one)
+        return NULL;
+    if (c->count++ > c->mask)
+        grow(c);
+    struct connection **place = &c->places[mix(record->socket) & c->mask];
+    one->socket = record->socket;
+    one->next = *place;
+    *place = one;
+    return one;
+}
+
+static void unlink_one(struct connections *c, struct connection *one)
+{
+    struct connection **place = &c->places[mix(one->socket) & c->mask];
+
+    while (*place && *place != one)
+        place = &(*place)->next;
+    if (*place) {
+        *place = one->next;
+        c->count--;
+    }
+}
+
+/* The address of a struct sock is used again. */
+static void forget(struct connections *c, struct connection *one)
+{
+    unlink_one(c, one);
+    if (one->ended == 0) /* what was there before has ended unseen */
+        free(one);
+}
+
+static uint64_t ends_of(struct policy_ip local, uint16_t local_port, struct policy_ip peer,
+                        uint16_t peer_port)
+{
+    uint64_t ports = (uint64_t)local_port << 16 | peer_port;
+
+    return mix(local.high ^ mix(local.low ^ mix(peer.high ^ mix(peer.low ^ mix(ports))))) | 1;
+}
+
+bool connections_is_former(const struct connections *c, const struct record *record)
+{
+    uint64_t ends = ends_of(record->local, record->local_port, record->peer, record->peer_port);
+
+    return c->former[mix(ends) % FORMER] == ends;
+}
+
+static void note_who(struct connection *one, const struct record *record, struct scope_actor actor)
+{
+    one->pid = record->pid;
+    memset(one->program, 0, sizeof(one->program));
+    strncpy(one->program, actor.name, sizeof(one->program) - 1);
+}
+
+/* It waits: the RST that closes it is sent a moment later. */
+static void end(struct connections *c, struct connection *one, const struct record *record,
+                struct scope_actor actor)
+{
+    uint64_t ends = ends_of(one->local, one->local_port, one->peer, one->peer_port);
+
+    c->former[mix(ends) % FORMER] = ends;
+    one->state = record->from;
+    one->ended = record->time;
+    one->next_ended = NULL;
+    *c->ended_end = one;
+    c->ended_end = &one->next_ended;
+    if (record->is_call && !one->got_reset && !one->is_closer) {
+        note_who(one, record, actor);
+        one->is_closer = record->from == TCP_SYN_SENT;
+    }
+}
+
+static void see_state(struct connection *one, const struct record *record, struct scope_actor actor)
+{
+    bool is_close = false;
+
+    switch (record->to) {
+    case TCP_SYN_SENT:
+        one->role = END_CLIENT;
+        note_who(one, record, actor);
+        break;
+    case TCP_ESTABLISHED:
+        one->role = record->from == TCP_SYN_SENT ? END_CLIENT : END_SERVER;
+        one->began = record->time;
+        break;
+    case TCP_FIN_WAIT1:
+        one->first = FIRST_HERE;
+        is_close = true;
+        break;
+    case TCP_FIN_WAIT2: /* tcp_close() sets it once more */
+        is_close = record->from == TCP_FIN_WAIT2;
+        break;
+    case TCP_CLOSE_WAIT:
+        one->first = FIRST_PEER;
+        break;
+    case TCP_LAST_ACK:
+        is_close = true;
+        break;
+    case TCP_CLOSING:
+        one->first = FIRST_BOTH;
+        break;
+    default:
+        break;
+    }
+    if (is_close && record->is_call) {
+        note_who(one, record, actor);
+        one->is_closer = true;
+    }
+}
+
+static void see_sent_reset(struct connection *one, const struct record *record)
+{
+    one->sent_reset = true;
+    one->sent_in_call = record->is_call;
+    one->sent_held_off = record->no_softirq;
+    one->sent_unasked = one->ended == 0;
+    one->reason = record->reason;
+}
+
+static bool see_change(struct connections *c, const struct record *record, struct scope_actor actor)
+{
+    if (record->from == TCP_LISTEN || record->to == TCP_LISTEN)
+        return true;
+    struct connection *one = *place_of(c, record->socket);
+    if (one && (one->ended != 0 || record->from == TCP_CLOSE)) {
+        forget(c, one);
+        one = NULL;
+    }
+    if (!one && record->from == TCP_CLOSE && record->to == TCP_CLOSE)
+        return true;
+    if (!one && !(one = add(c, record)))
+        return false;
+    if (record->peer_port != 0) {
+        one->local = record->local;
+        one->peer = record->peer;
+        one->local_port = record->local_port;
+        one->peer_port = record->peer_port;
+    }
+    if (record->from == TCP_CLOSE_WAIT || record->from == TCP_LAST_ACK)
+        one->first = FIRST_PEER;
+    else if (one->first == FIRST_NOBODY &&
+             (record->from == TCP_FIN_WAIT1 || record->from == TCP_FIN_WAIT2))
+        one->first = FIRST_HERE;
+    if (record->is_call && one->whose != WHOSE_WANTED && actor.whose != WHOSE_UNKNOWN)
+        one->whose = actor.whose;
+    one->state = record->to;
+    one->since[record->to < DIAG_STATES ? record->to : 0] = record->time;
+    if (record->to == TCP_CLOSE)
+        end(c, one, record, actor);
+    else
+        see_state(one, record, actor);
+    return true;
+}
+
+bool connections_see(struct connections *c, const struct record *record, struct scope_actor actor)
+{
+    struct connection *one;
+
+    if (record->socket == 0)
+        return true;
+    if (record->kind == RECORD_STATE)
+        return see_change(c, record, actor);
+    one = *place_of(c, record->socket);
+    /* Ports too: what is at this address now may be another socket, whose begin was filtered out.
+     */
+    if (record->kind == RECORD_SENT_RESET && one && one->local_port == record->local_port &&
+        one->peer_port == record->peer_port) {
+        see_sent_reset(one, record);
+    } else if (record->kind == RECORD_GOT_RESET && (!one || one->ended == 0)) {
+        /* One that was not seen before: the next event is its end. */
+        if (!one && !(one = add(c, record)))
+            return false;
+        one->got_reset = true;
+    }
+    return true;
+}
+
+static enum connection_why why(const struct connection *one)
+{
+    static const enum connection_why of[] = {
+        [REASON_UNKNOWN] = WHY_UNKNOWN, [REASON_NO_SOCKET] = WHY_OTHER,
+        [REASON_UNREAD] = WHY_UNREAD,   [REASON_ABORTED] = WHY_ABORTED,
+        [REASON_ORPHAN] = WHY_ORPHAN,   [REASON_LINGER2] = WHY_LINGER2,
+        [REASON_MEMORY] = WHY_MEMORY,   [REASON_KEEPALIVE] = WHY_KEEPALIVE,
+        [REASON_TIME_WAIT] = WHY_OTHER, [REASON_OTHER] = WHY_OTHER,
+    };
+    enum connection_why reason = of[one->reason];
+
+    /* tcp_abort() and the keepalive timer send it first, and then close. */
+    if (one->sent_unasked && one->sent_in_call)
+        return WHY_DESTROYED;
+    if (one->sent_unasked && reason == WHY_UNKNOWN)
+        return WHY_KEEPALIVE;
+    if (reason == WHY_ABORTED && !one->sent_in_call)
+        return WHY_OTHER;
+    /* inet_csk_listen_stop() holds softirqs off, close() does not. */
+    if (reason == WHY_ABORTED && one->sent_held_off)
+        return WHY_UNACCEPTED;
+    /* Without a reason: tcp_rcv_state_process() answers for an orphan, in a softirq. */
+    if (reason == WHY_UNKNOWN && !one->sent_in_call)
+        return WHY_ORPHAN;
+    return reason;
+}
+
+static void classify_connect(struct connection *one)
+{
+    one->how = one->got_reset ? HOW_REFUSED : one->is_closer ? HOW_GIVEN_UP : HOW_UNANSWERED;
+}
+
+/* No FIN of either end came first. */
+static void classify_abort(struct connection *one)
+{
+    one->how = HOW_RST;
+    if (one->sent_reset && one->why == WHY_KEEPALIVE) {
+        one->how = HOW_TIMEOUT;
+    } else if (one->sent_reset) {
+        one->first = FIRST_HERE;
+        one->is_closer = true;
+    } else if (one->got_reset) {
+        one->first = FIRST_PEER;
+    } else {
+        one->how = HOW_TIMEOUT; /* tcp_write_err() */
+    }
+}
+
+static void classify(struct connection *one)
+{
+    one->why = one->sent_reset ? why(one) : WHY_UNKNOWN;
+    if (one->state == TCP_SYN_SENT) {
+        classify_connect(one);
+        return;
+    }
+    if (one->first == FIRST_NOBODY) {
+        classify_abort(one);
+        return;
+    }
+    one->how = HOW_FIN;
+    /* For data that comes for an orphan tcp_reset() is called, though no RST came: the RST is ours.
+     */
+    if (one->sent_reset) {
+        one->then = THEN_SENT_RST;
+        one->is_closer |= one->sent_in_call;
+    } else if (one->got_reset) {
+        one->then = THEN_GOT_RST;
+    } else if (one->state == TCP_FIN_WAIT1 || one->state == TCP_CLOSE_WAIT) {
+        one->then = THEN_TIMEOUT;
+    } else if (one->state == TCP_FIN_WAIT2 || one->state == TCP_CLOSING) {
+        one->left = LEFT_TIME_WAIT;
+    }
+}
+
+bool connections_has_ended(const struct connections *c, uint64_t before)
+{
+    return c->ended && c->ended->ended < before;
+}
+
+struct connection *connections_next_ended(struct connections *c, uint64_t before)
+{
+    struct connection *one = c->ended;
+
+    if (!connections_has_ended(c, before))
+        return NULL;
+    c->ended = one->next_ended;
+    if (!c->ended)
+        c->ended_end = &c->ended;
+    unlink_one(c, one);
+    classify(one);
+    return one;
+}
+
+size_t connections_unclosed(const struct connections *c, uint64_t since)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i <= c->mask; i++) {
+        for (const struct connection *one = c->places[i]; one; one = one->next)
+            count += one->ended == 0 && one->state == TCP_CLOSE_WAIT &&
+                     one->since[TCP_CLOSE_WAIT] < since;
+    }
+    return count;
+}
+
+void connections_free(struct connections *c)
+{
+    for (struct connection *one; (one = connections_next_ended(c, UINT64_MAX));)
+        free(one);
+    for (size_t i = 0; i <= c->mask; i++) {
+        while (c->places[i])
+            forget(c, c->places[i]);
+    }
+    free(c->places);
+    free(c);
+}

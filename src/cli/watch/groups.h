@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections that ended alike, counted. */
+#ifndef LINGER_CLI_WATCH_GROUPS_H
+#define LINGER_CLI_WATCH_GROUPS_H
+
+#include "cli/watch/connections.h"
+
+#define GROUPS_MAX 4096  /* what has no place of its own is in `others` */
+#define GROUPS_PORTS 256 /* with RST that belong to no connection */
+
+struct group {
+    struct connection like; /* role, first, how, then, why, left, program; see groups.c for ends */
+    bool is_one_process;    /* all were of like.pid */
+    bool is_one_peer;       /* all were with like.peer */
+    unsigned long count;
+    unsigned long brief; /* that lived less than GROUPS_BRIEF */
+};
+
+#define GROUPS_BRIEF 20000000u /* ns: nobody asks and gets an answer, and thinks about it */
+
+/* RST for packets of no connection. */
+struct group_port {
+    uint16_t port;
+    unsigned long nobody;    /* listens there */
+    unsigned long late;      /* for connections that are gone */
+    unsigned long time_wait; /* for data that came in TIME_WAIT */
+};
+
+struct groups {
+    struct group *items;
+    size_t count;
+    unsigned long ended;  /* connections, `others` among them */
+    unsigned long failed; /* connect() that led to none */
+    unsigned long others;
+    struct group_port ports[GROUPS_PORTS];
+    size_t port_count;
+    uint64_t lost; /* events */
+    size_t places[2 * GROUPS_MAX];
+};
+
+/* Zeroed first. Returns false if memory ran out. */
+bool groups_add(struct groups *g, const struct connection *c);
+
+/* `is_listening`: somebody listens at the port, or else `is_former`: see connections.h. */
+void groups_add_reset(struct groups *g, const struct record *record, bool is_listening,
+                      bool is_former);
+
+/* The most first. Afterwards nothing can be added. */
+void groups_sort(struct groups *g);
+
+/* Did the connection come into being? */
+bool groups_is_connection(const struct connection *c);
+
+#endif

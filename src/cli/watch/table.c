@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Words for what connections.c finds. Names of processes are chosen by other users: nothing of them
+ * but printable ASCII reaches a terminal.
+ */
+#include "cli/watch/table.h"
+
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+#define SHOWN 10 /* groups */
+
+static const char *const first_words[] = {
+    [FIRST_NOBODY] = "nobody",
+    [FIRST_HERE] = "this end",
+    [FIRST_PEER] = "the peer",
+    [FIRST_BOTH] = "both at once",
+};
+
+static const char *const why_words[] = {
+    [WHY_UNKNOWN] = "no reason given", [WHY_UNREAD] = "unread data",
+    [WHY_ABORTED] = "SO_LINGER 0",     [WHY_UNACCEPTED] = "not accepted",
+    [WHY_DESTROYED] = "SOCK_DESTROY",  [WHY_ORPHAN] = "after close()",
+    [WHY_LINGER2] = "TCP_LINGER2 < 0", [WHY_MEMORY] = "out of memory",
+    [WHY_KEEPALIVE] = "keepalive",     [WHY_OTHER] = "another reason",
+};
+
+static const char *const left_words[] = {
+    [LEFT_NOTHING] = "nothing",
+    [LEFT_TIME_WAIT] = "TIME_WAIT",
+    [LEFT_FIN_WAIT2] = "FIN_WAIT2",
+};
+
+static const char *const role_words[] = {
+    [END_UNSEEN] = "-",
+    [END_SERVER] = "server",
+    [END_CLIENT] = "client",
+};
+
+static void put_program(struct text *out, const struct connection *c, bool is_one_process)
+{
+    text_put_printable(out, c->program, strlen(c->program));
+    if (is_one_process) {
+        text_put(out, " (pid ");
+        text_put_number(out, (uint64_t)c->pid);
+        text_put_char(out, ')');
+    }
+}
+
+static void put_rst(struct text *out, const struct connection *c, bool is_one_process)
+{
+    text_put(out, "RST");
+    if (c->pid != 0 && (c->first != FIRST_HERE || c->how == HOW_RST) && c->is_closer) {
+        text_put(out, ", ");
+        put_program(out, c, is_one_process);
+    }
+    text_put(out, ": ");
+    text_put(out, why_words[c->why]);
+}
+
+static void put_fin(struct text *out, const struct connection *c, bool is_one_process)
+{
+    bool is_ours = c->first == FIRST_HERE || c->first == FIRST_BOTH;
+
+    text_put(out, "FIN");
+    if (is_ours && c->pid != 0 && c->is_closer) {
+        text_put(out, ", ");
+        put_program(out, c, is_one_process);
+    }
+    if (c->then == THEN_SENT_RST) {
+        text_put(out, "; then ");
+        put_rst(out, c, is_one_process);
+    } else if (c->then == THEN_GOT_RST) {
+        text_put(out, c->first == FIRST_HERE ? "; answered by RST" : "; then RST");
+    } else if (c->then == THEN_TIMEOUT) {
+        text_put(out, c->first == FIRST_HERE ? "; never acknowledged" : "; then no answer");
+    }
+}
+
+void table_by(char text[TABLE_BY_MAX], const struct connection *c, bool is_one_process)
+{
+    struct text out;
+
+    text_begin(&out, text, TABLE_BY_MAX);
+    if (c->how == HOW_FIN)
+        put_fin(&out, c, is_one_process);
+    else if (c->how == HOW_RST && c->first == FIRST_HERE)
+        put_rst(&out, c, is_one_process);
+    else if (c->how == HOW_RST)
+        text_put(&out, "RST");
+    else if (c->how == HOW_TIMEOUT)
+        text_put(&out, c->why == WHY_KEEPALIVE ? "keepalive timeout" : "timeout");
+}
+
+static void where(char text[TABLE_BY_MAX], const struct connection *c)
+{
+    if (c->role == END_CLIENT)
+        snprintf(text, TABLE_BY_MAX, "client of %s", cli_endpoint(c->peer, c->peer_port));
+    else
+        snprintf(text, TABLE_BY_MAX, "server at port %u", c->local_port);
+}
+
+struct row {
+    char where[TABLE_BY_MAX], by[TABLE_BY_MAX];
+    const struct group *group;
+};
+
+static int widest(int width, const char *text)
+{
+    int length = (int)strlen(text);
+
+    return length > width ? length : width;
+}
+
+static void print_connections(FILE *out, const struct groups *g)
+{
+    struct row rows[SHOWN];
+    unsigned long rest = g->ended;
+    unsigned shown = 0;
+    int where_width = 4, by_width = 2;
+
+    for (size_t i = 0; i < g->count && shown < SHOWN; i++) {
+        if (!groups_is_connection(&g->items[i].like))
+            continue;
+        struct row *row = &rows[shown++];
+        row->group = &g->items[i];
+        where(row->where, &row->group->like);
+        table_by(row->by, &row->group->like, row->group->is_one_process);
+        where_width = widest(where_width, row->where);
+        by_width = widest(by_width, row->by);
+        rest -= row->group->count;
+    }
+    if (shown == 0)
+        return;
+    fprintf(out, "  %-*s  %-12s  %-*s  %-9s  connections\n", where_width, "here", "closed first",
+            by_width, "by", "left here");
+    for (unsigned i = 0; i < shown; i++)
+        fprintf(out, "  %-*s  %-12s  %-*s  %-9s  %11lu\n", where_width, rows[i].where,
+                first_words[rows[i].group->like.first], by_width, rows[i].by,
+                left_words[rows[i].group->like.left], rows[i].group->count);
+    if (rest > 0)
+        fprintf(out, "  %-*s  %11lu\n", where_width + by_width + 27, "others", rest);
+}
+
+static const char *failed_words(const struct connection *c)
+{
+    if (c->how == HOW_REFUSED)
+        return "refused: the answer was RST";
+    return c->how == HOW_GIVEN_UP ? "given up before an answer came" : "not answered";
+}
+
+static void put_failed(char words[TABLE_BY_MAX], const struct connection *c, bool is_one_process)
+{
+    struct text out;
+
+    text_begin(&out, words, TABLE_BY_MAX);
+    text_put(&out, "connect() by ");
+    put_program(&out, c, is_one_process);
+    text_put(&out, " was ");
+    text_put(&out, failed_words(c));
+}
+
+static void print_failed(FILE *out, const struct groups *g)
+{
+    unsigned shown = 0;
+
+    for (size_t i = 0; i < g->count && shown < SHOWN; i++) {
+        const struct group *group = &g->items[i];
+        char words[TABLE_BY_MAX];
+        if (groups_is_connection(&group->like))
+            continue;
+        put_failed(words, &group->like, group->is_one_process);
+        fprintf(out, "%lu %s, to %s\n", group->count, words,
+                cli_endpoint(group->like.peer, group->like.peer_port));
+        shown++;
+    }
+}
+
+static void print_port(FILE *out, uint16_t port, unsigned long count, const char *why)
+{
+    if (count > 0)
+        fprintf(out, "%lu RST in answer to a packet for port %u: %s\n", count, port, why);
+}
+
+static void print_ports(FILE *out, const struct groups *g)
+{
+    for (size_t i = 0; i < g->port_count; i++) {
+        const struct group_port *p = &g->ports[i];
+        print_port(out, p->port, p->nobody, "nobody listens there");
+        print_port(out, p->port, p->late, "its connection was gone");
+        print_port(out, p->port, p->time_wait, "its connection was in TIME_WAIT or FIN_WAIT2");
+    }
+}
+
+void table_print(FILE *out, struct groups *g)
+{
+    groups_sort(g);
+    print_connections(out, g);
+    print_failed(out, g);
+    print_ports(out, g);
+    if (g->lost > 0)
+        fprintf(out,
+                "%" PRIu64
+                " events were lost: as many connections may be missing, or have the wrong "
+                "end\n",
+                g->lost);
+}
+
+static const char *how_word(const struct connection *c)
+{
+    static const char *const words[] = {
+        [HOW_FIN] = "FIN",
+        [HOW_RST] = "RST",
+        [HOW_TIMEOUT] = "timeout",
+        [HOW_REFUSED] = "refused",
+        [HOW_UNANSWERED] = "unanswered",
+        [HOW_GIVEN_UP] = "given up",
+    };
+
+    return words[c->how];
+}
+
+static void add_ending(struct json *json, const struct connection *c)
+{
+    static const char *const then[] = {
+        [THEN_SENT_RST] = "RST sent",
+        [THEN_GOT_RST] = "RST received",
+        [THEN_TIMEOUT] = "timeout",
+    };
+
+    json_string(json, "role", role_words[c->role]);
+    json_string(json, "first", first_words[c->first]);
+    json_string(json, "how", how_word(c));
+    if (c->then != THEN_NOTHING)
+        json_string(json, "then", then[c->then]);
+    if (c->then == THEN_SENT_RST || (c->how == HOW_RST && c->first == FIRST_HERE) ||
+        c->why == WHY_KEEPALIVE)
+        json_string(json, "reason", why_words[c->why]);
+    json_string(json, "left", left_words[c->left]);
+    if (c->pid != 0)
+        json_string(json, "program", c->program);
+}
+
+static void add_group(struct json *json, const struct group *group)
+{
+    const struct connection *c = &group->like;
+
+    json_open(json, NULL, '{');
+    json_number(json, "count", (long long)group->count);
+    add_ending(json, c);
+    if (group->is_one_process && c->pid != 0)
+        json_number(json, "pid", c->pid);
+    if (c->role == END_CLIENT)
+        json_string(json, "to", cli_endpoint(c->peer, c->peer_port));
+    else
+        json_number(json, "port", c->local_port);
+    json_close(json, '}');
+}
+
+static void add_port(struct json *json, const struct group_port *p)
+{
+    json_open(json, NULL, '{');
+    json_number(json, "port", p->port);
+    json_number(json, "nobody_listens", (long long)p->nobody);
+    json_number(json, "connection_gone", (long long)p->late);
+    json_number(json, "time_wait", (long long)p->time_wait);
+    json_close(json, '}');
+}
+
+void table_add_json(struct json *json, struct groups *g)
+{
+    groups_sort(g);
+    json_number(json, "ended", (long long)g->ended);
+    json_number(json, "failed", (long long)g->failed);
+    json_number(json, "lost", (long long)g->lost);
+    json_number(json, "others", (long long)g->others);
+    json_open(json, "groups", '[');
+    for (size_t i = 0; i < g->count; i++)
+        add_group(json, &g->items[i]);
+    json_close(json, ']');
+    json_open(json, "resets", '[');
+    for (size_t i = 0; i < g->port_count; i++)
+        add_port(json, &g->ports[i]);
+    json_close(json, ']');
+}
+
+/* The next state that it entered after `*at`, in the order of time; 0: none. */
+static unsigned next_state(const struct connection *c, uint64_t *at, double *seconds)
+{
+    uint64_t begin = UINT64_MAX, end = c->ended;
+    unsigned state = 0;
+
+    for (unsigned i = 1; i < DIAG_STATES; i++) {
+        if (i != TCP_CLOSE && c->since[i] > *at && c->since[i] < begin) {
+            begin = c->since[i];
+            state = i;
+        }
+    }
+    for (unsigned i = 1; i < DIAG_STATES; i++) {
+        if (c->since[i] > begin && c->since[i] < end)
+            end = c->since[i];
+    }
+    *at = begin;
+    *seconds = (double)(end - begin) / 1e9;
+    return state;
+}
+
+static void print_states(FILE *out, const struct connection *c)
+{
+    uint64_t at = 0;
+    double seconds;
+
+    for (unsigned state; (state = next_state(c, &at, &seconds)) != 0;)
+        fprintf(out, "\n    %-12s %.6f s", diag_state_name(state), seconds);
+}
+
+static void add_states(struct json *json, const struct connection *c)
+{
+    uint64_t at = 0;
+    double seconds;
+
+    json_open(json, "states", '{');
+    for (unsigned state; (state = next_state(c, &at, &seconds)) != 0;)
+        json_real(json, diag_state_name(state), seconds, 9);
+    json_close(json, '}');
+}
+
+static void print_clock(FILE *out, double seconds)
+{
+    char clock[16];
+    time_t now = (time_t)seconds;
+    struct tm local;
+
+    strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &local));
+    fprintf(out, "%s.%03u", clock, (unsigned)((seconds - (double)now) * 1000));
+}
+
+void table_print_connection(FILE *out, const struct connection *c, double time, bool states)
+{
+    char by[TABLE_BY_MAX];
+
+    print_clock(out, time);
+    fprintf(out, " %-6s %s %s ", role_words[c->role], cli_endpoint(c->local, c->local_port),
+            cli_endpoint(c->peer, c->peer_port));
+    if (groups_is_connection(c)) {
+        table_by(by, c, true);
+        fprintf(out, "closed first: %s, by %s; left %s", first_words[c->first], by,
+                left_words[c->left]);
+    } else {
+        put_failed(by, c, true);
+        fputs(by, out);
+    }
+    if (c->began != 0)
+        fprintf(out, "; lived %.6f s", (double)(c->ended - c->began) / 1e9);
+    if (states)
+        print_states(out, c);
+    fputc('\n', out);
+}
+
+void table_print_json_connection(FILE *out, const struct connection *c, double time, bool states)
+{
+    struct json json = {.out = out};
+
+    json_open(&json, NULL, '{');
+    json_real(&json, "time", time, 16);
+    json_string(&json, "local", cli_endpoint(c->local, c->local_port));
+    json_string(&json, "peer", cli_endpoint(c->peer, c->peer_port));
+    add_ending(&json, c);
+    if (c->pid != 0)
+        json_number(&json, "pid", c->pid);
+    if (c->began != 0)
+        json_real(&json, "seconds", (double)(c->ended - c->began) / 1e9, 9);
+    if (states)
+        add_states(&json, c);
+    json_close(&json, '}');
+    fputc('\n', out);
+}
+
+static const struct {
+    enum counter counter;
+    const char *name;
+    const char *words;
+} counter_rows[] = {
+    {COUNTER_CONNECTED, "connected", "connections opened by programs here"},
+    {COUNTER_ACCEPTED, "accepted", "connections opened by peers"},
+    {COUNTER_TIME_WAIT, "time_wait", "closed first by this end: they entered TIME_WAIT"},
+    {COUNTER_RESETS, "reset", "ended by RST, of either end"},
+    {COUNTER_SENT_RESETS, "rst_sent", "RST sent"},
+    {COUNTER_UNREAD, "unread_data", "closed with unread data"},
+    {COUNTER_ABORTED, "aborted", "aborted: SO_LINGER 0, or data or an ACK after close()"},
+    {COUNTER_LINGER2, "linger2", "closed in FIN_WAIT2 with TCP_LINGER2 < 0"},
+    {COUNTER_TIMEOUTS, "timeout", "given up by the kernel: timeout"},
+    {COUNTER_MEMORY, "memory", "given up by the kernel: out of memory for TCP"},
+    {COUNTER_CONNECT_FAILS, "connect_failed", "connect() that failed"},
+    {COUNTER_OVERFLOWS, "listen_overflow", "SYN or ACK dropped: a listener's queue was full"},
+};
+
+void table_print_counters(FILE *out, const uint64_t values[COUNTER_COUNT])
+{
+    for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++) {
+        uint64_t value = values[counter_rows[i].counter];
+        if (value > 0)
+            fprintf(out, "  %8" PRIu64 "  %s\n", value, counter_rows[i].words);
+    }
+}
+
+void table_add_json_counters(struct json *json, const uint64_t values[COUNTER_COUNT])
+{
+    json_open(json, "counters", '{');
+    for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++)
+        json_number(json, counter_rows[i].name, (long long)values[counter_rows[i].counter]);
+    json_close(json, '}');
+}

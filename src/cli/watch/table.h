@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What `linger watch` prints: the table, a line for each connection, both as JSON. */
+#ifndef LINGER_CLI_WATCH_TABLE_H
+#define LINGER_CLI_WATCH_TABLE_H
+
+#include <stdio.h>
+
+#include "cli/json.h"
+#include "cli/states/counters.h"
+#include "cli/watch/groups.h"
+
+/* The table; sorts the groups. */
+void table_print(FILE *out, struct groups *g);
+void table_add_json(struct json *json, struct groups *g);
+
+/* A connection that has ended, at that time of day; `states`: and for how long it was in each. */
+void table_print_connection(FILE *out, const struct connection *c, double time, bool states);
+void table_print_json_connection(FILE *out, const struct connection *c, double time, bool states);
+
+/* "FIN, nginx" in `text`. */
+#define TABLE_BY_MAX 160
+void table_by(char text[TABLE_BY_MAX], const struct connection *c, bool is_one_process);
+
+/* The counters' sums, where the events may not be seen. */
+void table_print_counters(FILE *out, const uint64_t values[COUNTER_COUNT]);
+void table_add_json_counters(struct json *json, const uint64_t values[COUNTER_COUNT]);
+
+#endif

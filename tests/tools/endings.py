@@ -1,0 +1,338 @@
+"""Ends COUNT connections in one WAY: endings.py [-6] WAY [COUNT [ADDRESS]]. Prints the server's port
+first, and goes on when it has read a line. The server's end and the client's are this process's; the
+server is the one that acts, unless the way says otherwise."""
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+RST = struct.pack("ii", 1, 0)
+
+
+def until_closed(end):
+    """Waits for a FIN, or for a RST, whatever data is there."""
+    try:
+        while end.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+
+
+def until_hup(end):
+    """Waits for the peer's RST or FIN, and reads nothing."""
+    poll = select.poll()
+    poll.register(end, select.POLLRDHUP)
+    poll.poll(20000)
+
+
+def until_state(end, wanted):
+    while end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != wanted:
+        pass
+
+
+def close(server, client):
+    server.close()
+    until_closed(client)
+    client.close()
+
+
+def client_close(server, client):
+    close(client, server)
+
+
+def unread(server, client):
+    client.send(b"request")
+    select.select([server], [], [])
+    server.close()
+    until_closed(client)
+    client.close()
+
+
+def client_unread(server, client):
+    unread(client, server)
+
+
+def linger0(server, client):
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    server.close()
+    until_closed(client)
+    client.close()
+
+
+def client_linger0(server, client):
+    linger0(client, server)
+
+
+def unspec(server, client):
+    libc = ctypes.CDLL(None)
+    libc.connect(server.fileno(), ctypes.create_string_buffer(16), 16)
+    until_closed(client)
+    client.close()
+    server.close()
+
+
+def fin_rst(server, client):
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
+    server.close()
+    until_closed(client)
+    until_state(client, 7)  # the RST after its FIN has come: TCP_CLOSE
+    client.close()
+
+
+def client_fin_rst(server, client):
+    fin_rst(client, server)
+
+
+def half_close(server, client):
+    server.shutdown(socket.SHUT_WR)
+    until_closed(client)
+    client.send(b"the rest")
+    client.close()
+    until_closed(server)
+    server.close()
+
+
+def half_close_fin_rst(server, client):
+    """close() after shutdown() and the peer's acknowledgement."""
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
+    server.shutdown(socket.SHUT_WR)
+    until_state(server, 5)  # TCP_FIN_WAIT2
+    server.close()
+    until_hup(client)
+    client.close()
+
+
+def answered_by_linger0(server, client):
+    """The client's FIN is answered by RST."""
+    client.shutdown(socket.SHUT_WR)
+    until_hup(server)
+    linger0(server, client)
+
+
+def answered_by_unread(server, client):
+    client.send(b"request")
+    client.shutdown(socket.SHUT_WR)
+    until_hup(server)
+    server.close()
+    until_closed(client)
+    client.close()
+
+
+def orphan(server, client):
+    """Data comes for a socket that is closed."""
+    server.close()
+    until_hup(client)
+    client.send(b"too late")
+    until_state(client, 7)
+    client.close()
+
+
+def orphan_before_ack(server, client):
+    server.send(b"x" * 3000000)
+    client.send(b"y")
+    server.recv(1)
+    server.close()  # FIN_WAIT1, as the client reads nothing
+    client.send(b"too late")
+    until_state(client, 7)
+    client.close()
+
+
+def held(server, client):
+    """FIN_WAIT2 until the client closes, which it does once it has read a line."""
+    server.close()
+    until_hup(client)
+    print("held", flush=True)
+    sys.stdin.readline()
+    client.close()
+
+
+class Cut:
+    """Meanwhile no packet of the connection arrives anywhere."""
+
+    def __init__(self, end):
+        self.port = end.getsockname()[1]
+
+    def __enter__(self):
+        rule = (f"table inet cut {{ chain in {{ type filter hook input priority 0; "
+                f"tcp dport {self.port} drop; tcp sport {self.port} drop; }}; }}")
+        subprocess.run(["nft", rule], check=True)
+
+    def __exit__(self, *_):
+        subprocess.run(["nft", "delete table inet cut"], check=True)
+
+
+def simultaneous(server, client):
+    with Cut(server):
+        server.shutdown(socket.SHUT_WR)
+        client.shutdown(socket.SHUT_WR)
+    until_closed(server)
+    until_closed(client)
+    client.close()
+    server.close()
+
+
+def timeout(server, client):
+    """The client is gone, and the server sends."""
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+    with Cut(server):
+        server.send(b"are you there?")
+        until_state(server, 7)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    client.close()
+    server.close()
+
+
+def keepalive(server, client):
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 1)):
+        server.setsockopt(socket.IPPROTO_TCP, option, value)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with Cut(server):
+        until_state(server, 7)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    client.close()
+    server.close()
+
+
+def unacknowledged(server, client):
+    """Nobody acknowledges the server's FIN."""
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+    with Cut(server):
+        server.shutdown(socket.SHUT_WR)
+        until_state(server, 7)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    client.close()
+    server.close()
+
+
+def serve(family, address):
+    listener = socket.socket(family)
+    listener.bind((address, 0))
+    listener.listen(1024)
+    return listener
+
+
+def pair(listener):
+    client = socket.create_connection(listener.getsockname()[:2])
+    server, _ = listener.accept()
+    return server, client
+
+
+def unaccepted(listener):
+    client = socket.create_connection(listener.getsockname()[:2])
+    listener.close()
+    until_closed(client)
+    client.close()
+
+
+def given_up(listener):
+    """close() before the answer to the SYN."""
+    with Cut(listener):
+        client = socket.socket(listener.family)
+        client.setblocking(False)
+        try:
+            client.connect(listener.getsockname()[:2])
+        except BlockingIOError:
+            pass
+        client.close()
+
+
+def unanswered(listener):
+    with Cut(listener):
+        client = socket.socket(listener.family)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+        try:
+            client.connect(listener.getsockname()[:2])
+        except OSError:
+            pass
+
+
+def destroyed(server, client):
+    """ss -K, as root."""
+    ends = server.getpeername()
+    subprocess.run(["ss", "-K", "sport", "=", str(server.getsockname()[1]), "dport", "=", str(ends[1])],
+                   check=True, stdout=subprocess.DEVNULL)
+    until_closed(client)
+    client.close()
+    server.close()
+
+
+def exit_with(how):
+    """The server's process ends."""
+
+    def end(server, client):
+        go, gone = os.pipe()
+        child = os.fork()
+        if child == 0:
+            client.close()
+            os.close(gone)
+            signal.alarm(20)
+            os.read(go, 1)  # until the parent has closed its copy of the server's end
+            if how == "exit":
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+        server.close()
+        os.close(gone)
+        until_closed(client)
+        client.close()
+        os.close(go)
+        os.waitpid(child, 0)
+
+    return end
+
+
+def refused(listener):
+    address = listener.getsockname()[:2]
+    listener.close()
+    try:
+        socket.create_connection(address)
+    except ConnectionRefusedError:
+        pass
+
+
+WAYS = {
+    f.__name__.replace("_", "-"): f
+    for f in (close, client_close, unread, client_unread, linger0, client_linger0, unspec, fin_rst,
+              client_fin_rst, half_close, half_close_fin_rst, answered_by_linger0,
+              answered_by_unread, orphan, orphan_before_ack, held, simultaneous, timeout,
+              keepalive, unacknowledged, destroyed, unaccepted, refused, given_up, unanswered)
+}
+LISTENERS = ("unaccepted", "refused", "given-up", "unanswered")
+WAYS["exit"] = exit_with("exit")
+WAYS["sigkill"] = exit_with("sigkill")
+
+
+def main():
+    arguments = sys.argv[1:]
+    family = socket.AF_INET
+    if arguments[0] == "-6":
+        family = socket.AF_INET6
+        arguments = arguments[1:]
+    way = arguments[0]
+    count = int(arguments[1]) if len(arguments) > 1 else 1
+    address = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    address = arguments[2] if len(arguments) > 2 else address
+    listener = serve(family, address)
+    print("port", listener.getsockname()[1], flush=True)
+    sys.stdin.readline()
+    for _ in range(count):
+        if way in LISTENERS:
+            port = listener.getsockname()[1]
+            WAYS[way](listener)
+            listener.close()
+            listener = socket.socket(family)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, port))
+            listener.listen(1024)
+        else:
+            WAYS[way](*pair(listener))
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    signal.alarm(60)
+    main()
