@@ -221,6 +221,23 @@ void moments_connected(int fd)
         settle(fd, "connect", &facts, false);
 }
 
+/* Not one that goes on in the background. Asks the kernel why only for the log. */
+void moments_connect_failed(int fd, const struct sockaddr *peer, socklen_t length, int error)
+{
+    struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
+    enum sock_lack lack = SOCK_LACKS_NONE;
+    KEEP_ERRNO;
+
+    if (!report_is_on() || error == EINPROGRESS || error == EALREADY || error == EISCONN ||
+        error == EINTR || !sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port) ||
+        !sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_COOKIE, &facts))
+        return;
+    facts.known |= FACT_PEER;
+    if (error == EADDRNOTAVAIL || error == ENETUNREACH)
+        lack = sock_lacks(fd, peer, length);
+    report_connect_failed(fd, &facts, error, lack);
+}
+
 bool moments_listen(int fd)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
@@ -300,13 +317,17 @@ void moments_bind(int fd, const struct sockaddr *local, socklen_t length)
     }
 }
 
-void moments_port_held(int fd, const struct sockaddr *local, socklen_t length, int error)
+void moments_bind_fails(int fd, const struct sockaddr *local, socklen_t length, int error)
 {
     struct facts facts;
     KEEP_ERRNO;
 
-    if ((error == 0 || error == EADDRINUSE) && report_is_on() &&
-        bind_facts(fd, local, length, &facts) && facts.local_port != 0)
+    if ((error != 0 && error != EADDRINUSE && error != EADDRNOTAVAIL) || !report_is_on() ||
+        !bind_facts(fd, local, length, &facts))
+        return;
+    if (error == EADDRNOTAVAIL)
+        report_no_address(fd, &facts);
+    else if (facts.local_port != 0)
         report_port_held(fd, &facts, error);
 }
 

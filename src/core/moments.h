@@ -41,6 +41,9 @@ bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length);
 /* After connect(), where moments_connect() said true. */
 void moments_connected(int fd);
 
+/* After connect() failed with `error`. */
+void moments_connect_failed(int fd, const struct sockaddr *peer, socklen_t length, int error);
+
 /*
  * Before listen(): so the first connection already is accepted under the policy. False if that is
  * not settled yet: listen() itself may choose the port.
@@ -59,8 +62,8 @@ void moments_receive(const struct msghdr *message);
 /* Before bind(). */
 void moments_bind(int fd, const struct sockaddr *local, socklen_t length);
 
-/* After bind() failed with `error`; or 0: before a bind() whose result is not known. */
-void moments_port_held(int fd, const struct sockaddr *local, socklen_t length, int error);
+/* After bind() failed with `error`; or 0: before a bind() whose result nobody will see. */
+void moments_bind_fails(int fd, const struct sockaddr *local, socklen_t length, int error);
 
 /* After setsockopt() succeeded. */
 void moments_setsockopt(int fd, int level, int option);

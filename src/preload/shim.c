@@ -136,6 +136,8 @@ EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
 
     if (ask_again || (!asked && wanted(MOMENT_CONNECT)))
         moments_connected(fd);
+    if (status != 0 && wanted(MOMENT_CONNECT))
+        moments_connect_failed(fd, peer, length, errno);
     return status;
 }
 
@@ -210,7 +212,7 @@ EXPORT int bind(int fd, const struct sockaddr *local, socklen_t length)
         moments_bind(fd, local, length);
     int status = real.bind(fd, local, length);
     if (status != 0 && wanted(MOMENT_BIND))
-        moments_port_held(fd, local, length, errno);
+        moments_bind_fails(fd, local, length, errno);
     return status;
 }
 

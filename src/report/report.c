@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "policy/address.h"
 #include "policy/condition.h"
 #include "policy/mode.h"
 #include "report/fileid.h"
@@ -301,6 +302,80 @@ void report_bind(int fd, const struct facts *facts, enum sock_switch option, boo
     put_descriptor(&line, fd);
     line_endpoint(&line, "local", facts->local_ip, facts->local_port);
     line_word(&line, sock_switch_name(option), on ? "1" : "0");
+    end(&line);
+}
+
+static void put_why(struct line *line, const char *what, struct policy_ip ip, uint16_t port,
+                    const char *then)
+{
+    char buffer[LINE_LENGTH_MAX / 2];
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    text_put(&out, what);
+    address_print_endpoint(&out, ip, port);
+    text_put(&out, then);
+    line_value(line, "why", buffer);
+}
+
+/* A bound port is one that this peer has a connection with already; else all are. */
+static void put_no_port(struct line *line, const struct facts *facts)
+{
+    struct portholders use = {.port = facts->known & FACT_LOCAL_PORT ? facts->local_port : 0,
+                              .peer = facts->peer_ip,
+                              .peer_port = facts->peer_port};
+
+    if (portholders_find(&use)) {
+        line_number(line, "time_wait", use.time_wait);
+        line_number(line, "others", use.others);
+        line_number(line, "seconds", (use.last + 999) / 1000);
+    }
+    put_why(line, use.port ? "this port has a connection already to " : "no port is left towards ",
+            facts->peer_ip, facts->peer_port, "");
+}
+
+static void put_connect_why(struct line *line, const struct facts *facts, int error,
+                            enum sock_lack lack)
+{
+    if (lack == SOCK_LACKS_LOCAL)
+        put_why(line, "this host has no address ", facts->local_ip, 0, "");
+    else if (lack == SOCK_LACKS_SOURCE)
+        put_why(line, "this host has no address to reach ", facts->peer_ip, 0, " from");
+    else if (error == EADDRNOTAVAIL)
+        put_no_port(line, facts);
+    else if (error == ECONNREFUSED)
+        line_value(line, "why", "refused: nobody listens there, or a filter says so");
+    else if (error == ETIMEDOUT)
+        line_value(line, "why", "timed out: the peer does not answer");
+    else if (error == ENETUNREACH || error == EHOSTUNREACH)
+        line_value(line, "why", "unreachable: there is no route, or a router says so");
+}
+
+void report_connect_failed(int fd, const struct facts *facts, int error, enum sock_lack lack)
+{
+    struct line line;
+
+    count(STAT_CONNECT_FAILED, 1);
+    if (!begin(&line, "connect"))
+        return;
+    put_descriptor(&line, fd);
+    put_facts(&line, facts);
+    line_number(&line, "errno", (unsigned)error);
+    put_connect_why(&line, facts, error, lack);
+    end(&line);
+}
+
+void report_no_address(int fd, const struct facts *facts)
+{
+    struct line line;
+
+    count(STAT_BIND_FAILED, 1);
+    if (!begin(&line, "bind"))
+        return;
+    put_descriptor(&line, fd);
+    line_endpoint(&line, "local", facts->local_ip, facts->local_port);
+    line_number(&line, "errno", EADDRNOTAVAIL);
+    put_why(&line, "this host has no address ", facts->local_ip, 0, "");
     end(&line);
 }
 

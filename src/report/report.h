@@ -51,6 +51,12 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
 /* `option` was set or cleared before bind(). */
 void report_bind(int fd, const struct facts *facts, enum sock_switch option, bool on);
 
+/* connect() failed; `lack` is what sock_lacks() says where an address may be missing. */
+void report_connect_failed(int fd, const struct facts *facts, int error, enum sock_lack lack);
+
+/* bind() failed: this host has no such address. */
+void report_no_address(int fd, const struct facts *facts);
+
 /* bind() failed with EADDRINUSE, or is about to be called (0): says who holds the port. */
 void report_port_held(int fd, const struct facts *facts, int error);
 

@@ -29,7 +29,8 @@ enum stats_counter {
     STAT_REUSEPORT_CLEARED,
     STAT_BIND_NO_PORT_SET,
     STAT_BIND_NO_PORT_CLEARED,
-    STAT_BIND_FAILED, /* with EADDRINUSE */
+    STAT_BIND_FAILED, /* with EADDRINUSE or EADDRNOTAVAIL */
+    STAT_CONNECT_FAILED,
     STAT_OVERRIDDEN,  /* the program's own SO_LINGER or TCP_LINGER2 was overruled */
     STAT_FAILED,      /* an option could not be applied */
     STAT_INTERRUPTED, /* a signal interrupted a call before the supervisor read it */

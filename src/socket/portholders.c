@@ -11,12 +11,20 @@
 
 #include "socket/diag.h"
 
+static bool is_asked_for(const struct portholders *h, const struct diag_socket *socket)
+{
+    return (h->port == 0 || socket->local_port == h->port) &&
+           (h->peer_port == 0 ||
+            (socket->peer_port == h->peer_port && socket->peer.high == h->peer.high &&
+             socket->peer.low == h->peer.low));
+}
+
 static bool count_holder(const struct diag_socket *socket, void *context)
 {
     struct portholders *h = context;
 
     /* Linux 6.8 and later list those as well that are bound and no more. */
-    if (socket->local_port != h->port || socket->state == TCP_CLOSE)
+    if (!is_asked_for(h, socket) || socket->state == TCP_CLOSE)
         return true;
     if (socket->state == TCP_LISTEN)
         h->listeners++;

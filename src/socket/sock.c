@@ -375,3 +375,24 @@ bool sock_is_open(int fd)
 
     return get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) == 0 || errno != EBADF;
 }
+
+enum sock_lack sock_lacks(int fd, const struct sockaddr *peer, socklen_t length)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in; /* whose port is where struct sockaddr_in6 has it */
+        struct sockaddr_in6 in6;
+    } local = {.any.sa_family = AF_UNSPEC};
+    socklen_t size = sizeof(local);
+    enum sock_lack lack = SOCK_LACKS_NONE;
+    int udp = (int)kernel_call(SYS_socket, peer->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)kernel_call(SYS_getsockname, fd, (long)&local, (long)&size);
+    local.in.sin_port = 0;
+    if (kernel_call(SYS_bind, udp, (long)&local, size) != 0)
+        lack = errno == EADDRNOTAVAIL ? SOCK_LACKS_LOCAL : SOCK_LACKS_NONE;
+    else if (kernel_call(SYS_connect, udp, (long)peer, length) != 0)
+        lack = errno == EADDRNOTAVAIL ? SOCK_LACKS_SOURCE : SOCK_LACKS_NONE;
+    kernel_close(udp);
+    return lack;
+}

@@ -29,6 +29,12 @@ bool sock_facts(int fd, unsigned wanted, struct facts *facts);
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                    uint16_t *port);
 
+/* The address that this host does not have: that of the socket, or one to reach the peer from. */
+enum sock_lack { SOCK_LACKS_NONE, SOCK_LACKS_LOCAL, SOCK_LACKS_SOURCE };
+
+/* Asked after connect() failed, of UDP, whose connect() sends nothing. */
+enum sock_lack sock_lacks(int fd, const struct sockaddr *peer, socklen_t length);
+
 /* Do connections wait in the listener's queue? They inherited what it had when they came. */
 bool sock_has_waiting(int fd);
 

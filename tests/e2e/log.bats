@@ -172,6 +172,92 @@ os._exit(0)")
 }
 
 # bats test_tags=preload
+# connects ADDRESS PORT [COUNT]: keeps COUNT connections and closes none; prints the errno of the one that fails.
+connects() {
+    LD_PRELOAD=$LIB LINGER_MODE="fin-rst role=client" LINGER_LOG=$LOG LINGER_STATS=$BATS_TEST_TMPDIR/stats python3 -c 'import errno, socket, sys
+kept = []
+try:
+    for _ in range(int(sys.argv[3])):
+        kept.append(socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET))
+        kept[-1].connect((sys.argv[1], int(sys.argv[2])))
+except OSError as error:
+    print(errno.errorcode[error.errno])' "$1" "$2" "${3:-1}"
+}
+
+# bats test_tags=preload
+@test "connect: refused, no port left, no such address: the errno and why, counted" {
+    needs_namespace
+    LOG=$BATS_TEST_TMPDIR/log
+    PORT=$("$TOOLS/free-port")
+    expect refused "$(connects 127.0.0.1 "$PORT")" ECONNREFUSED
+    expect "why, refused" "$(field connect why)" '"refused: nobody listens there, or a filter says so"'
+    expect errno "$(field connect errno) $(field connect peer)" "111 127.0.0.1:$PORT"
+    expect "what the close says" "$(field close why)" '"no connection is left to end"'
+    rm "$LOG"
+    sysctl -qw net.ipv4.ip_local_port_range="40000 40009" net.ipv4.tcp_tw_reuse=0
+    start - "$TOOLS/peer" -n 50 listen 80
+    hear_port
+    expect "no port" "$(connects 127.0.0.1 80 20)" EADDRNOTAVAIL
+    grep -q "event=connect .* errno=99 time_wait=0 others=10 seconds=0 why=\"no port is left towards 127.0.0.1:80\"" "$LOG"
+    # A second connection between the same two ports.
+    rm "$LOG"
+    LD_PRELOAD=$LIB LINGER_LOG=$LOG python3 -c 'import socket
+for _ in range(2):
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.bind(("127.0.0.1", 4000))
+    kept = client if not client.connect_ex(("127.0.0.1", 80)) else kept'
+    grep -q "event=connect .* local=127.0.0.1:4000 .* errno=99 .* why=\"this port has a connection already to 127.0.0.1:80\"" "$LOG"
+    rm "$LOG"
+    sysctl -qw net.ipv4.ip_local_port_range="32768 60999" net.ipv6.conf.all.disable_ipv6=1
+    expect "no IPv6" "$(connects ::1 80)" EADDRNOTAVAIL
+    expect "why, no IPv6" "$(field connect why)" '"this host has no address to reach [::1] from"'
+    rm "$LOG"
+    expect "no route" "$(connects 192.0.2.1 80)" ENETUNREACH
+    expect "why, no route" "$(field connect why)" '"unreachable: there is no route, or a router says so"'
+    rm "$LOG"
+    LD_PRELOAD=$LIB LINGER_LOG=$LOG LINGER_STATS=$BATS_TEST_TMPDIR/stats python3 -c 'import socket, subprocess
+subprocess.run(["ip", "addr", "add", "192.0.2.7/32", "dev", "lo"])
+client = socket.socket()
+client.bind(("192.0.2.7", 0))
+subprocess.run(["ip", "addr", "del", "192.0.2.7/32", "dev", "lo"])
+client.connect_ex(("127.0.0.1", 80))
+try:
+    socket.socket().bind(("192.0.2.9", 4000))
+except OSError:
+    pass'
+    expect "why, an address that is gone" "$(field connect why)" '"this host has no address 192.0.2.7"'
+    expect "why, bind" "$(grep "errno=" "$LOG" | sed -n "s/.*event=bind fd=[0-9]* //p")" 'local=192.0.2.9:4000 errno=99 why="this host has no address 192.0.2.9"'
+    sysctl -qw net.ipv6.conf.all.disable_ipv6=0
+    run "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats"
+    [[ $output == *'"bind_failed":1,"connect_failed":5,'* ]]
+}
+
+# bats test_tags=preload
+@test "connect: one that goes on in the background is no failure, and its error is one when it is asked for" {
+    LOG=$BATS_TEST_TMPDIR/log
+    PORT=$("$TOOLS/free-port")
+    LD_PRELOAD=$LIB LINGER_LOG=$LOG python3 -c 'import select, socket, sys
+address = ("127.0.0.1", int(sys.argv[1]))
+client = socket.socket()
+client.setblocking(False)
+client.connect_ex(address)
+select.select([], [client], [], 30)
+client.connect_ex(address)
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.socket()
+client.setblocking(False)
+client.connect_ex(listener.getsockname())
+select.select([], [client], [], 30)
+client.connect_ex(listener.getsockname())
+client.connect_ex(listener.getsockname())
+socket.socket(socket.AF_UNIX).connect_ex("/nowhere")
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect_ex(("255.255.255.255", 1))' "$PORT"
+    cat "$LOG"
+    expect "lines of connect" "$(grep -c event=connect "$LOG")" 1
+    expect errno "$(field connect errno)" 111
+}
+
 @test "what failed is no override, what was bound no failure, and close-on-exec no close" {
     python3 -c 'import ctypes; exit(ctypes.CDLL(None).syscall(436, -1, -1, 4) != 0)' ||
         skip "this kernel has no CLOSE_RANGE_CLOEXEC (Linux 5.11)"

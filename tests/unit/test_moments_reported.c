@@ -149,7 +149,7 @@ static void test_without_a_log_nothing_more_is_seen(void **state)
 
     (void)state;
     errno = EADDRINUSE;
-    moments_port_held(fd, (struct sockaddr *)&local, sizeof(local), EADDRINUSE);
+    moments_bind_fails(fd, (struct sockaddr *)&local, sizeof(local), EADDRINUSE);
     assert_int_equal(errno, EADDRINUSE);
     close(fd);
     assert_int_not_equal(access(log_path, F_OK), 0);
@@ -296,22 +296,22 @@ static void test_a_port_in_use(void **state)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         errno = ENOENT;
-        moments_port_held(fd, (struct sockaddr *)&local, length, errors[i]);
+        moments_bind_fails(fd, (struct sockaddr *)&local, length, errors[i]);
         assert_int_equal(errno, ENOENT);
         if (errors[i] == EADDRINUSE)
             expect_line("event=bind", "errno=98 listeners=1 ");
         expect_line(NULL, NULL);
     }
     /* Before a call whose result is not known. */
-    moments_port_held(fd, (struct sockaddr *)&local, length, 0);
+    moments_bind_fails(fd, (struct sockaddr *)&local, length, 0);
     snprintf(held, sizeof(held), "local=127.0.0.1:%u listeners=1 ", ntohs(local.sin_port));
     expect_line("event=bind", held);
-    moments_port_held(fd, NULL, length, EADDRINUSE);
-    moments_port_held(-1, (struct sockaddr *)&local, length, EADDRINUSE);
+    moments_bind_fails(fd, NULL, length, EADDRINUSE);
+    moments_bind_fails(-1, (struct sockaddr *)&local, length, EADDRINUSE);
     local.sin_port = 0;
-    moments_port_held(fd, (struct sockaddr *)&local, length, EADDRINUSE);
+    moments_bind_fails(fd, (struct sockaddr *)&local, length, EADDRINUSE);
     local.sin_port = htons(1); /* which nobody has */
-    moments_port_held(fd, (struct sockaddr *)&local, length, 0);
+    moments_bind_fails(fd, (struct sockaddr *)&local, length, 0);
     expect_line(NULL, NULL);
     close(fd);
     end(NULL);

@@ -201,7 +201,7 @@ static void serve_bind(struct call *call)
         return;
     moments_bind(call->fd, (struct sockaddr *)&address, length);
     if (report_is_on() && is_of_our_network(call))
-        moments_port_held(call->fd, (struct sockaddr *)&address, length, 0);
+        moments_bind_fails(call->fd, (struct sockaddr *)&address, length, 0);
 }
 
 /* SO_LINGER or TCP_LINGER2: first as the program wants it, with its errors. */
