@@ -300,6 +300,8 @@ static void test_a_port_in_use(void **state)
         assert_int_equal(errno, ENOENT);
         if (errors[i] == EADDRINUSE)
             expect_line("event=bind", "errno=98 listeners=1 ");
+        if (errors[i] == EADDRNOTAVAIL)
+            expect_line("event=bind", "errno=99 why=\"this host has no address 127.0.0.1\"");
         expect_line(NULL, NULL);
     }
     /* Before a call whose result is not known. */
