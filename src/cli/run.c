@@ -18,6 +18,7 @@
 #include "cli/launch/variables.h"
 #include "cli/reach/reach.h"
 #include "cli/supervise/supervise.h"
+#include "core/plan.h"
 #include "core/settings.h"
 #include "policy/condition.h"
 #include "policy/deadrules.h"
@@ -289,6 +290,7 @@ static bool is_reached(const struct request *request, const struct reach *reach)
 
 static char stats_directory[PATH_MAX];
 static char stats_file[PATH_MAX];
+static bool sees_closes; /* a supervisor, under the policy of this run */
 
 /* Does nothing if none was made. */
 static void remove_stats_file(void)
@@ -327,15 +329,6 @@ static int execute(const struct request *request, const char *file, char **argv)
     return cli_exec_failed(request->self, argv[0]);
 }
 
-static bool has_closes(const struct stats *stats)
-{
-    uint64_t closes = 0;
-
-    for (unsigned i = STAT_CLOSED_ACTIVE; i <= STAT_CLOSED_UNCONNECTED; i++)
-        closes += stats_get(stats, i);
-    return closes > 0;
-}
-
 /* The counters, when the last descendant has ended. */
 static void print_summary(const struct launch *launch)
 {
@@ -345,9 +338,9 @@ static void print_summary(const struct launch *launch)
         cli_print_line(stderr, "linger run: what %s did to its connections",
                        text_file_name(launch->file));
         cli_print_counters(stderr, &stats);
-        if (launch->serve && !has_closes(&stats))
-            fputs("linger run: closes are not counted: the supervisor sees them only if a rule has "
-                  "when=\n",
+        if (launch->serve && !sees_closes)
+            fputs("linger run: closes are not counted: no rule of this policy is decided at "
+                  "close()\n",
                   stderr);
     }
     remove_stats_file();
@@ -356,6 +349,7 @@ static void print_summary(const struct launch *launch)
 static int run_program(struct request *request, const struct reach *reach, char **argv,
                        bool has_summary)
 {
+    struct plan plan;
     struct launch launch = {
         .self = request->self,
         .file = reach->file[0],
@@ -366,6 +360,8 @@ static int run_program(struct request *request, const struct reach *reach, char 
         .speaks = has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
     };
 
+    plan_make(&plan, &request->settings.mode, true);
+    sees_closes = plan.moments & MOMENT_CLOSE;
     if (reach->how == REACH_SUPERVISE)
         return launch_exit(supervise(&launch, &request->settings));
     return has_summary ? launch_exit(launch_run(&launch)) : execute(request, reach->file[0], argv);

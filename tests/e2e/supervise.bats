@@ -494,7 +494,11 @@ reported() {
     [[ $COUNTERS == *'"closed_active_rst":3,'* ]]
     run --separate-stderr "$LINGER" run -m rst -s -- "$STATIC/subject" -c 1 nothing
     [[ $stderr == *"did to its connections"* ]]
-    [[ $stderr == *"closes are not counted"* ]]
+    [[ $stderr == *"closes are not counted: no rule of this policy is decided at close()"* ]]
+    # It closes no connection.
+    run --separate-stderr "$LINGER" run -m "rst when=active" -s -- "$STATIC/subject" -c 1 nothing
+    [[ $stderr == *"did to its connections"* ]]
+    [[ $stderr != *"closes are not counted"* ]]
 }
 
 # binds COMMAND...: what bind() to $PORT says to a program that is started so, with a log and counters.
