@@ -15,6 +15,15 @@ copy_of_the_sources() {
     cp -r "$ROOT"/{Makefile,LICENSE,README.md,src,tests,examples} "$TREE"
 }
 
+# The same with what the tests built, which make then finds up to date.
+copy_of_the_build() {
+    copy_of_the_sources
+    cp -a "$ROOT"/{Makefile,src,linger,liblinger.so} "$TREE"
+    mkdir "$TREE/build"
+    # shellcheck disable=SC2046 # the rooms
+    (cd "$ROOT/build" && cp -a stub sanitizer libdir $(cd ../src && dirname ./*/*.c | sort -u) "$TREE/build")
+}
+
 # What make GOAL makes in a copy of the sources, once for all tests of it: $MADE, in $TREE.
 made() { # GOAL
     TREE=$BATS_FILE_TMPDIR/$1
@@ -74,7 +83,7 @@ liblinger (2.0.0) unstable; urgency=medium
 }
 
 @test "make install: everything is there and works; make uninstall leaves no file" {
-    copy_of_the_sources
+    copy_of_the_build
     at=$BATS_TEST_TMPDIR/at
     make -s -C "$TREE" install PREFIX="$at/usr"
     expect files "$(files_in "$at/usr" | tr '\n' ' ')" "./bin/linger ./lib/liblinger.so ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
@@ -87,7 +96,7 @@ liblinger (2.0.0) unstable; urgency=medium
 }
 
 @test "built for one prefix, installed in another, moved to a third: linger finds its library" {
-    copy_of_the_sources
+    copy_of_the_build
     at=$BATS_TEST_TMPDIR/at
     make -s -C "$TREE"
     make -s -C "$TREE" install PREFIX="$at/one"
@@ -105,7 +114,7 @@ liblinger (2.0.0) unstable; urgency=medium
 }
 
 @test "make install with DESTDIR touches nothing outside of it" {
-    copy_of_the_sources
+    copy_of_the_build
     make -s -C "$TREE" install DESTDIR="$BATS_TEST_TMPDIR/stage" PREFIX=/opt/linger
     expect "top of the stage" "$(ls "$BATS_TEST_TMPDIR/stage") $(ls "$BATS_TEST_TMPDIR/stage/opt")" "opt linger"
     [ ! -e /opt/linger ]
@@ -126,7 +135,8 @@ liblinger (2.0.0) unstable; urgency=medium
     make -s -C "$unpacked" install DESTDIR="$BATS_TEST_TMPDIR/stage"
     [ -x "$BATS_TEST_TMPDIR/stage/usr/local/bin/linger" ]
     # One file of tests stands for all of them.
-    make -s -C "$unpacked" check T=bad-input | tail -1 | grep -qx "[0-9]* passed, 0 failed, [0-9]* skipped"
+    make -s -C "$unpacked" build/tests/subject build/tests/peer
+    bats "$unpacked/tests/e2e/bad-input.bats"
 }
 
 @test "make dist in what is not a checkout: refused, and nothing is left" {
