@@ -165,10 +165,12 @@ TEST_CFLAGS = -O1 -g -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP
 test-tools: all $(TEST_TOOLS) $(STATIC_TOOLS) $(GO_TOOLS) $(BUILD)/sanitized/linger $(EXAMPLES) $(GO_EXAMPLES)
 test-programs: test-tools $(UNIT_TESTS)
 
-# Unit tests link a second build of the sources, with the sanitizers in it.
-UNIT_SOURCES = $(SHARED_SOURCES) src/preload/real.c $(wildcard $(patsubst %,src/cli/*/%.c,elffile seen target record connections groups))
-UNIT_OBJECTS = $(UNIT_SOURCES:src/%.c=$(BUILD)/sanitized/%.o)
-UNIT_CFLAGS = $(TEST_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
+# Unit tests stand on a second build of the sources, with the sanitizers in it: one library, so that an
+# edit of one source links nothing else. It is without linger's main() and the hooks.
+UNIT_OBJECTS = $(patsubst $(BUILD)/%,$(BUILD)/sanitized/%,$(SHARED) $(filter-out %/cli/linger.o,$(CLI)) \
+	$(BUILD)/preload/real.o)
+UNIT_LIBRARY = $(BUILD)/sanitized/libunits.so
+UNIT_CFLAGS = $(TEST_CFLAGS) -fPIC -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-DLINGER_VERSION='"$(VERSION)"' -DLINGER_LIBDIR='"$(LIBDIR)"' -Isrc
 
 $(BUILD)/sanitized/%.o: src/%.c Makefile
@@ -176,13 +178,17 @@ $(BUILD)/sanitized/%.o: src/%.c Makefile
 	$(call say,CC,$@)
 	$(Q)$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_OBJECTS)
+$(UNIT_LIBRARY): $(UNIT_OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(UNIT_CFLAGS) -shared -o $@ $^ -pthread
+
+$(BUILD)/tests/unit/%: tests/unit/%.c Makefile | $(UNIT_LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT_OBJECTS) -lcmocka -pthread
+	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $< -L$(BUILD)/sanitized -Wl,-rpath,'$$ORIGIN/../../sanitized' -lunits -lcmocka
 
 # So do the fuzz targets, with clang's.
-FUZZ_OBJECTS = $(UNIT_SOURCES:src/%.c=$(BUILD)/fuzz/objects/%.o)
+FUZZ_OBJECTS = $(patsubst $(BUILD)/%,$(BUILD)/fuzz/objects/%,$(SHARED) $(filter %/elffile.o,$(CLI)))
 FUZZ_TARGETS = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ = clang $(UNIT_CFLAGS) -Itests/fuzz -fno-omit-frame-pointer
 
