@@ -161,7 +161,7 @@ void moments_start(const struct settings *s, const char *program)
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
         moments |= MOMENT_BIND;
         if (s->backend == BACKEND_PRELOAD)
-            moments |= MOMENT_CLOSE;
+            moments |= MOMENT_CONNECT | MOMENT_CLOSE;
     }
     if (settings_has_switch(s))
         moments |= MOMENT_BIND;
