@@ -449,3 +449,16 @@ libc.syscall(317 if os.uname().machine == "x86_64" else 277, 1, 8, filter) # SEC
 print(errno.errorcode[ctypes.get_errno()])'
     expect said "$output" $'EINVAL\nEBUSY'
 }
+
+@test "linger without descriptors left says so, and names no other cause" {
+    local most status
+    start - "$TOOLS/subject" -h
+    hear_port
+    for most in {4..14}; do
+        status=0
+        prlimit --nofile=$most:$most timeout 30 "$LINGER" attach --stay --yes -m rst "$PID" 3>&- 4>&- >"$BATS_TEST_TMPDIR/said" 2>&1 || status=$?
+        cat "$BATS_TEST_TMPDIR/said"
+        [ $status = 0 ] || grep -q "Too many open files" "$BATS_TEST_TMPDIR/said"
+        kill -0 "$PID"
+    done
+}

@@ -154,6 +154,21 @@ static int check_thread(pid_t pid, pid_t thread, struct inject_error *error)
     return 0;
 }
 
+/* For want of a descriptor of our own what follows would fail, and name another cause. */
+static bool has_descriptors(void)
+{
+    int all[8];
+    int count = 0;
+
+    while (count < 8 && (all[count] = open("/proc/self", O_PATH | O_CLOEXEC)) >= 0)
+        count++;
+    int error = errno;
+    for (int i = 0; i < count; i++)
+        close(all[i]);
+    errno = error;
+    return count == 8;
+}
+
 /* Finds the thread that will make the calls. */
 static pid_t check(pid_t pid, struct inject_error *error)
 {
@@ -163,6 +178,8 @@ static pid_t check(pid_t pid, struct inject_error *error)
     if (target_open(&target, pid, why) != 0)
         return refuse(error, pid, "%s", why);
     target_close(&target);
+    if (!has_descriptors())
+        return refuse(error, pid, "linger lacks descriptors for it: %s", strerror(errno));
     if (is_frozen(pid))
         return refuse(error, pid, "it is frozen by its cgroup, as by docker pause: thaw it first");
     pid_t thread = choose(pid);

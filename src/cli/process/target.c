@@ -209,13 +209,14 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
 
     target->pid = pid;
     target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (target->pidfd < 0 && errno == ESRCH)
+    int error = errno;
+    long process = target->pidfd < 0 ? target_status(pid, "Tgid") : (long)pid;
+    if (target->pidfd < 0 && error == ESRCH)
         snprintf(why, TARGET_WHY_MAX, "no such process");
-    else if (target->pidfd < 0 && target_status(pid, "Tgid") != (long)pid)
-        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: give that pid",
-                 target_status(pid, "Tgid"));
+    else if (process > 0 && process != (long)pid)
+        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: give that pid", process);
     else if (target->pidfd < 0)
-        snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(errno));
+        snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(error));
     else if ((none = what_has_none(pid)))
         snprintf(why, TARGET_WHY_MAX, "%s", none);
     else {
