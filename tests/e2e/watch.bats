@@ -21,13 +21,19 @@ watch_ends() {
     cat "$BATS_TEST_TMPDIR/watch" "$BATS_TEST_TMPDIR/stderr"
 }
 
-# ends WAY COUNT [ADDRESS]: connections that end that way, under watch with the options $WATCHED.
-ends() {
+# prepare WAY COUNT: connections that will end that way, after a line to $GO.
+prepare() {
     rm -f "$BATS_TEST_TMPDIR/go"
     mkfifo "$BATS_TEST_TMPDIR/go"
     exec {GO}<>"$BATS_TEST_TMPDIR/go"
-    start - python3 "$ROOT/tests/tools/endings.py" ${FAMILY:-} "$@" <&"$GO"
+    start - ${WRAPPED:-} python3 "$ROOT/tests/tools/endings.py" ${FAMILY:-} "$@" <&"$GO"
     hear_port
+}
+
+# ends WAY COUNT: that, under watch with the options $WATCHED.
+ends() {
+    prepare "$@"
+    ${BEFORE:-:}
     watch_begins ${WATCHED--e -j} -p "$PORT"
     echo go >&"$GO"
     hear
@@ -65,7 +71,7 @@ are() {
     local count=$1 way=$2 expected tries
     shift 2
     for ((tries = 0; tries < 5; tries++)); do
-        ends "$way" "$count" ${ADDRESS:-}
+        ends "$way" "$count"
         grep -q "events were lost" "$BATS_TEST_TMPDIR/all" || break
     done
     expected=$(printf "$count %s\n" "$@" | sort -k2)
@@ -146,4 +152,321 @@ EOF
     grep -qE "^[0-9]+ s at port $PORT: 60 connections ended$" "$BATS_TEST_TMPDIR/watch"
     grep -qE "^  server at port $PORT +this end +FIN, python3 \(pid $PID\) +TIME_WAIT +30$" "$BATS_TEST_TMPDIR/watch"
     grep -qE "^  client of 127.0.0.1:$PORT +the peer +FIN +nothing +30$" "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "-j: one object, the sums of the table" {
+    WATCHED=-j ends close 7
+    python3 - "$BATS_TEST_TMPDIR/watch" "$PORT" <<'EOF'
+import json, sys
+lines = open(sys.argv[1]).readlines()
+assert len(lines) == 1, lines
+w = json.loads(lines[0])
+assert (w["ended"], w["failed"], w["others"]) == (14, 0, 0), w
+server, client = sorted(w["groups"], key=lambda g: g["role"], reverse=True)
+assert server["port"] == int(sys.argv[2]) and server["left"] == "TIME_WAIT" and server["count"] == 7, w
+assert client["to"] == "127.0.0.1:" + sys.argv[2] and client["left"] == "nothing", w
+assert len(w["advice"]) == 1 and w["seconds"] > 0, w
+EOF
+}
+
+@test "-v: the states it was in, and for how long" {
+    WATCHED=-v ends half-close 1
+    cat "$BATS_TEST_TMPDIR/watch"
+    expect states "$(grep -oE '^    [a-z0-9-]+' "$BATS_TEST_TMPDIR/watch" | xargs)" \
+        "established fin-wait-1 fin-wait-2 syn-sent established close-wait last-ack"
+    WATCHED="-v -j" ends client-close 1
+    python3 - "$BATS_TEST_TMPDIR/watch" <<'EOF'
+import json, sys
+for line in open(sys.argv[1]):
+    c = json.loads(line)
+    lived = sum(v for k, v in c["states"].items() if k != "syn-sent")
+    assert abs(lived - c["seconds"]) < 0.000001, c
+EOF
+}
+
+@test "connects that are refused, and the RST of a port where nobody listens" {
+    WATCHED="" ends refused 5
+    cat "$BATS_TEST_TMPDIR/all"
+    grep -q "^5 connect() by python3 (pid $PID) was refused: the answer was RST, to 127.0.0.1:$PORT$" "$BATS_TEST_TMPDIR/watch"
+    grep -q "^5 RST in answer to a packet for port $PORT: nobody listens there$" "$BATS_TEST_TMPDIR/watch"
+    grep -q " 0 connections ended$" "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "what comes for a socket in FIN_WAIT2 that its program has closed is answered by RST" {
+    WATCHED=-j ends orphan-late 5
+    grep -q '"resets":\[{"port":[0-9]*,"nobody_listens":0,"connection_gone":0,"time_wait":5}\]' "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "-t ends it; SIGTERM does, with the table" {
+    run timeout 30 "$LINGER" watch -t 1 -p 1
+    expect status "$status" 0
+    expect output "$output" "1 s at port 1: 0 connections ended"
+    watch_begins -p 1
+    kill -TERM "$WATCH"
+    wait "$WATCH"
+    grep -q "^[0-9]* s at port 1: 0 connections ended$" "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "after SIGKILL nothing is left: no mount, no instance of tracefs, no process" {
+    local before after
+    looks() { cat /proc/self/mountinfo && find /sys/kernel/tracing/instances 2>/dev/null | sort; }
+    before=$(looks)
+    watch_begins -p 1
+    kill -KILL "$WATCH"
+    wait "$WATCH" || true
+    after=$(looks)
+    expect "mounts and instances" "$after" "$before"
+    ! pgrep -P "$WATCH"
+}
+
+@test "PIDs: these processes and their descendants, and nobody else" {
+    prepare exit 3
+    local go=$GO pid=$PID port=$PORT out=$OUT
+    prepare close 3
+    watch_begins -e -j "$pid"
+    echo go >&"$GO"
+    hear
+    echo go >&"$go"
+    OUT=$out hear
+    watch_ends >/dev/null
+    python3 - "$BATS_TEST_TMPDIR/watch" "$port" <<'EOF'
+import json, sys
+ends = [json.loads(line) for line in open(sys.argv[1])]
+assert len(ends) == 6, ends
+for c in ends:
+    assert sys.argv[2] in c["local"] + c["peer"], c
+EOF
+}
+
+@test "PIDs: a server whose connections only its peers end" {
+    prepare client-linger0 3
+    watch_begins -e -j "$PID"
+    echo go >&"$GO"
+    hear
+    watch_ends >/dev/null
+    kinds | grep -qx "3 server: the peer, RST; left nothing"
+}
+
+@test "mistakes: a pid that is none, or nobody's; ports" {
+    says_no "linger watch: 'x' is not a pid*" "$LINGER" watch x
+    says_no "linger watch: process 2147483646: no such process" "$LINGER" watch 2147483646
+    says_no "linger watch: -p: '0' is not a port*" "$LINGER" watch -p 0
+    says_no "linger watch: -t: 'x' is not a number*" "$LINGER" watch -t x
+}
+
+@test "a name of a process cannot write to the terminal" {
+    export NAME=$'\e[31mred"'
+    WATCHED="-e" ends close 1
+    ! grep -q $'\e' "$BATS_TEST_TMPDIR/watch"
+    grep -q 'FIN, ?\[31mred" (pid' "$BATS_TEST_TMPDIR/watch"
+    WATCHED="-e -j" ends close 1
+    ! grep -q $'\e' "$BATS_TEST_TMPDIR/watch"
+    grep -qF '"program":"\u001b[31mred\""' "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "a terminal is redrawn, and what comes later still counts" {
+    needs_terminal
+    prepare close 3
+    TERM=xterm script -qefc "$LINGER watch -p $PORT" "$BATS_TEST_TMPDIR/typed" >/dev/null 2>&1 3>&- &
+    local script=$!
+    STARTED+=("$script")
+    until [ "$(grep -c "connections ended" "$BATS_TEST_TMPDIR/typed")" -ge 2 ]; do kill -0 $script; done
+    echo go >&"$GO"
+    hear
+    until grep -q "TIME_WAIT  *3" "$BATS_TEST_TMPDIR/typed"; do kill -0 $script; done
+    kill -INT "$(pgrep -P $script linger || pgrep -f "linger watch -p $PORT" | tail -1)"
+    wait $script || true
+    grep -q $'\e\[H.*: 6 connections ended' "$BATS_TEST_TMPDIR/typed"
+}
+
+@test "another user gets the counters, and is not refused without a reason" {
+    needs_root
+    local as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    prepare close 20
+    "${as_nobody[@]}" "$LINGER" watch -j >"$BATS_TEST_TMPDIR/watch" 2>&1 3>&- &
+    WATCH=$!
+    STARTED+=("$WATCH")
+    until awk '/^Name:/ && $2 != "linger" { exit 1 } /^SigCgt:/ { exit $2 !~ /[2367abef]$/ }' "/proc/$WATCH/status"; do
+        kill -0 "$WATCH"
+    done
+    echo go >&"$GO"
+    hear
+    watch_ends
+    python3 - "$BATS_TEST_TMPDIR/watch" <<'EOF'
+import json, sys
+c = json.load(open(sys.argv[1]))["counters"]
+assert c["connected"] == c["accepted"] == c["time_wait"] == 20, c
+assert c["rst_sent"] == c["unread_data"] == 0, c
+EOF
+    run "${as_nobody[@]}" "$LINGER" watch -t 1
+    expect status "$status" 0
+    [[ $output == "1 s, by the counters of this network namespace ("*"Permission denied"*"); root sees each connection"* ]]
+    says_no "linger watch: -e needs the kernel's events: *Permission denied*" "${as_nobody[@]}" "$LINGER" watch -e
+}
+
+@test "events that are lost are counted" {
+    WRAPPED="taskset -c 0" prepare close 12000
+    watch_begins -j -p "$PORT"
+    kill -STOP "$WATCH"
+    echo go >&"$GO"
+    WITHIN=90 hear
+    kill -CONT "$WATCH"
+    watch_ends >/dev/null
+    python3 - "$BATS_TEST_TMPDIR/watch" <<'EOF'
+import json, sys
+w = json.load(open(sys.argv[1]))
+assert w["lost"] > 0 and 10000 < w["ended"] < 24000 <= w["ended"] + w["lost"], (w["ended"], w["lost"])
+EOF
+}
+
+# -------- other namespaces --------
+
+@test "a PID in another network namespace: what it has there, and without it nothing" {
+    unshare -n sh -c "ip link set lo up; exec sleep 60" 3>&- &
+    local other=$!
+    STARTED+=("$other")
+    until nsenter -t $other -n ip link show lo | grep -q "[<,]UP[,>]"; do kill -0 $other; done
+    WRAPPED="nsenter -t $other -n" prepare close 3
+    watch_begins -e -j "$PID"
+    echo go >&"$GO"
+    hear
+    watch_ends >/dev/null
+    expect kinds "$(kinds)" "3 client: the peer, FIN; left nothing
+3 server: this end, FIN; left TIME_WAIT"
+    WRAPPED="nsenter -t $other -n" prepare close 3
+    watch_begins -e -j -p "$PORT"
+    echo go >&"$GO"
+    hear
+    watch_ends >/dev/null
+    expect "of another namespace" "$(kinds)" ""
+}
+
+@test "over veth: this end is one, the other end is somebody else's" {
+    unshare -n sh -c "ip link set lo up; exec sleep 60" 3>&- &
+    local other=$!
+    STARTED+=("$other")
+    until nsenter -t $other -n ip link show lo | grep -q "[<,]UP[,>]"; do kill -0 $other; done
+    ip link add here type veth peer name there netns $other
+    ip address add 10.77.0.1/24 dev here
+    ip link set here up
+    nsenter -t $other -n sh -c "ip address add 10.77.0.2/24 dev there; ip link set there up"
+    for way in "close: server: this end, FIN; left TIME_WAIT" "reset: server: this end, RST (SO_LINGER 0); left nothing" \
+        "peer: server: the peer, RST; left nothing"; do
+        start - python3 -c '
+import socket, struct, sys
+RST = struct.pack("ii", 1, 0)
+listener = socket.create_server(("10.77.0.1", 0))
+print("port", listener.getsockname()[1], flush=True)
+for i in range(10):
+    end, _ = listener.accept()
+    end.recv(1)
+    if sys.argv[1] == "reset":
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    if sys.argv[1] == "peer":
+        try:
+            end.send(b"x")
+            end.recv(1)
+        except ConnectionError:
+            pass
+    end.close()' "${way%%:*}"
+        hear_port
+        watch_begins -e -j -p "$PORT"
+        nsenter -t $other -n python3 -c '
+import socket, struct, sys
+for i in range(10):
+    end = socket.create_connection(("10.77.0.1", int(sys.argv[2])))
+    end.send(b"x")
+    try:
+        end.recv(1)
+    except ConnectionError:
+        pass
+    if sys.argv[1] == "peer":
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()' "${way%%:*}" "$PORT"
+        finish
+        watch_ends >/dev/null
+        expect "${way%%:*}" "$(kinds)" "10 ${way#*: }"
+    done
+}
+
+# -------- the advice, and that it cures --------
+
+# advises PATTERN: in the table that was printed last.
+advises() {
+    sed -n '/^advice$/,$p' "$BATS_TEST_TMPDIR/watch" | grep -q -- "$1" || {
+        cat "$BATS_TEST_TMPDIR/watch"
+        expect advice "" "$1"
+    }
+}
+
+advises_not() {
+    ! grep -q -- "$1" "$BATS_TEST_TMPDIR/watch" || {
+        cat "$BATS_TEST_TMPDIR/watch"
+        expect "no advice" "$1" ""
+    }
+}
+
+@test "advice: TIME_WAIT of a server, and linger attach leaves none" {
+    WATCHED="" ends close 5
+    advises "python3 closes first at port $PORT: .*linger attach -m fin-rst -p $PORT. leaves none"
+    attach_it() { "$LINGER" attach -q -m fin-rst -p "$PORT"; }
+    BEFORE=attach_it WATCHED="" ends close 5
+    grep -qE "FIN, python3 \(pid $PID\); then RST: after close\(\) +nothing +5$" "$BATS_TEST_TMPDIR/watch"
+    advises_not "leaves none"
+}
+
+@test "advice: TIME_WAIT of a client, and linger run leaves none" {
+    WATCHED="" ends client-close 5
+    advises "python3 closes first: each connection to 127.0.0.1:$PORT holds a port for 60 s; .*linger run -m fin-rst -- python3. leaves no TIME_WAIT"
+    WRAPPED="$LINGER run -m fin-rst --" WATCHED="" ends client-close 5
+    advises_not TIME_WAIT
+}
+
+@test "advice: unread data, and a server that reads first" {
+    WATCHED="" ends unread 5
+    advises "unread data: python3 closes before it has read what came"
+    WATCHED="" ends read-first 5
+    advises_not "unread data"
+    advises_not RST
+}
+
+@test "advice: a program that aborts, and linger run -m fin" {
+    WATCHED="" ends linger0 5
+    advises "SO_LINGER 0: python3 aborts its connections itself.*linger run -m fin -- python3. overrules"
+    WRAPPED="$LINGER run -m fin --" WATCHED="" ends linger0 5
+    advises_not "SO_LINGER"
+    grep -qE "FIN, python3 \(pid $PID\) +TIME_WAIT +5$" "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "advice: data for a closed socket, and a server that reads until EOF" {
+    WATCHED="" ends orphan-before-ack 5
+    advises "RST to what came after close()"
+    WATCHED="" ends half-close 5
+    advises_not RST
+}
+
+@test "advice: a health check" {
+    WATCHED="" ends client-linger0 5
+    advises "127.0.0.1 connects to port $PORT and resets at once, 5 times: a health check"
+}
+
+@test "advice: a listener's full queue, and a longer one" {
+    WATCHED="" ends overflow 1
+    advises "SYN or ACK were dropped as the queue of a listener was full"
+    WATCHED="" ends close 5
+    advises_not "queue"
+}
+
+@test "advice: CLOSE_WAIT that lasts, and linger close" {
+    prepare forgotten 1
+    watch_begins -t 12 -p "$PORT"
+    echo go >&"$GO"
+    hear
+    expect endings.py "$REPLY" held
+    wait "$WATCH"
+    advises "1 in CLOSE_WAIT for more than 10 s"
+    watch_begins -e -j -p "$PORT"
+    "$LINGER" close -q -m fin --state close-wait "$PID"
+    watch_ends
+    grep -q '"role":"server","first":"the peer"' "$BATS_TEST_TMPDIR/watch"
 }

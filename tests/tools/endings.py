@@ -57,6 +57,13 @@ def client_unread(server, client):
     unread(client, server)
 
 
+def read_first(server, client):
+    """As unread, cured."""
+    client.send(b"request")
+    server.recv(100)
+    close(server, client)
+
+
 def linger0(server, client):
     server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
     server.close()
@@ -132,6 +139,18 @@ def orphan(server, client):
     client.close()
 
 
+def orphan_late(server, client):
+    """Data comes once the FIN is acknowledged and the program has closed."""
+    server.close()
+    until_hup(client)
+    while not subprocess.run(["ss", "-Htn", "state", "fin-wait-2", "sport", "=",
+                              str(client.getpeername()[1])], capture_output=True).stdout:
+        pass
+    client.send(b"too late")
+    until_state(client, 7)
+    client.close()
+
+
 def orphan_before_ack(server, client):
     server.send(b"x" * 3000000)
     client.send(b"y")
@@ -164,6 +183,15 @@ class Cut:
 
     def __exit__(self, *_):
         subprocess.run(["nft", "delete table inet cut"], check=True)
+
+
+def forgotten(server, client):
+    """CLOSE_WAIT until a line is read."""
+    client.close()
+    until_hup(server)
+    print("held", flush=True)
+    sys.stdin.readline()
+    server.close()
 
 
 def simultaneous(server, client):
@@ -227,6 +255,19 @@ def unaccepted(listener):
     listener.close()
     until_closed(client)
     client.close()
+
+
+def overflow(listener):
+    """More connections than the queue holds."""
+    listener.listen(1)
+    clients = []
+    for _ in range(6):
+        client = socket.socket(listener.family)
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname()[:2])
+        clients.append(client)
+    for client in clients:
+        client.close()
 
 
 def given_up(listener):
@@ -296,12 +337,12 @@ def refused(listener):
 
 WAYS = {
     f.__name__.replace("_", "-"): f
-    for f in (close, client_close, unread, client_unread, linger0, client_linger0, unspec, fin_rst,
+    for f in (close, client_close, unread, client_unread, read_first, linger0, client_linger0, unspec, fin_rst,
               client_fin_rst, half_close, half_close_fin_rst, answered_by_linger0,
-              answered_by_unread, orphan, orphan_before_ack, held, simultaneous, timeout,
-              keepalive, unacknowledged, destroyed, unaccepted, refused, given_up, unanswered)
+              answered_by_unread, orphan, orphan_late, orphan_before_ack, held, forgotten, simultaneous, timeout,
+              keepalive, unacknowledged, destroyed, unaccepted, refused, overflow, given_up, unanswered)
 }
-LISTENERS = ("unaccepted", "refused", "given-up", "unanswered")
+LISTENERS = ("unaccepted", "refused", "overflow", "given-up", "unanswered")
 WAYS["exit"] = exit_with("exit")
 WAYS["sigkill"] = exit_with("sigkill")
 
@@ -316,6 +357,9 @@ def main():
     count = int(arguments[1]) if len(arguments) > 1 else 1
     address = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     address = arguments[2] if len(arguments) > 2 else address
+    if "NAME" in os.environ:
+        with open("/proc/self/comm", "wb") as comm:
+            comm.write(os.environb[b"NAME"])
     listener = serve(family, address)
     print("port", listener.getsockname()[1], flush=True)
     sys.stdin.readline()

@@ -18,7 +18,7 @@ static const struct {
     {"TCPAbortOnData", COUNTER_ABORTED},     {"TCPAbortOnLinger", COUNTER_LINGER2},
     {"TCPAbortOnTimeout", COUNTER_TIMEOUTS}, {"TCPAbortOnMemory", COUNTER_MEMORY},
     {"ListenOverflows", COUNTER_OVERFLOWS},  {"TW", COUNTER_TIME_WAIT},
-    {"TWRecycled", COUNTER_TIME_WAIT},       {"TWKilled", COUNTER_TIME_WAIT},
+    {"TWKilled", COUNTER_TIME_WAIT},
 };
 
 static void take(uint64_t values[COUNTER_COUNT], const char *name, const char *value)
@@ -52,29 +52,11 @@ static int read_pairs(const char *path, uint64_t values[COUNTER_COUNT])
     return 0;
 }
 
-/* "TCP: inuse 5 orphan 0 tw 3 alloc 7 mem 1" */
-static uint64_t read_time_wait(void)
-{
-    char line[256];
-    unsigned long count = 0;
-    FILE *file = fopen("/proc/self/net/sockstat", "re");
-
-    while (file && fgets(line, sizeof(line), file)) {
-        const char *at = strncmp(line, "TCP:", 4) == 0 ? strstr(line, " tw ") : NULL;
-        if (at)
-            count = strtoul(at + strlen(" tw "), NULL, 10);
-    }
-    if (file)
-        fclose(file);
-    return count;
-}
-
 int counters_read(uint64_t values[COUNTER_COUNT])
 {
     memset(values, 0, COUNTER_COUNT * sizeof(*values));
     if (read_pairs("/proc/self/net/snmp", values) != 0 ||
         read_pairs("/proc/self/net/netstat", values) != 0)
         return -1;
-    values[COUNTER_TIME_WAIT] += read_time_wait();
     return 0;
 }

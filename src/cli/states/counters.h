@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters of this network namespace, by nstat's names: /proc/net/snmp, netstat, sockstat. */
+/* Counters of this network namespace, by nstat's names: /proc/net/snmp, netstat. */
 #ifndef LINGER_CLI_STATES_COUNTERS_H
 #define LINGER_CLI_STATES_COUNTERS_H
 
@@ -18,7 +18,7 @@ enum counter {
     COUNTER_TIMEOUTS,      /* TCPAbortOnTimeout */
     COUNTER_MEMORY,        /* TCPAbortOnMemory */
     COUNTER_OVERFLOWS,     /* ListenOverflows */
-    COUNTER_TIME_WAIT,     /* that have begun: those of now, and those that have ended */
+    COUNTER_TIME_WAIT,     /* TW and TWKilled: counted at the begin (inet_twsk_schedule()) */
     COUNTER_COUNT,
 };
 

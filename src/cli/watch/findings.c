@@ -35,8 +35,8 @@ typedef bool is_finding(const struct connection *c);
 static const struct group *largest(const struct groups *g, is_finding *is_it)
 {
     for (size_t i = 0; i < g->count; i++) {
-        if (is_it(&g->items[i].like))
-            return &g->items[i];
+        if (is_it(&g->order[i]->like))
+            return g->order[i];
     }
     return NULL;
 }
@@ -164,7 +164,7 @@ static void say_peers_reset(struct advice *a, const struct groups *g)
         advice_say(
             a,
             "%s connects to port %u and resets at once, %lu times: a health check does that, "
-            "and it does no harm",
+            "and it does no harm; if it is none, the reason is at its end",
             cli_endpoint(group->like.peer, 0), group->like.local_port, group->count);
     else
         advice_say(a,

@@ -103,13 +103,15 @@ void groups_add_reset(struct groups *g, const struct record *record, bool is_lis
 
 static int compare(const void *a, const void *b)
 {
-    const struct group *x = a, *y = b;
+    const struct group *x = *(const struct group *const *)a;
+    const struct group *y = *(const struct group *const *)b;
 
     return (x->count < y->count) - (x->count > y->count);
 }
 
 void groups_sort(struct groups *g)
 {
-    if (g->count > 1)
-        qsort(g->items, g->count, sizeof(*g->items), compare);
+    for (size_t i = 0; i < g->count; i++)
+        g->order[i] = &g->items[i];
+    qsort(g->order, g->count, sizeof(struct group *), compare);
 }

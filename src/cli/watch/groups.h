@@ -16,7 +16,7 @@ struct group {
     unsigned long brief; /* that lived less than GROUPS_BRIEF */
 };
 
-#define GROUPS_BRIEF 20000000u /* ns: nobody asks and gets an answer, and thinks about it */
+#define GROUPS_BRIEF 20000000u /* ns */
 
 /* RST for packets of no connection. */
 struct group_port {
@@ -36,6 +36,7 @@ struct groups {
     size_t port_count;
     uint64_t lost; /* events */
     size_t places[2 * GROUPS_MAX];
+    const struct group *order[GROUPS_MAX]; /* of groups_sort() */
 };
 
 /* Zeroed first. Returns false if memory ran out. */
@@ -45,7 +46,7 @@ bool groups_add(struct groups *g, const struct connection *c);
 void groups_add_reset(struct groups *g, const struct record *record, bool is_listening,
                       bool is_former);
 
-/* The most first. Afterwards nothing can be added. */
+/* Puts them in order, the most first. */
 void groups_sort(struct groups *g);
 
 /* Did the connection come into being? */

@@ -125,10 +125,10 @@ static void print_connections(FILE *out, const struct groups *g)
     int where_width = 4, by_width = 2;
 
     for (size_t i = 0; i < g->count && shown < SHOWN; i++) {
-        if (!groups_is_connection(&g->items[i].like))
+        if (!groups_is_connection(&g->order[i]->like))
             continue;
         struct row *row = &rows[shown++];
-        row->group = &g->items[i];
+        row->group = g->order[i];
         where(row->where, &row->group->like);
         table_by(row->by, &row->group->like, row->group->is_one_process);
         where_width = widest(where_width, row->where);
@@ -170,7 +170,7 @@ static void print_failed(FILE *out, const struct groups *g)
     unsigned shown = 0;
 
     for (size_t i = 0; i < g->count && shown < SHOWN; i++) {
-        const struct group *group = &g->items[i];
+        const struct group *group = g->order[i];
         char words[TABLE_BY_MAX];
         if (groups_is_connection(&group->like))
             continue;
@@ -281,7 +281,7 @@ void table_add_json(struct json *json, struct groups *g)
     json_number(json, "others", (long long)g->others);
     json_open(json, "groups", '[');
     for (size_t i = 0; i < g->count; i++)
-        add_group(json, &g->items[i]);
+        add_group(json, g->order[i]);
     json_close(json, ']');
     json_open(json, "resets", '[');
     for (size_t i = 0; i < g->port_count; i++)
