@@ -5,9 +5,12 @@
  * socket ended. Its descriptor stays open: only the process itself can close that.
  *
  * One pass: a socket is examined, decided on and ended through the same duplicate, so that a number
- * that is reused meanwhile cannot lead to another. Must never touch a listener.
+ * that is reused meanwhile cannot lead to another. What no process holds (TIME_WAIT, and
+ * connections that their program closed) is ended by the kernel, SOCK_DESTROY. Must never touch a
+ * listener.
  */
 #include <errno.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,8 @@
 #include "cli/attach/selection.h"
 #include "cli/json.h"
 #include "cli/needs.h"
+#include "cli/sockets/destroy.h"
+#include "cli/sockets/sockets.h"
 #include "socket/diag.h"
 #include "socket/sock.h"
 
@@ -23,12 +28,14 @@
 static const char help[] =
     "usage: linger close -m POLICY [OPTION...] PID...\n"
     "       linger close -m POLICY [OPTION...] --port PORT\n"
+    "       linger close --state time-wait [-m POLICY] [--port PORT]\n"
     "\n"
     "Ends TCP connections that running processes have open, and never a listener:\n"
     "rst aborts; fin shuts down both directions; fin-rst does so and asks for no\n"
-    "TIME_WAIT; off leaves a connection alone.\n"
+    "TIME_WAIT; off leaves a connection alone. Without a PID, it ends what no process\n"
+    "holds as well, as root: TIME_WAIT, and what was closed in another state named.\n"
     "\n"
-    "  -m, --mode=POLICY   a mode, or rules\n"
+    "  -m, --mode=POLICY   a mode, or rules (for time-wait alone: default rst)\n"
     "  -p, --port=PORT     the processes with connections there, and only those\n"
     "  -s, --state=LIST    those in one of these states, as ss(8) names them\n"
     "  -i, --idle=SECONDS  those on which no data has moved for that long\n"
@@ -65,6 +72,7 @@ struct closing {
     struct json json; /* on no stream without --json */
     bool quiet;
     unsigned ended;
+    unsigned orphans; /* of these: held by nobody */
     unsigned left;
     unsigned failed;
 };
@@ -77,12 +85,29 @@ struct outcome {
     struct verdict verdict;
     const char *refused; /* a call or an option, or NULL */
     int error;
+    bool is_orphan;    /* held by nobody */
+    bool is_unchanged; /* nothing was refused, and yet its state is the same */
 };
+
+/* States in which our FIN has been sent: another one ends nothing. */
+#define FIN_SENT                                                                                   \
+    (1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSING | 1u << TCP_LAST_ACK |          \
+     1u << TCP_TIME_WAIT)
+
+/* Why a connection is left alone; NULL if it is not. */
+static const char *left_text(const struct outcome *o)
+{
+    const char *left = selection_left_text(o->decision, &o->verdict);
+
+    if (!left && o->verdict.mode != MODE_RST && FIN_SENT >> o->facts->state & 1)
+        return "left alone: its FIN is sent already; rst ends it";
+    return left;
+}
 
 static const char *result_text(const struct closing *c, const struct outcome *o)
 {
     static char buffer[128];
-    const char *left = selection_left_text(o->decision, &o->verdict);
+    const char *left = left_text(o);
 
     if (left)
         return left;
@@ -90,6 +115,8 @@ static const char *result_text(const struct closing *c, const struct outcome *o)
         snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
     }
+    if (o->is_unchanged)
+        return "failed: it is in the same state as before";
     return c->dry_run ? "would be ended" : "ended";
 }
 
@@ -98,11 +125,11 @@ static void print_json(struct closing *c, const struct outcome *o, const char *v
     const struct facts *f = o->facts;
 
     json_open(&c->json, NULL, '{');
-    json_number(&c->json, "pid", c->selection.target->pid);
+    json_real(&c->json, "pid", o->is_orphan ? (double)NAN : c->selection.target->pid, 10);
     json_string(&c->json, "local", cli_endpoint(f->local_ip, f->local_port));
     json_string(&c->json, "peer", selection_peer_text(f));
     json_string(&c->json, "state", diag_state_name(f->state));
-    json_real(&c->json, "idle", o->idle / 1e3, 9);
+    json_real(&c->json, "idle", o->is_orphan ? (double)NAN : o->idle / 1e3, 9);
     json_string(&c->json, "verdict", verdict);
     json_string(&c->json, "result", result_text(c, o));
     json_close(&c->json, '}');
@@ -115,12 +142,17 @@ static void print(struct closing *c, const struct outcome *o)
 
     if (c->quiet)
         return;
-    if (c->json.out)
+    if (c->json.out) {
         print_json(c, o, verdict);
+        return;
+    }
+    printf("%s %s  %s, ", cli_endpoint(f->local_ip, f->local_port), selection_peer_text(f),
+           diag_state_name(f->state));
+    if (o->is_orphan)
+        printf("held by nobody");
     else
-        printf("%s %s  %s, idle %u s  verdict %s  %s\n", cli_endpoint(f->local_ip, f->local_port),
-               selection_peer_text(f), diag_state_name(f->state), o->idle / 1000, verdict,
-               result_text(c, o));
+        printf("idle %u s", o->idle / 1000);
+    printf("  verdict %s  %s\n", verdict, result_text(c, o));
 }
 
 static bool is_chosen(const struct closing *c, int fd, const struct facts *f, uint32_t *idle)
@@ -128,6 +160,27 @@ static bool is_chosen(const struct closing *c, int fd, const struct facts *f, ui
     if (f->state == TCP_LISTEN || (c->states && !(c->states & 1u << f->state)))
         return false;
     return sock_idle(fd, idle) && (long)(*idle / 1000) >= c->idle;
+}
+
+/* A kernel that refuses nothing may have done nothing: look again. */
+static bool has_changed(int fd, uint8_t before)
+{
+    struct facts now = {0};
+
+    return !sock_facts(fd, 0, &now) || now.state != before;
+}
+
+static void conclude(struct closing *c, const struct outcome *o)
+{
+    if (left_text(o)) {
+        c->left++;
+    } else if (o->refused || o->is_unchanged) {
+        c->failed++;
+    } else {
+        c->ended++;
+        c->orphans += o->is_orphan;
+    }
+    print(c, o);
 }
 
 static bool visit(struct selection *s, int fd, const struct facts *facts, void *context)
@@ -138,16 +191,75 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
     if (!is_chosen(c, fd, facts, &o.idle))
         return true;
     o.decision = decide(&s->policy, facts, &o.verdict);
-    if (selection_left_text(o.decision, &o.verdict)) {
-        c->left++;
-    } else {
-        o.refused = c->dry_run ? NULL : sock_end(fd, &o.verdict);
+    if (!left_text(&o) && !c->dry_run) {
+        o.refused = sock_end(fd, &o.verdict);
         o.error = errno;
-        c->ended += !o.refused;
-        c->failed += o.refused != NULL;
+        o.is_unchanged = !o.refused && !has_changed(fd, facts->state);
     }
-    print(c, &o);
+    conclude(c, &o);
     return true;
+}
+
+/* What the kernel's list says of a socket that no process holds: not who connected. */
+static struct facts facts_of_orphan(const struct diag_socket *s)
+{
+    return (struct facts){.known = FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE,
+                          .state = s->state,
+                          .local_port = s->local_port,
+                          .peer_port = s->peer_port,
+                          .local_ip = s->local,
+                          .peer_ip = s->peer,
+                          .cookie = s->cookie};
+}
+
+/* False where the kernel would refuse the others, too. */
+static bool end_orphan(struct closing *c, const struct diag_socket *s)
+{
+    const struct facts facts = facts_of_orphan(s);
+    struct outcome o = {.facts = &facts, .is_orphan = true};
+
+    o.decision = decide(&c->selection.rules, &facts, &o.verdict);
+    if (!left_text(&o) && !c->dry_run && destroy_socket(s) != 0) {
+        if (errno == ENOENT)
+            return true; /* it ended by itself */
+        if (errno == EPERM || errno == EOPNOTSUPP)
+            return false;
+        o.refused = "SOCK_DESTROY";
+        o.error = errno;
+    }
+    conclude(c, &o);
+    return true;
+}
+
+static const char *why_not_destroyed(int error)
+{
+    return error == EPERM ? "root, or CAP_NET_ADMIN in this network namespace, is needed"
+                          : "this kernel is built without CONFIG_INET_DIAG_DESTROY; wait, a "
+                            "TIME_WAIT ends after 60 s";
+}
+
+/* TIME_WAIT and connections that their program has closed, of the port or of all. */
+static int end_orphans(struct closing *c)
+{
+    struct sockets sockets = {NULL, 0, 0};
+    bool goes_on = true;
+
+    if (sockets_read(&sockets) != 0) {
+        cli_error(c->selection.self, "the kernel does not list its sockets: %s", strerror(errno));
+        return -1;
+    }
+    for (size_t i = 0; i < sockets.count && goes_on; i++) {
+        const struct diag_socket *s = &sockets.items[i];
+        bool is_chosen_state = c->states & FIN_SENT & 1u << s->state;
+        if (is_chosen_state && s->inode == 0 &&
+            (!c->selection.port || s->local_port == c->selection.port))
+            goes_on = end_orphan(c, s);
+    }
+    if (!goes_on)
+        cli_error(c->selection.self, "what nobody holds cannot be ended: %s",
+                  why_not_destroyed(errno));
+    free(sockets.items);
+    return goes_on ? 0 : -1;
 }
 
 static void print_summary(struct closing *c)
@@ -162,9 +274,14 @@ static void print_summary(struct closing *c)
         json_close(&c->json, '}');
         putchar('\n');
     } else {
-        printf("%u connection%s of %d process%s %sended, %u left alone, %u failed\n", c->ended,
-               c->ended == 1 ? "" : "s", c->selection.target_count,
-               c->selection.target_count == 1 ? "" : "es", c->dry_run ? "would be " : "", c->left,
+        unsigned held = c->ended - c->orphans;
+        int processes = c->selection.target_count;
+        if (processes > 0 || !c->selection.also_orphans)
+            printf("%u connection%s of %d process%s%s", held, held == 1 ? "" : "s", processes,
+                   processes == 1 ? "" : "es", c->orphans > 0 ? " and " : "");
+        if (c->orphans > 0 || processes == 0)
+            printf("%u that nobody held", c->orphans);
+        printf(" %sended, %u left alone, %u failed\n", c->dry_run ? "would be " : "", c->left,
                c->failed);
     }
 }
@@ -204,9 +321,8 @@ static bool chooses(const struct closing *c)
 /* Reads a state. NULL, or the text of what is wrong with the word. */
 static const char *read_state(const char *word, unsigned *state)
 {
-    static const unsigned open = 1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_FIN_WAIT1 |
-                                 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSE_WAIT | 1u << TCP_LAST_ACK |
-                                 1u << TCP_CLOSING;
+    static const unsigned open = 1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_CLOSE_WAIT |
+                                 (FIN_SENT & ~(1u << TCP_TIME_WAIT));
 
     if (strcmp(word, "connected") == 0 || strcmp(word, "synchronized") == 0) {
         *state = open & ~(word[0] == 's' ? 1u << TCP_SYN_SENT : 0u);
@@ -218,10 +334,10 @@ static const char *read_state(const char *word, unsigned *state)
         if (strcmp(word, diag_state_name(i)) != 0)
             continue;
         *state = 1u << i;
-        return *state & open ? NULL : "no process has a connection in that state";
+        return *state & (open | FIN_SENT) ? NULL : "no connection in that state can be ended";
     }
     return "a state is one of: established, syn-sent, fin-wait-1, fin-wait-2, close-wait, "
-           "last-ack, closing, connected, synchronized";
+           "last-ack, closing, time-wait, connected, synchronized";
 }
 
 static bool take_states(struct closing *c, char *list)
@@ -279,8 +395,28 @@ static int end_connections(struct closing *c)
         json_open(&c->json, "connections", '[');
     }
     int status = selection_each(s, visit, c);
+    if (status == 0 && s->also_orphans)
+        status = end_orphans(c);
     print_summary(c);
     return cli_flush(s->self, status == 0 && c->failed == 0 ? CLI_OK : CLI_FAILED);
+}
+
+/* What is missing or contradictory, or NULL. Completes what follows from the rest. */
+static const char *find_mistake(struct closing *c, bool has_pids)
+{
+    struct selection *s = &c->selection;
+    bool of_nobody = c->states && !(c->states & ~FIN_SENT);
+
+    if (s->port && has_pids)
+        return "give either pids or --port, not both";
+    if (has_pids && c->states & 1u << TCP_TIME_WAIT)
+        return "--state: no process has a socket in time-wait: leave out the pids";
+    if (!s->port && !has_pids && !of_nobody)
+        return "a pid or --port is missing";
+    if (!s->mode && c->states == 1u << TCP_TIME_WAIT)
+        s->mode = "rst";
+    s->also_orphans = !has_pids && c->states & FIN_SENT && c->idle == 0;
+    return s->mode ? NULL : "a policy is missing: -m";
 }
 
 static int main_close(const struct cli_command *self, int argc, char **argv)
@@ -297,17 +433,17 @@ static int main_close(const struct cli_command *self, int argc, char **argv)
     }
     if (option == 0)
         return status;
-    if (!c.selection.mode)
-        return cli_usage(self, "a policy is missing: -m");
-    if (!c.selection.port == !argv[optind])
-        return cli_usage(self, c.selection.port ? "give either pids or --port, not both"
-                                                : "a pid or --port is missing");
+    const char *mistake = find_mistake(&c, argv[optind] != NULL);
+    if (mistake)
+        return cli_usage(self, "%s", mistake);
     if (selection_take_mode(&c.selection) != 0 || check_policy(&c) != 0)
         return CLI_FAILED;
     if (!chooses(&c))
         return cli_usage(self, "that is every connection: narrow it by a condition, --state or "
                                "--idle, or give --all");
-    if (!needs_are_met(NEED_CLOSE, self) || selection_open(&c.selection, argv + optind) != 0)
+    bool has_processes = argv[optind] || (c.selection.port && c.states != 1u << TCP_TIME_WAIT);
+    if (has_processes &&
+        (!needs_are_met(NEED_CLOSE, self) || selection_open(&c.selection, argv + optind) != 0))
         return CLI_FAILED;
     status = end_connections(&c);
     selection_close(&c.selection);

@@ -24,7 +24,7 @@ _linger_after() {
     run:-[ls] | run:--log | run:--stats) [ -z "$3" ] || kind=files ;;
     attach:-[srl] | attach:--save | attach:--restore | attach:--log) kind=files ;;
     watch:-t | watch:--time) kind=number ;;
-    close:-s | close:--state) words="established syn-sent fin-wait-1 fin-wait-2 close-wait last-ack closing connected synchronized" ;;
+    close:-s | close:--state) words="established syn-sent fin-wait-1 fin-wait-2 close-wait last-ack closing time-wait connected synchronized" ;;
     close:-i | close:--idle) kind=number ;;
     ab:-a | ab:--attach) kind=pids ;;
     ab:-o | ab:--output) kind=directories ;;

@@ -301,7 +301,7 @@ refused() {
     refused "rule 1 (wait:5) ends nothing here: wait is for the process's own close()" -m wait:5 --all "$PID"
     refused "rule 1 (rst overrule=no) ends nothing here" -m "rst overrule=no" --all "$PID"
     refused "--state: 'listen': a listener is never ended" -m rst --state listen "$PID"
-    refused "--state: 'time-wait': no process has a connection in that state" -m rst --state close-wait,time-wait "$PID"
+    refused "--state: no process has a socket in time-wait: leave out the pids" -m rst --state close-wait,time-wait "$PID"
     refused "--state: 'closewait': a state is one of: established, " -m rst --state closewait "$PID"
     refused "--state: '': a state is one of" -m rst --state "" "$PID"
     refused "--idle: '5m' is not a number from 1 to" -m rst --idle 5m "$PID"
@@ -312,4 +312,87 @@ refused() {
     refused "rule 1 (rst prog=nginx) is not for python3" -m "rst prog=nginx" --all "$PID"
     expect "in CLOSE_WAIT" "$(in_state close-wait)" 1
     kill "$PID"
+}
+
+# half_closed COUNT: a process prints "port N"; the client sends its FIN and keeps its socket, or (on
+# a line of input) closes it: FIN_WAIT2, first held and then an orphan.
+half_closed() {
+    mkfifo "$BATS_TEST_TMPDIR/half"
+    exec {HALF}<>"$BATS_TEST_TMPDIR/half"
+    start - python3 -c "
+import socket, sys
+listener = socket.create_server(('127.0.0.1', 0), backlog=$1)
+port = listener.getsockname()[1]
+clients = [socket.create_connection(('127.0.0.1', port)) for _ in range($1)]
+servers = [listener.accept()[0] for _ in range($1)]
+for client in clients:
+    client.shutdown(socket.SHUT_WR)
+print('port', port, flush=True)
+sys.stdin.readline()
+for client in clients:
+    client.close()
+print('closed', flush=True)
+sys.stdin.readline()" <&"$HALF"
+    hear_port
+}
+
+waiting() { # STATE
+    ss -Htan state "$1" "dport = :$PORT" | wc -l
+}
+
+@test "FIN_WAIT2: fin says that it ends nothing, rst ends what a process holds, and as root what none does" {
+    half_closed 10
+    closes 0 -m fin --state fin-wait-2 "$PID"
+    expect "by fin" "$SUM" "0 connections of 1 process ended, 10 left alone, 0 failed"
+    grep -q "  fin-wait-2, idle .*  verdict fin  left alone: its FIN is sent already; rst ends it$" "$BATS_TEST_TMPDIR/out"
+    expect "left" "$(waiting fin-wait-2)" 10
+    closes 0 -m "rst peer=127.0.0.1:$PORT" --state fin-wait-2 "$PID"
+    expect "by rst" "$SUM" "10 connections of 1 process ended, 0 left alone, 0 failed"
+    expect "left" "$(waiting fin-wait-2)" 0
+    kill "$PID"
+    finish
+    rm "$BATS_TEST_TMPDIR/half"
+    half_closed 5
+    echo >&"$HALF"
+    hear
+    expect "of nobody" "$(ss -Htaneo state fin-wait-2 "dport = :$PORT" | grep -vc "ino:[1-9]")" 5
+    needs_root
+    needs_namespace
+    closes 0 -m "rst peer=127.0.0.1:$PORT" --state fin-wait-2
+    expect "of nobody" "$SUM" "5 that nobody held ended, 0 left alone, 0 failed"
+    expect "left" "$(waiting fin-wait-2)" 0
+}
+
+@test "TIME_WAIT is forgotten as root: of a port, by policy, and the port can be bound again" {
+    needs_root
+    needs_namespace
+    sysctl -q net.ipv4.tcp_tw_reuse=0
+    for count in 1 2; do
+        PEER="-n 4" meet fin -n 4 close
+        served=$PORT
+        expect "left by the server" "$LEFT" 4
+        run python3 -c "import socket; socket.socket().bind(('127.0.0.1', $served))"
+        [[ $output == *"Address already in use"* ]]
+        run "$LINGER" close --state time-wait "$$"
+        expect status "$status" 125
+        [[ $output == *"--state: no process has a socket in time-wait: leave out the pids"* ]]
+        run setpriv --reuid=65534 --clear-groups "$LINGER" close --state time-wait --port "$served"
+        expect "status of a user" "$status" 125
+        [[ $output == *"what nobody holds cannot be ended: root, or CAP_NET_ADMIN in this network namespace, is needed"* ]]
+        closes 0 --state time-wait -m fin --port "$served"
+        expect "by fin" "$SUM" "0 that nobody held ended, 4 left alone, 0 failed"
+        closes 0 -n --state time-wait --port "$served"
+        expect "-n" "$SUM" "4 that nobody held would be ended, 0 left alone, 0 failed"
+        expect "left" "$(time_wait "$served")" 4
+        if [ $count = 1 ]; then
+            closes 0 --state time-wait --port "$served"
+        else
+            closes 0 --state time-wait -m "rst local=127.0.0.1:$served"
+        fi
+        [[ $SUM == "4 that nobody held ended, "*" left alone, 0 failed" ]]
+        expect "left" "$(time_wait "$served")" 0
+        python3 -c "import socket; socket.socket().bind(('127.0.0.1', $served))"
+    done
+    closes 0 --state time-wait --port "$served" --json
+    expect "JSON" "$SUM" '{"connections":[],"ended":0,"left":0,"failed":0}'
 }

@@ -121,10 +121,10 @@ static int add_holders(struct selection *s)
     close(ours);
     if (count < 0)
         cli_error(s->self, "the kernel does not list its sockets: %s", strerror(errno));
-    else if (count == 0)
+    else if (count == 0 && !s->also_orphans)
         cli_error(s->self, "nobody %s port %ld (in this network namespace)",
                   s->of_listeners ? "listens on" : "has a connection at", s->port);
-    else if (found <= 0)
+    else if (count > 0 && found <= 0)
         cli_error(s->self,
                   "port %ld is held by a process that this user may not inspect: root, or "
                   "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",

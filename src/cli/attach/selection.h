@@ -22,6 +22,7 @@ struct selection {
     long port;           /* of -p; 0: pids */
     uint64_t network;    /* with -p: the namespace that the port is of, sockets_network() */
     bool of_listeners;   /* -p means processes that listen there, not all with a socket there */
+    bool also_orphans;   /* with -p: processes may have no socket there */
     bool takes_others;   /* rules for programs of other names: a supervisor meets those too */
     unsigned wanted;     /* facts for each socket, enum fact or-ed, beside what the rules need */
     bool looks_first;    /* the first pass changes nothing */
