@@ -91,11 +91,8 @@ assert (done['ended'], done['left'], done['failed']) == (1, 0, 0), done"
     owing 0
     connected
     idle=$CLIENT
-    tries=0
-    until "$LINGER" close -n -m rst --idle 1 "$PID" | grep -q '^1 connection of 1 process would be ended'; do
-        tries=$((tries + 1))
-        [ $tries -lt 3000 ]
-    done
+    is_idle() { "$LINGER" close -n -m rst --idle 1 "$PID" | grep -q '^1 connection of 1 process would be ended'; }
+    eventually is_idle
     connected
     closes 0 -m rst --idle 1 "$PID"
     expect "the sum" "$SUM" "1 connection of 1 process ended, 0 left alone, 0 failed"
@@ -208,11 +205,8 @@ writer (Connection reset|Connection reset by peer|Broken pipe)"
         former=$(find "/proc/$worker/fd" | wc -l)
         closes 0 -m "$mode role=server" --all --port "$PORT"
         expect "the sum" "${SUM#* of * ended, }" "0 left alone, 0 failed"
-        tries=0
-        until [ "$(find "/proc/$worker/fd" | wc -l)" -eq $((former - 1)) ]; do
-            tries=$((tries + 1))
-            [ $tries -lt 3000 ]
-        done
+        has_one_less() { [ "$(find "/proc/$worker/fd" | wc -l)" -eq $((former - 1)) ]; }
+        eventually has_one_less
         exec {CLIENT}>&-
         expect "the page" "$(curl -s "http://127.0.0.1:$PORT/")" "a page of nginx"
     done

@@ -55,14 +55,14 @@ processes_left() {
     grep -lsz "^TMPDIR=$TEMPORARY\$" /proc/[0-9]*/environ
 }
 
+no_processes_left() {
+    ! processes_left
+}
+
 # What was sent a signal may take a moment to end.
 nothing_left() {
-    local tries=0
     expect "files left" "$(ls -A "$TEMPORARY")" ""
-    while processes_left >/dev/null && [ $tries -lt 300 ]; do
-        tries=$((tries + 1))
-    done
-    expect "processes left" "$(processes_left)" ""
+    eventually no_processes_left
 }
 
 # field ROW N: the Nth word of the row of $OUTPUT that begins with ROW.

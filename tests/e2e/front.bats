@@ -55,11 +55,8 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
         kill -STOP "$keeper"
         kill -TERM -- "-$PID"
         # Until the front asks it to pass the signal on.
-        tries=0
-        until pending=$(awk '/^ShdPnd:/ { print $2 }' "/proc/$keeper/status") && [ $((16#$pending >> 16 & 1)) = 1 ]; do
-            tries=$((tries + 1))
-            [ $tries -lt 20000 ]
-        done
+        is_asked() { [ $((16#$(awk '/^ShdPnd:/ { print $2 }' "/proc/$keeper/status") >> 16 & 1)) = 1 ]; }
+        eventually is_asked
         kill -CONT "$keeper"
         kill -RTMIN "$PID"
         hear

@@ -79,6 +79,14 @@ hear() {
     fi
 }
 
+# eventually COMMAND...: waits until it succeeds; on the busiest machine it has a minute.
+eventually() {
+    local end=$((SECONDS + 60))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || { echo "never happened: $*" && return 1; }
+    done
+}
+
 # The kernel may have chosen a port that has TIME_WAIT of an earlier test still: those are FORMER.
 hear_port() {
     hear
@@ -105,17 +113,15 @@ finish() {
     exec {OUT}<&-
 }
 
+none_closing() { # FILTER
+    [ -z "$(ss -Htan state connected exclude time-wait exclude syn-recv "$1")" ]
+}
+
 # Waits until no connection of that port is still closing, then prints its TIME_WAIT.
 time_wait() {
-    local port=$1 tries=0
-    while [ -n "$(ss -Htan state connected exclude time-wait exclude syn-recv "( sport = :$port or dport = :$port )")" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 500 ]; then
-            ss -tan
-            return 1
-        fi
-    done
-    count_time_wait "( sport = :$port or dport = :$port )"
+    local of="( sport = :$1 or dport = :$1 )"
+    eventually none_closing "$of" || { ss -tan && return 1; }
+    count_time_wait "$of"
 }
 
 # meet MODE [OPTION...] WAY: subject serves under MODE, peer connects with the options $PEER.
@@ -280,16 +286,16 @@ wire() {
         END { printf "fin=%d rst=%d\n", n["\"fin\""], n["\"rst\""] }'
 }
 
+has_listener_or_ended() {
+    [ -n "$(ss -Htln "sport = :$PORT")" ] || ! kill -0 "$PID"
+}
+
 # Waits until somebody listens on $PORT; fails when the program is gone.
 await_listener() {
-    local tries=0
-    while [ -z "$(ss -Htln "sport = :$PORT")" ]; do
-        tries=$((tries + 1))
-        if ! kill -0 "$PID" || [ $tries -gt 5000 ]; then
-            cat "$BATS_TEST_TMPDIR/stderr"
-            return 1
-        fi
-    done
+    if ! eventually has_listener_or_ended || ! kill -0 "$PID"; then
+        cat "$BATS_TEST_TMPDIR/stderr"
+        return 1
+    fi
 }
 
 # Waits until the server has closed all its connections.

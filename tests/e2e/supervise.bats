@@ -18,16 +18,15 @@ children() { # PID
     cat "/proc/$1/task/$1/children" 2>/dev/null
 }
 
+is_program() { # NAME
+    read -r SUPERVISOR <<<"$(children "$PID")"
+    read -r PROGRAM <<<"$(children "$SUPERVISOR")"
+    [ "$(cat "/proc/$PROGRAM/comm" 2>/dev/null)" = "$1" ] || ! kill -0 "$PID"
+}
+
 # Sets SUPERVISOR and PROGRAM to what the front $PID has started; PROGRAM runs already.
-find_processes() {
-    local until=$((SECONDS + 20))
-    SUPERVISOR=
-    PROGRAM=
-    until [ -n "$PROGRAM" ] && [ "$(cat "/proc/$PROGRAM/comm" 2>/dev/null)" = "$1" ]; do
-        kill -0 "$PID" && [ $SECONDS -lt $until ] || return 1
-        read -r SUPERVISOR <<<"$(children "$PID")"
-        read -r PROGRAM <<<"$(children "$SUPERVISOR")"
-    done
+find_processes() { # NAME
+    eventually is_program "$1" && kill -0 "$PID"
 }
 
 # A zombie has ended: an orphan's may wait long for the machine's init.
