@@ -84,7 +84,9 @@ static int open_tracefs(char why[TRACEPOINTS_WHY_MAX])
     int error = errno;
     if (context >= 0)
         close(context);
-    if (fd < 0)
+    if (fd < 0 && (error == EACCES || error == EPERM))
+        snprintf(why, TRACEPOINTS_WHY_MAX, "tracefs: %s", strerror(error));
+    else if (fd < 0)
         snprintf(
             why, TRACEPOINTS_WHY_MAX,
             "tracefs cannot be read (%s); `mount -t tracefs none /sys/kernel/tracing` may help",
@@ -93,7 +95,6 @@ static int open_tracefs(char why[TRACEPOINTS_WHY_MAX])
     return fd;
 }
 
-/* The file and, after it, "ID:" and its number, where the file itself lacks that. */
 static int read_format(int events, enum record_kind kind, struct format *format)
 {
     char path[64];
