@@ -134,7 +134,7 @@ void report_open(const char *stats_path, const char *log_path)
 {
     if (stats_path)
         open_counters(stats_path);
-    const char *why = log_open(log_path);
+    const char *why = log_path || counters ? log_open(log_path) : NULL;
     if (why)
         warn("LINGER_LOG", log_path, why);
     else if (log_is_exposed())
