@@ -113,10 +113,15 @@ $(STUB):
 UNLINKABLE = -Wl,-z,defs -Wl,--no-undefined
 DROPPED = $(filter $(UNLINKABLE),$(LDFLAGS))
 
-liblinger.so: $(SHARED) $(PRELOAD) $(STUB) src/preload/liblinger.map
+# Largest data last: what loading writes to lies in the one page that the dynamic linker has written
+# to anyway, at the end of .data.
+ROOMY = $(patsubst %,$(BUILD)/%.o,preload/shim core/settings report/logfile)
+OBJECTS = $(filter-out $(ROOMY),$(SHARED) $(PRELOAD)) $(ROOMY)
+
+liblinger.so: $(OBJECTS) $(STUB) src/preload/liblinger.map
 	$(call say,LD,$@)
 	$(if $(DROPPED),@echo 'liblinger.so: $(DROPPED) left out: the library is linked against no libc' >&2)
-	$(Q)$(CC) $(LINKED) -shared -nostdlib -o $@ $(SHARED) $(PRELOAD) \
+	$(Q)$(CC) $(LINKED) -shared -nostdlib -o $@ $(OBJECTS) \
 		-Wl,-s -Wl,-soname,liblinger.so -Wl,--version-script=src/preload/liblinger.map \
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUB) -lgcc \
 		$(filter-out $(UNLINKABLE),$(LDFLAGS))

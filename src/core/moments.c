@@ -167,7 +167,7 @@ void moments_start(const struct settings *s, const char *program)
         moments |= MOMENT_BIND;
     /* Before looking at what is open: of another thread's socket either its hook knows, or this. */
     __atomic_store_n(&moments_wanted, moments, __ATOMIC_RELEASE);
-    if (plan.moments)
+    if (plan.moments && plan.decides_early)
         moments_inherit();
 }
 

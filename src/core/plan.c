@@ -2,11 +2,11 @@
 /* From a policy to the moments at which it acts. Pure: knows no descriptor. */
 #include "core/plan.h"
 
-/* Is there a rule to apply again after the program has set an option itself? */
-static bool overrules(const struct policy *policy)
+/* Is there a rule without that condition? */
+static bool has_without(const struct policy *policy, unsigned condition)
 {
     for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (!(policy->rules[i].conditions & CONDITION_OVERRULE))
+        if (!(policy->rules[i].conditions & condition))
             return true;
     }
     return false;
@@ -20,7 +20,8 @@ static void plan_inside(struct plan *plan, const struct policy *policy)
 
     plan->moments = 0;
     plan->needs = decide_needs(policy);
-    if (overrules(policy))
+    plan->decides_early = has_without(policy, CONDITION_WHEN);
+    if (has_without(policy, CONDITION_OVERRULE))
         moments |= MOMENT_SETSOCKOPT;
     if (policy_has_mode(policy, MODE_RST))
         moments |= MOMENT_SHUTDOWN;

@@ -18,13 +18,15 @@ enum moment {
     MOMENT_SETSOCKOPT = 1 << 7,
     MOMENT_SHUTDOWN = 1 << 8,
     MOMENT_CLOSE = 1 << 9,
-    MOMENT_EXIT = 1 << 10, /* seen by the supervisor alone, which sees no accept() */
+    MOMENT_EXIT = 1 << 10,    /* seen by the supervisor alone, which sees no accept() */
+    MOMENT_LOADING = 1 << 11, /* some thread is in moments_start() */
 };
 
 struct plan {
     unsigned moments;     /* enum moment or-ed: those at which the policy has something to do */
     unsigned needs;       /* enum fact or-ed: those that its rules ask for */
     struct verdict whole; /* where it needs none */
+    bool decides_early;   /* some rule can, before the end: so look at what is open at load */
 };
 
 /*

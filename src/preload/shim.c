@@ -88,12 +88,13 @@ static void load(void)
  */
 static void __attribute__((constructor)) construct(void)
 {
-    static int is_loading; /* riscv64 cannot exchange a byte */
+    unsigned nobody = MOMENT_LOAD;
 
     if (!(__atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE) & MOMENT_LOAD))
         return;
     real_resolve();
-    if (!__atomic_exchange_n(&is_loading, 1, __ATOMIC_ACQ_REL))
+    if (__atomic_compare_exchange_n(&moments_wanted, &nobody, MOMENT_LOAD | MOMENT_LOADING, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         load();
 }
 

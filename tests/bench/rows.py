@@ -9,6 +9,7 @@
 """
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 import time
@@ -374,15 +375,32 @@ def start():
                       at_most(ratio(values, "linger run", "env LD_PRELOAD"), 2, "at most 2 x of env LD_PRELOAD")]}
 
 
+LOADED = {"without": WITHOUT, "liblinger": policy("fin-rst role=server"), "empty library": preload(f"{BUILT}/empty.so"),
+          "naive": NAIVE}
+
+
 def load():
-    variants = {"without": WITHOUT, "liblinger": policy("fin-rst role=server"),
-                "empty library": preload(f"{BUILT}/empty.so"), "naive": NAIVE}
-    values = rounds(31, variants, lambda variant: float(run(tool("starts"), "20", "true", variant=variant)))
+    values = rounds(31, LOADED, lambda variant: float(run(tool("starts"), "20", "true", variant=variant)))
     return {"what": "start of a program, library preloaded, 1 rule", "unit": "us", "values": values,
             "columns": {"with": "liblinger", "peer": "empty library"},
-            "goals": [at_most(difference(values, "liblinger"), 100, "at most 100 us more"),
-                      at_most(difference(values, "liblinger", "empty library"), 40, "at most 40 us over an empty one")],
-            "missed": "a rule with a role reads the range of ephemeral ports; without one it is within"}
+            "goals": [at_most(ratio(values, "liblinger", "empty library"), 1.1, "at most 1.1 x of an empty one")]}
+
+
+def faults(variant):
+    pid = os.posix_spawn("/bin/true", ["true"], environment(variant))
+    return float(os.wait4(pid, 0)[2].ru_minflt)
+
+
+def load_counts():
+    calls = {name: [float(syscalls(["true"], variant))] for name, variant in LOADED.items()}
+    pages = rounds(99, LOADED, faults)
+    more = statistics.mean(a - b for a, b in zip(pages["liblinger"], pages["empty library"]))
+    columns = {"with": "liblinger", "peer": "empty library"}
+    return [{"what": "system calls of such a start, 3 descriptors open", "unit": "calls", "values": calls, "columns": columns,
+             "goals": [at_most(difference(calls, "liblinger", "empty library"), 5 + 3,
+                               "at most 5 over an empty one, and 1 for each open descriptor")]},
+            {"what": "page faults of such a start", "unit": "", "values": pages, "columns": columns,
+             "goals": [at_most(more, 4, "at most 4 over an empty one, on average")]}]
 
 
 def memory_of(variant):
@@ -482,7 +500,7 @@ ROWS = {
     "keepalive": lambda: [nginx_keepalive(), redis_keepalive()],
     "decide": lambda: [decision()],
     "start": lambda: [start()],
-    "load": lambda: [load(), *memory()],
+    "load": lambda: [load(), *load_counts(), *memory()],
     "supervisor": supervisor,
     "attach": lambda: [commands.attach()],
     "states": lambda: [commands.states()],

@@ -136,8 +136,8 @@ for _ in range(int(sys.argv[1])):
     expect status $status 125
 }
 
-@test "off, an empty value and no variable leave the program alone: no added call" {
-    for mode in off "" "rst prog=somebody-else"; do
+@test "off, an empty value, no variable, or rules that decide at close() alone: no added call at load" {
+    for mode in off "" "rst prog=somebody-else" "off when=passive; rst when=active"; do
         for call in getsockopt setsockopt getsockname getdents64; do
             expect "$call under '$mode'" "$(calls $call "$mode" /bin/true)" 0
         done

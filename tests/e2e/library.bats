@@ -141,17 +141,38 @@ assert library.close(fd) == 0 and library.close(fd) == -1
 assert library.socket(2, 1, 0) == fd" "$LIB"
 }
 
-@test "loading looks into /proc/self/fd only where many descriptors may be open" {
-    for beyond in "" 64; do
-        (
-            for fd in /proc/"$BASHPID"/fd/*; do
-                [ "${fd##*/}" -lt 64 ] || eval "exec ${fd##*/}>&-"
-            done
-            [ -z "$beyond" ] || eval "exec $beyond</dev/null"
-            exec strace -qq -e trace=openat -o "$BATS_TEST_TMPDIR/strace" -E LINGER_MODE="rst role=server" -E LD_PRELOAD="$LIB" true
-        )
-        expect "looks with $beyond" "$(grep -c /proc/self/fd "$BATS_TEST_TMPDIR/strace")" $((beyond == 64))
+# System calls of a program under MODE that has only its standard descriptors, and 20 beyond FIRST.
+load_calls() { # FIRST MODE
+    (
+        for fd in /proc/"$BASHPID"/fd/*; do
+            [ "${fd##*/}" -le 2 ] || eval "exec ${fd##*/}>&-"
+        done
+        for ((fd = $1; fd < $1 + 20; fd++)); do
+            eval "exec $fd</dev/null"
+        done
+        exec strace -qq -o "$BATS_TEST_TMPDIR/strace" -E LINGER_MODE="$2" -E LD_PRELOAD="$LIB" true
+    ) </dev/null
+    wc -l <"$BATS_TEST_TMPDIR/strace"
+}
+
+@test "loading asks once about each open descriptor, and makes five calls to know which these are" {
+    for first in 10 250; do
+        for mode in rst "fin-rst role=server"; do
+            expect "calls under $mode, from $first" $(($(load_calls $first "$mode") - $(load_calls $first off))) $((23 + 5))
+        done
     done
+}
+
+@test "loading costs at most 4 page faults more than an empty library" {
+    gcc -shared -nostdlib -fPIC -x c /dev/null -x none -Wl,--no-as-needed -lc -o "$BATS_TEST_TMPDIR/empty.so"
+    run -0 python3 -c "
+import os, statistics, sys
+def faults(library):
+    pid = os.posix_spawn('/bin/true', ['true'], {'LD_PRELOAD': library, 'LINGER_MODE': 'fin-rst role=server'})
+    return os.wait4(pid, 0)[2].ru_minflt
+print(statistics.mean(faults(sys.argv[1]) - faults(sys.argv[2]) for _ in range(50)))" "$LIB" "$BATS_TEST_TMPDIR/empty.so"
+    echo "$output more"
+    [ "${output%.*}" -lt 4 ]
 }
 
 @test "the library twice in one process" {
