@@ -101,6 +101,12 @@ static void say_unread(struct advice *a, const struct groups *g)
             name_of(&group->like).text, name_of(&group->like).text);
 }
 
+/* Connects and resets at once, again and again. */
+static bool is_check(const struct group *group)
+{
+    return group->brief == group->count && group->count >= CHECKS && group->is_one_peer;
+}
+
 static bool is_aborted(const struct connection *c)
 {
     return c->why == WHY_ABORTED;
@@ -110,7 +116,13 @@ static void say_aborted(struct advice *a, const struct groups *g)
 {
     const struct group *group = largest(g, is_aborted);
 
-    if (group)
+    if (group && group->like.role == END_CLIENT && is_check(group))
+        advice_say(a,
+                   "SO_LINGER 0: %s connects to %s and resets at once, as a health check does, and "
+                   "it does no harm",
+                   name_of(&group->like).text,
+                   cli_endpoint(group->like.peer, group->like.peer_port));
+    else if (group)
         advice_say(a,
                    "SO_LINGER 0: %s aborts its connections itself, or linger does it with rst; "
                    "`linger run -m fin -- %s` overrules the program",
@@ -147,9 +159,12 @@ static void say_unaccepted(struct advice *a, const struct groups *g)
                    name_of(&group->like).text);
 }
 
+/* Where both ends are here, the table has the reason at the other one. */
 static bool is_peers_reset(const struct connection *c)
 {
-    return c->how == HOW_RST && c->first == FIRST_PEER;
+    bool is_here = c->local.high == c->peer.high && c->local.low == c->peer.low;
+
+    return c->how == HOW_RST && c->first == FIRST_PEER && !is_here;
 }
 
 static void say_peers_reset(struct advice *a, const struct groups *g)
@@ -158,14 +173,11 @@ static void say_peers_reset(struct advice *a, const struct groups *g)
 
     if (!group)
         return;
-    bool is_check = group->brief == group->count && group->count >= CHECKS && group->is_one_peer &&
-                    group->like.role == END_SERVER;
-    if (is_check)
-        advice_say(
-            a,
-            "%s connects to port %u and resets at once, %lu times: a health check does that, "
-            "and it does no harm; if it is none, the reason is at its end",
-            cli_endpoint(group->like.peer, 0), group->like.local_port, group->count);
+    if (group->like.role == END_SERVER && is_check(group))
+        advice_say(a,
+                   "%s connects to port %u and resets at once, as a health check does; it does no "
+                   "harm, and if it is none, the reason is at its end",
+                   cli_endpoint(group->like.peer, 0), group->like.local_port);
     else
         advice_say(a,
                    "the peer resets: the reason is at its end, where `linger watch` shows it; here "
