@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * linger states: sockets by TCP state, TIME_WAIT by peer, the distance to the port wall, and who
- * holds a port. Reads the kernel's own dump (diag.c), sums it up (states/timewait.c), and prints.
+ * holds a port. Reads the kernel's own dump (diag.c), sums it up (states/summary.c), and prints.
  */
 #include <errno.h>
 #include <langinfo.h>
@@ -14,7 +14,7 @@
 #include "cli/cli.h"
 #include "cli/states/advice.h"
 #include "cli/states/port.h"
-#include "cli/states/timewait.h"
+#include "cli/states/summary.h"
 
 #define HISTORY 30     /* samples in a bar of -w */
 #define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */
@@ -69,7 +69,7 @@ static void print_bar(FILE *out, const struct request *r, unsigned state)
     }
 }
 
-static void print_states(FILE *out, const struct request *r, const struct timewait *s)
+static void print_states(FILE *out, const struct request *r, const struct summary *s)
 {
     fprintf(out, "TCP states\n");
     for (unsigned i = 1; i < DIAG_STATES; i++) {
@@ -87,13 +87,13 @@ static void print_states(FILE *out, const struct request *r, const struct timewa
     }
 }
 
-static void print_time_wait(FILE *out, const struct timewait *s)
+static void print_time_wait(FILE *out, const struct summary *s)
 {
     if (s->states[TCP_TIME_WAIT] == 0)
         return;
     fprintf(out, "TIME_WAIT by destination\n");
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
-        const struct timewait_peer *p = &s->peers[i];
+        const struct summary_peer *p = &s->peers[i];
         if (p->peer_port)
             fprintf(out, "  %8u  to %s\n", p->time_wait, cli_endpoint(p->peer, p->peer_port));
         else
@@ -102,50 +102,71 @@ static void print_time_wait(FILE *out, const struct timewait *s)
     }
 }
 
-static unsigned percent(const struct timewait *s)
+static unsigned percent(const struct summary *s)
 {
-    return (unsigned)(100ul * s->busiest.used / timewait_range(s));
+    return (unsigned)(100ul * s->busiest.used / summary_range(s));
 }
 
-static unsigned left(const struct timewait *s)
+static unsigned left(const struct summary *s)
 {
-    unsigned range = timewait_range(s);
-    unsigned held = timewait_held(s, &s->busiest);
+    unsigned range = summary_range(s);
+    unsigned held = summary_held(s, &s->busiest);
 
     return held < range ? range - held : 0;
 }
 
-static void print_ephemeral(FILE *out, const struct timewait *s)
+static void print_ephemeral(FILE *out, const struct summary *s)
 {
-    const struct timewait_peer *b = &s->busiest;
+    const struct summary_peer *b = &s->busiest;
 
     fprintf(out, "ephemeral ports\n");
     if (b->used == 0) {
-        fprintf(out, "  none of %u in use\n", timewait_range(s));
+        fprintf(out, "  none of %u in use\n", summary_range(s));
         return;
     }
     fprintf(out, "  to %s: %u of %u used (%u %%), %u of them by TIME_WAIT\n",
-            cli_endpoint(b->peer, b->peer_port), b->used, timewait_range(s), percent(s),
+            cli_endpoint(b->peer, b->peer_port), b->used, summary_range(s), percent(s),
             b->time_wait);
     fprintf(out,
             "  %u left; at most %u new connections a second, as TIME_WAIT holds a port for %g s\n",
-            left(s), timewait_rate(s, b), timewait_seconds(s, b));
+            left(s), summary_rate(s, b), summary_seconds(s, b));
 }
 
-static void print_owing(FILE *out, const struct timewait *s)
+static void print_unclosed(FILE *out, const struct summary_unclosed *u)
 {
-    if (s->states[TCP_CLOSE_WAIT] == 0)
+    for (size_t i = 0, next; i < u->count; i = next) {
+        for (next = i; next < u->count && u->holders[next].pid == u->holders[i].pid; next++)
+            ;
+        cli_print_line(out, "  %8zu  %s (pid %d)", next - i, u->holders[i].program,
+                       (int)u->holders[i].pid);
+    }
+    if (u->unseen > 0)
+        fprintf(out, "  %8zu  of processes that this user may not inspect\n", u->unseen);
+    if (u->orphans > 0)
+        fprintf(out, "  %8zu  of nobody: their program has closed them\n", u->orphans);
+}
+
+static bool is_held(const struct summary_unclosed *u)
+{
+    return u->count + u->unseen > 0;
+}
+
+static void print_close_wait(FILE *out, const struct summary *s)
+{
+    if (!is_held(&s->close_wait))
         return;
     fprintf(out, "CLOSE_WAIT: the peer has closed and the program has not; no socket option cures "
                  "it\n");
-    for (size_t i = 0, next; i < s->owing_count; i = next) {
-        for (next = i; next < s->owing_count && s->owing[next].pid == s->owing[i].pid; next++)
-            ;
-        cli_print_line(out, "  %8zu  %s (pid %d)", next - i, s->owing[i].program,
-                       (int)s->owing[i].pid);
-    }
-    if (s->owing_unseen > 0)
-        fprintf(out, "  %8zu  of processes that this user may not inspect\n", s->owing_unseen);
+    print_unclosed(out, &s->close_wait);
+}
+
+static void print_fin_wait2(FILE *out, const struct summary *s)
+{
+    if (!is_held(&s->fin_wait2))
+        return;
+    fprintf(out, "FIN_WAIT2: the program has sent its FIN, and holds the socket until the peer "
+                 "closes\n");
+    print_unclosed(out, &s->fin_wait2);
 }
 
 /* A setting that cannot be read (no /proc, an older kernel) is left out. */
@@ -155,9 +176,9 @@ static void print_setting(FILE *out, const char *name, int value)
         fprintf(out, "  %-19s %5d\n", name, value);
 }
 
-static void print_sysctls(FILE *out, const struct timewait *s)
+static void print_sysctls(FILE *out, const struct summary *s)
 {
-    const struct timewait_sysctls *set = &s->sysctls;
+    const struct summary_sysctls *set = &s->sysctls;
 
     fprintf(out, "settings\n  ip_local_port_range %5u-%u\n", set->port_low, set->port_high);
     print_setting(out, "tcp_tw_reuse", set->tw_reuse);
@@ -168,7 +189,7 @@ static void print_sysctls(FILE *out, const struct timewait *s)
     print_setting(out, "somaxconn", set->somaxconn);
 }
 
-static void print_line(FILE *out, const struct timewait *s)
+static void print_line(FILE *out, const struct summary *s)
 {
     char clock[16];
     time_t now = time(NULL);
@@ -181,85 +202,107 @@ static void print_line(FILE *out, const struct timewait *s)
             fprintf(out, " %s=%u", diag_state_name(i), s->states[i]);
     }
     if (s->busiest.used > 0)
-        fprintf(out, " ports=%u/%u to=%s", s->busiest.used, timewait_range(s),
+        fprintf(out, " ports=%u/%u to=%s", s->busiest.used, summary_range(s),
                 cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     fputc('\n', out);
 }
 
-static void print_json_peers(FILE *out, const struct timewait *s)
+static void print_json_peers(struct json *json, const struct summary *s)
 {
-    const char *separator = "";
-
-    fputs("\"time_wait\":[", out);
+    json_open(json, "time_wait", '[');
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
-        const struct timewait_peer *p = &s->peers[i];
-        fprintf(out, "%s{\"direction\":\"%s\",\"peer\":\"%s\",", separator,
-                p->peer_port ? "to" : "from", cli_endpoint(p->peer, p->peer_port));
+        const struct summary_peer *p = &s->peers[i];
+        json_open(json, NULL, '{');
+        json_string(json, "direction", p->peer_port ? "to" : "from");
+        json_string(json, "peer", cli_endpoint(p->peer, p->peer_port));
         if (!p->peer_port)
-            fprintf(out, "\"port\":%u,", p->local_port);
-        fprintf(out, "\"count\":%u}", p->time_wait);
-        separator = ",";
+            json_number(json, "port", p->local_port);
+        json_number(json, "count", p->time_wait);
+        json_close(json, '}');
     }
-    fputs("],", out);
+    json_close(json, ']');
 }
 
-static void print_json_owing(FILE *out, const struct timewait *s)
+static void print_json_unclosed(struct json *json, const char *key,
+                                const struct summary_unclosed *u)
 {
-    const char *separator = "";
-
-    fputs("\"close_wait\":[", out);
-    for (size_t i = 0, next; i < s->owing_count; i = next) {
-        for (next = i; next < s->owing_count && s->owing[next].pid == s->owing[i].pid; next++)
+    json_open(json, key, '[');
+    for (size_t i = 0, next; i < u->count; i = next) {
+        for (next = i; next < u->count && u->holders[next].pid == u->holders[i].pid; next++)
             ;
-        fprintf(out, "%s{\"pid\":%d,\"program\":", separator, (int)s->owing[i].pid);
-        cli_print_json(out, s->owing[i].program);
-        fprintf(out, ",\"count\":%zu}", next - i);
-        separator = ",";
+        json_open(json, NULL, '{');
+        json_number(json, "pid", u->holders[i].pid);
+        json_string(json, "program", u->holders[i].program);
+        json_number(json, "count", (long long)(next - i));
+        json_close(json, '}');
     }
-    fputs("],", out);
+    json_close(json, ']');
 }
 
-static void print_json(FILE *out, const struct timewait *s)
+static void print_json_settings(struct json *json, const struct summary_sysctls *set)
 {
-    const struct timewait_sysctls *set = &s->sysctls;
-
-    fputs("{\"states\":{", out);
-    for (unsigned i = 1; i < DIAG_STATES; i++)
-        fprintf(out, "%s\"%s\":%u", i > 1 ? "," : "", diag_state_name(i), s->states[i]);
-    fputs("},", out);
-    print_json_peers(out, s);
-    print_json_owing(out, s);
-    fprintf(out, "\"ephemeral\":{\"range\":%u,\"used\":%u,\"left\":%u,\"per_second\":%u",
-            timewait_range(s), s->busiest.used, left(s), timewait_rate(s, &s->busiest));
-    if (s->busiest.used > 0)
-        fprintf(out, ",\"to\":\"%s\"", cli_endpoint(s->busiest.peer, s->busiest.peer_port));
-    fprintf(out,
-            "},\"settings\":{\"ip_local_port_range\":[%u,%u],\"tcp_tw_reuse\":%d,"
-            "\"tcp_tw_reuse_delay\":%d,\"tcp_timestamps\":%d,\"tcp_max_tw_buckets\":%d,"
-            "\"tcp_fin_timeout\":%d,\"somaxconn\":%d},\"close_wait_unseen\":%zu,\"advice\":",
-            set->port_low, set->port_high, set->tw_reuse, set->tw_reuse_delay, set->timestamps,
-            set->max_tw_buckets, set->fin_timeout, set->somaxconn, s->owing_unseen);
-    advice_print(out, s, true);
-    fputs("}\n", out);
+    json_open(json, "settings", '{');
+    json_open(json, "ip_local_port_range", '[');
+    json_number(json, NULL, set->port_low);
+    json_number(json, NULL, set->port_high);
+    json_close(json, ']');
+    json_number(json, "tcp_tw_reuse", set->tw_reuse);
+    json_number(json, "tcp_tw_reuse_delay", set->tw_reuse_delay);
+    json_number(json, "tcp_timestamps", set->timestamps);
+    json_number(json, "tcp_max_tw_buckets", set->max_tw_buckets);
+    json_number(json, "tcp_fin_timeout", set->fin_timeout);
+    json_number(json, "somaxconn", set->somaxconn);
+    json_close(json, '}');
 }
 
-static void print_all(FILE *out, const struct request *r, const struct timewait *s)
+static void print_json(FILE *out, const struct summary *s)
+{
+    struct json json = {.out = out};
+
+    json_open(&json, NULL, '{');
+    json_open(&json, "states", '{');
+    for (unsigned i = 1; i < DIAG_STATES; i++)
+        json_number(&json, diag_state_name(i), s->states[i]);
+    json_close(&json, '}');
+    print_json_peers(&json, s);
+    print_json_unclosed(&json, "close_wait", &s->close_wait);
+    print_json_unclosed(&json, "fin_wait2", &s->fin_wait2);
+    json_number(&json, "fin_wait2_orphans", (long long)s->fin_wait2.orphans);
+    json_open(&json, "ephemeral", '{');
+    json_number(&json, "range", summary_range(s));
+    json_number(&json, "used", s->busiest.used);
+    json_number(&json, "left", left(s));
+    json_number(&json, "per_second", summary_rate(s, &s->busiest));
+    if (s->busiest.used > 0)
+        json_string(&json, "to", cli_endpoint(s->busiest.peer, s->busiest.peer_port));
+    json_close(&json, '}');
+    print_json_settings(&json, &s->sysctls);
+    json_number(&json, "close_wait_unseen", (long long)s->close_wait.unseen);
+    json_open(&json, "advice", '[');
+    advice_print(&(struct advice){.json = &json}, s);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    fputc('\n', out);
+}
+
+static void print_all(FILE *out, const struct request *r, const struct summary *s)
 {
     print_states(out, r, s);
     print_time_wait(out, s);
     print_ephemeral(out, s);
-    print_owing(out, s);
+    print_close_wait(out, s);
+    print_fin_wait2(out, s);
     print_sysctls(out, s);
-    advice_print(out, s, false);
+    advice_print(&(struct advice){.out = out}, s);
 }
 
 static int show(struct request *r, const struct sockets *sockets, FILE *out)
 {
-    struct timewait sum;
+    struct summary sum;
 
     if (r->port)
         return port_show(out, sockets, r->port, r->json);
-    if (timewait_sum(&sum, sockets) != 0)
+    if (summary_make(&sum, sockets) != 0)
         return -1;
     memcpy(r->history[r->samples++ % HISTORY], sum.states, sizeof(sum.states));
     if (r->json)
@@ -268,7 +311,7 @@ static int show(struct request *r, const struct sockets *sockets, FILE *out)
         print_line(out, &sum);
     else
         print_all(out, r, &sum);
-    timewait_free(&sum);
+    summary_free(&sum);
     return 0;
 }
 

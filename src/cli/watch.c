@@ -194,11 +194,11 @@ static struct findings find(const struct watch *w)
 
 static void print_table(FILE *out, struct watch *w)
 {
-    struct advice advice = {out, w->json, 0};
+    struct json json = {.out = out};
+    struct advice advice = {out, w->json ? &json : NULL, 0};
     struct findings f = find(w);
 
     if (w->json) {
-        struct json json = {.out = out};
         json_open(&json, NULL, '{');
         json_real(&json, "seconds", (double)(tracepoints_now() - w->began) / SECOND, 6);
         table_add_json(&json, &w->groups);

@@ -308,28 +308,6 @@ refused() {
     kill "$PID"
 }
 
-# half_closed COUNT: a process prints "port N"; the client sends its FIN and keeps its socket, or (on
-# a line of input) closes it: FIN_WAIT2, first held and then an orphan.
-half_closed() {
-    mkfifo "$BATS_TEST_TMPDIR/half"
-    exec {HALF}<>"$BATS_TEST_TMPDIR/half"
-    start - python3 -c "
-import socket, sys
-listener = socket.create_server(('127.0.0.1', 0), backlog=$1)
-port = listener.getsockname()[1]
-clients = [socket.create_connection(('127.0.0.1', port)) for _ in range($1)]
-servers = [listener.accept()[0] for _ in range($1)]
-for client in clients:
-    client.shutdown(socket.SHUT_WR)
-print('port', port, flush=True)
-sys.stdin.readline()
-for client in clients:
-    client.close()
-print('closed', flush=True)
-sys.stdin.readline()" <&"$HALF"
-    hear_port
-}
-
 waiting() { # STATE
     ss -Htan state "$1" "dport = :$PORT" | wc -l
 }

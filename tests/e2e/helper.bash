@@ -215,6 +215,14 @@ passes_signals_on() { # COMMAND... without the script
     expect status "$STATUS" 5
 }
 
+# COUNT connections in FIN_WAIT2 and CLOSE_WAIT; the next line to $HALF closes the former.
+half_closed() { # COUNT
+    mkfifo "$BATS_TEST_TMPDIR/half"
+    exec {HALF}<>"$BATS_TEST_TMPDIR/half"
+    start - python3 "$ROOT/tests/tools/half-closed.py" "$1" <&"$HALF"
+    hear_port
+}
+
 needs_namespace() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
 }

@@ -24,8 +24,7 @@ void advice_say(struct advice *a, const char *format, ...)
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     if (a->json) {
-        fputs(a->lines > 0 ? "," : "", a->out);
-        cli_print_json(a->out, line);
+        json_string(a->json, NULL, line);
     } else {
         fputs(a->lines == 0 ? "advice\n" : "", a->out);
         cli_print_line(a->out, "  %s", line);
@@ -34,7 +33,7 @@ void advice_say(struct advice *a, const char *format, ...)
 }
 
 /* What would make the kernel reuse ports in TIME_WAIT; "" if nothing would. */
-static const char *reuse_remedy(const struct timewait *s)
+static const char *reuse_remedy(const struct summary *s)
 {
     if (s->sysctls.timestamps == 0)
         return ", or tcp_timestamps=1 and tcp_tw_reuse=1";
@@ -45,14 +44,14 @@ static const char *reuse_remedy(const struct timewait *s)
  * connect() tries all ports of one parity before those of the other (__inet_hash_connect()): once
  * half of the ports are taken, each call walks over all of those first.
  */
-static void say_ports(struct advice *a, const struct timewait *s)
+static void say_ports(struct advice *a, const struct summary *s)
 {
-    const struct timewait_peer *b = &s->busiest;
+    const struct summary_peer *b = &s->busiest;
     const char *to = cli_endpoint(b->peer, b->peer_port);
-    unsigned range = timewait_range(s);
-    unsigned held = timewait_held(s, b);
+    unsigned range = summary_range(s);
+    unsigned held = summary_held(s, b);
 
-    if (held * 2 >= range && b->time_wait * 2 >= b->used && !timewait_is_reused(s, b))
+    if (held * 2 >= range && b->time_wait * 2 >= b->used && !summary_is_reused(s, b))
         advice_say(
             a,
             "ports to %s: past half of them connect() is about 100 times slower, and with the last "
@@ -72,11 +71,11 @@ static void say_ports(struct advice *a, const struct timewait *s)
             a,
             "ports to %s: nothing to do; with tcp_tw_reuse=%d those in TIME_WAIT are used again "
             "after %g s",
-            to, s->sysctls.tw_reuse, timewait_seconds(s, b));
+            to, s->sysctls.tw_reuse, summary_seconds(s, b));
 }
 
 /* TIME_WAIT at a port that this host serves: connections that the server closed first. */
-static void say_server(struct advice *a, const struct timewait *s)
+static void say_server(struct advice *a, const struct summary *s)
 {
     if (s->served.time_wait == 0)
         return;
@@ -95,7 +94,7 @@ static void say_server(struct advice *a, const struct timewait *s)
 }
 
 /* Beyond the limit the kernel forgets a connection at once (tcp_time_wait()). */
-static void say_buckets(struct advice *a, const struct timewait *s)
+static void say_buckets(struct advice *a, const struct summary *s)
 {
     unsigned waiting = s->states[TCP_TIME_WAIT];
 
@@ -108,30 +107,35 @@ static void say_buckets(struct advice *a, const struct timewait *s)
             waiting, s->sysctls.max_tw_buckets);
 }
 
-static void say_closing(struct advice *a, const struct timewait *s)
+static void say_closing(struct advice *a, const struct summary *s)
 {
     unsigned unanswered =
         s->states[TCP_FIN_WAIT1] + s->states[TCP_CLOSING] + s->states[TCP_LAST_ACK];
+    size_t held = s->states[TCP_FIN_WAIT2] - s->fin_wait2.orphans;
 
-    if (s->states[TCP_FIN_WAIT2] >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
-        advice_say(
-            a,
-            "%u wait for the peer's FIN: a lower tcp_fin_timeout frees orphans earlier, fin-rst at "
-            "once",
-            s->states[TCP_FIN_WAIT2]);
+    if (s->fin_wait2.orphans >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
+        advice_say(a,
+                   "%zu that nobody holds wait for the peer's FIN: a lower tcp_fin_timeout frees "
+                   "them earlier, fin-rst at once",
+                   s->fin_wait2.orphans);
+    if (held >= MANY)
+        advice_say(a,
+                   "%zu in FIN_WAIT2 are held by their program: it must call close(), or `linger "
+                   "close -m rst --state fin-wait-2 PID` ends them",
+                   held);
     if (unanswered >= MANY)
         advice_say(
             a,
             "%u peers do not acknowledge our FIN: they are gone, or the network drops it; the "
             "kernel retries for minutes (tcp_orphan_retries), rst does not wait",
             unanswered);
-    if (s->states[TCP_CLOSE_WAIT] > 0)
-        advice_say(
-            a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger close "
-               "-m fin --state close-wait PID` ends them");
+    if (s->states[TCP_CLOSE_WAIT] > 1)
+        advice_say(a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger "
+                      "close -m fin --state close-wait PID` ends the connections, though not the "
+                      "descriptors");
 }
 
-static void say_opening(struct advice *a, const struct timewait *s)
+static void say_opening(struct advice *a, const struct summary *s)
 {
     if (s->states[TCP_SYN_SENT] >= MANY)
         advice_say(
@@ -147,15 +151,11 @@ static void say_opening(struct advice *a, const struct timewait *s)
             cli_endpoint(s->full.local, s->full.local_port), s->full.backlog);
 }
 
-void advice_print(FILE *out, const struct timewait *sum, bool json)
+void advice_print(struct advice *advice, const struct summary *sum)
 {
-    struct advice advice = {out, json, 0};
-
-    fputs(json ? "[" : "", out);
-    say_ports(&advice, sum);
-    say_server(&advice, sum);
-    say_buckets(&advice, sum);
-    say_closing(&advice, sum);
-    say_opening(&advice, sum);
-    fputs(json ? "]" : "", out);
+    say_ports(advice, sum);
+    say_server(advice, sum);
+    say_buckets(advice, sum);
+    say_closing(advice, sum);
+    say_opening(advice, sum);
 }

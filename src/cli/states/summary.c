@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counting. Does not know how the sums are printed. */
-#include "cli/states/timewait.h"
+#include "cli/states/summary.h"
 
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static int sysctl_number(const char *name)
     return value;
 }
 
-static void read_sysctls(struct timewait_sysctls *s)
+static void read_sysctls(struct summary_sysctls *s)
 {
     struct role_range range;
 
@@ -40,7 +40,7 @@ static void read_sysctls(struct timewait_sysctls *s)
     s->somaxconn = sysctl_number("core/somaxconn");
 }
 
-unsigned timewait_range(const struct timewait *sum)
+unsigned summary_range(const struct summary *sum)
 {
     return sum->sysctls.port_high - sum->sysctls.port_low + 1;
 }
@@ -50,50 +50,50 @@ static bool is_loopback(struct policy_ip ip)
     return ip.high == 0 && (ip.is_ipv4 ? (ip.low >> 24 & 0xff) == 127 : ip.low == 1);
 }
 
-bool timewait_is_reused(const struct timewait *sum, const struct timewait_peer *p)
+bool summary_is_reused(const struct summary *sum, const struct summary_peer *p)
 {
-    const struct timewait_sysctls *set = &sum->sysctls;
+    const struct summary_sysctls *set = &sum->sysctls;
 
     return set->timestamps != 0 &&
            (set->tw_reuse == 1 ||
             (set->tw_reuse == 2 && (is_loopback(p->peer) || is_loopback(p->local))));
 }
 
-double timewait_seconds(const struct timewait *sum, const struct timewait_peer *p)
+double summary_seconds(const struct summary *sum, const struct summary_peer *p)
 {
-    if (!timewait_is_reused(sum, p))
+    if (!summary_is_reused(sum, p))
         return TIME_WAIT_SECONDS;
     return sum->sysctls.tw_reuse_delay > 0 ? sum->sysctls.tw_reuse_delay / 1000.0 : 1;
 }
 
-unsigned timewait_held(const struct timewait *sum, const struct timewait_peer *p)
+unsigned summary_held(const struct summary *sum, const struct summary_peer *p)
 {
-    return timewait_is_reused(sum, p) ? p->used - p->time_wait : p->used;
+    return summary_is_reused(sum, p) ? p->used - p->time_wait : p->used;
 }
 
-unsigned timewait_rate(const struct timewait *sum, const struct timewait_peer *p)
+unsigned summary_rate(const struct summary *sum, const struct summary_peer *p)
 {
-    unsigned range = timewait_range(sum);
+    unsigned range = summary_range(sum);
     unsigned open = p->used - p->time_wait;
 
-    return open < range ? (unsigned)((range - open) / timewait_seconds(sum, p)) : 0;
+    return open < range ? (unsigned)((range - open) / summary_seconds(sum, p)) : 0;
 }
 
 /* Open addressing; `peers` has a power of two of slots, at most half of them used. */
 struct table {
-    struct timewait_peer *peers;
+    struct summary_peer *peers;
     size_t places;
     size_t count;
 };
 
-static bool same(const struct timewait_peer *a, const struct timewait_peer *b)
+static bool same(const struct summary_peer *a, const struct summary_peer *b)
 {
     return a->peer.high == b->peer.high && a->peer.low == b->peer.low &&
            a->local.high == b->local.high && a->local.low == b->local.low &&
            a->peer_port == b->peer_port && a->local_port == b->local_port;
 }
 
-static struct timewait_peer *place(const struct table *table, const struct timewait_peer *key)
+static struct summary_peer *place(const struct table *table, const struct summary_peer *key)
 {
     uint64_t hash = (key->peer.high ^ key->peer.low * 31 ^ key->local.low * 7 ^
                      (uint64_t)key->peer_port << 20 ^ key->local_port) *
@@ -106,9 +106,9 @@ static struct timewait_peer *place(const struct table *table, const struct timew
     return &table->peers[at];
 }
 
-static void count_peer(struct table *table, struct timewait_peer key, bool is_time_wait)
+static void count_peer(struct table *table, struct summary_peer key, bool is_time_wait)
 {
-    struct timewait_peer *entry = place(table, &key);
+    struct summary_peer *entry = place(table, &key);
 
     if (entry->local_port + entry->peer_port == 0) {
         *entry = key;
@@ -120,9 +120,9 @@ static void count_peer(struct table *table, struct timewait_peer key, bool is_ti
 
 /* A server's by its local port: the list has no more to tell by. */
 static void count_socket(struct table *table, const struct diag_socket *s,
-                         const struct timewait_sysctls *set, const bool listened[])
+                         const struct summary_sysctls *set, const bool listened[])
 {
-    struct timewait_peer key = {.peer = s->peer};
+    struct summary_peer key = {.peer = s->peer};
 
     if (s->state == TCP_LISTEN || s->peer_port == 0)
         return;
@@ -138,8 +138,8 @@ static void count_socket(struct table *table, const struct diag_socket *s,
 
 static int more_time_wait(const void *a, const void *b)
 {
-    const struct timewait_peer *x = a;
-    const struct timewait_peer *y = b;
+    const struct summary_peer *x = a;
+    const struct summary_peer *y = b;
 
     if (x->time_wait != y->time_wait)
         return x->time_wait < y->time_wait ? 1 : -1;
@@ -147,16 +147,16 @@ static int more_time_wait(const void *a, const void *b)
 }
 
 /* Packs the table's entries to the front, sorts them, and finds the busiest destination. */
-static void finish_peers(struct timewait *sum, const struct table *table)
+static void finish_peers(struct summary *sum, const struct table *table)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < table->places; i++) {
-        const struct timewait_peer *p = &table->peers[i];
+        const struct summary_peer *p = &table->peers[i];
         if (p->local_port + p->peer_port == 0)
             continue;
-        unsigned held = p->used > 0 ? timewait_held(sum, p) : 0;
-        unsigned most = timewait_held(sum, &sum->busiest);
+        unsigned held = p->used > 0 ? summary_held(sum, p) : 0;
+        unsigned most = summary_held(sum, &sum->busiest);
         if (held > most || (held == most && p->used > sum->busiest.used))
             sum->busiest = *p;
         table->peers[count++] = *p;
@@ -167,17 +167,17 @@ static void finish_peers(struct timewait *sum, const struct table *table)
 }
 
 /* The served port with the most TIME_WAIT. */
-static void find_served(struct timewait *sum, const struct sockets *sockets)
+static void find_served(struct summary *sum, const struct sockets *sockets)
 {
     static unsigned at_port[UINT16_MAX + 1];
-    struct timewait_served *served = &sum->served;
+    struct summary_served *served = &sum->served;
 
     memset(at_port, 0, sizeof(at_port));
     for (size_t i = 0; i < sum->peer_count; i++)
         at_port[sum->peers[i].local_port] += sum->peers[i].time_wait;
     for (unsigned port = 1; port <= UINT16_MAX; port++) { /* 0: of destinations */
         if (at_port[port] > served->time_wait)
-            *served = (struct timewait_served){.port = (uint16_t)port, .time_wait = at_port[port]};
+            *served = (struct summary_served){.port = (uint16_t)port, .time_wait = at_port[port]};
     }
     for (size_t i = 0; i < sockets->count; i++)
         served->is_listening =
@@ -185,7 +185,7 @@ static void find_served(struct timewait *sum, const struct sockets *sockets)
             (sockets->items[i].state == TCP_LISTEN && sockets->items[i].local_port == served->port);
 }
 
-static int count_peers(struct timewait *sum, const struct sockets *sockets, const bool listened[])
+static int count_peers(struct summary *sum, const struct sockets *sockets, const bool listened[])
 {
     struct table table = {NULL, 16, 0};
 
@@ -201,28 +201,31 @@ static int count_peers(struct timewait *sum, const struct sockets *sockets, cons
     return 0;
 }
 
-/* CLOSE_WAIT: the peer has closed, and only the program itself can end it, by close(). */
-static int find_owing(struct timewait *sum, const struct sockets *sockets)
+/* Who holds the sockets in that state. Without /proc nobody is named. */
+static int find_unclosed(struct summary_unclosed *unclosed, const struct sockets *sockets,
+                         uint8_t state)
 {
-    uint32_t *inodes = calloc(sum->states[TCP_CLOSE_WAIT] + 1, sizeof(*inodes));
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
     size_t count = 0;
     ssize_t found;
 
     if (!inodes)
         return -1;
     for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->items[i].state == TCP_CLOSE_WAIT && sockets->items[i].inode != 0)
-            inodes[count++] = sockets->items[i].inode;
+        const struct diag_socket *s = &sockets->items[i];
+        if (s->state == state && s->inode != 0)
+            inodes[count++] = s->inode;
+        unclosed->orphans += s->state == state && s->inode == 0;
     }
-    found = count > 0 ? holders_find(inodes, count, &sum->owing) : 0;
-    sum->owing_count = found > 0 ? (size_t)found : 0; /* without /proc nobody is named */
-    sum->owing_unseen = holders_unseen(inodes, count, sum->owing, sum->owing_count);
+    found = count > 0 ? holders_find(inodes, count, &unclosed->holders) : 0;
+    unclosed->count = found > 0 ? (size_t)found : 0;
+    unclosed->unseen = holders_unseen(inodes, count, unclosed->holders, unclosed->count);
     free(inodes);
-    holders_sort(sum->owing, sum->owing_count);
+    holders_sort(unclosed->holders, unclosed->count);
     return 0;
 }
 
-int timewait_sum(struct timewait *sum, const struct sockets *sockets)
+int summary_make(struct summary *sum, const struct sockets *sockets)
 {
     bool listened[65536] = {false}; /* for each port */
 
@@ -235,17 +238,19 @@ int timewait_sum(struct timewait *sum, const struct sockets *sockets)
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets, listened) != 0 || find_owing(sum, sockets) != 0) {
-        timewait_free(sum);
+    if (count_peers(sum, sockets, listened) != 0 ||
+        find_unclosed(&sum->close_wait, sockets, TCP_CLOSE_WAIT) != 0 ||
+        find_unclosed(&sum->fin_wait2, sockets, TCP_FIN_WAIT2) != 0) {
+        summary_free(sum);
         return -1;
     }
     return 0;
 }
 
-void timewait_free(struct timewait *sum)
+void summary_free(struct summary *sum)
 {
     free(sum->peers);
-    free(sum->owing);
-    sum->peers = NULL;
-    sum->owing = NULL;
+    free(sum->close_wait.holders);
+    free(sum->fin_wait2.holders);
+    memset(sum, 0, sizeof(*sum));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a dump of TCP sockets adds up to: counted once, printed by states.c in its three forms. */
-#ifndef LINGER_CLI_STATES_TIMEWAIT_H
-#define LINGER_CLI_STATES_TIMEWAIT_H
+#ifndef LINGER_CLI_STATES_SUMMARY_H
+#define LINGER_CLI_STATES_SUMMARY_H
 
 #include <sys/types.h>
 
@@ -14,7 +14,7 @@
  * A destination that this machine connects to (address and port), or a peer (address alone) of a
  * port that this machine serves.
  */
-struct timewait_peer {
+struct summary_peer {
     struct policy_ip local; /* of a destination: ports are used up for each local address */
     struct policy_ip peer;
     uint16_t peer_port;  /* of a destination, else 0 */
@@ -23,7 +23,7 @@ struct timewait_peer {
     unsigned used; /* of a destination: ephemeral ports towards it, TIME_WAIT among them */
 };
 
-struct timewait_sysctls {
+struct summary_sysctls {
     unsigned port_low; /* net.ipv4.ip_local_port_range */
     unsigned port_high;
     /* -1 where it cannot be read. */
@@ -36,42 +36,49 @@ struct timewait_sysctls {
 };
 
 /* A port that this host serves. */
-struct timewait_served {
+struct summary_served {
     uint16_t port;
     bool is_listening;
     unsigned time_wait;
 };
 
-struct timewait {
-    unsigned states[DIAG_STATES];
-    struct timewait_peer *peers; /* the most TIME_WAIT first */
-    size_t peer_count;
-    struct timewait_peer busiest;  /* the destination with the most held ports; none: used is 0 */
-    struct timewait_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
-    struct diag_socket full;       /* a listener with a full accept queue; none: state is 0 */
-    struct holder *owing;          /* who holds sockets in CLOSE_WAIT, one entry a socket, by pid */
-    size_t owing_count;
-    size_t owing_unseen; /* sockets in CLOSE_WAIT whose process we may not inspect */
-    struct timewait_sysctls sysctls;
+/* Sockets in a state that lasts until their program calls close(). */
+struct summary_unclosed {
+    struct holder *holders; /* one entry a socket, by pid */
+    size_t count;
+    size_t unseen;  /* sockets whose process we may not inspect */
+    size_t orphans; /* held by nobody: closed already */
 };
 
-/* Sums up. Returns 0, or -1 and errno. timewait_free() frees what it allocated. */
-int timewait_sum(struct timewait *sum, const struct sockets *sockets);
-void timewait_free(struct timewait *sum);
+struct summary {
+    unsigned states[DIAG_STATES];
+    struct summary_peer *peers; /* the most TIME_WAIT first */
+    size_t peer_count;
+    struct summary_peer busiest;  /* the destination with the most held ports; none: used is 0 */
+    struct summary_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
+    struct diag_socket full;      /* a listener with a full accept queue; none: state is 0 */
+    struct summary_unclosed close_wait;
+    struct summary_unclosed fin_wait2;
+    struct summary_sysctls sysctls;
+};
+
+/* Sums up. Returns 0, or -1 and errno. summary_free() frees what it allocated. */
+int summary_make(struct summary *sum, const struct sockets *sockets);
+void summary_free(struct summary *sum);
 
 /* Ephemeral ports in the range. */
-unsigned timewait_range(const struct timewait *sum);
+unsigned summary_range(const struct summary *sum);
 
 /* Does the kernel reuse ports in TIME_WAIT towards that destination (tcp_twsk_unique())? */
-bool timewait_is_reused(const struct timewait *sum, const struct timewait_peer *peer);
+bool summary_is_reused(const struct summary *sum, const struct summary_peer *peer);
 
 /* Seconds for which TIME_WAIT holds a port of that destination. */
-double timewait_seconds(const struct timewait *sum, const struct timewait_peer *peer);
+double summary_seconds(const struct summary *sum, const struct summary_peer *peer);
 
 /* Ports of that destination that a new connection cannot have. */
-unsigned timewait_held(const struct timewait *sum, const struct timewait_peer *peer);
+unsigned summary_held(const struct summary *sum, const struct summary_peer *peer);
 
 /* New connections a second that it can sustain. */
-unsigned timewait_rate(const struct timewait *sum, const struct timewait_peer *peer);
+unsigned summary_rate(const struct summary *sum, const struct summary_peer *peer);
 
 #endif
