@@ -206,6 +206,33 @@ lists() {
     on_each lists
 }
 
+# Where tracefs is not mounted, linger mounts it for itself by calls of Linux 5.2; before, it says what to do
+# and counts.
+watches() {
+    local server=$PORT events client
+    start - unshare -m sh -c 'mount --make-rprivate / && mount -t tracefs none /sys/kernel/tracing && exec "$@"' sh \
+        "$TOOLS/oldkernel" "$KERNEL" "$LINGER" watch -e -j -p "$server"
+    events=$OUT client=$PID
+    until read -r -t 0.1 REPLY <&"$events"; do
+        kill -0 "$client"
+        "$TOOLS/peer" -k connect "$server"
+    done
+    [[ $REPLY == *'"first":"this end","how":"FIN"'* ]]
+    kill -INT "$client"
+    run unshare -m sh -c '! mountpoint -q /sys/kernel/tracing || umount /sys/kernel/tracing; exec "$@"' sh \
+        "$TOOLS/oldkernel" "$KERNEL" "$LINGER" watch -t 1 -p "$server"
+    echo "$output"
+    expect status "$status" 0
+    expect "a word about tracefs" "$(grep -c "mount -t tracefs none /sys/kernel/tracing" <<<"${lines[0]}")" "$(has 5.2 && echo 0 || echo 1)"
+}
+
+@test "watch" {
+    needs_events
+    start - "$TOOLS/subject" -r -n 100000 close
+    hear_port
+    on_each watches
+}
+
 counts() {
     local file=$BATS_TEST_TMPDIR/stats.$KERNEL
     start - "$TOOLS/oldkernel" "$KERNEL" "$LINGER" run -b preload -m rst -s="$file" -- "$TOOLS/subject" -r close
