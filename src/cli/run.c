@@ -18,7 +18,6 @@
 #include "cli/launch/variables.h"
 #include "cli/reach/reach.h"
 #include "cli/supervise/supervise.h"
-#include "core/plan.h"
 #include "core/settings.h"
 #include "policy/condition.h"
 #include "policy/deadrules.h"
@@ -349,7 +348,6 @@ static void print_summary(const struct launch *launch)
 static int run_program(struct request *request, const struct reach *reach, char **argv,
                        bool has_summary)
 {
-    struct plan plan;
     struct launch launch = {
         .self = request->self,
         .file = reach->file[0],
@@ -360,8 +358,6 @@ static int run_program(struct request *request, const struct reach *reach, char 
         .speaks = has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
     };
 
-    plan_make(&plan, &request->settings.mode, true);
-    sees_closes = plan.moments & MOMENT_CLOSE;
     if (reach->how == REACH_SUPERVISE)
         return launch_exit(supervise(&launch, &request->settings));
     return has_summary ? launch_exit(launch_run(&launch)) : execute(request, reach->file[0], argv);
@@ -379,6 +375,22 @@ static void warn_of_delegate(const struct request *request, const char *program)
                   delegate);
 }
 
+/* A signal whose handler restarts calls, as Go's all do, takes nothing away. */
+static void warn_of_closes(struct request *request, const struct reach *reach)
+{
+    sees_closes = reach->how == REACH_SUPERVISE && supervise_traps_close(&request->settings);
+    if (!sees_closes || reach->elf.is_go)
+        return;
+    cli_error(request->self,
+              "warning: %s at close(): a signal whose handler has no SA_RESTART may take a close() "
+              "away, of a pipe or file too, and who reads that pipe waits for ever; %s",
+              decide_needs(&request->settings.mode) & FACT_WHEN
+                  ? "when= is decided"
+                  : "before Linux 5.14 a server's peer=, share= and local= are decided",
+              reach->elf.interpreter[0] ? "-b preload has no such gap"
+                                        : "rules by role= and port= are decided before");
+}
+
 static int start(struct request *request, const struct reach *reach, char **argv)
 {
     bool has_summary = request->values[SETTING_STATS] && !request->values[SETTING_STATS][0];
@@ -388,6 +400,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
     if (request->dry_run || reach->how != REACH_PRELOAD) /* else the library says it */
         fputs(request->warnings, stderr);
     warn_of_delegate(request, argv[0]);
+    warn_of_closes(request, reach);
     if (has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;
     if (reach->how == REACH_PRELOAD &&

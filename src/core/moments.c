@@ -19,8 +19,9 @@
  *     close()    when=, which nobody can know earlier
  *
  * The supervisor (cli/supervise/) sees a program from outside, before its calls and not after
- * them, when socket() and accept() have no descriptor yet. It arms at connect() and listen(), and
- * decides at close() and exit_group() what accept() would have decided. It sees close() for the
+ * them, when socket() has no descriptor yet. It arms at connect() and listen(), and makes accept()
+ * itself (cli/notify/accept.c); without that, before Linux 5.14, it decides at close() and
+ * exit_group() what accept() would have decided. It sees close() for the
  * sake of a rule only, not of a log or counters: files and numbers that are not open would cost the
  * program as much as sockets.
  *
@@ -154,7 +155,7 @@ void moments_start(const struct settings *s, const char *program)
 
     settings = s;
     start_report(program);
-    plan_make(&plan, &s->mode, s->backend == BACKEND_SUPERVISE);
+    plan_make(&plan, &s->mode, s->backend == BACKEND_SUPERVISE, s->makes_accept);
     unsigned moments = plan.moments;
     if (report_is_on()) {
         reported =

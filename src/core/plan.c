@@ -51,16 +51,21 @@ static bool spares_clients(const struct policy *policy)
     return decision == DECIDE_NO_RULE || (decision == DECIDE_VERDICT && verdict.mode == MODE_OFF);
 }
 
-/* The same moments, as the supervisor sees them. */
-static unsigned from_outside(const struct plan *plan, const struct policy *policy)
+/*
+ * The same moments, as the supervisor sees them. bind() too where it makes accept(): it may hold a
+ * listener that the program has closed, and lets go of it then.
+ */
+static unsigned from_outside(const struct plan *plan, const struct policy *policy,
+                             bool makes_accept)
 {
     unsigned moments = plan->moments;
-    unsigned late = decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE);
+    unsigned late =
+        decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE | FACT_LOCAL_IP);
 
-    late |= decide_needs_of(policy, ROLE_CLIENT) & FACT_LOCAL_PORT;
-    late |= decide_needs(policy) & (FACT_LOCAL_IP | FACT_WHEN);
-    if (plan->needs && late)
+    if (plan->needs & FACT_WHEN || (plan->needs && late && !makes_accept))
         moments |= MOMENT_CLOSE | MOMENT_EXIT;
+    else if (plan->needs && late)
+        moments |= MOMENT_ACCEPT | MOMENT_BIND;
     if (moments & MOMENT_SOCKET)
         moments |= MOMENT_CONNECT | MOMENT_LISTEN;
     if (!(moments & MOMENT_CLOSE) && spares_clients(policy))
@@ -68,9 +73,9 @@ static unsigned from_outside(const struct plan *plan, const struct policy *polic
     return moments & ~(MOMENT_SOCKET | MOMENT_RECEIVE);
 }
 
-void plan_make(struct plan *plan, const struct policy *policy, bool is_outside)
+void plan_make(struct plan *plan, const struct policy *policy, bool is_outside, bool makes_accept)
 {
     plan_inside(plan, policy);
     if (is_outside)
-        plan->moments = from_outside(plan, policy);
+        plan->moments = from_outside(plan, policy, makes_accept);
 }

@@ -18,7 +18,7 @@ enum moment {
     MOMENT_SETSOCKOPT = 1 << 7,
     MOMENT_SHUTDOWN = 1 << 8,
     MOMENT_CLOSE = 1 << 9,
-    MOMENT_EXIT = 1 << 10,    /* seen by the supervisor alone, which sees no accept() */
+    MOMENT_EXIT = 1 << 10,    /* seen by the supervisor alone */
     MOMENT_LOADING = 1 << 11, /* some thread is in moments_start() */
 };
 
@@ -31,8 +31,8 @@ struct plan {
 
 /*
  * Plans for a policy of POLICY_TEARDOWN. `is_outside`: by the supervisor, which sees calls before
- * they are made, and has no descriptor at socket() and accept().
+ * they are made: there is no descriptor at socket(), and at accept() only if it `makes_accept`.
  */
-void plan_make(struct plan *plan, const struct policy *policy, bool is_outside);
+void plan_make(struct plan *plan, const struct policy *policy, bool is_outside, bool makes_accept);
 
 #endif

@@ -33,7 +33,8 @@ enum backend {
 struct settings {
     const char *who;      /* who complains: "liblinger", "linger run"; the caller sets it */
     enum backend backend; /* the caller sets it */
-    unsigned given;       /* 1 << enum setting, or-ed */
+    bool makes_accept; /* BACKEND_SUPERVISE: accept() is seen, by being made. The caller sets it */
+    unsigned given;    /* 1 << enum setting, or-ed */
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;

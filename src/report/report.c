@@ -47,7 +47,12 @@ void report_subject(pid_t pid, int fd)
 
 static void put_descriptor(struct line *line, int fd)
 {
-    line_number(line, "fd", (unsigned)(subject.pid ? subject.fd : fd));
+    int number = subject.pid ? subject.fd : fd;
+
+    if (number < 0)
+        line_word(line, "fd", "-1");
+    else
+        line_number(line, "fd", (unsigned)number);
 }
 
 static void put_facts(struct line *line, const struct facts *f)

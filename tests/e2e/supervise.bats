@@ -196,6 +196,66 @@ listener.listen()"
     done
 }
 
+@test "no policy without when= loses a close(): 0 of 100,000; and no connection of an accept() that a signal interrupts" {
+    lost() { timeout 100 "$LINGER" run -b supervise -m "$1" -- "$TOOLS/lost" "$2" "$3" 200; }
+    for condition in peer=10.0.0.0/8 share=1% local=10.0.0.0/8 local=:8080; do
+        expect "closes under $condition" "$(lost "fin-rst $condition; fin" close 25000)" "lost 0"
+    done
+    lost "fin-rst role=server peer=127.0.0.0/8" accept 5000 # its own checks are the test
+}
+
+@test "what close() decides is said at the start, with what to do instead; not of Go" {
+    gap="may take a close() away, of a pipe or file too, and who reads that pipe waits for ever"
+    warned() { expect "$*" "$("$@" 2>&1)" "linger run: warning: $WARNING"; }
+    WARNING="when= is decided at close(): a signal whose handler has no SA_RESTART $gap; -b preload has no such gap"
+    warned "$LINGER" run -b supervise -m "rst when=active" -- true
+    WARNING="when= is decided at close(): a signal whose handler has no SA_RESTART $gap; rules by role= and port= are decided before"
+    warned "$LINGER" run -m "rst when=active" -- busybox true
+    WARNING="before Linux 5.14 a server's peer=, share= and local= are decided at close(): a signal whose handler has no SA_RESTART $gap; rules by role= and port= are decided before"
+    warned "$TOOLS/refuse" 22 0x40182103 "$LINGER" run -m "rst share=50%" -- busybox true # SECCOMP_IOCTL_NOTIF_ADDFD
+    expect "share=" "$("$LINGER" run -m "rst share=50%" -- busybox true 2>&1)" ""
+    [ -x "$GO_TOOLS/echo" ] || skip "no Go here"
+    expect "of Go" "$(timeout 1 "$LINGER" run -n -m "rst when=active" -- "$GO_TOOLS/echo" 2>&1 >/dev/null)" ""
+}
+
+@test "before Linux 5.14 close() decides what depends on the peer" {
+    start - "$TOOLS/refuse" 22 0x40182103 "$LINGER" run -b supervise -m "rst peer=127.0.0.0/8" -- "$SUBJECT" -r close
+    hear_port
+    expect "the peer saw" "$("$TOOLS/peer" -k connect "$PORT")" "bytes=5 eof=0 reset=1"
+    finish
+}
+
+# The numbers of the processes that have COUNT connections.
+answers() { # COUNT
+    for _ in $(seq "$1"); do
+        exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
+        read -r -t 30 REPLY <&"$CLIENT" || true # no newline
+        echo "$REPLY"
+        exec {CLIENT}>&-
+    done
+}
+
+@test "a listener that blocks: processes share it, a signal interrupts the wait, and its port is free at once" {
+    start - "$LINGER" run -b supervise -m "fin-rst peer=127.0.0.0/8" -- python3 "$ROOT/tests/tools/waiting.py" 3
+    hear_port
+    until [ "$(answers 10 | sort -u | tr '\n' ' ')" = "1 2 3 " ]; do :; done # they begin one after the other
+    expect "TIME_WAIT" "$(server_time_wait)" 0
+    find_processes python3
+    front=$PID
+    children "$PROGRAM" | xargs kill -KILL
+    until [ -z "$(children "$PROGRAM" | xargs -r ps -o stat= | grep -v Z)" ]; do :; done
+    kill -USR1 "$PROGRAM"
+    hear
+    expect "after a signal" "$REPLY" again
+    expect "who answers" "$(answers 3 | sort -u)" 1
+    kill -KILL "$PROGRAM"
+    finish
+    start - python3 "$ROOT/tests/tools/waiting.py" 1 "$PORT"
+    hear
+    expect "after SIGKILL" "$REPLY" "port $PORT"
+    kill "$PID"
+}
+
 @test "a call that a signal interrupted is counted, and a line of the log" {
     start - "$TOOLS/peer" listen
     hear_port
@@ -583,7 +643,7 @@ except PermissionError:
 @test "every length and pointer that a program may pass: as without, and the supervisor's memory stays whole" {
     run_it=(timeout 60 "$ROOT/build/sanitized/linger" run -b supervise -l"$BATS_TEST_TMPDIR/log" -m)
     "$TOOLS/odd" >"$BATS_TEST_TMPDIR/plain"
-    for policy in "rst peer=127.0.0.0/8" "fin-rst when=active"; do
+    for policy in "fin peer=127.0.0.0/8" "fin-rst when=active"; do
         "${run_it[@]}" "$policy" -- "$TOOLS/odd" >"$BATS_TEST_TMPDIR/supervised"
         diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/supervised"
         expect changing "$("${run_it[@]}" "$policy" -- "$TOOLS/odd" threads)" done
@@ -672,7 +732,7 @@ EOF
 
 @test "a close() whose caller is killed before it is acted on is not acted on" {
     [ -z "${WITHOUT_LIBRARY:-}" ] || skip "of the supervisor"
-    expect "the peer saw" "$(timeout 60 python3 "$ROOT/tests/tools/killed-in-close.py" "$LINGER" 2>&1 | grep -v '^strace: ')" EOF
+    expect "the peer saw" "$(timeout 60 python3 "$ROOT/tests/tools/killed-in-close.py" "$LINGER" 2>&1 | grep -vE '^(strace|linger run: warning): ')" EOF
 }
 
 @test "a child for 32 bits is left alone, and that is said once" {

@@ -2,10 +2,10 @@
 /*
  * How many calls does a signal interrupt? lost CALL COUNT MICROSECONDS
  *
- * Makes COUNT calls of CALL (connect, close, listen, bind or setsockopt) while a timer fires at
- * that interval, whose handler has no SA_RESTART. Prints "lost N": N calls failed with EINTR and
- * the kernel has not run them. No kernel does that by itself: an interrupted connect() continues in
- * the background, and the others are never interrupted.
+ * Makes COUNT calls of CALL (connect, close, listen, bind, setsockopt or accept) while a timer
+ * fires at that interval, whose handler has no SA_RESTART. Prints "lost N": N calls failed with
+ * EINTR and the kernel has not run them. No kernel does that by itself: an interrupted connect()
+ * continues in the background, and the others are never interrupted.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -117,16 +117,36 @@ static bool lose_setsockopt(void)
     return is_lost(setsockopt(listener, SOL_SOCKET, SO_LINGER, &off, sizeof(off)), "setsockopt");
 }
 
+/* Called again, it gives the connection that waited, and none is passed over. */
+static bool lose_accept(void)
+{
+    static int number;
+    int sent = ++number;
+    int received = 0;
+    int client = make_socket();
+    bool lost = false;
+    int fd;
+
+    int status = connect(client, (struct sockaddr *)&address, length);
+    check(status == 0 || (errno == EINTR && is_connected(client)), "connect");
+    check(send(client, &sent, sizeof(sent), 0) == sizeof(sent), "send");
+    while ((fd = accept(listener, NULL, NULL)) < 0)
+        lost = is_lost(fd, "accept");
+    check(recv(fd, &received, sizeof(received), MSG_WAITALL) == sizeof(received), "recv");
+    check(received == sent, "another connection");
+    close(fd);
+    close(client);
+    return lost;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         bool (*lose)(void);
-    } calls[] = {{"connect", lose_connect},
-                 {"close", lose_close},
-                 {"listen", lose_listen},
-                 {"bind", lose_bind},
-                 {"setsockopt", lose_setsockopt}};
+    } calls[] = {{"connect", lose_connect},       {"close", lose_close},
+                 {"listen", lose_listen},         {"bind", lose_bind},
+                 {"setsockopt", lose_setsockopt}, {"accept", lose_accept}};
     int lost = 0;
 
     check(argc == 4, "usage");

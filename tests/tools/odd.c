@@ -7,11 +7,16 @@
  * With "linger2" TCP_LINGER2 is set from memory that ends before the length does, of which the
  * kernel reads an int; then only what the socket has is printed.
  */
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 
 #include "common.h"
 
@@ -107,6 +112,154 @@ static void try_descriptors(void)
     }
 }
 
+static int listener;
+
+/* A connection that waits for accept(). */
+static int make_waiting(void)
+{
+    struct sockaddr_storage to;
+    socklen_t length = test_address(AF_INET, port_of(listener), &to);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+
+    check(connect(client, (struct sockaddr *)&to, length) == 0, "connect");
+    return client;
+}
+
+/* Takes it; its client sees whether it was dropped where that failed. */
+static void try_accept(const char *what, void *address, socklen_t *length, int flags)
+{
+    int client = make_waiting();
+    char byte;
+    long fd = syscall(SYS_accept4, listener, address, length, flags);
+
+    say("accept", what, flags, fd < 0 ? fd : fd - client);
+    if (fd >= 0) {
+        printf("flags %x %x\n", fcntl((int)fd, F_GETFL) & O_NONBLOCK, fcntl((int)fd, F_GETFD));
+        close((int)fd);
+    } else if (flags & 1) {
+        close((int)syscall(SYS_accept4, listener, NULL, NULL, 0));
+    }
+    say("its client", what, flags, recv(client, &byte, 1, 0));
+    close(client);
+}
+
+static void try_accept_addresses(void)
+{
+    static const int rooms[] = {0, 1, 2, 4, 15, 16, 17, 28, 128, 4096, -1, INT_MIN, INT_MAX};
+
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+        struct sockaddr_in address = {0};
+        socklen_t length = (socklen_t)rooms[i];
+        try_accept("room", &address, &length, 0);
+        printf("room %d: %d %d %x\n", rooms[i], (int)length, address.sin_family,
+               (unsigned)ntohl(address.sin_addr.s_addr));
+        length = (socklen_t)rooms[i];
+        try_accept("no address", NULL, &length, 0);
+        printf("room %d: %d\n", rooms[i], (int)length);
+        length = (socklen_t)rooms[i];
+        try_accept("short", page + PAGE - 15, &length, 0);
+    }
+    socklen_t length = 16;
+    try_accept("exact", page + PAGE - 16, &length, 0);
+    try_accept("unmapped", page + PAGE, &length, 0);
+    try_accept("no length", page, NULL, 0);
+    try_accept("length unmapped", page, (socklen_t *)(page + PAGE), 0);
+    try_accept("length at the end", page, (socklen_t *)(page + PAGE - 4), 0);
+}
+
+static void ring(int number)
+{
+    (void)number;
+}
+
+static void ring_in(int microseconds, int flags)
+{
+    struct sigaction action = {.sa_handler = ring, .sa_flags = flags};
+    struct itimerval timer = {.it_value = {0, microseconds}};
+
+    check(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
+    check(setitimer(ITIMER_REAL, &timer, NULL) == 0, "setitimer");
+}
+
+/* Ends what the listener's accept() waits for, in `how`. */
+static void *end_wait(void *how)
+{
+    usleep(60000);
+    if (*(const char *)how == 'c')
+        (void)make_waiting();
+    else
+        shutdown(listener, SHUT_RDWR);
+    return NULL;
+}
+
+static void accept_until(const char *what)
+{
+    pthread_t thread;
+
+    check(pthread_create(&thread, NULL, end_wait, (void *)(uintptr_t)what) == 0, "a thread");
+    long fd = accept(listener, NULL, NULL);
+    say("accept", what, 0, fd < 0 ? fd : 0);
+    if (fd >= 0)
+        close((int)fd);
+    pthread_join(thread, NULL);
+}
+
+static void try_waits(void)
+{
+    struct timeval limit = {0, 50000};
+
+    ring_in(30000, 0);
+    say("accept", "interrupted", 0, accept(listener, NULL, NULL));
+    ring_in(30000, SA_RESTART);
+    accept_until("connected");
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    say("accept", "timed out", 0, accept(listener, NULL, NULL));
+    limit.tv_usec = 0;
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    say("accept", "none", 0, accept(listener, NULL, NULL));
+    fcntl(listener, F_SETFL, 0);
+}
+
+static void try_no_numbers(void)
+{
+    struct rlimit before;
+    int client = make_waiting();
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)client + 1, before.rlim_max});
+    say("accept", "no number", 0, accept(listener, NULL, NULL));
+    setrlimit(RLIMIT_NOFILE, &before);
+    int fd = accept(listener, NULL, NULL);
+    say("accept", "a number", 0, fd < 0 ? fd : fd - client);
+    close(fd);
+    close(client);
+}
+
+static void try_accepts(void)
+{
+    static const int flags[] = {SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK, 1};
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+    int pair[2];
+
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    check(listen(listener, 5) == 0, "listen");
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        try_accept("flags", NULL, NULL, flags[i]);
+    try_accept_addresses();
+    try_no_numbers();
+    try_waits();
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        int fd = socket(AF_INET, types[i], 0);
+        say("accept", "type", types[i], accept(fd, NULL, NULL));
+        check(socketpair(AF_UNIX, types[i], 0, pair) == 0, "socketpair");
+        say("accept", "pair", types[i], accept(pair[0], NULL, NULL));
+    }
+    say("accept", "fd", -1, accept(-1, NULL, NULL));
+    accept_until("shut down");
+    say("accept", "shut down", 0, accept(listener, NULL, NULL));
+}
+
 static void *change(void *unused)
 {
     struct sockaddr_storage *address = (struct sockaddr_storage *)page;
@@ -167,6 +320,7 @@ int main(int argc, char **argv)
     try_addresses(SYS_connect, "connect");
     try_addresses(SYS_bind, "bind");
     try_options();
+    try_accepts();
     try_descriptors();
     return 0;
 }

@@ -16,6 +16,7 @@
 #define OWN (MOMENT_SETSOCKOPT | MOMENT_RECEIVE) /* what comes from elsewhere, or is set again */
 #define BOTH (MOMENT_CONNECT | MOMENT_LISTEN)
 #define LATE (MOMENT_CLOSE | MOMENT_EXIT)
+#define SEEN (MOMENT_ACCEPT | MOMENT_BIND)
 
 static const struct {
     const char *policy;
@@ -35,39 +36,44 @@ static const struct {
     {"off role=client; fin-rst", OWN | BOTH, MOMENT_SETSOCKOPT | MOMENT_LISTEN},
     {"fin-rst role=server port=80", OWN | BOTH, MOMENT_SETSOCKOPT | MOMENT_LISTEN},
     {"fin-rst role=client peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH},
-    {"fin-rst peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
-    {"fin-rst role=server peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
+    {"fin-rst peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | SEEN},
+    {"fin-rst role=server peer=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | MOMENT_LISTEN | SEEN},
     {"fin-rst; off peer=10.0.0.0/8", OWN | MOMENT_SOCKET, MOMENT_SETSOCKOPT | BOTH},
-    {"fin-rst local=:8080", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
-    {"fin-rst local=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
-    {"fin-rst share=1%", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | LATE},
+    {"fin-rst local=:8080", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH},
+    {"fin-rst local=10.0.0.0/8", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | SEEN},
+    {"fin-rst share=1%", OWN | BOTH, MOMENT_SETSOCKOPT | BOTH | SEEN},
     {"fin-rst when=active", OWN | BOTH | MOMENT_CLOSE, MOMENT_SETSOCKOPT | BOTH | LATE},
 };
 
-static unsigned started(const char *policy, enum backend backend)
+static unsigned started(const char *policy, enum backend backend, bool makes_accept)
 {
     static struct settings settings;
     struct policy_error error;
 
     memset(&settings, 0, sizeof(settings));
     settings.backend = backend;
+    settings.makes_accept = makes_accept;
     assert_int_equal(
         policy_parse(&settings.mode, POLICY_TEARDOWN, policy, strlen(policy), false, &error), 0);
     moments_wanted = 0;
     moments_start(&settings, "test");
-    return moments_wanted & ~MOMENT_ACCEPT; /* what this process has open may ask for it */
+    /* What this process has open may ask for accept(). */
+    return moments_wanted & ~(makes_accept ? 0 : MOMENT_ACCEPT);
 }
 
 static void test_moments(void **state)
 {
     ROW_NAMED(i, policies, policy);
 
-    unsigned preload = started(policies[i].policy, BACKEND_PRELOAD);
-    unsigned supervise = started(policies[i].policy, BACKEND_SUPERVISE);
+    unsigned preload = started(policies[i].policy, BACKEND_PRELOAD, false);
+    unsigned supervise = started(policies[i].policy, BACKEND_SUPERVISE, true);
+    unsigned older = started(policies[i].policy, BACKEND_SUPERVISE, false);
+    unsigned accept = supervise & MOMENT_ACCEPT ? MOMENT_ACCEPT | MOMENT_BIND : 0;
     if (preload != policies[i].preload || supervise != policies[i].supervise)
         print_message("'%s': %#x, %#x\n", policies[i].policy, preload, supervise);
     assert_int_equal(preload, policies[i].preload);
     assert_int_equal(supervise, policies[i].supervise);
+    assert_int_equal(older, accept ? (supervise & ~accept) | MOMENT_CONNECT | LATE : supervise);
 }
 
 static void test_switches_are_of_bind(void **state)

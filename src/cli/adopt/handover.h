@@ -18,8 +18,8 @@
 enum { HANDOVER_PAGE = 3, HANDOVER_LISTENER, HANDOVER_FREE };
 
 struct page {
-    unsigned moments;       /* that the filter reports; enum moment or-ed */
-    union answer_room room; /* the kernel itself writes here what it hands over */
+    unsigned moments;        /* that the filter reports; enum moment or-ed */
+    struct answer_room room; /* the kernel itself writes here what it hands over */
 };
 
 /* The process that supervises `program`, by this user, or, with `anybody`, that says so; or 0. */

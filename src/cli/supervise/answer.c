@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -28,20 +29,17 @@
 #include "socket/descriptors.h"
 #include "socket/sock.h"
 
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64) /* Linux 6.6 */
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
-
-/* The number before Linux 5.9, which later kernels take as well (seccomp_notify_ioctl()). */
-#define ID_VALID SECCOMP_IOR(2, __u64)
+/* Milliseconds */
+enum { GLANCE = 1, LONG = 1000, OPEN_PATIENCE = 100 };
 
 /* One call that is held, and what it is answered. */
 struct call {
     struct answerer *answerer;
     const struct seccomp_notif *request;
     struct seccomp_notif_resp answer;
-    int fd; /* the duplicate */
+    bool is_over; /* has its answer, or waits for it */
+    bool is_open; /* connect(), and the local end decides */
+    int fd;       /* the duplicate */
 };
 
 static void answer(struct call *call, int status)
@@ -50,37 +48,16 @@ static void answer(struct call *call, int status)
     call->answer.flags = 0;
 }
 
-/* False where not all of it can be read: then the kernel itself will say EFAULT. */
-static bool read_memory(const struct call *call, uint64_t address, void *buffer, size_t size)
-{
-    struct iovec local = {buffer, size};
-    struct iovec remote = {(void *)(uintptr_t)address, size}; /* NOLINT: of another process */
-
-    return process_vm_readv((pid_t)call->request->pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
-}
-
-/* A signal of ours may come while the kernel waits for its lock: an answer must not be lost. */
-static bool ask_kernel(const struct answerer *a, unsigned long what, const void *of)
-{
-    long status;
-
-    /* Of ioctl() the second argument is an int in musl, an unsigned long in glibc. */
-    while ((status = syscall(SYS_ioctl, a->listener, what, of)) != 0 && errno == EINTR)
-        ;
-    return status == 0;
-}
-
-/* Is the caller still held? Then what was opened and read before is its own. */
 static bool is_valid(const struct call *call)
 {
-    return ask_kernel(call->answerer, ID_VALID, &call->request->id);
+    return notify_is_held(call->answerer->listener, call->request);
 }
 
 /* The next events are about the caller's descriptor `number`. Costs more than the call itself. */
-static void name_subject(const struct call *call, int number)
+static void name_subject(const struct seccomp_notif *request, int number)
 {
     if (report_is_on())
-        report_subject((pid_t)target_status((pid_t)call->request->pid, "Tgid"), number);
+        report_subject((pid_t)target_status((pid_t)request->pid, "Tgid"), number);
 }
 
 static void warn_of(const struct call *call, int error)
@@ -102,7 +79,7 @@ static bool take(struct call *call, int number)
     call->fd = target_take((pid_t)call->request->pid, number);
     int error = errno;
     if (call->fd < 0 && error != EBADF && is_valid(call)) {
-        name_subject(call, number);
+        name_subject(call->request, number);
         warn_of(call, error);
     }
     return call->fd >= 0;
@@ -118,7 +95,7 @@ static bool take_tcp(struct call *call, int number)
 
     if (!take(call, number) || !sock_facts(call->fd, 0, &facts))
         return false;
-    name_subject(call, number);
+    name_subject(call->request, number);
     return is_valid(call);
 }
 
@@ -148,7 +125,7 @@ static bool read_address(const struct call *call, struct sockaddr_storage *addre
     if (size < sizeof(struct sockaddr_in) || size > sizeof(*address))
         return false;
     *length = size;
-    return read_memory(call, call->request->data.args[1], address, size) &&
+    return notify_read(call->request, call->request->data.args[1], address, size) &&
            (address->ss_family == AF_INET || address->ss_family == AF_INET6);
 }
 
@@ -160,7 +137,9 @@ static void serve_connect(struct call *call)
 
     bool has_address = !asks_peer || read_address(call, &address, &length);
     if (take_first_to_look(call) && has_address)
-        moments_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
+        call->is_open =
+            moments_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length) &&
+            !(moments_wanted & MOMENT_CLOSE);
 }
 
 /* Nothing is told after a call, so listen() is made here: then it can be looked at. */
@@ -197,6 +176,7 @@ static void serve_bind(struct call *call)
     struct sockaddr_storage address;
     socklen_t length;
 
+    accept_release(&call->answerer->accepts);
     if (!read_address(call, &address, &length) || !take_first(call))
         return;
     moments_bind(call->fd, (struct sockaddr *)&address, length);
@@ -216,12 +196,37 @@ static void serve_setsockopt(struct call *call)
     int whole = option == SO_LINGER ? (int)sizeof(value) : (int)sizeof(int);
 
     size = size < whole ? size : whole;
-    if (size < 0 || !read_memory(call, arguments[3], &value, (size_t)size) || !take_first(call))
+    if (size < 0 || !notify_read(call->request, arguments[3], &value, (size_t)size) ||
+        !take_first(call))
         return;
     int status = sock_set(call->fd, level, option, &value, (socklen_t)size);
     answer(call, status);
     if (status == 0)
         moments_setsockopt(call->fd, level, option);
+}
+
+static void serve_accept(struct call *call)
+{
+    struct facts facts = {0};
+    int number = (int)call->request->data.args[0];
+
+    if (!take(call, number) || !sock_facts(call->fd, 0, &facts) || facts.state != TCP_LISTEN)
+        return;
+    name_subject(call->request, -1);
+    if (!is_valid(call))
+        return;
+    switch (accept_serve(&call->answerer->accepts, call->request, call->fd, &call->answer)) {
+    case ACCEPT_WAITS:
+        call->fd = -1;
+        call->is_over = true;
+        break;
+    case ACCEPT_GIVEN:
+        call->is_over = true;
+        break;
+    case ACCEPT_ANSWERED:
+    case ACCEPT_GOES_ON:
+        break;
+    }
 }
 
 static void serve_shutdown(struct call *call)
@@ -295,6 +300,8 @@ static void dispatch(struct call *call)
         {SYS_connect, MOMENT_CONNECT, serve_connect},
         {SYS_listen, MOMENT_LISTEN, serve_listen},
         {SYS_bind, MOMENT_BIND, serve_bind},
+        {SYS_accept, MOMENT_ACCEPT, serve_accept},
+        {SYS_accept4, MOMENT_ACCEPT, serve_accept},
         {SYS_setsockopt, MOMENT_SETSOCKOPT, serve_setsockopt},
         {SYS_shutdown, MOMENT_SHUTDOWN, serve_shutdown},
         {SYS_close, MOMENT_CLOSE, serve_close},
@@ -384,52 +391,94 @@ static bool is_interrupted(const struct answerer *a)
 
 void answer_use(struct answerer *a, int listener)
 {
-    uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
-
     a->listener = listener;
-    /* The caller sleeps anyway: on its processor the answer is there soonest. Optional. */
-    ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+    a->accepts.listener = listener;
+    a->accepts.room = &a->room->accepts;
+    notify_use(listener);
 }
 
-/* ENOENT: of a call that nobody makes. */
-const char *answer_lacks(struct answerer *a)
+static void meet(struct answerer *a, const struct seccomp_notif *request)
 {
-    struct seccomp_notif_resp to_nobody = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-    uint64_t value = 0;
-    struct iovec ours = {&value, sizeof(value)};
+    char name[TARGET_NAME_MAX];
 
-    if (ask_kernel(a, ID_VALID, &value) || errno != ENOENT)
-        return "SECCOMP_IOCTL_NOTIF_ID_VALID";
-    if (ask_kernel(a, SECCOMP_IOCTL_NOTIF_SEND, &to_nobody) || errno != ENOENT)
-        return "SECCOMP_IOCTL_NOTIF_SEND";
-    if (process_vm_readv(getpid(), &ours, 1, &ours, 1, 0) < 0)
-        return "process_vm_readv(2)";
-    return NULL;
+    if (!a->asks_name)
+        return;
+    target_name((pid_t)request->pid, name);
+    use_policy_for(a, name);
+}
+
+/* Oldest first. Those that stay without a local end have failed. */
+static void look_at_open(struct answerer *a)
+{
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < a->open_count; i++) {
+        const struct answer_open *o = &a->open[i];
+        struct facts facts = {0};
+        bool is_known = sock_facts(o->fd, FACT_LOCAL_PORT, &facts) && facts.state != TCP_CLOSE;
+        if (is_known) {
+            meet(a, &o->request);
+            name_subject(&o->request, (int)o->request.data.args[0]);
+            moments_connected(o->fd);
+        }
+        if (is_known || o->until <= accept_clock())
+            target_release(o->fd);
+        else
+            a->open[left++] = *o;
+    }
+    a->open_count = left;
+}
+
+static void keep_open(struct answerer *a, const struct call *call)
+{
+    if (a->open_count == ANSWER_OPEN_MAX) {
+        a->open[0].until = 0;
+        look_at_open(a);
+    }
+    a->open[a->open_count++] =
+        (struct answer_open){call->fd, *call->request, accept_clock() + OPEN_PATIENCE};
 }
 
 /* Others may write in the room, so what is judged is a copy. */
 static void answer_held(struct answerer *a)
 {
-    const struct seccomp_notif request = a->room->request;
+    const struct seccomp_notif request = a->room->call.request;
     struct call call = {.answerer = a, .request = &request, .fd = -1};
 
     call.answer.id = call.request->id;
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    if (a->asks_name) {
-        char name[TARGET_NAME_MAX];
-        target_name((pid_t)call.request->pid, name);
-        use_policy_for(a, name);
-    }
+    meet(a, call.request);
     dispatch(&call);
-    if (call.fd >= 0)
+    if (call.fd >= 0 && !call.is_open)
         target_release(call.fd);
-    (void)ask_kernel(a, SECCOMP_IOCTL_NOTIF_SEND, &call.answer);
+    if (!call.is_over)
+        notify_answer(a->listener, &call.answer);
+    if (call.is_open)
+        keep_open(a, &call);
+}
+
+/* Until there is a call to be read. */
+static void serve_who_waits(struct answerer *a)
+{
+    const struct seccomp_notif *due;
+    bool is_called = false;
+
+    while (!is_called && (accept_is_busy(&a->accepts) || a->open_count > 0)) {
+        is_called = accept_watch(&a->accepts, a->open_count > 0 ? GLANCE : LONG);
+        look_at_open(a);
+        while ((due = accept_due(&a->accepts))) {
+            meet(a, due);
+            name_subject(due, -1);
+            accept_retry(&a->accepts, due);
+        }
+    }
 }
 
 bool answer_call(struct answerer *a)
 {
-    memset(a->room, 0, sizeof(*a->room)); /* the kernel insists */
-    if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, a->room) != 0)
+    serve_who_waits(a);
+    memset(&a->room->call, 0, sizeof(a->room->call)); /* the kernel insists */
+    if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, &a->room->call) != 0)
         return errno != ENOENT || is_interrupted(a);
     answer_held(a);
     return true;
@@ -437,6 +486,7 @@ bool answer_call(struct answerer *a)
 
 void answer_left(struct answerer *a)
 {
-    if (ask_kernel(a, ID_VALID, &a->room->request.id))
+    accept_take_over(&a->accepts);
+    if (notify_is_held(a->listener, &a->room->call.request))
         answer_held(a);
 }

@@ -55,6 +55,8 @@ static const struct call calls[] = {
     {.moment = MOMENT_CONNECT, .number = SYS_connect},
     {.moment = MOMENT_LISTEN, .number = SYS_listen},
     {.moment = MOMENT_BIND, .number = SYS_bind},
+    {.moment = MOMENT_ACCEPT, .number = SYS_accept},
+    {.moment = MOMENT_ACCEPT, .number = SYS_accept4},
     {MOMENT_SETSOCKOPT, SYS_setsockopt, 2, {{1, SOL_SOCKET}, {2, SO_LINGER}}},
     {MOMENT_SETSOCKOPT, SYS_setsockopt, 2, {{1, IPPROTO_TCP}, {2, TCP_LINGER2}}},
     {MOMENT_SHUTDOWN, SYS_shutdown, 1, {{1, SHUT_RDWR}}},
@@ -164,6 +166,7 @@ static void put_foreign(struct filter *f, unsigned moments)
 void filter_build(struct filter *f, unsigned moments, bool refuses_mptcp)
 {
     f->length = 0;
+    f->may_wait = moments & MOMENT_ACCEPT;
     put_load(f, offsetof(struct seccomp_data, arch));
     put_foreign(f, moments);
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
@@ -179,8 +182,11 @@ int filter_install(const struct filter *filter)
 {
     /* The kernel only reads what this points to. */
     struct sock_fprog program = {filter->length, (struct sock_filter *)filter->code};
-    unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
     int listener = -1;
+
+    if (!filter->may_wait)
+        flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 
     for (int tries = 0; tries < 3; tries++) {
         listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);

@@ -21,6 +21,7 @@
 struct filter {
     struct sock_filter code[FILTER_LENGTH_MAX];
     unsigned short length;
+    bool may_wait; /* for a connection: signals are to interrupt that */
 };
 
 /* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 if none can. */

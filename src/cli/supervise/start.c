@@ -89,7 +89,7 @@ static bool meet_program(struct answerer *answerer, pid_t program, int channel)
         return false;
     }
     answer_use(answerer, listener);
-    const char *lacking = answer_lacks(answerer);
+    const char *lacking = notify_lacks(listener);
     if (lacking)
         cli_error(answerer->self,
                   "the program cannot be supervised: this kernel has no %s (the supervisor needs "
@@ -115,7 +115,8 @@ static int make_channel(int channel[2])
 /* Orders the filter that the policy in force needs. */
 static bool order_filter(const struct answerer *answerer, int channel)
 {
-    const struct order order = {moments_wanted,
+    unsigned not_made = answerer->all->makes_accept ? 0 : MOMENT_ACCEPT;
+    const struct order order = {moments_wanted & ~not_made,
                                 policy_has_mode(&answerer->all->mode, MODE_FIN_RST)};
 
     return write(channel, &order, sizeof(order)) == (ssize_t)sizeof(order);

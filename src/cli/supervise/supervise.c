@@ -8,12 +8,17 @@
 #include "cli/supervise/supervise.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "cli/notify/notify.h"
 #include "cli/supervise/answer.h"
+#include "cli/supervise/filter.h"
 #include "cli/supervise/start.h"
+#include "core/plan.h"
 
 static struct answerer answerer;
-static union answer_room room;
+static struct answer_room room;
 
 /* Waits in the kernel's queue, not in the keeper's poll(), which does not hear what went away. */
 static void *answer_all(void *unused)
@@ -37,6 +42,30 @@ static void serve(struct launch *launch)
 {
     (void)launch;
     answer_call(&answerer);
+}
+
+/* To be asked, the kernel needs a filter: that of a process which ends at once. */
+static bool can_make_accept(void)
+{
+    static struct filter filter;
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        filter_build(&filter, 0, false);
+        _exit(notify_can_give(filter_install(&filter)));
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status);
+}
+
+bool supervise_traps_close(struct settings *settings)
+{
+    struct plan plan;
+
+    plan_make(&plan, &settings->mode, true, true);
+    settings->makes_accept = plan.moments & MOMENT_ACCEPT && can_make_accept();
+    plan_make(&plan, &settings->mode, true, settings->makes_accept);
+    return plan.moments & MOMENT_CLOSE;
 }
 
 int supervise(struct launch *launch, struct settings *settings)

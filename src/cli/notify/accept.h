@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * accept(2), made for the program: who waits for a connection, and which connection waits for a
+ * caller.
+ */
+#ifndef LINGER_CLI_NOTIFY_ACCEPT_H
+#define LINGER_CLI_NOTIFY_ACCEPT_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/notify/notify.h"
+
+#define ACCEPT_WAITING_MAX 512
+#define ACCEPT_KEPT_MAX 64
+
+/* A call on a listener that blocks. */
+struct accept_waiting {
+    struct seccomp_notif request;
+    uint64_t listener; /* its cookie */
+    int64_t until;     /* milliseconds of CLOCK_MONOTONIC, by SO_RCVTIMEO; INT64_MAX: for good */
+};
+
+/* In memory that a second supervisor shares: read by nobody but that one, when it takes over. */
+struct accept_room {
+    unsigned count;
+    struct accept_waiting waiting[ACCEPT_WAITING_MAX];
+};
+
+/* A connection whose call was interrupted, or whose program had no descriptor left. */
+struct accept_kept {
+    int fd;
+    pid_t caller;
+    uint64_t listener;
+    struct sockaddr_storage peer;
+    socklen_t length;
+};
+
+/* Of one who waits, in this process. */
+struct accept_watched {
+    int fd; /* the listener's duplicate */
+    bool is_due, is_readable;
+};
+
+/* `listener` and `room` are the caller's to set. */
+struct accepts {
+    int listener; /* of notifications */
+    struct accept_room *room;
+    unsigned count;
+    struct accept_waiting waiting[ACCEPT_WAITING_MAX];
+    struct accept_watched watched[ACCEPT_WAITING_MAX];
+    int64_t asked; /* when all of them were asked whether they still wait */
+    unsigned kept_count;
+    struct accept_kept kept[ACCEPT_KEPT_MAX];
+};
+
+enum accept_result {
+    ACCEPT_GOES_ON,  /* the program's own call does it */
+    ACCEPT_ANSWERED, /* `answer` was filled */
+    ACCEPT_GIVEN,    /* the caller has its connection, or has gone */
+    ACCEPT_WAITS,    /* later; the duplicate belongs to `accepts` now */
+};
+
+/* A call on a listener, of which `fd` is a duplicate and which the caller was held in just now. */
+enum accept_result accept_serve(struct accepts *a, const struct seccomp_notif *request, int fd,
+                                struct seccomp_notif_resp *answer);
+
+/* Goes on with those who waited for another supervisor. */
+void accept_take_over(struct accepts *a);
+
+/* Does somebody wait, or a connection? Then accept_watch() goes before the next call is read. */
+bool accept_is_busy(const struct accepts *a);
+
+/* Milliseconds of a clock that nobody sets. */
+int64_t accept_clock(void);
+
+/*
+ * Waits until a notification can be read or somebody is due, at most for `limit` milliseconds.
+ * True: there is a notification, or nobody is left to make a call.
+ */
+bool accept_watch(struct accepts *a, int limit);
+
+/* The call of the next one that is due, for accept_retry(); NULL if there is none. */
+const struct seccomp_notif *accept_due(const struct accepts *a);
+
+/* Lets go of the listeners of all who wait no longer: somebody is about to bind. */
+void accept_release(struct accepts *a);
+
+/* Gives that one a connection, or an error, or lets it wait. */
+void accept_retry(struct accepts *a, const struct seccomp_notif *due);
+
+#endif
