@@ -15,7 +15,7 @@ refused() {
 }
 
 @test "the complaint shows the value, a caret and what is accepted" {
-    refused LINGER_MODE "off port=22; rts share=10%" "unknown mode 'rts'; did you mean 'rst'?"
+    also refused LINGER_MODE "off port=22; rts share=10%" "unknown mode 'rts'; did you mean 'rst'?"
     diff "$BATS_TEST_TMPDIR/complaint" - <<'END'
 liblinger: LINGER_MODE: unknown mode 'rts'; did you mean 'rst'?
   off port=22; rts share=10%
@@ -25,89 +25,89 @@ END
 }
 
 @test "modes" {
-    refused LINGER_MODE RST "unknown mode 'RST'; did you mean 'rst'?"
-    refused LINGER_MODE "port=80" "unknown mode 'port=80'"
-    refused LINGER_MODE wait "bad number of seconds"
-    refused LINGER_MODE wait: "bad number of seconds"
-    refused LINGER_MODE wait:0 "bad number of seconds '0'"
-    refused LINGER_MODE wait:3601 "bad number of seconds '3601'"
-    refused LINGER_MODE wait:1.5 "bad number of seconds '1.5'"
-    refused LINGER_MODE wait:-1 "bad number of seconds '-1'"
-    refused LINGER_MODE rst:1 "unknown mode 'rst:1'; did you mean 'rst'?"
+    also refused LINGER_MODE RST "unknown mode 'RST'; did you mean 'rst'?"
+    also refused LINGER_MODE "port=80" "unknown mode 'port=80'"
+    also refused LINGER_MODE wait "bad number of seconds"
+    also refused LINGER_MODE wait: "bad number of seconds"
+    also refused LINGER_MODE wait:0 "bad number of seconds '0'"
+    also refused LINGER_MODE wait:3601 "bad number of seconds '3601'"
+    also refused LINGER_MODE wait:1.5 "bad number of seconds '1.5'"
+    also refused LINGER_MODE wait:-1 "bad number of seconds '-1'"
+    also refused LINGER_MODE rst:1 "unknown mode 'rst:1'; did you mean 'rst'?"
 }
 
 @test "conditions" {
-    refused LINGER_MODE "rst server" "unknown condition 'server'"
-    refused LINGER_MODE "rst prt=80" "unknown condition 'prt'; did you mean 'port'?"
-    refused LINGER_MODE "rst port" "condition without a value: 'port'"
-    refused LINGER_MODE "rst port=" "condition without a value: 'port='"
-    refused LINGER_MODE "rst port=1 port=2" "condition given twice: 'port=2'"
-    refused LINGER_MODE "rst role=both" "unknown role 'both'"
-    refused LINGER_MODE "rst when=later" "unknown value of when: 'later'"
-    refused LINGER_MODE "rst overrule=yes" "unknown value of overrule: 'yes'"
-    refused LINGER_REUSEADDR "on overrule=no" "condition that is not known before bind(): 'overrule'"
+    also refused LINGER_MODE "rst server" "unknown condition 'server'"
+    also refused LINGER_MODE "rst prt=80" "unknown condition 'prt'; did you mean 'port'?"
+    also refused LINGER_MODE "rst port" "condition without a value: 'port'"
+    also refused LINGER_MODE "rst port=" "condition without a value: 'port='"
+    also refused LINGER_MODE "rst port=1 port=2" "condition given twice: 'port=2'"
+    also refused LINGER_MODE "rst role=both" "unknown role 'both'"
+    also refused LINGER_MODE "rst when=later" "unknown value of when: 'later'"
+    also refused LINGER_MODE "rst overrule=yes" "unknown value of overrule: 'yes'"
+    also refused LINGER_REUSEADDR "on overrule=no" "condition that is not known before bind(): 'overrule'"
 }
 
 @test "ports" {
-    refused LINGER_MODE "rst port=0" "bad port '0'"
-    refused LINGER_MODE "rst port=65536" "bad port '65536'"
-    refused LINGER_MODE "rst port=80-" "bad port '80-'"
-    refused LINGER_MODE "rst port=9-8" "bad port '9-8'"
-    refused LINGER_MODE "rst port=80,,81" "a value is missing"
-    refused LINGER_MODE "rst port=80," "a value is missing"
-    refused LINGER_MODE "rst port=http" "bad port 'http'"
+    also refused LINGER_MODE "rst port=0" "bad port '0'"
+    also refused LINGER_MODE "rst port=65536" "bad port '65536'"
+    also refused LINGER_MODE "rst port=80-" "bad port '80-'"
+    also refused LINGER_MODE "rst port=9-8" "bad port '9-8'"
+    also refused LINGER_MODE "rst port=80,,81" "a value is missing"
+    also refused LINGER_MODE "rst port=80," "a value is missing"
+    also refused LINGER_MODE "rst port=http" "bad port 'http'"
 }
 
 @test "addresses" {
-    refused LINGER_MODE "rst peer=10.0.0" "bad address '10.0.0'"
-    refused LINGER_MODE "rst peer=10.0.0.0/33" "bad prefix length '33'"
-    refused LINGER_MODE "rst peer=10.0.0.0/" "bad prefix length"
-    refused LINGER_MODE "rst peer=localhost" "bad address 'localhost'"
-    refused LINGER_MODE "rst peer=10.0.0.1:0" "bad port '0'"
-    refused LINGER_MODE "rst peer=10.0.0.1/8x" "unexpected 'x'"
-    refused LINGER_MODE "rst local=::1" "IPv6 address without brackets '::1'"
-    refused LINGER_MODE "rst local=2001:db8::1" "IPv6 address without brackets '2001:db8::1'"
-    refused LINGER_MODE "rst local=[::1" "missing ']' in '[::1'"
-    refused LINGER_MODE "rst local=[::1]/129" "bad prefix length '129'"
-    refused LINGER_MODE "rst local=[127.0.0.1]" "bad IPv6 address '127.0.0.1'"
+    also refused LINGER_MODE "rst peer=10.0.0" "bad address '10.0.0'"
+    also refused LINGER_MODE "rst peer=10.0.0.0/33" "bad prefix length '33'"
+    also refused LINGER_MODE "rst peer=10.0.0.0/" "bad prefix length"
+    also refused LINGER_MODE "rst peer=localhost" "bad address 'localhost'"
+    also refused LINGER_MODE "rst peer=10.0.0.1:0" "bad port '0'"
+    also refused LINGER_MODE "rst peer=10.0.0.1/8x" "unexpected 'x'"
+    also refused LINGER_MODE "rst local=::1" "IPv6 address without brackets '::1'"
+    also refused LINGER_MODE "rst local=2001:db8::1" "IPv6 address without brackets '2001:db8::1'"
+    also refused LINGER_MODE "rst local=[::1" "missing ']' in '[::1'"
+    also refused LINGER_MODE "rst local=[::1]/129" "bad prefix length '129'"
+    also refused LINGER_MODE "rst local=[127.0.0.1]" "bad IPv6 address '127.0.0.1'"
 }
 
 @test "shares" {
     for share in 10 0% 101% 100.0001% % .5% 1.% 1.23456% -1% 1e1%; do
-        refused LINGER_MODE "rst share=$share" "bad share '$share'"
+        also refused LINGER_MODE "rst share=$share" "bad share '$share'"
     done
 }
 
 @test "programs" {
-    refused LINGER_MODE "rst prog=/usr/sbin/nginx" "a path, not a file name: '/usr/sbin/nginx'"
+    also refused LINGER_MODE "rst prog=/usr/sbin/nginx" "a path, not a file name: '/usr/sbin/nginx'"
 }
 
 @test "LINGER_REUSEADDR and LINGER_REUSEPORT" {
-    refused LINGER_REUSEADDR yes "unknown value 'yes'"
-    refused LINGER_REUSEPORT 2 "unknown value '2'"
-    refused LINGER_REUSEADDR "on peer=127.0.0.1" "condition that is not known before bind(): 'peer'"
-    refused LINGER_REUSEADDR "on port=x" "bad port 'x'"
+    also refused LINGER_REUSEADDR yes "unknown value 'yes'"
+    also refused LINGER_REUSEPORT 2 "unknown value '2'"
+    also refused LINGER_REUSEADDR "on peer=127.0.0.1" "condition that is not known before bind(): 'peer'"
+    also refused LINGER_REUSEADDR "on port=x" "bad port 'x'"
 }
 
 @test "limits are errors, never truncation" {
     rules=$(printf 'rst;%.0s' $(seq 65))
-    refused LINGER_MODE "$rules" "too many rules at 'rst'"
+    also refused LINGER_MODE "$rules" "too many rules at 'rst'"
     ports=$(seq -s, 257)
-    refused LINGER_MODE "rst port=$ports" "too many ports at '257'"
+    also refused LINGER_MODE "rst port=$ports" "too many ports at '257'"
     addresses=$(printf '127.0.0.1,%.0s' $(seq 256))
-    refused LINGER_MODE "rst peer=${addresses}127.0.0.2" "too many addresses at '127.0.0.2'"
-    refused LINGER_MODE "rst$(printf ' %.0s' $(seq 16384))" "the policy is too long"
-    refused LINGER_MODE "rst prog=$(seq -s, 65)" "too many programs at '65'"
+    also refused LINGER_MODE "rst peer=${addresses}127.0.0.2" "too many addresses at '127.0.0.2'"
+    also refused LINGER_MODE "rst$(printf ' %.0s' $(seq 16384))" "the policy is too long"
+    also refused LINGER_MODE "rst prog=$(seq -s, 65)" "too many programs at '65'"
 }
 
 @test "@FILE: the file and the line are named" {
     printf 'off port=22\nrst prt=80\n' >"$BATS_TEST_TMPDIR/policy"
-    refused LINGER_MODE "@$BATS_TEST_TMPDIR/policy" "$BATS_TEST_TMPDIR/policy:2: unknown condition 'prt'; did you mean 'port'?"
-    refused LINGER_MODE "@$BATS_TEST_TMPDIR/none" "cannot read '$BATS_TEST_TMPDIR/none'"
-    refused LINGER_MODE "@$BATS_TEST_TMPDIR" "cannot read '$BATS_TEST_TMPDIR'"
-    refused LINGER_MODE "@" "cannot read"
+    also refused LINGER_MODE "@$BATS_TEST_TMPDIR/policy" "$BATS_TEST_TMPDIR/policy:2: unknown condition 'prt'; did you mean 'port'?"
+    also refused LINGER_MODE "@$BATS_TEST_TMPDIR/none" "cannot read '$BATS_TEST_TMPDIR/none'"
+    also refused LINGER_MODE "@$BATS_TEST_TMPDIR" "cannot read '$BATS_TEST_TMPDIR'"
+    also refused LINGER_MODE "@" "cannot read"
     head -c 16385 /dev/zero | tr '\0' '#' >"$BATS_TEST_TMPDIR/long"
-    refused LINGER_MODE "@$BATS_TEST_TMPDIR/long" "cannot read '$BATS_TEST_TMPDIR/long'"
+    also refused LINGER_MODE "@$BATS_TEST_TMPDIR/long" "cannot read '$BATS_TEST_TMPDIR/long'"
 }
 
 @test "@FILE: what is not a regular file is refused at once" {
@@ -124,8 +124,8 @@ END
 }
 
 @test "control characters and bytes beyond ASCII do not reach the terminal" {
-    refused LINGER_MODE $'rst\e[31m\xff' "unknown mode 'rst?[31m?'"
-    refused LINGER_MODE "# not a file" "unknown mode '#'"
+    also refused LINGER_MODE $'rst\e[31m\xff' "unknown mode 'rst?[31m?'"
+    also refused LINGER_MODE "# not a file" "unknown mode '#'"
 }
 
 @test "an unknown name is one warning, and the program runs" {

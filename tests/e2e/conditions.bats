@@ -40,54 +40,54 @@ server_policy() {
 }
 
 @test "role=" {
-    holds meet "rst role=server"
-    fails meet "rst role=client"
-    holds meet_as_client "rst role=client"
-    fails meet_as_client "rst role=server"
+    also holds meet "rst role=server"
+    also fails meet "rst role=client"
+    also holds meet_as_client "rst role=client"
+    also fails meet_as_client "rst role=server"
 }
 
 @test "port= is the service's port on both sides" {
-    holds server_policy "rst port=@"
-    holds server_policy "rst port=1,2-3,@"
-    fails server_policy "rst port=1,2-3"
-    holds client_policy "rst port=@"
-    fails client_policy "rst port=1"
+    also holds server_policy "rst port=@"
+    also holds server_policy "rst port=1,2-3,@"
+    also fails server_policy "rst port=1,2-3"
+    also holds client_policy "rst port=@"
+    also fails client_policy "rst port=1"
     # The client's own port is not the service's, though it lies in the range.
-    fails client_policy "off port=@; rst port=1024-65535"
+    also fails client_policy "off port=@; rst port=1024-65535"
 }
 
 @test "local= and peer=, address and prefix" {
-    holds meet "rst peer=127.0.0.0/8"
-    holds meet "rst peer=10.0.0.0/8,127.0.0.1"
-    fails meet "rst peer=10.0.0.0/8"
-    holds meet "rst local=127.0.0.1/32"
-    fails meet "rst local=127.0.0.2"
-    holds meet_as_client "rst peer=127.0.0.1"
-    fails meet_as_client "rst peer=127.0.0.2"
-    holds meet_as_client "rst local=127.0.0.1"
-    fails meet_as_client "rst local=10.0.0.0/8"
+    also holds meet "rst peer=127.0.0.0/8"
+    also holds meet "rst peer=10.0.0.0/8,127.0.0.1"
+    also fails meet "rst peer=10.0.0.0/8"
+    also holds meet "rst local=127.0.0.1/32"
+    also fails meet "rst local=127.0.0.2"
+    also holds meet_as_client "rst peer=127.0.0.1"
+    also fails meet_as_client "rst peer=127.0.0.2"
+    also holds meet_as_client "rst local=127.0.0.1"
+    also fails meet_as_client "rst local=10.0.0.0/8"
 }
 
 @test "local= and peer=, IPv6" {
     FAMILY=-6
-    holds meet "rst peer=[::1]"
-    holds meet "rst local=[::]/0"
-    fails meet "rst peer=[2001:db8::]/32"
-    fails meet "rst peer=0.0.0.0/0"
-    holds meet_as_client "rst local=[::1]"
+    also holds meet "rst peer=[::1]"
+    also holds meet "rst local=[::]/0"
+    also fails meet "rst peer=[2001:db8::]/32"
+    also fails meet "rst peer=0.0.0.0/0"
+    also holds meet_as_client "rst local=[::1]"
     FAMILY=
-    fails meet "rst peer=[::]/0"
+    also fails meet "rst peer=[::]/0"
 }
 
 @test "local= and peer=, with ports" {
-    holds client_policy "rst peer=127.0.0.1:@"
-    holds client_policy "rst peer=:@"
-    fails client_policy "rst peer=127.0.0.1:1"
-    fails client_policy "rst peer=:1-1023"
-    holds server_policy "rst local=:@"
-    holds server_policy "rst local=127.0.0.1:@"
-    fails server_policy "rst local=127.0.0.1:1"
-    holds server_policy "rst peer=:1024-65535"
+    also holds client_policy "rst peer=127.0.0.1:@"
+    also holds client_policy "rst peer=:@"
+    also fails client_policy "rst peer=127.0.0.1:1"
+    also fails client_policy "rst peer=:1-1023"
+    also holds server_policy "rst local=:@"
+    also holds server_policy "rst local=127.0.0.1:@"
+    also fails server_policy "rst local=127.0.0.1:1"
+    also holds server_policy "rst peer=:1024-65535"
 }
 
 @test "an IPv4-mapped address is its IPv4 address" {
@@ -97,14 +97,14 @@ server_policy() {
 }
 
 @test "when=active and when=passive" {
-    holds meet "rst when=active"
-    fails meet "rst when=passive"
+    also holds meet "rst when=active"
+    also fails meet "rst when=passive"
     PEER=-f
-    holds meet "rst when=passive" -w
-    fails meet "rst when=active" -w
+    also holds meet "rst when=passive" -w
+    also fails meet "rst when=active" -w
     PEER=
-    holds meet_as_client "rst when=active role=client"
-    fails meet_as_client "rst when=active role=server"
+    also holds meet_as_client "rst when=active role=client"
+    also fails meet_as_client "rst when=active role=server"
     for way in fclose dup2 dup3; do
         meet "fin when=passive; rst" $way
         expect "$way: the peer saw" "$SEEN" "$RESET"
@@ -154,9 +154,9 @@ except OSError as error:
 }
 
 @test "share=100% and share=0.0001%" {
-    holds meet "rst share=100%"
-    holds meet_as_client "rst share=100%"
-    fails meet "rst share=0.0001%"
+    also holds meet "rst share=100%"
+    also holds meet_as_client "rst share=100%"
+    also fails meet "rst share=0.0001%"
 }
 
 share_of_2000() { # HOW
@@ -180,29 +180,29 @@ share_of_2000() { # HOW
 }
 
 @test "prog=" {
-    holds meet "rst prog=subject"
-    holds meet "rst prog=nginx,sub*"
-    fails meet "rst prog=nginx,redis-*"
-    fails meet "fin prog=s*; rst"
+    also holds meet "rst prog=subject"
+    also holds meet "rst prog=nginx,sub*"
+    also fails meet "rst prog=nginx,redis-*"
+    also fails meet "fin prog=s*; rst"
 }
 
 @test "the first rule that matches decides, and none leaves the socket alone" {
-    fails server_policy "off port=@; rst"
-    holds server_policy "off port=1; rst"
-    fails meet "fin-rst role=server; rst"
-    holds meet "off role=client; rst role=server"
-    fails server_policy "rst port=1; rst role=client"
+    also fails server_policy "off port=@; rst"
+    also holds server_policy "off port=1; rst"
+    also fails meet "fin-rst role=server; rst"
+    also holds meet "off role=client; rst role=server"
+    also fails server_policy "rst port=1; rst role=client"
 }
 
 @test "newlines separate rules" {
-    holds meet $'off role=client\n\nrst role=server\n'
+    also holds meet $'off role=client\n\nrst role=server\n'
 }
 
 @test "@FILE: rules with comments" {
     printf '# teardown of the fleet\noff role=client  # not ours\n\n  rst role=server\r\n' >"$BATS_TEST_TMPDIR/policy"
-    holds meet "@$BATS_TEST_TMPDIR/policy"
-    holds meet "@$BATS_TEST_TMPDIR/policy"
-    fails meet_as_client "@$BATS_TEST_TMPDIR/policy"
+    also holds meet "@$BATS_TEST_TMPDIR/policy"
+    also holds meet "@$BATS_TEST_TMPDIR/policy"
+    also fails meet_as_client "@$BATS_TEST_TMPDIR/policy"
 }
 
 # Role: what connect() and accept() showed, where the local port tells another tale.

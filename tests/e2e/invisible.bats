@@ -68,7 +68,7 @@ for _ in range(int(sys.argv[1])):
     for policy in off fin rst fin-rst wait:5 "rst when=active" "rst role=client" \
         "off peer=10.0.0.0/8; rst share=50%"; do
         mirror "$policy" >"$BATS_TEST_TMPDIR/policy"
-        diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/policy"
+        also diff --label "$policy" "$BATS_TEST_TMPDIR"/{plain,policy}
     done
     LINGER_REUSEADDR=1 LINGER_REUSEPORT=1 mirror rst >"$BATS_TEST_TMPDIR/policy"
     diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/policy"

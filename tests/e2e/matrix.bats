@@ -31,45 +31,45 @@ FIN_THEN_RST="bytes=5 eof=1 reset=0 fin=1 rst=1 tw=0"
     needs_namespace
     LINGERS=0,0
     for how in none rd wr rdwr wr-wait; do
-        row - $how "$FIN"
+        also row - $how "$FIN"
     done
     LINGERS=1,0
-    row - none "$RST"
-    row - rd "$RST"
-    row - wr "$FIN_THEN_RST"
-    row - rdwr "$FIN_THEN_RST"
-    row - wr-wait "$FIN"
+    also row - none "$RST"
+    also row - rd "$RST"
+    also row - wr "$FIN_THEN_RST"
+    also row - rdwr "$FIN_THEN_RST"
+    also row - wr-wait "$FIN"
 }
 
 @test "fin: FIN alone and one TIME_WAIT in all cases" {
     needs_namespace
     LINGERS="0,0 1,0 1,5"
     for how in none rd wr rdwr wr-wait; do
-        row fin $how "$FIN"
+        also row fin $how "$FIN"
     done
 }
 
 @test "rst: RST alone; after the program's own SHUT_WR, its FIN and then RST" {
     needs_namespace
     LINGERS="0,0 1,0 1,5"
-    row rst none "$RST"
-    row rst rd "$RST"
-    row rst rdwr "$RST"
-    row rst wr "$FIN_THEN_RST"
+    also row rst none "$RST"
+    also row rst rd "$RST"
+    also row rst rdwr "$RST"
+    also row rst wr "$FIN_THEN_RST"
 }
 
 @test "rst: after SHUT_WR and the peer's FIN the socket is in TIME_WAIT, and no option removes it" {
     needs_namespace
     LINGERS="0,0 1,0"
-    row rst wr-wait "$FIN"
-    row fin-rst wr-wait "$FIN"
+    also row rst wr-wait "$FIN"
+    also row fin-rst wr-wait "$FIN"
 }
 
 @test "fin-rst: FIN, RST in answer to its ACK, no TIME_WAIT" {
     needs_namespace
     LINGERS="0,0 1,0 1,5"
     for how in none rd wr rdwr; do
-        row fin-rst $how "$FIN_THEN_RST"
+        also row fin-rst $how "$FIN_THEN_RST"
     done
 }
 
@@ -77,7 +77,7 @@ FIN_THEN_RST="bytes=5 eof=1 reset=0 fin=1 rst=1 tw=0"
     needs_namespace
     LINGERS="0,0 1,0"
     for how in none rd wr rdwr wr-wait; do
-        row wait:5 $how "$FIN"
+        also row wait:5 $how "$FIN"
     done
 }
 

@@ -2,13 +2,16 @@
 # Every way out: however the socket goes away, it goes the way the policy says.
 load helper
 
+one() { # HOW MODE WAY BYTES EOF RESET TIME_WAIT
+    "$1" "$2" "$3"
+    sees "${@:4}"
+}
+
 # The subject as a server and as a client, under rst and under fin-rst.
 every_mode() { # WAY
     for how in meet meet_as_client; do
-        $how rst "$1"
-        sees 5 0 1 0
-        $how fin-rst "$1"
-        sees 5 1 0 0
+        also one $how rst "$1" 5 0 1 0
+        also one $how fin-rst "$1" 5 1 0 0
     done
 }
 
