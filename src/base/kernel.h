@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/errno.h"
+
 /* Calls that older headers lack; these numbers are the same on every architecture. */
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434 /* Linux 5.3 */
@@ -81,6 +83,7 @@ static inline long kernel_raw6(long number, long a, long b, long c, long d, long
                      : "memory");
     return a0;
 #else
+    KEEP_ERRNO;
     long result = syscall(number, a, b, c, d, e, f);
 
     return result == -1 ? -errno : result;

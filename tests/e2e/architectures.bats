@@ -58,6 +58,20 @@ works_on() { # ARCHITECTURE WHAT-READELF-SAYS
     "$ROOT/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
 }
 
+# Where the library has no instruction of its own that enters the kernel, libc's syscall() sets errno.
+# bats test_tags=plain
+@test "i386: a call of the library's own leaves errno alone" {
+    build i686
+    i686-linux-gnu-gcc -D_GNU_SOURCE -include errno.h -include unistd.h -x c -o "$SUBJECT" - <<<\
+        'int main(void) { errno = 7; return close_range(900, 900, 0) == 0 ? errno : 99; }'
+    local status=0
+    (under - "$SUBJECT") || status=$?
+    [ $status != 99 ] || skip "close_range() needs Linux 5.9"
+    status=0
+    (LINGER_LOG=$BATS_TEST_TMPDIR/log under off "$SUBJECT") || status=$?
+    expect "errno with a log" "$status" 7
+}
+
 build_with_64_bit_time() {
     build i686
     i686-linux-gnu-gcc -O1 -D_GNU_SOURCE -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 -o "$SUBJECT" "$ROOT/tests/tools/subject.c" -pthread

@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -900,7 +901,7 @@ static void fork_sequence(uint64_t sequence, int length, const char *only)
         run_sequence(sequence, length, only);
     note("\nstatus %x\n", (unsigned)wait_for(child));
     fwrite(shared->text, 1, shared->length, stdout);
-    printf("%lu %016lx\n", sequence, shared->hash);
+    printf("%" PRIu64 " %016" PRIx64 "\n", sequence, shared->hash);
 }
 
 static void *map(size_t size, int flags)
