@@ -35,6 +35,8 @@ static pid_t start(struct launch *launch, int *status)
 
     if (program && pthread_create(&thread, NULL, answer_all, NULL) != 0)
         launch->served = answerer.listener; /* no process more is allowed */
+    else if (program)
+        pthread_detach(thread); /* it ends with its listener, or with us */
     return program;
 }
 
