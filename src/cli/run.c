@@ -40,7 +40,7 @@ static const char help[] =
     "  -B, --bind-no-port[=VALUE]  the same for IP_BIND_ADDRESS_NO_PORT: a bound\n"
     "                           source address has all ports for each destination\n"
     "  -l, --log[=FILE]         a line for each event, to standard error or a file\n"
-    "                           (%p is the pid)\n"
+    "                           (%p is the pid; bind,connect,fail:FILE: those alone)\n"
     "  -s, --stats[=FILE]       count in a file; without one, a summary at the end\n"
     "  -b, --backend=BACKEND    auto (default), preload or supervise\n"
     "  -n, --dry-run            print what would be run, and the policy as understood\n"

@@ -56,7 +56,7 @@ _linger_counters() {
     while IFS= read -r file; do
         if [ -d "$file" ]; then
             COMPREPLY+=("$file")
-        elif [ -f "$file" ] && LC_ALL=C IFS= read -r -N 7 magic <"$file" && [ "$magic" = $'linger\1' ]; then
+        elif [ -f "$file" ] && LC_ALL=C IFS= read -r -N 7 magic <"$file" && [ "$magic" = $'linger\2' ]; then
             COMPREPLY+=("$file")
         fi
     done < <(compgen -f -- "$1") 2>/dev/null

@@ -144,7 +144,8 @@ static void start_report(const char *program)
         {"mode", &settings->mode},
     };
 
-    report_open(settings_path(settings, SETTING_STATS), settings_path(settings, SETTING_LOG));
+    report_open(settings_path(settings, SETTING_STATS), settings_path(settings, SETTING_LOG),
+                settings->log_events);
     report_load(settings->backend == BACKEND_SUPERVISE ? "supervise" : "preload", program, policies,
                 sizeof(policies) / sizeof(policies[0]));
 }
@@ -162,7 +163,7 @@ void moments_start(const struct settings *s, const char *program)
             FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
         moments |= MOMENT_BIND;
         if (s->backend == BACKEND_PRELOAD)
-            moments |= MOMENT_CONNECT | MOMENT_CLOSE;
+            moments |= MOMENT_CLOSE | MOMENT_CONNECT_FAILED;
     }
     if (settings_has_switch(s))
         moments |= MOMENT_BIND;

@@ -18,8 +18,9 @@ enum moment {
     MOMENT_SETSOCKOPT = 1 << 7,
     MOMENT_SHUTDOWN = 1 << 8,
     MOMENT_CLOSE = 1 << 9,
-    MOMENT_EXIT = 1 << 10,    /* seen by the supervisor alone */
-    MOMENT_LOADING = 1 << 11, /* some thread is in moments_start() */
+    MOMENT_EXIT = 1 << 10,           /* seen by the supervisor alone */
+    MOMENT_LOADING = 1 << 11,        /* some thread is in moments_start() */
+    MOMENT_CONNECT_FAILED = 1 << 12, /* for the log and the counters */
 };
 
 struct plan {

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 
 #include "base/kernel.h"
+#include "base/nearest.h"
 #include "policy/deadrules.h"
+#include "report/event.h"
 
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */
@@ -263,6 +265,56 @@ static int take_file(struct settings *s, enum setting setting, const char *shown
     return take_policy(s, setting, &from, complaint);
 }
 
+/* As strcspn(3), without importing it. */
+static size_t until(const char *text, const char *stops)
+{
+    size_t length = 0;
+
+    while (text[length] && !strchr(stops, text[length]))
+        length++;
+    return length;
+}
+
+const char *settings_log_file(const char *value)
+{
+    const char *end = value + until(value, ":/");
+
+    return *end == ':' ? end + 1 : value;
+}
+
+static enum event find_event(const char *name, size_t length)
+{
+    enum event event = 0;
+
+    while (event < EVENT_COUNT &&
+           (strlen(event_names[event]) != length || memcmp(event_names[event], name, length) != 0))
+        event++;
+    return event;
+}
+
+/* The events before the colon of EVENT[,EVENT...]:FILE; all where there is none. */
+static bool take_events(const struct source *from, unsigned *events, struct policy_error *error)
+{
+    size_t end = (size_t)(settings_log_file(from->text) - from->text);
+    size_t length = until(from->text, ",");
+
+    *events = end > 0 ? 0 : EVENT_ALL;
+    error->accepted = "EVENT[,EVENT...]:FILE, as in bind,connect,fail:stderr";
+    if (end > 0 ? end == from->length : find_event(from->text, length) < EVENT_COUNT)
+        error->what = "no file after the events:";
+    error->length = error->what ? from->length : 0;
+    for (size_t at = 0; at < end && !error->what; at += length + 1) {
+        length = until(from->text + at, ",:");
+        enum event event = find_event(from->text + at, length);
+        if (event == EVENT_COUNT)
+            *error =
+                (struct policy_error){at, length, "unknown event", error->accepted,
+                                      nearest(from->text + at, length, event_names, EVENT_COUNT)};
+        *events |= 1u << event;
+    }
+    return !error->what;
+}
+
 /* The mistake in a file name, if any; in that of a log %p stands for the pid, and %% for one '%'.
  */
 static bool find_mistake(enum setting setting, const struct source *from,
@@ -282,8 +334,9 @@ static bool find_mistake(enum setting setting, const struct source *from,
                                        .what = "unknown",
                                        .accepted =
                                            "in a log's name %p is the pid, and %% a percent sign"};
-    else if (setting == SETTING_LOG && strcmp(from->text, "stdout") == 0)
-        *error = (struct policy_error){.length = from->length,
+    else if (setting == SETTING_LOG && strcmp(settings_log_file(from->text), "stdout") == 0)
+        *error = (struct policy_error){.at = from->length - strlen("stdout"),
+                                       .length = strlen("stdout"),
                                        .what = "the log cannot go to standard output:",
                                        .accepted = "a log is stderr or a file, as in ./stdout"};
     return error->what != NULL;
@@ -293,13 +346,15 @@ static int take_path(struct settings *s, enum setting setting, const struct sour
                      struct text *complaint)
 {
     struct policy_error error = {.what = NULL};
-    char *path = setting == SETTING_LOG ? s->log_path : s->stats_path;
+    bool is_log = setting == SETTING_LOG;
+    const char *file = is_log ? settings_log_file(from->text) : from->text;
 
-    if (find_mistake(setting, from, &error)) {
+    if ((is_log && !take_events(from, &s->log_events, &error)) ||
+        find_mistake(setting, from, &error)) {
         complain(s->who, from, &error, complaint);
         return -1;
     }
-    memcpy(path, from->text, from->length + 1);
+    memcpy(is_log ? s->log_path : s->stats_path, file, strlen(file) + 1);
     return 0;
 }
 

@@ -39,6 +39,7 @@ struct settings {
     struct policy reuseaddr;
     struct policy reuseport;
     struct policy bind_no_port;
+    unsigned log_events;         /* 1 << enum event, or-ed, where there is a log */
     char log_path[LOG_PATH_MAX]; /* LOG_TO_STDERR, or a file, in which %p is the pid */
     char stats_path[LOG_PATH_MAX];
 };
@@ -54,6 +55,9 @@ bool settings_is_given(const struct settings *s, enum setting setting);
 
 /* The path of the log or of the counters; NULL if there is none. */
 const char *settings_path(const struct settings *s, enum setting setting);
+
+/* The file in a value of LINGER_LOG: what follows the events and their colon. */
+const char *settings_log_file(const char *value);
 
 /* Is there something to do before bind()? */
 bool settings_has_switch(const struct settings *s);

@@ -137,7 +137,7 @@ EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
 
     if (ask_again || (!asked && wanted(MOMENT_CONNECT)))
         moments_connected(fd);
-    if (status != 0 && wanted(MOMENT_CONNECT))
+    if (status != 0 && wanted(MOMENT_CONNECT_FAILED))
         moments_connect_failed(fd, peer, length, errno);
     return status;
 }

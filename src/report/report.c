@@ -22,6 +22,7 @@
 #include "socket/portholders.h"
 
 static struct stats *counters; /* NULL: none */
+static unsigned logged;        /* 1 << enum event, or-ed */
 static struct {
     pid_t pid;
     int fd;
@@ -78,19 +79,19 @@ static void put_verdict(struct line *line, const struct verdict *verdict)
         line_number(line, "rule", verdict->rule);
 }
 
-/* False without a log: then there is nothing to compose. */
-static bool begin(struct line *line, const char *event)
+/* False without a log that wants it: then there is nothing to compose. */
+static bool begin(struct line *line, enum event event)
 {
     struct timespec wall = {0, 0};
     struct timespec steady = {0, 0};
 
-    if (!log_is_on())
+    if (!log_is_on() || !(logged >> event & 1))
         return false;
     clock_gettime(CLOCK_REALTIME, &wall);
     clock_gettime(CLOCK_MONOTONIC, &steady);
     line_begin(line, &wall, &steady);
     line_number(line, "pid", log_pid());
-    line_word(line, "event", event);
+    line_word(line, "event", event_names[event]);
     return true;
 }
 
@@ -135,8 +136,9 @@ static void open_counters(const char *path)
     }
 }
 
-void report_open(const char *stats_path, const char *log_path)
+void report_open(const char *stats_path, const char *log_path, unsigned events)
 {
+    logged = events;
     if (stats_path)
         open_counters(stats_path);
     const char *why = log_path || counters ? log_open(log_path) : NULL;
@@ -168,7 +170,7 @@ void report_load(const char *backend, const char *program, const struct report_p
 {
     struct line line;
 
-    if (!begin(&line, "load"))
+    if (!begin(&line, EVENT_LOAD))
         return;
     line_word(&line, "version", LINGER_VERSION);
     line_word(&line, "backend", backend);
@@ -183,7 +185,7 @@ void report_armed(int fd, const char *at, const struct facts *facts, const struc
     struct line line;
 
     count(stats_armed(verdict->mode), 1);
-    if (!begin(&line, "arm"))
+    if (!begin(&line, EVENT_ARM))
         return;
     line_word(&line, "at", at);
     put_descriptor(&line, fd);
@@ -197,7 +199,7 @@ void report_failed(int fd, const char *option, int error, const struct verdict *
     struct line line;
 
     count(STAT_FAILED, 1);
-    if (!begin(&line, "fail"))
+    if (!begin(&line, EVENT_FAIL))
         return;
     put_descriptor(&line, fd);
     line_word(&line, "option", option);
@@ -211,7 +213,7 @@ void report_interrupted(void)
     struct line line;
 
     count(STAT_INTERRUPTED, 1);
-    if (begin(&line, "interrupt"))
+    if (begin(&line, EVENT_INTERRUPT))
         end(&line);
 }
 
@@ -220,7 +222,7 @@ void report_overridden(int fd, const struct verdict *verdict)
     struct line line;
 
     count(STAT_OVERRIDDEN, 1);
-    if (!begin(&line, "override"))
+    if (!begin(&line, EVENT_OVERRIDE))
         return;
     put_descriptor(&line, fd);
     put_verdict(&line, verdict);
@@ -232,7 +234,7 @@ void report_aborted(int fd, const struct facts *facts, const struct verdict *ver
     struct line line;
 
     count(STAT_ABORTS, 1);
-    if (!begin(&line, "reset"))
+    if (!begin(&line, EVENT_RESET))
         return;
     put_descriptor(&line, fd);
     put_facts(&line, facts);
@@ -284,7 +286,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
         count(STAT_UNREAD, unread > 0);
         count(STAT_UNSENT_BYTES, verdict && verdict->mode == MODE_RST ? unsent : 0);
     }
-    if (!begin(&line, "close"))
+    if (!begin(&line, EVENT_CLOSE))
         return;
     put_descriptor(&line, fd);
     put_facts(&line, facts);
@@ -302,7 +304,7 @@ void report_bind(int fd, const struct facts *facts, enum sock_switch option, boo
     struct line line;
 
     count(stats_switched(option, on), 1);
-    if (!begin(&line, "bind"))
+    if (!begin(&line, EVENT_BIND))
         return;
     put_descriptor(&line, fd);
     line_endpoint(&line, "local", facts->local_ip, facts->local_port);
@@ -361,7 +363,7 @@ void report_connect_failed(int fd, const struct facts *facts, int error, enum so
     struct line line;
 
     count(STAT_CONNECT_FAILED, 1);
-    if (!begin(&line, "connect"))
+    if (!begin(&line, EVENT_CONNECT))
         return;
     put_descriptor(&line, fd);
     put_facts(&line, facts);
@@ -375,7 +377,7 @@ void report_no_address(int fd, const struct facts *facts)
     struct line line;
 
     count(STAT_BIND_FAILED, 1);
-    if (!begin(&line, "bind"))
+    if (!begin(&line, EVENT_BIND))
         return;
     put_descriptor(&line, fd);
     line_endpoint(&line, "local", facts->local_ip, facts->local_port);
@@ -390,7 +392,7 @@ void report_port_held(int fd, const struct facts *facts, int error)
     struct line line;
 
     count(STAT_BIND_FAILED, error != 0);
-    if (!begin(&line, "bind"))
+    if (!begin(&line, EVENT_BIND))
         return;
     bool is_known = portholders_find(&use);
     bool is_held = is_known && use.listeners + use.time_wait + use.others > 0;

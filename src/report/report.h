@@ -10,13 +10,14 @@
 #include <sys/types.h>
 
 #include "policy/decide.h"
+#include "report/event.h"
 #include "socket/sock.h"
 
 /*
  * Opens the counters and the log, of a path each (NULL: none); one line on standard error for each
- * that fails.
+ * that fails. `events` are those that the log gets, 1 << enum event or-ed.
  */
-void report_open(const char *stats_path, const char *log_path);
+void report_open(const char *stats_path, const char *log_path, unsigned events);
 
 /* Is there a log or a file of counters? */
 bool report_is_on(void);

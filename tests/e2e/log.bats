@@ -174,7 +174,7 @@ os._exit(0)")
 # bats test_tags=preload
 # connects ADDRESS PORT [COUNT]: keeps COUNT connections and closes none; prints the errno of the one that fails.
 connects() {
-    LD_PRELOAD=$LIB LINGER_MODE="fin-rst role=client" LINGER_LOG=$LOG LINGER_STATS=$BATS_TEST_TMPDIR/stats python3 -c 'import errno, socket, sys
+    LD_PRELOAD=$LIB LINGER_LOG=$LOG LINGER_STATS=$BATS_TEST_TMPDIR/stats python3 -c 'import errno, socket, sys
 kept = []
 try:
     for _ in range(int(sys.argv[3])):
@@ -256,6 +256,22 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect_ex(("255.255.255.255", 
     cat "$LOG"
     expect "lines of connect" "$(grep -c event=connect "$LOG")" 1
     expect errno "$(field connect errno)" 111
+}
+
+@test "the events before the colon, and no other" {
+    cd "$BATS_TEST_TMPDIR"
+    closes='import os, socket
+os.chdir("/")
+socket.socket().connect_ex(("127.0.0.1", 1))'
+    LD_PRELOAD=$LIB LINGER_LOG=close,connect:"$BATS_TEST_TMPDIR/log.%p" python3 -c "$closes"
+    expect variable "$(python3 "$ROOT/tests/tools/parse-log.py" <"$(echo log.*)")" "close=1 connect=1"
+    "$ROOT/linger" run -l=connect:relative -- python3 -c "$closes"
+    expect option "$(python3 "$ROOT/tests/tools/parse-log.py" <relative)" "connect=1"
+    "$ROOT/linger" run -l=load:stderr -- python3 -c "$closes" 2>stderr
+    expect stderr "$(python3 "$ROOT/tests/tools/parse-log.py" <stderr)" "load=1"
+    "$ROOT/linger" run -l=load:./a:b -- true
+    "$ROOT/linger" run -l=./a:b -- true
+    expect "a colon in the name" "$(grep -c event=load a:b)" 2
 }
 
 @test "what failed is no override, what was bound no failure, and close-on-exec no close" {

@@ -149,7 +149,7 @@ static void expect_count(enum stats_counter counter)
 
 static void open_report(const struct settings *s)
 {
-    report_open(settings_path(s, SETTING_STATS), settings_path(s, SETTING_LOG));
+    report_open(settings_path(s, SETTING_STATS), settings_path(s, SETTING_LOG), EVENT_ALL);
 }
 
 /* What report_open() says on standard error. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/settings.h"
+#include "report/event.h"
 #include "rows.h"
 
 static struct settings settings;
@@ -271,6 +272,22 @@ static void test_names_of_logs(void **state)
                                 "  ^~~~~~\n"
                                 "  a log is stderr or a file, as in ./stdout\n");
     assert_int_equal(take(SETTING_LOG, "stderr"), 0);
+    assert_int_equal(settings.log_events, EVENT_ALL);
+    assert_int_equal(take(SETTING_LOG, "fail,load:/a:b,c"), 0);
+    assert_int_equal(settings.log_events, 1 << EVENT_FAIL | 1 << EVENT_LOAD);
+    assert_string_equal(settings.log_path, "/a:b,c");
+    assert_int_equal(take(SETTING_LOG, "./fail,load:/a"), 0);
+    assert_int_equal(settings.log_events, EVENT_ALL);
+    assert_string_equal(settings.log_path, "./fail,load:/a");
+    assert_int_equal(take(SETTING_LOG, "fail,bnd:a"), -1);
+    assert_string_equal(buffer, "who: -x: unknown event 'bnd'; did you mean 'bind'?\n"
+                                "  fail,bnd:a\n"
+                                "       ^~~\n"
+                                "  EVENT[,EVENT...]:FILE, as in bind,connect,fail:stderr\n");
+    for (const char *const *v = (const char *const[]){"fail", "fail,load", "fail:", ":a", "fail,:a",
+                                                      ",fail:a", "fail:stdout", NULL};
+         *v; v++)
+        assert_int_equal(take(SETTING_LOG, *v), -1);
     assert_int_equal(take(SETTING_STATS, "stdout"), 0);
     assert_int_equal(take(SETTING_LOG, "%p%d"), -1);
     assert_int_equal(take(SETTING_LOG, "%%%d"), -1);

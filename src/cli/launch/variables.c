@@ -36,13 +36,14 @@ static int append_preload(const struct cli_command *self, const char *library)
 /* A relative name is made absolute: the program and its children may open it elsewhere. */
 static char *from_here(enum setting setting, const char *value)
 {
-    bool is_file = setting != SETTING_LOG || strcmp(value, LOG_TO_STDERR) != 0;
-    char *here = is_file && value[0] != '/' ? getcwd(NULL, 0) : NULL;
+    const char *file = setting == SETTING_LOG ? settings_log_file(value) : value;
+    bool is_file = setting != SETTING_LOG || strcmp(file, LOG_TO_STDERR) != 0;
+    char *here = is_file && file[0] != '/' ? getcwd(NULL, 0) : NULL;
     char *whole = NULL;
 
     if (!here)
         return strdup(value);
-    if (asprintf(&whole, "%s/%s", here, value) < 0)
+    if (asprintf(&whole, "%.*s%s/%s", (int)(file - value), value, here, file) < 0)
         whole = NULL;
     free(here);
     return whole;
