@@ -7,8 +7,10 @@
     columns   of the short table, {"with": variant, "peer": variant}; table.py finds those that are missing
     missed    why, where a goal may not be reached; a sentence for README.md
 """
+import contextlib
 import os
 import re
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -233,13 +235,32 @@ def await_listener(port):
             raise RuntimeError(f"nobody listens on port {port}")
 
 
-def requests_a_second(variant, keepalive, left=None, seconds=2):
+@contextlib.contextmanager
+def watched(port, spent):
+    """`linger watch` beside it; its seconds of processor time for 10,000 connections go to `spent`."""
+    process = subprocess.Popen([LINGER, "watch", "-p", port], stdout=subprocess.PIPE, text=True, env=environment({}))
+    # Its handler of SIGINT is there when all else is.
+    while not re.search(r"^Name:\tlinger\n(.*\n)*SigCgt:\t[0-9a-f]*[2367abef]$",
+                        open(f"/proc/{process.pid}/status", encoding="ascii").read(), re.MULTILINE):
+        pass
+    yield
+    process.send_signal(signal.SIGINT)
+    text = process.stdout.read()
+    usage = os.wait4(process.pid, 0)[2]
+    process.returncode = 0
+    ends = int(re.search(r"(\d+) connections ended", text).group(1))  # both ends are here
+    lost = re.search(r"(\d+) events were lost", text)
+    spent.append(((usage.ru_utime + usage.ru_stime) / ends * 20000, int(lost.group(1)) if lost else 0))
+
+
+def requests_a_second(variant, keepalive, left=None, seconds=2, spent=None):
     fresh_network()
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         with started(*nginx(directory, port, keepalive), variant=variant, ready=False):
             await_listener(port)
-            text = run("wrk", "-t1", "-c32", f"-d{seconds}s", f"http://127.0.0.1:{port}/")
+            with watched(port, spent) if spent is not None else contextlib.nullcontext():
+                text = run("wrk", "-t1", "-c32", f"-d{seconds}s", f"http://127.0.0.1:{port}/")
             if left is not None:
                 total = int(re.search(r"(\d+) requests in", text).group(1))
                 left.append(time_waits() / total)
@@ -261,6 +282,18 @@ def nginx_close():
                       at_least(ratio(values, "fin-rst"), 0.98, "fin-rst at least 0.98"),
                       at_most(max(left["rst"]), 0, "rst leaves no TIME_WAIT"),
                       at_most(max(left["fin-rst"]), 0.01, "fin-rst leaves under 1 %")]}
+
+
+def nginx_watched():
+    spent = []
+    values = rounds(7, {"without": None, "linger watch": spent},
+                    lambda spent: requests_a_second(WITHOUT, False, spent=spent))
+    seconds = statistics.median(each for each, _ in spent)
+    return {"what": "nginx, Connection: close, beside linger watch", "unit": "requests/s", "values": values,
+            "columns": {"with": "linger watch"},
+            "goals": [at_least(ratio(values, "linger watch"), 0.95, "at least 0.95"),
+                      at_most(seconds, 1, "at most 1 s of processor time for 10,000 connections"),
+                      at_most(max(lost for _, lost in spent), 0, "no event is lost")]}
 
 
 def nginx_keepalive():
@@ -504,6 +537,7 @@ ROWS = {
     "supervisor": supervisor,
     "attach": lambda: [commands.attach()],
     "states": lambda: [commands.states()],
+    "watch": lambda: [nginx_watched()],
     "restart": lambda: [restart()],
     "wall": lambda: [the_wall()],
     "latency": lambda: [connect_latency(), kernels_experiment()],

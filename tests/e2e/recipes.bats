@@ -90,7 +90,7 @@ below() {
 
 @test "each block has its test, each anchor its recipe, and there is no second" {
     sed -n 's/^```console //p' "$GALLERY" | sort >"$BATS_TEST_TMPDIR/blocks"
-    sed -n 's/^    recipe \([a-z-]*\) .*/\1/p' "$BATS_TEST_FILENAME" | sort >"$BATS_TEST_TMPDIR/tests"
+    sed -n 's/^ *recipe \([a-z-]*\) .*/\1/p' "$BATS_TEST_FILENAME" | sort >"$BATS_TEST_TMPDIR/tests"
     diff "$BATS_TEST_TMPDIR/blocks" "$BATS_TEST_TMPDIR/tests"
     grep -o '](#[a-z0-9-]*)' "$GALLERY" | tr -d '](#)' | sort -u >"$BATS_TEST_TMPDIR/anchors"
     sed -n 's/^## //p' "$GALLERY" | tr 'A-Z ' 'a-z-' | tr -d '(),:' | sort >"$BATS_TEST_TMPDIR/heads"
