@@ -105,6 +105,8 @@ each_quick_way() {
     are 100 orphan-before-ack "server: this end, FIN, then RST sent (after close()); left nothing" \
         "client: the peer, RST; left nothing"
     are 100 unaccepted "server: this end, RST (not accepted); left nothing" "client: the peer, RST; left nothing"
+    are 100 reset-before-accept "server: the peer, RST; left nothing" "client: this end, RST (SO_LINGER 0); left nothing"
+    are 100 fast-open "server: this end, FIN; left TIME_WAIT" "client: the peer, FIN; left nothing"
     are 100 refused "client: nobody, refused; left nothing"
     are 100 given-up "client: nobody, given up; left nothing"
     are 20 destroyed "server: this end, RST (SOCK_DESTROY); left nothing" "client: the peer, RST; left nothing"
@@ -470,4 +472,75 @@ advises_not() {
     "$LINGER" close -q -m fin --state close-wait "$PID"
     watch_ends
     grep -q '"role":"server","first":"the peer"' "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "Multipath TCP: its subflows are connections, which the kernel closes" {
+    PORT=$("$TOOLS/free-port")
+    watch_begins -e -j -p "$PORT"
+    python3 -c '
+import socket, struct, sys
+def new():
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+listener = new()
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.listen()
+for abort in (0, 1):
+    client = new()
+    client.connect(listener.getsockname())
+    server, _ = listener.accept()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", abort, 0))
+    server.close()
+    try:
+        client.recv(1)
+    except ConnectionError:
+        pass
+    client.close()' "$PORT" || skip "this kernel has no MPTCP"
+    time_wait "$PORT" >/dev/null
+    watch_ends >/dev/null
+    kinds
+    kinds | grep -x "1 server: this end, RST (MPTCP); left nothing"
+    kinds | grep -x "1 client: the peer, RST; left nothing"
+    expect ends "$(kinds | grep -c "FIN; left")" 2
+}
+
+@test "the sums are nstat's: nginx, redis and a server that aborts, under load" {
+    local directory=$BATS_TEST_TMPDIR ports=() servers=()
+    PORT=$("$TOOLS/free-port")
+    start - bash -c "$NGINX" _ "$PORT" "$directory" 1
+    await_listener
+    ports+=("$PORT")
+    PORT=$("$TOOLS/free-port")
+    start - redis-server --port "$PORT" --save ""
+    await_listener
+    ports+=("$PORT")
+    WRAPPED="" prepare linger0 500
+    local tries
+    for ((tries = 0; tries < 5; tries++)); do
+        NSTAT_HISTORY=$directory/history nstat -n
+        watch_begins -j
+        ab -q -n 2000 -c 8 "http://127.0.0.1:${ports[0]}/" >/dev/null
+        redis-benchmark -k 0 -n 1000 -t ping_inline -q -p "${ports[1]}" >/dev/null
+        [ "$tries" -gt 0 ] || { echo go >&"$GO" && hear; }
+        for PORT in "${ports[@]}"; do time_wait "$PORT" >/dev/null; done
+        NSTAT_HISTORY=$directory/history nstat -jsz >"$directory/nstat"
+        watch_ends >/dev/null
+        grep -q '"lost":0,' "$directory/watch" && break
+    done
+    python3 - "$directory/watch" "$directory/nstat" <<'EOF'
+import json, sys
+w = json.load(open(sys.argv[1]))
+n = json.load(open(sys.argv[2]))["kernel"]
+def of(**what):
+    return sum(g["count"] for g in w["groups"] if all(g.get(k) == v for k, v in what.items()))
+pairs = {
+    "connected": (n["TcpActiveOpens"], of(role="client")),
+    "accepted": (n["TcpPassiveOpens"], of(role="server")),
+    "closed first": (n["TcpExtTW"] + n["TcpExtTWKilled"], of(left="TIME_WAIT")),
+    "aborted": (n["TcpExtTCPAbortOnData"], of(reason="SO_LINGER 0") + of(reason="after close()")),
+}
+print(pairs)
+for name, (theirs, ours) in pairs.items():
+    assert abs(theirs - ours) <= theirs / 100, name
+assert pairs["connected"][0] >= 3000, pairs
+EOF
 }

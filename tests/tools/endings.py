@@ -237,11 +237,8 @@ def unacknowledged(server, client):
     server.close()
 
 
-def serve(family, address):
-    listener = socket.socket(family)
-    listener.bind((address, 0))
-    listener.listen(1024)
-    return listener
+def serve(family, address, port=0):
+    return socket.create_server((address, port), family=family, backlog=1024)
 
 
 def pair(listener):
@@ -255,6 +252,27 @@ def unaccepted(listener):
     listener.close()
     until_closed(client)
     client.close()
+
+
+def reset_before_accept(listener):
+    client = socket.create_connection(listener.getsockname()[:2])
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    client.close()
+    server, _ = listener.accept()
+    until_closed(server)
+    server.close()
+
+
+def fast_open(listener):
+    """Data in the SYN, without cookies."""
+    with open("/proc/sys/net/ipv4/tcp_fastopen", "w", encoding="ascii") as setting:
+        setting.write("519")
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
+    client = socket.socket(listener.family)
+    client.sendto(b"request", socket.MSG_FASTOPEN, listener.getsockname()[:2])
+    server, _ = listener.accept()
+    server.recv(100)
+    close(server, client)
 
 
 def overflow(listener):
@@ -340,9 +358,9 @@ WAYS = {
     for f in (close, client_close, unread, client_unread, read_first, linger0, client_linger0, unspec, fin_rst,
               client_fin_rst, half_close, half_close_fin_rst, answered_by_linger0,
               answered_by_unread, orphan, orphan_late, orphan_before_ack, held, forgotten, simultaneous, timeout,
-              keepalive, unacknowledged, destroyed, unaccepted, refused, overflow, given_up, unanswered)
+              keepalive, unacknowledged, destroyed, unaccepted, refused, overflow, reset_before_accept, fast_open, given_up, unanswered)
 }
-LISTENERS = ("unaccepted", "refused", "overflow", "given-up", "unanswered")
+LISTENERS = ("unaccepted", "reset-before-accept", "fast-open", "refused", "overflow", "given-up", "unanswered")
 WAYS["exit"] = exit_with("exit")
 WAYS["sigkill"] = exit_with("sigkill")
 
@@ -368,10 +386,7 @@ def main():
             port = listener.getsockname()[1]
             WAYS[way](listener)
             listener.close()
-            listener = socket.socket(family)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((address, port))
-            listener.listen(1024)
+            listener = serve(family, address, port)
         else:
             WAYS[way](*pair(listener))
     print("done", flush=True)

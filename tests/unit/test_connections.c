@@ -210,6 +210,20 @@ static void test_destroyed_by_ss(void **state)
     is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_DESTROYED, LEFT_NOTHING);
 }
 
+/* A subflow of Multipath TCP is reset before it is closed, too. */
+static void test_mptcp_resets(void **state)
+{
+    (void)state;
+    accepted();
+    sends_reset(REASON_UNREAD, true);
+    by_call(TCP_ESTABLISHED, TCP_CLOSE);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_MPTCP, LEFT_NOTHING);
+    accepted();
+    sends_reset(REASON_MPTCP, true);
+    by_call(TCP_ESTABLISHED, TCP_CLOSE);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_MPTCP, LEFT_NOTHING);
+}
+
 static void test_peer_resets(void **state)
 {
     (void)state;
@@ -483,6 +497,7 @@ int main(void)
         TEST(test_so_linger_zero),
         TEST(test_listener_closed_before_accept),
         TEST(test_destroyed_by_ss),
+        TEST(test_mptcp_resets),
         TEST(test_peer_resets),
         TEST(test_peer_resets_during_a_call),
         TEST(test_fin_rst),

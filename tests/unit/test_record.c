@@ -208,6 +208,10 @@ static void test_reasons_are_numbered_by_the_kernel(void **state)
     put32(28, 5);
     assert_true(record_read(&record, &format, RECORD_SENT_RESET, bytes, 88));
     assert_int_equal(record.reason, REASON_UNREAD);
+    assert_true(format_read(&format, RECORD_SENT_RESET, sent_6_18));
+    put32(28, 17);
+    assert_true(record_read(&record, &format, RECORD_SENT_RESET, bytes, 88));
+    assert_int_equal(record.reason, REASON_MPTCP);
     put32(28, 60);
     assert_true(record_read(&record, &format, RECORD_SENT_RESET, bytes, 88));
     assert_int_equal(record.reason, REASON_OTHER);

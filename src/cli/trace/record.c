@@ -59,7 +59,7 @@ static enum record_reason reason_of(const char *name, size_t length)
         if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0)
             return known[i].reason;
     }
-    return REASON_OTHER;
+    return strncmp(name, "MPTCP", strlen("MPTCP")) == 0 ? REASON_MPTCP : REASON_OTHER;
 }
 
 /* "__print_symbolic(REC->reason, { 0, "NOT_SPECIFIED" }, { 1, "NO_SOCKET" }, ...": a new kernel

@@ -31,6 +31,7 @@ enum record_reason {
     REASON_MEMORY,
     REASON_KEEPALIVE,
     REASON_TIME_WAIT,
+    REASON_MPTCP, /* MPTCP_RST_...: a subflow of Multipath TCP */
     REASON_OTHER,
 };
 

@@ -82,12 +82,20 @@ static void read_listeners(struct scope *s)
 }
 
 /* A process as it was when the event happened. */
+/* Children of kthreadd: at work for whoever has the socket, and of no namespace. */
+static bool is_kernel_thread(const struct program *program)
+{
+    return program->pid == 2 || program->parent == 2;
+}
+
 struct scope_actor scope_actor(const struct scope *s, const struct record *record)
 {
     const struct program *program = programs_find(s->programs, record->pid);
     struct scope_actor actor = {program ? program->name : "", WHOSE_UNKNOWN};
 
-    if (program && s->has_pids)
+    if (program && is_kernel_thread(program))
+        actor.name = "the kernel";
+    else if (program && s->has_pids)
         actor.whose = program->is_selected ? WHOSE_WANTED : WHOSE_OTHERS;
     else if (program && program->namespace != 0)
         actor.whose = program->namespace == s->namespace ? WHOSE_WANTED : WHOSE_OTHERS;
@@ -192,15 +200,10 @@ bool scope_has(const struct scope *s, enum scope_whose whose, bool is_server,
     return is_own_address(s, local);
 }
 
-/*
- * On loopback it is sent while the sender of what it answers runs; the kernel's own threads
- * (children of 2) belong to no namespace.
- */
+/* On loopback it is sent while the sender of what it answers runs. */
 bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor)
 {
-    const struct program *program = programs_find(s->programs, record->pid);
-    bool is_elsewhere = is_loopback(record->local) && actor.whose == WHOSE_OTHERS && program &&
-                        program->pid != 2 && program->parent != 2;
+    bool is_elsewhere = is_loopback(record->local) && actor.whose == WHOSE_OTHERS;
 
     return is_selected_port(s, record) && is_own_address(s, record->local) && !is_elsewhere &&
            (!s->has_pids || s->was_listener[record->local_port]);

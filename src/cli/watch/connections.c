@@ -259,13 +259,16 @@ static enum connection_why why(const struct connection *one)
         [REASON_UNREAD] = WHY_UNREAD,   [REASON_ABORTED] = WHY_ABORTED,
         [REASON_ORPHAN] = WHY_ORPHAN,   [REASON_LINGER2] = WHY_LINGER2,
         [REASON_MEMORY] = WHY_MEMORY,   [REASON_KEEPALIVE] = WHY_KEEPALIVE,
-        [REASON_TIME_WAIT] = WHY_OTHER, [REASON_OTHER] = WHY_OTHER,
+        [REASON_TIME_WAIT] = WHY_OTHER, [REASON_MPTCP] = WHY_MPTCP,
+        [REASON_OTHER] = WHY_OTHER,
     };
     enum connection_why reason = of[one->reason];
 
     /* tcp_abort() and the keepalive timer send it first, and then close. */
-    if (one->sent_unasked && one->sent_in_call)
+    if (one->sent_unasked && one->sent_in_call && (reason == WHY_ABORTED || reason == WHY_UNKNOWN))
         return WHY_DESTROYED;
+    if (one->sent_unasked && reason == WHY_UNREAD) /* mptcp_do_fastclose() names that reason */
+        return WHY_MPTCP;
     if (one->sent_unasked && reason == WHY_UNKNOWN)
         return WHY_KEEPALIVE;
     if (reason == WHY_ABORTED && !one->sent_in_call)

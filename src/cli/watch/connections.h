@@ -33,6 +33,7 @@ enum connection_why {
     WHY_LINGER2,    /* TCP_LINGER2 < 0 at a close() in FIN_WAIT2 */
     WHY_MEMORY,
     WHY_KEEPALIVE,
+    WHY_MPTCP,
     WHY_OTHER,
 };
 

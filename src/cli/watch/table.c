@@ -27,7 +27,8 @@ static const char *const why_words[] = {
     [WHY_ABORTED] = "SO_LINGER 0",     [WHY_UNACCEPTED] = "not accepted",
     [WHY_DESTROYED] = "SOCK_DESTROY",  [WHY_ORPHAN] = "after close()",
     [WHY_LINGER2] = "TCP_LINGER2 < 0", [WHY_MEMORY] = "out of memory",
-    [WHY_KEEPALIVE] = "keepalive",     [WHY_OTHER] = "another reason",
+    [WHY_KEEPALIVE] = "keepalive",     [WHY_MPTCP] = "MPTCP",
+    [WHY_OTHER] = "another reason",
 };
 
 static const char *const left_words[] = {
