@@ -6,8 +6,9 @@
 #include "base/nearest.h"
 #include "cli/cli.h"
 
-static const struct cli_command *const commands[] = {
-    &cli_run, &cli_check, &cli_states, &cli_watch, &cli_stats, &cli_attach, &cli_close, &cli_ab};
+static const struct cli_command *const commands[] = {&cli_run,       &cli_check, &cli_states,
+                                                     &cli_watch,     &cli_stats, &cli_attach,
+                                                     &cli_supervise, &cli_close, &cli_ab};
 
 #define COMMAND_COUNT ((int)(sizeof(commands) / sizeof(commands[0])))
 
@@ -17,7 +18,7 @@ static int help(void)
          "\n"
          "usage: linger COMMAND [OPTION...] [ARGUMENT...]\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     puts("\n"
          "  linger COMMAND --help    the options of a command, and an example; also\n"
          "                           linger help COMMAND\n"

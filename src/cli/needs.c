@@ -44,8 +44,8 @@ static const struct {
                          "-b preload does without, for what is dynamically linked"},
     [NEED_ATTACH] = {TAKES, "attach", "5.6", "start the program by `linger run`"},
     [NEED_CLOSE] = {TAKES, "close", "5.6", "as root, `ss -K` resets connections"},
-    [NEED_STAY] = {NOTIFIES | TAKES | INJECTS, "attach --stay", "5.9",
-                   "start the program by `linger run`"},
+    [NEED_INJECTION] = {NOTIFIES | TAKES | INJECTS, "supervise", "5.9",
+                        "start the program by `linger run`"},
 };
 
 /* The first call that is missing; errno says how. NULL if none is. */

@@ -9,7 +9,7 @@
 
 #define NEEDS_WHY_MAX 256
 
-enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_CLOSE, NEED_STAY };
+enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_CLOSE, NEED_INJECTION };
 
 /* Asks the kernel, and changes nothing. False, and `why` with the way out, where a call is missing.
  */

@@ -258,7 +258,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then echo "$1"; else echo "$2"; fi
 }
 
-# A container's filter is one that a program has of its own, and --stay is for outside of it.
+# A container's filter is one that a program has of its own, and linger supervise is for outside of it.
 needs_no_filter() {
     grep -qx "Seccomp:[[:space:]]*0" /proc/self/status || skip "a container's seccomp filter is on"
 }

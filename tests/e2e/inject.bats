@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # A running process under a filter, and nothing else about it has changed: what tests/tools/held.c
-# stands in when it is taken over, and what it sees of that. No policy is in this, see stay.bats.
+# stands in when it is taken over, and what it sees of that. No policy is in this, see supervise-running.bats.
 BATS_TEST_TIMEOUT=120
 EACH_NEEDS=needs_no_filter
 load helper
@@ -167,8 +167,8 @@ refused() {
     until grep -q '^TracerPid:.0' "/proc/$HELD_PID/status"; do :; done
     take_over
     # A user may not see whose filter it is.
-    refused "$(as_root "a supervisor serves it already (a container runtime's, or linger's own), and the kernel permits one" \
-        "a seccomp filter of its own may end it for the calls that --stay makes in it: CAP_SYS_ADMIN, outside of a container, is needed")"
+    refused "$(as_root "it has a supervisor already (a container runtime's, or linger's own), and the kernel permits one" \
+        "a seccomp filter of its own may end it for the calls that linger makes in it: CAP_SYS_ADMIN, outside of a container, is needed")"
     goes_on "1 0"
 }
 
@@ -209,7 +209,7 @@ refused() {
     refused "it belongs to user 0: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed" as_nobody
     goes_on "1 0"
     hold_as_nobody filtered
-    refused "a seccomp filter of its own may end it for the calls that --stay makes in it: CAP_SYS_ADMIN, outside of a container, is needed" as_nobody
+    refused "a seccomp filter of its own may end it for the calls that linger makes in it: CAP_SYS_ADMIN, outside of a container, is needed" as_nobody
     goes_on "1 0"
 }
 
@@ -221,7 +221,7 @@ int main(void) { write(1, "ready\n", 6); return pause(); }'
     STARTED+=("$PID")
     until [ "$(cat "/proc/$PID/comm")" = small ]; do kill -0 "$PID"; done
     run ! "$INJECT" "$PID"
-    expect refusal "$output" "process $PID: a program for i386, 32 bits, is not served"
+    expect refusal "$output" "process $PID: a program for i386, 32 bits, is not supervised"
 }
 
 @test "refused: no descriptor left for the listener; the page for the filter is gone again" {

@@ -154,9 +154,9 @@ client.send(b'hello')
 client.close()" <&"$go"
     hear
     if has 5.9; then
-        old "$LINGER" attach --stay -y -q -m rst "$PID"
+        old "$LINGER" supervise -y -q -m rst "$PID"
     else
-        refused 5.9 "linger run" "$LINGER" attach --stay -y -m rst "$PID"
+        refused 5.9 "linger run" "$LINGER" supervise -y -m rst "$PID"
         grep -qx "Seccomp:[[:space:]]*0" "/proc/$PID/status"
     fi
     echo >&"$go"
@@ -170,7 +170,7 @@ client.close()" <&"$go"
     if has 5.9; then sees 5 0 1 0; else sees 5 1 0 1; fi
 }
 
-@test "attach --stay" {
+@test "supervise" {
     needs_no_filter
     on_each stays
 }

@@ -444,7 +444,7 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     says_no "*: this kernel has no pidfd_getfd(2), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
     says_no "*: this kernel has no pidfd_open(2), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
     says_no "*: pidfd_getfd(2) is refused, perhaps by a container's profile: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
-    says_no "*: a supervisor serves it already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
+    says_no "*: it has a supervisor already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
     [ ! -e "$BATS_TEST_TMPDIR/ran" ]
 }
 

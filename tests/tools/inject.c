@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts a running process under a filter, as `linger attach --stay` does, and serves it:
+ * Puts a running process under a filter, as `linger supervise` does, and answers its calls:
  * inject PID...    inject -n PID...    inject -r COUNT PID
  *
  * The filter tells of one call only, number 2000, which no kernel has: it is answered with 42.
@@ -37,7 +37,7 @@ static void look(pid_t pid)
     bool no_new_privs;
 
     if (inject_check(pid, &no_new_privs, &error) != 0) {
-        printf("%s\n", error.text);
+        printf("process %d: %s\n", (int)pid, error.text);
         exit(1);
     }
     printf("no_new_privs %d\n", no_new_privs);
@@ -49,7 +49,7 @@ static int take(pid_t pid)
     int listener = inject_filter(pid, &filter, &error);
 
     if (listener < 0) {
-        printf("%s\n", error.text);
+        printf("process %d: %s\n", (int)pid, error.text);
         exit(1);
     }
     printf("under %d\n", (int)pid);

@@ -57,7 +57,7 @@ def calls(src, build):
 
 def room(path):
     directory = os.path.dirname(path)
-    return os.path.splitext(path)[0] if directory == "cli" else directory
+    return os.path.splitext(path)[0] + ".c" if directory == "cli" else directory
 
 
 def upward(arrows):

@@ -17,15 +17,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PAGE_VERSION 2 /* of struct page; other supervisors are not recognized */
 #define NAME_LENGTH_MAX 64
-#define PATIENCE 2000 /* milliseconds */
+#define PATIENCE 2000      /* milliseconds */
+#define TURN_PATIENCE 5000 /* milliseconds */
 
 /* With the time at which it started, a pid names a process for good. */
 static void name_page(pid_t program, char name[NAME_LENGTH_MAX])
@@ -101,6 +104,49 @@ static pid_t next(DIR *proc, pid_t program, bool anybody, int *pidfd)
         close(*pidfd);
     }
     return 0;
+}
+
+/* Who holds the lock on an open file; 0 if that is not to be seen. */
+static int find_holder(int fd)
+{
+    struct stat status = {0};
+    char line[256];
+    int holder = 0;
+    unsigned long inode;
+    unsigned device;
+    int pid;
+
+    fstat(fd, &status);
+    FILE *locks = fopen("/proc/locks", "re");
+    while (locks && fgets(line, sizeof(line), locks)) {
+        if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%x:%lu", &pid, &device, &inode) == 3 &&
+            inode == status.st_ino && device == minor(status.st_dev))
+            holder = pid;
+    }
+    if (locks)
+        fclose(locks);
+    return holder;
+}
+
+bool handover_await_turn(const struct cli_command *self, pid_t program, int *turn)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)program);
+    *turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int naps = 0; *turn >= 0 && naps < TURN_PATIENCE; naps++) {
+        if (flock(*turn, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    if (*turn < 0)
+        return true;
+    cli_error(
+        self,
+        "process %d: process %d has locked its descriptors in /proc, flock(2): end that one first",
+        (int)program, find_holder(*turn));
+    close(*turn);
+    return false;
 }
 
 pid_t handover_find(pid_t program, bool anybody)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cli/process/target.h"
+#include "cli/cli.h"
 #include "cli/supervise/answer.h"
 
 #define HANDOVER_NAME "lingersupervise" /* of both, for ps(1); 15 characters are what it shows */
@@ -21,6 +21,13 @@ struct page {
     unsigned moments;        /* that the filter reports; enum moment or-ed */
     struct answer_room room; /* the kernel itself writes here what it hands over */
 };
+
+/*
+ * One at a time for a process: a second one would find it traced by the first. Lasts until `turn`
+ * is closed. Who may trace the process may lock that, and so may the process itself: it is waited
+ * for no longer than the first one takes. False after a message; -1 without the right.
+ */
+bool handover_await_turn(const struct cli_command *self, pid_t program, int *turn);
 
 /* The process that supervises `program`, by this user, or, with `anybody`, that says so; or 0. */
 pid_t handover_find(pid_t program, bool anybody);

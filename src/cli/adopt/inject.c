@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "base/kernel.h"
+#include "cli/adopt/cgroup.h"
 #include "cli/process/target.h"
 #include "cli/process/tracee.h"
 #include "cli/reach/elffile.h"
@@ -42,15 +43,14 @@
 
 #define LISTENER_LINK "anon_inode:seccomp" /* " notify" */
 
-#ifdef TRACEE_SERVED
-__attribute__((format(printf, 3, 4))) static int refuse(struct inject_error *error, pid_t pid,
+#ifdef TRACEE_SUPPORTED
+__attribute__((format(printf, 2, 3))) static int refuse(struct inject_error *error,
                                                         const char *format, ...)
 {
     va_list arguments;
-    int length = snprintf(error->text, sizeof(error->text), "process %d: ", (int)pid);
 
     va_start(arguments, format);
-    vsnprintf(error->text + length, sizeof(error->text) - (size_t)length, format, arguments);
+    vsnprintf(error->text, sizeof(error->text), format, arguments);
     va_end(arguments);
     return -1;
 }
@@ -61,33 +61,6 @@ static bool is_admin(pid_t thread)
     struct __user_cap_data_struct data[2] = {{0}};
 
     return syscall(SYS_capget, &header, data) == 0 && data[0].effective & 1U << CAP_SYS_ADMIN;
-}
-
-/* What is frozen by a cgroup of version 2 stops for a tracer, and makes no call before it thaws. */
-static bool is_frozen(pid_t pid)
-{
-    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-    char line[PATH_MAX];
-    char path[PATH_MAX + 64];
-    bool found = false;
-
-    snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof(line), file) && strncmp(line, "0::", 3) != 0)
-        line[0] = '\0';
-    if (file)
-        fclose(file);
-    line[strcspn(line, "\n")] = '\0';
-    for (size_t i = 0; file && line[0] && i < 2; i++) {
-        snprintf(path, sizeof(path), "%s%s/cgroup.events", mounts[i], line + 3);
-        FILE *events = fopen(path, "re");
-        char event[64];
-        while (events && fgets(event, sizeof(event), events))
-            found = found || strcmp(event, "frozen 1\n") == 0;
-        if (events)
-            fclose(events);
-    }
-    return found;
 }
 
 /* A thread that can be stopped: at best one that sleeps. 0 where all stay in state D. */
@@ -127,29 +100,28 @@ static int check_program(pid_t pid, struct inject_error *error)
     if (fd >= 0)
         close(fd);
     if (status != ELF_OK)
-        return refuse(error, pid, "its program cannot be read: %s", strerror(errno));
+        return refuse(error, "its program cannot be read: %s", strerror(errno));
     if (elf.bits != 64 || elf.machine != filter_machine())
-        return refuse(error, pid, "a program for %s, %d bits, is not served", elf_machine(&elf),
+        return refuse(error, "a program for %s, %d bits, is not supervised", elf_machine(&elf),
                       elf.bits);
     return 0;
 }
 
 /* PTRACE_O_SUSPEND_SECCOMP keeps a filter of the program's from our calls; it is root's. */
-static int check_thread(pid_t pid, pid_t thread, struct inject_error *error)
+static int check_thread(pid_t thread, struct inject_error *error)
 {
     long tracer = target_status(thread, "TracerPid");
     long mode = target_status(thread, "Seccomp");
 
     if (tracer < 0 || mode < 0 || target_status(thread, "NoNewPrivs") < 0)
-        return refuse(error, pid, "its status in /proc cannot be read");
+        return refuse(error, "its status in /proc cannot be read");
     if (tracer > 0)
-        return refuse(error, pid, "process %ld traces it (a debugger, strace): end that first",
-                      tracer);
+        return refuse(error, "process %ld traces it (a debugger, strace): end that first", tracer);
     if (mode == SECCOMP_MODE_STRICT)
-        return refuse(error, pid, "it runs in seccomp's strict mode, which permits no filter");
+        return refuse(error, "it runs in seccomp's strict mode, which permits no filter");
     if (mode == SECCOMP_MODE_FILTER && (!is_admin(0) || target_status(getpid(), "Seccomp") != 0))
-        return refuse(error, pid,
-                      "a seccomp filter of its own may end it for the calls that --stay makes "
+        return refuse(error,
+                      "a seccomp filter of its own may end it for the calls that linger makes "
                       "in it: CAP_SYS_ADMIN, outside of a container, is needed");
     return 0;
 }
@@ -176,22 +148,24 @@ static pid_t check(pid_t pid, struct inject_error *error)
     char why[TARGET_WHY_MAX];
 
     if (target_open(&target, pid, why) != 0)
-        return refuse(error, pid, "%s", why);
+        return refuse(error, "%s", why);
     target_close(&target);
     if (!has_descriptors())
-        return refuse(error, pid, "linger lacks descriptors for it: %s", strerror(errno));
-    if (is_frozen(pid))
-        return refuse(error, pid, "it is frozen by its cgroup, as by docker pause: thaw it first");
+        return refuse(error, "linger lacks descriptors for it: %s", strerror(errno));
+    if (cgroup_is_frozen(pid))
+        return refuse(error, "it is frozen by its cgroup, as by docker pause: thaw it first");
+    if (!cgroup_may_enter(pid))
+        return refuse(error, CGROUP_ENDS_US);
     pid_t thread = choose(pid);
     if (!thread)
-        return refuse(error, pid, TRACEE_STUCK);
+        return refuse(error, TRACEE_STUCK);
     /* Whoever may take its descriptors may trace it. This keeps a pidfd, too: none is opened later.
      */
     if (target_take(thread, INT_MAX) < 0 && errno != EBADF) {
         target_explain_refusal(pid, why);
-        return refuse(error, pid, "%s", why);
+        return refuse(error, "%s", why);
     }
-    return check_program(pid, error) == 0 && check_thread(pid, thread, error) == 0 ? thread : -1;
+    return check_program(pid, error) == 0 && check_thread(thread, error) == 0 ? thread : -1;
 }
 
 /* The kernel asks for no_new_privs. */
@@ -231,7 +205,7 @@ static const char *explain(const struct tracee *t, long result)
     return t->is_gone   ? "it has ended"
            : t->is_late ? "it does not run, frozen or without a processor: try again later"
            : result == -EBUSY
-               ? "a supervisor serves it already (a container runtime's, or linger's own), and "
+               ? "it has a supervisor already (a container runtime's, or linger's own), and "
                  "the kernel permits one"
            : result == -EAGAIN ? "it has put itself under a filter just now: try again"
            : result == -EBADF  ? "what it says is the listener is none"
@@ -283,8 +257,7 @@ static int install(struct tracee *t, const struct sock_fprog *filter, int *spare
     return listener;
 }
 
-static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter,
-                     struct inject_error *error)
+static int take_over(pid_t thread, const struct sock_fprog *filter, struct inject_error *error)
 {
     bool is_filtered = target_status(thread, "Seccomp") == SECCOMP_MODE_FILTER;
     int spare = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -292,7 +265,7 @@ static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter,
     struct tracee t;
 
     if (tracee_begin(&t, thread, is_filtered, why) != 0)
-        return refuse(error, pid, "%s", why);
+        return refuse(error, "%s", why);
     int listener = -EAGAIN;
     if (is_filtered && tracee_is_supervised(&t))
         listener = -EBUSY;
@@ -302,7 +275,7 @@ static int take_over(pid_t pid, pid_t thread, const struct sock_fprog *filter,
     if (spare >= 0)
         close(spare);
     error->is_supervised = listener == -EBUSY;
-    return listener >= 0 ? listener : refuse(error, pid, "%s", explain(&t, listener));
+    return listener >= 0 ? listener : refuse(error, "%s", explain(&t, listener));
 }
 
 int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
@@ -316,16 +289,17 @@ int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_erro
     /* A signal that ended us now would end the program too. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int listener = take_over(pid, thread, filter, error);
+    int listener = take_over(thread, filter, error);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return listener;
 }
 #else
 int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
 {
+    (void)pid;
     (void)no_new_privs;
     snprintf(error->text, sizeof(error->text),
-             "process %d: --stay is for x86-64, aarch64 and riscv64; use `linger run`", (int)pid);
+             "linger supervise is for x86-64, aarch64 and riscv64; use `linger run`");
     return -1;
 }
 

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 struct inject_error {
-    char text[256];     /* "process 123: what is in the way, and the way out", without a newline */
+    char text[256];     /* what is in the way, and the way out */
     bool is_supervised; /* that is what is in the way */
 };
 

@@ -74,22 +74,36 @@ int selection_take_mode(struct selection *s)
     return 0;
 }
 
-static int add_target(struct selection *s, pid_t pid)
+bool selection_has(const struct selection *s, pid_t pid)
 {
     for (int i = 0; i < s->target_count; i++) {
         if (s->targets[i].pid == pid)
-            return 0;
+            return true;
     }
+    return false;
+}
+
+int selection_add(struct selection *s, pid_t pid)
+{
+    if (selection_has(s, pid))
+        return 0;
     if (s->target_count == SELECTION_TARGETS_MAX) {
         cli_error(s->self, "more than %d processes", SELECTION_TARGETS_MAX);
         return -1;
     }
     if (target_open(&s->targets[s->target_count], pid, s->why) != 0) {
+        if (s->named > 0)
+            return 0;
         cli_error(s->self, "pid %d: %s", (int)pid, s->why);
         return -1;
     }
     s->target_count++;
-    return 0;
+    return 1;
+}
+
+bool selection_is_gone(const struct selection *s, int at)
+{
+    return at >= s->named && target_has_ended(&s->targets[at]);
 }
 
 /* Root may inspect every process; what it does not find has gone meanwhile. */
@@ -134,7 +148,7 @@ static int add_holders(struct selection *s)
     if (status == 0)
         tell_unseen(s, inodes, (size_t)count, holders, (size_t)found);
     for (ssize_t i = 0; i < found && status == 0; i++)
-        status = add_target(s, holders[i].pid);
+        status = selection_add(s, holders[i].pid) < 0 ? -1 : 0;
     free(inodes);
     free(holders);
     return status;
@@ -149,7 +163,7 @@ static int add_pids(struct selection *s, char **names)
             (void)cli_usage(s->self, "'%s' is not a pid", *names);
             return -1;
         }
-        if (add_target(s, (pid_t)pid) != 0)
+        if (selection_add(s, (pid_t)pid) < 0)
             return -1;
     }
     return 0;
@@ -177,7 +191,10 @@ static int look_into_all(struct selection *s)
 
 int selection_open(struct selection *s, char **pids)
 {
-    return (s->port ? add_holders(s) : add_pids(s, pids)) != 0 ? -1 : look_into_all(s);
+    int status = s->port ? add_holders(s) : add_pids(s, pids);
+
+    s->named = s->target_count;
+    return status != 0 ? -1 : look_into_all(s);
 }
 
 void selection_close(struct selection *s)
@@ -267,7 +284,8 @@ int selection_each(struct selection *s, selection_visit *visit, void *context)
         s->why[0] = '\0';
         if (take_policy(s, s->target) != 0)
             return -1;
-        if (target_each_socket(s->target, visit_socket, &pass, s->why) != 0) {
+        if (target_each_socket(s->target, visit_socket, &pass, s->why) != 0 &&
+            !selection_is_gone(s, i)) {
             cli_error(s->self, "pid %d: %s", (int)s->target->pid, s->why);
             return -1;
         }

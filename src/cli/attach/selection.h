@@ -30,6 +30,7 @@ struct selection {
     struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
     int target_count;
+    int named; /* of these; the others are their descendants, and passed over when they end */
 
     /* Of the current pass. */
     const struct target *target;
@@ -45,6 +46,15 @@ int selection_take_mode(struct selection *s);
 /* Opens the processes of `pids`, or of `port`. Returns 0, or -1 after a message. */
 int selection_open(struct selection *s, char **pids);
 void selection_close(struct selection *s);
+
+bool selection_has(const struct selection *s, pid_t pid);
+
+/* Adds a process, unless it is there already. Returns how many were added, or -1 after a message.
+ */
+int selection_add(struct selection *s, pid_t pid);
+
+/* Has that target ended, which nobody named? */
+bool selection_is_gone(const struct selection *s, int at);
 
 /* Examines a duplicate of a socket. False: stop, for the reason in `why`. */
 typedef bool selection_visit(struct selection *s, int fd, const struct facts *facts, void *context);

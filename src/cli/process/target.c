@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #define PIDFDS_KEPT 64
 #define CLOSER_STACK ((size_t)64 * 1024)
 #define CLOSER_PATIENCE 100000000 /* nanoseconds */
+#define ENDING_PATIENCE 1000      /* milliseconds */
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
@@ -324,6 +326,13 @@ void target_close(struct target *target)
     if (target->pidfd >= 0)
         close(target->pidfd);
     target->pidfd = -1;
+}
+
+bool target_has_ended(const struct target *target)
+{
+    struct pollfd end = {target->pidfd, POLLIN, 0};
+
+    return poll(&end, 1, ENDING_PATIENCE) == 1;
 }
 
 /* 1: continue, 0: `visit` said stop, -1: `why`. */

@@ -19,6 +19,9 @@ struct target {
 int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX]);
 void target_close(struct target *target);
 
+/* Has it ended, or does it in a moment? Its first thread may have ended before the others. */
+bool target_has_ended(const struct target *target);
+
 /* Examines a duplicate of the socket that has this number in the process. False: stop. */
 typedef bool target_visit(int fd, int number, void *context);
 

@@ -21,7 +21,7 @@
  */
 #include "cli/process/tracee.h"
 
-#ifdef TRACEE_SERVED
+#ifdef TRACEE_SUPPORTED
 #include <elf.h>
 #include <errno.h>
 #include <linux/filter.h>

@@ -15,12 +15,12 @@
 
 #if (defined(__x86_64__) && defined(__LP64__)) || defined(__aarch64__) ||                          \
     (defined(__riscv) && __riscv_xlen == 64)
-#define TRACEE_SERVED
+#define TRACEE_SUPPORTED
 #endif
 
 #define TRACEE_ARGUMENTS 6
 
-#ifdef TRACEE_SERVED
+#ifdef TRACEE_SUPPORTED
 struct tracee {
     pid_t thread;
     bool is_gone;  /* it has ended, or has become another program */

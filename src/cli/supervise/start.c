@@ -56,7 +56,7 @@ static _Noreturn void become_program(const struct cli_command *self, int channel
 
 static void explain_filter(const struct cli_command *self, int error)
 {
-    const char *why = error == EBUSY ? "a supervisor serves it already (a container runtime's, or "
+    const char *why = error == EBUSY ? "it has a supervisor already (a container runtime's, or "
                                        "linger's own), and the kernel permits one"
                                      : strerror(error);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# linger attach --stay: programs that run already, under the whole policy.
+# linger supervise: programs that run already, under the whole policy.
 BATS_TEST_TIMEOUT=120
 EACH_NEEDS=needs_no_filter
 load helper
@@ -55,11 +55,11 @@ leaves() {
     do :; done
 }
 
-# stay POLICY PID...: without a question.
-stay() {
+# adopt POLICY PID...: without a question.
+adopt() {
     local policy=$1
     shift
-    [ -n "${WITHOUT_LIBRARY:-}" ] || timeout 60 "$LINGER" attach --stay --yes -m "$policy" "$@"
+    [ -n "${WITHOUT_LIBRARY:-}" ] || timeout 60 "$LINGER" supervise --yes -m "$policy" "$@"
 }
 
 # servers PROGRAM: their pids.
@@ -87,7 +87,7 @@ await_no_servers() { # PROGRAM
 at_once() {
     local side sides=()
     for ((side = 0; side < $1; side++)); do
-        for ((i = 0; i < $2; i++)); do "$LINGER" attach --stay -y -q -m off "$3" || exit 1; done 3>&- &
+        for ((i = 0; i < $2; i++)); do "$LINGER" supervise -y -q -m off "$3" || exit 1; done 3>&- &
         sides+=($!)
     done
     for side in "${sides[@]}"; do wait "$side"; done
@@ -102,7 +102,7 @@ fingerprint() { # PID
 @test "a Python client: what it makes from now on leaves no TIME_WAIT, and nothing fails" {
     steady python3 "$ROOT/tests/tools/steady.py"
     leaves all
-    stay 'fin-rst role=client' "$CLIENT" | tee "$BATS_TEST_TMPDIR/said"
+    adopt 'fin-rst role=client' "$CLIENT" | tee "$BATS_TEST_TMPDIR/said"
     grep -qx "process     $CLIENT python3  is supervised until it ends" "$BATS_TEST_TMPDIR/said"
     leaves none
     expect servers "$(servers "$CLIENT" | wc -l)" 2
@@ -117,7 +117,7 @@ fingerprint() { # PID
     javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/Steady.java"
     steady java -Xss256k -cp "$BATS_TEST_TMPDIR" Steady
     leaves all
-    stay 'rst role=client' -q "$CLIENT"
+    adopt 'rst role=client' -q "$CLIENT"
     leaves none
     kill -KILL "$CLIENT"
 }
@@ -134,7 +134,7 @@ late = 0
 for _ in range(rounds):
     program = subprocess.Popen([client, address, "3000"], stdout=subprocess.PIPE, text=True)
     time.sleep(random.random() * 0.1)
-    attach = subprocess.run([linger, "attach", "--stay", "--yes", "-m", "fin-rst role=client", str(program.pid)],
+    attach = subprocess.run([linger, "supervise", "--yes", "-m", "fin-rst role=client", str(program.pid)],
                             capture_output=True, text=True)
     said = program.communicate(timeout=60)[0]
     assert program.returncode == 0 and "connected 3000\n" in said, (program.returncode, said, attach)
@@ -149,7 +149,7 @@ END
     start - "$TOOLS/peer" -n 10000000 listen
     hear_port
     start - "$TOOLS/static/storm" calm "$PORT" 40000
-    stay 'fin-rst role=client' -q "$PID"
+    adopt 'fin-rst role=client' -q "$PID"
     storm=$PID storm_out=$OUT
     find_server "$PID"
     start - python3 "$ROOT/tests/tools/kill-servers.py" "$SERVER"
@@ -168,22 +168,22 @@ END
 
 @test "the policy is replaced while it runs; off does nothing; what it cannot carry is refused" {
     steady python3 "$ROOT/tests/tools/steady.py"
-    stay 'fin-rst role=client' -q "$CLIENT"
+    adopt 'fin-rst role=client' -q "$CLIENT"
     leaves none
     first=$(servers "$CLIENT")
-    stay off "$CLIENT" | tee "$BATS_TEST_TMPDIR/said"
+    adopt off "$CLIENT" | tee "$BATS_TEST_TMPDIR/said"
     grep -qx "process     $CLIENT python3  has the new policy" "$BATS_TEST_TMPDIR/said"
     leaves all
     expect servers "$(servers "$CLIENT" | wc -l)" 2
     run ! grep -Fx "$first" <(servers "$CLIENT")
-    run stay 'rst when=active' "$CLIENT"
+    run adopt 'rst when=active' "$CLIENT"
     expect status "$status" 125
-    expect said "$output" "linger attach: process $CLIENT: this policy needs to be told of close(), and the filter of the first --stay does not tell of it; restart the program"
+    expect said "$output" "linger supervise: process $CLIENT: this policy decides at close(), which the filter of the first one does not report: restart the program"
     leaves all
     at_once 3 30 "$CLIENT" # each finds servers that are ending
     for _ in 1 2 3 4 5; do
-        stay off -q "$CLIENT"
-        stay 'rst role=client' -q "$CLIENT"
+        adopt off -q "$CLIENT"
+        adopt 'rst role=client' -q "$CLIENT"
     done
     leaves none
     kill -TERM "$CLIENT"
@@ -201,7 +201,7 @@ towards_backend() {
     ss -Htan state time-wait "dport = :$PORT" | wc -l
 }
 
-@test "two at once for a process that nobody serves yet: each has its turn" {
+@test "two at once for a process that nobody supervises yet: each has its turn" {
     for _ in {1..20}; do
         start - sleep 100
         at_once 2 1 "$PID"
@@ -231,7 +231,7 @@ towards_backend() {
     have_ports "11000 59999"
     request 4 >"$BATS_TEST_TMPDIR/failed" &
     until ss -Htan "dport = :$PORT" | grep -q :11; do :; done
-    stay 'fin-rst role=client' --port "$FRONT" >"$BATS_TEST_TMPDIR/said"
+    adopt 'fin-rst role=client' --port "$FRONT" >"$BATS_TEST_TMPDIR/said"
     expect processes "$(grep -c "^process .* nginx  is supervised until it ends" "$BATS_TEST_TMPDIR/said")" 3
     wait $!
     expect "failed meanwhile" "$(cat "$BATS_TEST_TMPDIR/failed")" ""
@@ -259,7 +259,7 @@ towards_backend() {
     await_closed
     fingerprint "$redis" | sed "/^NoNewPrivs/s/.$/$(as_root 0 1)/" >"$BATS_TEST_TMPDIR/before"
     grep -qx "Seccomp:[[:space:]]*0" "/proc/$redis/status"
-    stay fin-rst "$redis" >"$BATS_TEST_TMPDIR/said"
+    adopt fin-rst "$redis" >"$BATS_TEST_TMPDIR/said"
     [ -n "${WITHOUT_LIBRARY:-}" ] || grep -q "^listener .* verdict fin-rst  applied" "$BATS_TEST_TMPDIR/said"
     fingerprint "$redis" | diff "$BATS_TEST_TMPDIR/before" -
     grep -qx "Seccomp:[[:space:]]*2" "/proc/$redis/status"
@@ -269,16 +269,62 @@ towards_backend() {
     await_no_servers "$redis"
 }
 
+@test "attach --stay, as it was called, names the new command" {
+    run "$LINGER" attach -m rst --stay --yes $$
+    expect status "$status" 125
+    expect said "${lines[0]}" "linger attach: --stay is a command of its own: linger supervise -m POLICY PID"
+}
+
+# family: a shell, its child, and that one's, in $ALL; it says the pid of another child for a line to $GO.
+family() {
+    mkfifo "$BATS_TEST_TMPDIR/more"
+    exec {GO}<>"$BATS_TEST_TMPDIR/more"
+    start - bash -c 'echo $$; bash -c "echo \$\$; sleep 100 & echo \$!; wait" & while read -r line; do sleep 100 & echo $!; done; wait' <&"$GO"
+    ALL=()
+    for _ in 1 2 3; do
+        hear
+        ALL+=("$REPLY")
+    done
+}
+
+@test "children that run already are named; --tree takes them, and theirs" {
+    family
+    local more="linger supervise: process ${ALL[1]}, a child of ${ALL[0]}, runs already and is not supervised: --tree takes it too"
+    run adopt off "${ALL[0]}"
+    expect "what is named" "$(grep "^linger" <<<"$output")" "$more"
+    expect "the last line" "${lines[-1]}" "what is in TIME_WAIT keeps its port for up to 60 seconds: \`linger close --state time-wait\` ends it"
+    expect filters "$(cat /proc/{"${ALL[0]}","${ALL[1]}","${ALL[2]}"}/status | sed -n 's/^Seccomp:\t//p' | xargs)" "2 0 0"
+    # What is made after that needs nothing.
+    echo >&"$GO"
+    hear
+    local young=$REPLY
+    run adopt off -n --tree "${ALL[0]}"
+    run adopt off --tree "${ALL[0]}"
+    expect said "$(printf '%s\n' "${lines[@]}" | grep ^process | sort)" "$(printf 'process     %s\n' \
+        "${ALL[0]} bash  has the new policy" "${ALL[1]} bash  is supervised until it ends" "${ALL[2]} sleep  is supervised until it ends" | sort)"
+    expect filters "$(cat /proc/{"${ALL[0]}","${ALL[1]}","${ALL[2]}","$young"}/status | sed -n 's/^Seccomp_filters:\t//p' | xargs)" "1 1 1 1"
+    kill -KILL "${ALL[@]}" "$young"
+}
+
+@test "--tree: of a program that forks meanwhile no child escapes" {
+    start - python3 "$ROOT/tests/tools/forker.py"
+    hear
+    adopt off -q --tree "$PID"
+    hear
+    expect children "$(ps --no-headers -o pid= --ppid "$PID" | sed 's/ *//; s/.*/\/proc\/&\/status/' | xargs sed -n 's/^Seccomp:\t//p' | sort | uniq -c | xargs)" "100 2"
+    kill -TERM "$PID"
+}
+
 @test "--log: the events of the supervisor, with the program's pid; each policy has its own" {
     steady python3 "$ROOT/tests/tools/steady.py"
-    stay 'fin-rst role=client' -q --log "$BATS_TEST_TMPDIR/log" "$CLIENT"
+    adopt 'fin-rst role=client' -q --log "$BATS_TEST_TMPDIR/log" "$CLIENT"
     until grep -q "pid=$CLIENT event=arm .* role=client .* verdict=fin-rst" "$BATS_TEST_TMPDIR/log"; do :; done
     head -1 "$BATS_TEST_TMPDIR/log" | grep -q "pid=$CLIENT event=load .* backend=supervise program=python3 mode=\"fin-rst role=client\""
-    LINGER_LOG=$BATS_TEST_TMPDIR/other LINGER_MODE=rst stay off -q "$CLIENT"
+    LINGER_LOG=$BATS_TEST_TMPDIR/other LINGER_MODE=rst adopt off -q "$CLIENT"
     grep -q "pid=$CLIENT event=load .* mode=off" "$BATS_TEST_TMPDIR/other"
-    run stay off --log stderr "$CLIENT"
+    run adopt off --log stderr "$CLIENT"
     expect status "$status" 125
-    expect said "$output" "linger attach: -l: the supervisor has no standard error; give a file"
+    expect said "$output" "linger supervise: -l: the supervisor has no standard error; give a file"
     kill -TERM "$CLIENT"
     finish
 }
@@ -290,29 +336,29 @@ refused() {
     made
 }
 
-@test "--json: who is served, and whether it was before" {
+@test "--json: who is supervised, and whether it was before" {
     start - sleep 100
     until grep -qx sleep "/proc/$PID/comm"; do :; done
     for replaced in False True; do
-        said=$("$LINGER" attach --stay -y -j -m off "$PID" |
-            python3 -c 'import json, sys; print(*json.load(sys.stdin)["served"][0].values())')
-        expect served "$said" "$PID sleep $replaced"
+        said=$("$LINGER" supervise -y -j -m off "$PID" |
+            python3 -c 'import json, sys; print(*json.load(sys.stdin)["supervised"][0].values())')
+        expect supervised "$said" "$PID sleep $replaced"
     done
-    run "$LINGER" attach --stay -n -j -m off "$PID"
+    run "$LINGER" supervise -n -j -m off "$PID"
     expect "a dry run" "$output" '{"sockets":[],"listeners":0,"connections":0,"failed":0}'
     kill -TERM "$PID"
 }
 
 @test "nothing happens without a yes; a dry run changes nothing" {
     steady python3 "$ROOT/tests/tools/steady.py"
-    refused "linger attach: --stay cannot be undone: confirm it with --yes" "$LINGER" attach --stay -m fin-rst "$CLIENT" <&-
+    refused "linger supervise: this cannot be undone: confirm it with --yes" "$LINGER" supervise -m fin-rst "$CLIENT" <&-
     needs_terminal
-    asked=("$LINGER" attach --stay -m fin-rst "$CLIENT")
-    refused "*Go on? *linger attach: not confirmed: nothing was changed*" \
+    asked=("$LINGER" supervise -m fin-rst "$CLIENT")
+    refused "*Go on? *linger supervise: not confirmed: nothing was changed*" \
         python3 "$ROOT/tests/tools/answered.py" n "${asked[@]}"
-    refused "*Go on? *linger attach: not confirmed: nothing was changed*" \
+    refused "*Go on? *linger supervise: not confirmed: nothing was changed*" \
         python3 "$ROOT/tests/tools/answered.py" "" "${asked[@]}"
-    expect "a dry run" "$("$LINGER" attach --stay -n -m fin-rst "$CLIENT" | tail -1 | cut -d: -f1)" "nothing was changed"
+    expect "a dry run" "$("$LINGER" supervise -n -m fin-rst "$CLIENT" | tail -1 | cut -d: -f1)" "nothing was changed"
     grep -qx "Seccomp:[[:space:]]*0" "/proc/$CLIENT/status"
     python3 "$ROOT/tests/tools/answered.py" y "${asked[@]}" | tee "$BATS_TEST_TMPDIR/said"
     grep -q "pid $CLIENT (python3)" "$BATS_TEST_TMPDIR/said"
@@ -321,7 +367,7 @@ refused() {
     grep -qx "Seccomp:[[:space:]]*2" "/proc/$CLIENT/status"
     made
     # What is supervised already is not asked about again.
-    "$LINGER" attach --stay -q -m off "$CLIENT" <&-
+    "$LINGER" supervise -q -m off "$CLIENT" <&-
     made
     kill -TERM "$CLIENT"
     finish
@@ -335,8 +381,8 @@ signal.pause()'
     hear
     local option
     for option in -n -y; do
-        says_no "linger attach: process $PID: process $PID has locked its descriptors in /proc, flock(2): end that one first" \
-            "$LINGER" attach --stay $option -m off "$PID"
+        says_no "linger supervise: process $PID: process $PID has locked its descriptors in /proc, flock(2): end that one first" \
+            "$LINGER" supervise $option -m off "$PID"
     done
     kill -TERM "$PID"
 }
@@ -350,8 +396,8 @@ signal.pause()'
     until grep -qs sleep "/proc/$traced/comm"; do
         read -r traced <"/proc/$tracer/task/$tracer/children" || true
     done
-    refused "linger attach: process $traced: process $tracer traces it (a debugger, strace): end that first" \
-        "$LINGER" attach --stay -y -m fin-rst "$CLIENT" "$traced"
+    refused "linger supervise: process $traced: process $tracer traces it (a debugger, strace): end that first" \
+        "$LINGER" supervise -y -m fin-rst "$CLIENT" "$traced"
     kill -KILL "$traced"
     wait $tracer || true
     # Whom linger run supervises, another supervisor cannot: that is known only as it is tried.
@@ -361,11 +407,9 @@ signal.pause()'
         read -r keeper <"/proc/$PID/task/$PID/children" || true
         [ -z "$keeper" ] || read -r supervised <"/proc/$keeper/task/$keeper/children" || true
     done
-    refused "linger attach: process $supervised: $(as_root "a supervisor serves it already" "a seccomp filter of its own may end it") *" \
-        "$LINGER" attach --stay -y -m fin-rst "$supervised"
+    refused "linger supervise: process $supervised: $(as_root "it has a supervisor already" "a seccomp filter of its own may end it") *" \
+        "$LINGER" supervise -y -m fin-rst "$supervised"
     kill -TERM "$PID"
-    run "$LINGER" attach -y -m fin-rst "$CLIENT"
-    expect said "${lines[0]}" "linger attach: --yes and --log need --stay"
     kill -TERM "$CLIENT"
 }
 
@@ -376,21 +420,21 @@ signal.pause()'
     # Where everybody may go, wherever this tree is.
     cp "$ROOT/tests/tools/steady.py" "$LINGER" "$BATS_TEST_TMPDIR"
     steady "${nobody[@]}" python3 "$BATS_TEST_TMPDIR/steady.py"
-    "${nobody[@]}" python3 - y "$BATS_TEST_TMPDIR/linger" attach --stay -m 'fin-rst role=client' "$CLIENT" \
+    "${nobody[@]}" python3 - y "$BATS_TEST_TMPDIR/linger" supervise -m 'fin-rst role=client' "$CLIENT" \
         <"$ROOT/tests/tools/answered.py" >"$BATS_TEST_TMPDIR/said" || { cat "$BATS_TEST_TMPDIR/said"; false; }
     grep -q "no_new_privs is set" "$BATS_TEST_TMPDIR/said"
     grep -qx "NoNewPrivs:[[:space:]]*1" "/proc/$CLIENT/status"
     leaves none
-    "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qm off "$CLIENT"
+    "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" supervise -qm off "$CLIENT"
     leaves all
     # Root would act for that user's processes, and that user for root's.
-    run stay 'fin-rst role=client' -q "$CLIENT"
+    run adopt 'fin-rst role=client' -q "$CLIENT"
     expect status "$status" 125
-    [[ $output == "linger attach: process $CLIENT: process "*" of user 65534 supervises it: who replaces the policy must be that user and have no other capabilities" ]]
+    [[ $output == "linger supervise: process $CLIENT: process "*" of user 65534 supervises it: who replaces the policy must be that user and have no other capabilities" ]]
     leaves all
     start - sleep 100
-    stay off -q "$PID"
-    says_no "linger attach: process $PID: *" "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" attach --stay -qym off "$PID"
+    adopt off -q "$PID"
+    says_no "linger supervise: process $PID: *" "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" supervise -qym off "$PID"
     kill -TERM "$CLIENT" "$PID"
 }
 
@@ -413,7 +457,7 @@ print(*struct.unpack("ii", victim.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER
     start - "${impostor[@]}" python3 "$BATS_TEST_TMPDIR/impostor.py" "$program" "$victim" "$fd" ${HOW:-}
     hear
     local bystander=${REPLY#ready }
-    stay rst "$program" | tee "$BATS_TEST_TMPDIR/said"
+    adopt rst "$program" | tee "$BATS_TEST_TMPDIR/said"
 grep State /proc/$bystander/status
     kill -USR1 "$victim"
     read -r -t 30 REPLY <&"$victim_out"
@@ -456,9 +500,58 @@ print(errno.errorcode[ctypes.get_errno()])'
     hear_port
     for most in {4..14}; do
         status=0
-        prlimit --nofile=$most:$most timeout 30 "$LINGER" attach --stay --yes -m rst "$PID" 3>&- 4>&- >"$BATS_TEST_TMPDIR/said" 2>&1 || status=$?
+        prlimit --nofile=$most:$most timeout 30 "$LINGER" supervise --yes -m rst "$PID" 3>&- 4>&- >"$BATS_TEST_TMPDIR/said" 2>&1 || status=$?
         cat "$BATS_TEST_TMPDIR/said"
         [ $status = 0 ] || grep -q "Too many open files" "$BATS_TEST_TMPDIR/said"
         kill -0 "$PID"
     done
+}
+
+# in_cgroups FUNCTION: FROM_SERVICE starts a command as a unit of systemd would; the program $PID is elsewhere.
+in_cgroups() {
+    needs_root
+    local top=/sys/fs/cgroup
+    [ -e $top/cgroup.procs ] || top=$top/unified
+    top=$top/linger-$$
+    SERVICE=$top/starter.service OTHER=$top/program
+    # shellcheck disable=SC2016 # for another shell
+    FROM_SERVICE=(sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$SERVICE")
+    mkdir -p "$SERVICE" "$OTHER" || skip "needs cgroups to write to"
+    start - sleep 100
+    echo "$PID" >"$OTHER/cgroup.procs"
+    "$1"
+    kill -KILL "$PID"
+    finish
+    await_no_servers "$PID"
+    while ! rmdir "$SERVICE" "$OTHER" "$top" 2>/dev/null; do [ -d "$top" ] || break; done
+}
+
+enters() {
+    "${FROM_SERVICE[@]}" "$LINGER" supervise -yqm off "$PID"
+    local server
+    for server in $(servers "$PID"); do
+        expect "the cgroup of a supervisor" "$(grep ^0:: "/proc/$server/cgroup")" "$(grep ^0:: "/proc/$PID/cgroup")"
+    done
+    echo 1 >"$SERVICE/cgroup.kill"
+    expect servers "$(servers "$PID" | wc -l)" 2
+}
+
+@test "supervisors that a service starts go into the cgroup of the program" {
+    in_cgroups enters
+}
+
+# shellcheck disable=SC2016 # for another shell
+cannot_enter() {
+    local hidden=(unshare -m sh -c 'mount -o bind,remount,ro "$0" && exec "$@"' "$(df --output=target "$OTHER" | tail -1)")
+    for option in -n -y; do
+        says_no "linger supervise: process $PID: linger runs in a service, with which its supervisor would be ended: use \`systemd-run --scope linger supervise ...\`" \
+            "${FROM_SERVICE[@]}" "${hidden[@]}" "$LINGER" supervise $option -m off "$PID"
+    done
+    grep -qx "Seccomp:[[:space:]]*0" "/proc/$PID/status"
+    # Elsewhere nobody ends them.
+    "${hidden[@]}" "$LINGER" supervise -yqm off "$PID"
+}
+
+@test "supervisors that a service would take with it are refused, and nothing is changed" {
+    in_cgroups cannot_enter
 }

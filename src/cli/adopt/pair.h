@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The two processes that supervise a program which ran before them, until it ends. */
+#ifndef LINGER_CLI_ADOPT_PAIR_H
+#define LINGER_CLI_ADOPT_PAIR_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "cli/cli.h"
+#include "core/settings.h"
+
+/*
+ * Puts the process under a filter and supervises it, or takes the place of those who do so already.
+ * True when its calls are answered under these settings; false after a message: then nothing has
+ * changed.
+ */
+bool pair_start(const struct cli_command *self, const struct settings *settings, pid_t program);
+
+#endif

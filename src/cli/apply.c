@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options live in the kernel's socket, so a duplicate of the descriptor is enough to set them,
+ * and connections accepted later inherit them from their listener.
+ *
+ * Two passes over the sockets. The first only decides, and refuses everything if a listener could
+ * not carry the policy; the second decides again, by what each socket is by then, and applies.
+ */
+#include "cli/apply.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "cli/attach/savefile.h"
+#include "socket/sock.h"
+
+/* The outcome for one socket. */
+struct outcome {
+    struct verdict before;
+    enum decision decision;
+    struct verdict verdict;
+    bool is_beyond;      /* fin-rst, and the socket is MPTCP's, which has no TCP_LINGER2 */
+    const char *refused; /* an option, or NULL */
+    int error;
+};
+
+static const char *result_text(const struct apply *a, const struct outcome *o)
+{
+    static char buffer[160];
+    const char *left = selection_left_text(o->decision, &o->verdict);
+
+    if (a->is_supervised && o->decision == DECIDE_NOT_YET)
+        return "left to the supervisor: it decides at close()";
+    if (left)
+        return left;
+    if (o->is_beyond) {
+        snprintf(buffer, sizeof(buffer),
+                 "%s: MPTCP has no TCP_LINGER2; use plain TCP, by GODEBUG=multipathtcp=0 (Go) or "
+                 "`linger run`",
+                 a->dry_run ? "would fail" : "failed");
+        return buffer;
+    }
+    if (o->refused) {
+        snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
+        return buffer;
+    }
+    if (o->verdict.yields && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
+        return "left alone: SO_LINGER is set already (overrule=no)";
+    return a->dry_run ? "would be applied" : "applied";
+}
+
+static void print_json(struct apply *a, const struct facts *f, const struct outcome *o)
+{
+    struct json *json = &a->writer;
+
+    json_open(json, NULL, '{');
+    json_number(json, "pid", a->selection.target->pid);
+    json_string(json, "kind", f->state == TCP_LISTEN ? "listener" : "connection");
+    json_string(json, "local", cli_endpoint(f->local_ip, f->local_port));
+    json_string(json, "peer", selection_peer_text(f));
+    json_string(json, "before", selection_mode_text(&o->before));
+    json_string(json, "verdict",
+                o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none");
+    json_string(json, "result", result_text(a, o));
+    json_close(json, '}');
+}
+
+static void print(struct apply *a, const struct facts *f, const struct outcome *o)
+{
+    if (a->quiet)
+        return;
+    if (a->json) {
+        print_json(a, f, o);
+        return;
+    }
+    printf("%-10s  %s%s%s  before %s  verdict %s  %s\n",
+           f->state == TCP_LISTEN ? "listener" : "connection",
+           cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
+           selection_peer_text(f), selection_mode_text(&o->before),
+           o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none",
+           result_text(a, o));
+}
+
+/* The first pass: a listener must be able to carry the policy, where no supervisor does. */
+static bool plan(struct selection *s, int fd, const struct facts *f, void *context)
+{
+    const struct apply *a = context;
+    struct verdict verdict;
+
+    (void)fd;
+    if (a->is_supervised || decide(&s->policy, f, &verdict) != DECIDE_NOT_YET)
+        return true;
+    snprintf(
+        s->why, sizeof(s->why),
+        "rule %u (%.60s) cannot be carried by the listener %s: it depends on what only a later "
+        "connection knows; `linger run` decides it for each",
+        verdict.rule, selection_rule_text(&s->policy, verdict.rule),
+        cli_endpoint(f->local_ip, f->local_port));
+    return false;
+}
+
+/* Writes what a socket has to the file, before it is changed; false, and `why`, on failure. */
+static bool save(struct apply *a, int fd)
+{
+    struct saved_socket socket;
+
+    if (!a->saved || (saved_look(fd, &socket) && savefile_write(a->saved, &socket) == 0))
+        return true;
+    snprintf(a->selection.why, sizeof(a->selection.why), "%.100s: cannot be written: %s", a->save,
+             strerror(errno));
+    return false;
+}
+
+/* The second pass. */
+static bool change(struct selection *s, int fd, const struct facts *f, void *context)
+{
+    struct apply *a = context;
+    struct outcome o = {.decision = DECIDE_NO_RULE};
+    struct sock_linger linger;
+    bool is_known = sock_linger(fd, &linger);
+
+    if (is_known)
+        o.before = sock_linger_mode(&linger);
+    o.decision = decide(&s->policy, f, &o.verdict);
+    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
+                  !linger.has_linger2;
+    if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->dry_run) {
+        if (!save(a, fd))
+            return false;
+        o.refused = sock_apply(fd, &o.verdict, false);
+        o.error = errno;
+    }
+    if (f->state == TCP_LISTEN)
+        a->listeners++;
+    else
+        a->connections++;
+    a->failed += o.refused != NULL || (o.decision == DECIDE_NOT_YET && !a->is_supervised);
+    print(a, f, &o);
+    return true;
+}
+
+static void print_summary(struct apply *a)
+{
+    if (a->quiet)
+        return;
+    if (a->json) {
+        json_close(&a->writer, ']');
+        json_number(&a->writer, "listeners", a->listeners);
+        json_number(&a->writer, "connections", a->connections);
+        json_number(&a->writer, "failed", a->failed);
+    } else {
+        printf("%s%u listener%s, %u connection%s in %d process%s, %u failed\n",
+               a->dry_run ? "nothing was changed: " : "", a->listeners,
+               a->listeners == 1 ? "" : "s", a->connections, a->connections == 1 ? "" : "s",
+               a->selection.target_count, a->selection.target_count == 1 ? "" : "es", a->failed);
+    }
+}
+
+bool apply(struct apply *a)
+{
+    struct selection *s = &a->selection;
+
+    s->wanted = a->quiet ? 0 : FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER;
+    s->only_listeners = true;
+    if (selection_each(s, plan, a) != 0)
+        return false;
+    s->only_listeners = false;
+    if (s->is_empty && !a->is_supervised) {
+        cli_error(s->self, "%s no TCP listener and no connection%s",
+                  s->target_count == 1 ? "the process has" : "the processes have",
+                  s->port ? " at that port" : "");
+        return false;
+    }
+    if (a->save)
+        cli_warn_exposed(s->self, "--save", a->save);
+    if (a->save && !(a->saved = savefile_create(a->save, s->why))) {
+        cli_error(s->self, "%s: %s", a->save, s->why);
+        return false;
+    }
+    a->writer.out = stdout;
+    if (a->json && !a->quiet) {
+        json_open(&a->writer, NULL, '{');
+        json_open(&a->writer, "sockets", '[');
+    }
+    int status = selection_each(s, change, a);
+    print_summary(a);
+    if (a->saved)
+        fclose(a->saved);
+    return status == 0 && a->failed == 0;
+}
+
+void apply_end_json(struct apply *a)
+{
+    if (!a->json || a->quiet)
+        return;
+    json_close(&a->writer, '}');
+    putchar('\n');
+}
+
+const char *apply_find_mistake(const struct apply *a, bool has_pids)
+{
+    const struct selection *s = &a->selection;
+
+    if (!s->mode)
+        return "a policy is missing: -m";
+    if (a->save && a->dry_run)
+        return "--save and --dry-run exclude each other";
+    if (!s->port == !has_pids)
+        return s->port ? "give either pids or --port, not both" : "a pid or --port is missing";
+    return NULL;
+}
+
+bool apply_take_option(struct apply *a, int option)
+{
+    if (option == 'm')
+        a->selection.mode = optarg;
+    else if (option == 'p' && !cli_take_port(a->selection.self, optarg, &a->selection.port))
+        return false;
+    else if (option == 's')
+        a->save = optarg;
+    a->dry_run = a->dry_run || option == 'n';
+    a->json = a->json || option == 'j';
+    a->quiet = a->quiet || option == 'q';
+    return true;
+}
