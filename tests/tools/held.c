@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -383,12 +384,14 @@ static void hold_filtered(void)
     hold_read();
 }
 
-/* It would be told of its own system calls by SIGSYS, if it wanted to. */
+/* SIGSYS in place of the calls that are made from its vDSO. */
 static void hold_dispatched(void)
 {
-    static char permits_all;
+    static char blocks = 1;
 
-    check(prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, 0, 0, &permits_all) == 0, "prctl");
+    check(prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, 0, getauxval(AT_SYSINFO_EHDR), &blocks) ==
+              0,
+          "prctl");
     hold_read();
 }
 

@@ -37,10 +37,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum {                        /* requests that older headers lack, and older kernels refuse */
-       GET_RSEQ = 0x420f,     /* Linux 5.13 */
-       GET_DISPATCH = 0x4211, /* Linux 6.4 */
-};
+enum { GET_RSEQ = 0x420f }; /* Linux 5.13: PTRACE_GET_RSEQ_CONFIGURATION */
 
 #define BUSY_PATIENCE 30000  /* milliseconds */
 #define ENTRY_PATIENCE 10000 /* milliseconds, for a thread that ran just before */
@@ -177,7 +174,8 @@ static bool await(struct tracee *t, int request)
         if (request == PTRACE_SYSCALL ? signal == (SIGTRAP | 0x80) : is_event)
             return true;
         t->is_late = is_event && is_interrupted;
-        if (t->is_late)
+        t->is_dispatched = request == PTRACE_SYSCALL && signal == SIGSYS;
+        if (t->is_late || t->is_dispatched)
             return false;
         trace(t, request, 0, (void *)signal);
     }
@@ -197,7 +195,7 @@ long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARG
         trace(t, PTRACE_CONT, 0, NULL) == 0 && await(t, PTRACE_CONT) &&
         registers(t, PTRACE_GETREGSET, &regs))
         return RESULT(&regs);
-    t->is_gone = !t->is_late;
+    t->is_gone = !t->is_late && !t->is_dispatched;
     return t->is_late ? -ETIMEDOUT : -ESRCH;
 }
 
@@ -247,61 +245,93 @@ static const char *await_stop(const struct tracee *t)
                : "it got no processor: try again when this machine is less busy";
 }
 
+/* Does it stand at an instruction that enters the kernel, or behind one? */
+static bool is_at_call(const struct tracee *t)
+{
+    char code[2 * ENTER_SIZE];
+
+    return peek(t, PLACE(&t->saved) - ENTER_SIZE, code, sizeof(code)) &&
+           (memcmp(code, ENTER, ENTER_SIZE) == 0 ||
+            memcmp(code + ENTER_SIZE, ENTER, ENTER_SIZE) == 0);
+}
+
 /*
  * A thread that was interrupted in a restartable sequence, rseq(2), goes on where that is aborted.
  * By our registers the kernel would see that it has left it, and forget about it
- * (rseq_ip_fixup()): so it is led there by us.
+ * (rseq_ip_fixup()): so it is led there by us. False where a kernel does not say where sequences
+ * are, and the thread may be in one: it may not make a call there.
  */
-static void leave_sequence(struct tracee *t)
+static bool leave_sequence(struct tracee *t)
 {
     uint64_t where[3]; /* the address; size and signature; flags */
     struct rseq_cs sequence;
     uint64_t at;
 
-    if (trace(t, GET_RSEQ, sizeof(where), where) > 0 && where[0] &&
-        peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
+    if (trace(t, GET_RSEQ, sizeof(where), where) <= 0)
+        return errno != EIO || is_at_call(t);
+    if (where[0] && peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
         peek(t, at, &sequence, sizeof(sequence)) &&
         PLACE(&t->saved) - sequence.start_ip < sequence.post_commit_offset)
         PLACE(&t->saved) = sequence.abort_ip;
+    return true;
+}
+
+/*
+ * Is it a program that handles its own system calls, PR_SET_SYSCALL_USER_DISPATCH? Then its first
+ * call raises SIGSYS in place of being made, and that is kept from it: a signal that it blocked
+ * would be forced on it.
+ */
+static bool dispatches(struct tracee *t)
+{
+    uint64_t mask = ~(UINT64_C(1) << (SIGSYS - 1));
+
+    trace(t, PTRACE_SETSIGMASK, sizeof(mask), &mask);
+    tracee_call(t, SYS_getpid, (uint64_t[TRACEE_ARGUMENTS]){0});
+    mask = UINT64_MAX;
+    trace(t, PTRACE_SETSIGMASK, sizeof(mask), &mask);
+    return t->is_dispatched;
+}
+
+/* Stopped, it can make calls; else why not, and it goes on as it was. */
+static const char *prepare(struct tracee *t)
+{
+    if (!await(t, PTRACE_CONT))
+        return "it has ended";
+    if (!registers(t, PTRACE_GETREGSET, &t->saved) ||
+        trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) != 0)
+        return "it is in 32-bit code";
+    t->at = find_instruction(t); /* not before: it may have been in execve(2) */
+    if (!t->at)
+        return "nothing in it enters the kernel";
+    if (!leave_sequence(t))
+        return "it computes, and before Linux 5.13 it may be stopped only in a system call: try "
+               "again";
+    mend(&t->saved);
+    return dispatches(t) ? "it handles its own system calls, as Wine does" : NULL;
 }
 
 int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX])
 {
     uintptr_t options = PTRACE_O_TRACESYSGOOD | (unfiltered ? PTRACE_O_SUSPEND_SECCOMP : 0);
-    uint64_t all = UINT64_MAX;
-    uint64_t dispatch[4] = {0}; /* PR_SET_SYSCALL_USER_DISPATCH: a call could be a deadly SIGSYS */
 
     t->thread = thread;
-    t->is_gone = false;
-    t->is_late = false;
+    t->is_gone = t->is_late = t->is_dispatched = false;
     if (trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
         snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s", strerror(errno));
         return -1;
     }
     trace(t, PTRACE_INTERRUPT, 0, NULL);
     const char *obstacle = await_stop(t);
-    if (obstacle) {
+    if (!obstacle) {
+        obstacle = prepare(t);
+        if (t->is_dispatched)
+            tracee_end(t);
+        else if (obstacle)
+            trace(t, PTRACE_DETACH, 0, NULL);
+    }
+    if (obstacle)
         snprintf(why, TARGET_WHY_MAX, "%s", obstacle);
-        return -1;
-    }
-    bool is_stopped = await(t, PTRACE_CONT) && registers(t, PTRACE_GETREGSET, &t->saved) &&
-                      trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) == 0;
-    if (is_stopped)
-        trace(t, GET_DISPATCH, sizeof(dispatch), dispatch);
-    t->at = is_stopped ? find_instruction(t) : 0; /* not before: it may have been in execve(2) */
-    if (!t->at || dispatch[0]) {
-        snprintf(why, TARGET_WHY_MAX, "%s",
-                 t->is_gone    ? "it has ended"
-                 : !is_stopped ? "it is in 32-bit code"
-                 : !t->at      ? "nothing in it enters the kernel"
-                               : "it dispatches its system calls itself, as Wine does");
-        trace(t, PTRACE_DETACH, 0, NULL);
-        return -1;
-    }
-    trace(t, PTRACE_SETSIGMASK, sizeof(all), &all);
-    mend(&t->saved);
-    leave_sequence(t);
-    return 0;
+    return obstacle ? -1 : 0;
 }
 
 bool tracee_is_supervised(const struct tracee *t)

@@ -23,10 +23,11 @@
 #ifdef TRACEE_SUPPORTED
 struct tracee {
     pid_t thread;
-    bool is_gone;  /* it has ended, or has become another program */
-    bool is_late;  /* it did not come to make its call, and has been stopped where it was */
-    uint64_t at;   /* where an instruction stands that enters the kernel */
-    uint64_t mask; /* of signals, as it was */
+    bool is_gone;       /* it has ended, or has become another program */
+    bool is_late;       /* it did not come to make its call, and has been stopped where it was */
+    bool is_dispatched; /* SIGSYS came in place of its call */
+    uint64_t at;        /* where an instruction stands that enters the kernel */
+    uint64_t mask;      /* of signals, as it was */
     struct user_regs_struct saved;
 };
 
