@@ -300,7 +300,9 @@ static void dispatch(struct call *call)
         {SYS_connect, MOMENT_CONNECT, serve_connect},
         {SYS_listen, MOMENT_LISTEN, serve_listen},
         {SYS_bind, MOMENT_BIND, serve_bind},
+#ifdef SYS_accept
         {SYS_accept, MOMENT_ACCEPT, serve_accept},
+#endif
         {SYS_accept4, MOMENT_ACCEPT, serve_accept},
         {SYS_setsockopt, MOMENT_SETSOCKOPT, serve_setsockopt},
         {SYS_shutdown, MOMENT_SHUTDOWN, serve_shutdown},

@@ -55,7 +55,9 @@ static const struct call calls[] = {
     {.moment = MOMENT_CONNECT, .number = SYS_connect},
     {.moment = MOMENT_LISTEN, .number = SYS_listen},
     {.moment = MOMENT_BIND, .number = SYS_bind},
+#ifdef SYS_accept
     {.moment = MOMENT_ACCEPT, .number = SYS_accept},
+#endif
     {.moment = MOMENT_ACCEPT, .number = SYS_accept4},
     {MOMENT_SETSOCKOPT, SYS_setsockopt, 2, {{1, SOL_SOCKET}, {2, SO_LINGER}}},
     {MOMENT_SETSOCKOPT, SYS_setsockopt, 2, {{1, IPPROTO_TCP}, {2, TCP_LINGER2}}},
