@@ -4,12 +4,14 @@ that as SVG; both stand beside it.
 
     record.py demo      records `make demo`
     record.py attach    records `linger states -w` while one nginx is under load, and linger attach mends it
+    record.py watch     records `linger watch` beside nginx, a server that closes too early, and a closed port
     record.py draw FILE.txt    prints the picture of a recording
 
-Expected output: demo.txt and demo.svg, or attach.txt and attach.svg, beside this file.
+Expected output: demo.txt and demo.svg, or those of the other, beside this file.
 
 A recording has a terminal's lines; a line that begins with `== ` opens another terminal. Needs root or user
-namespaces, nginx, curl, tcpdump and a build; the first recording takes some seconds, the second 85.
+namespaces, nginx, curl, tcpdump and a build; linger watch needs root. The first recording takes
+some seconds, the second 85, the third 5.
 """
 import os
 import pathlib
@@ -85,6 +87,36 @@ def attach():
     return [*mended, "== in another terminal, a minute later", "$ linger states -w=3", *screen]
 
 
+# It answers before it has read the request, in a process for each.
+EARLY = """import os, signal, socket
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+listener = socket.create_server(("127.0.0.1", 9000))
+print("listens", flush=True)
+while True:
+    connection, _ = listener.accept()
+    if os.fork() == 0:
+        connection.recv(10)
+        connection.send(b"HTTP/1.1 413 Content Too Large\\r\\n\\r\\n")
+        os._exit(0)
+    connection.close()"""
+
+
+def watch():
+    """curl asks nginx, uploads to a server that does not read it, and finds nobody."""
+    subprocess.run("nginx", check=True)
+    early = subprocess.Popen([sys.executable, "-c", EARLY], stdout=subprocess.PIPE)
+    early.stdout.readline()
+    load = subprocess.Popen(["sh", "-c", "while :; do curl -s0o /dev/null 'http://127.0.0.1/?[1-20]'; "
+                             "curl -so /dev/null --data-binary @src/man/linger.1 http://127.0.0.1:9000/; "
+                             "curl -s http://127.0.0.1:8081/; sleep 0.1; done"], start_new_session=True)
+    try:
+        return list(typed("linger watch -t 5"))
+    finally:
+        os.killpg(load.pid, signal.SIGTERM)
+        early.terminate()
+        subprocess.run(["nginx", "-s", "stop"], stderr=subprocess.DEVNULL, check=False)
+
+
 # -------- drawing --------
 
 LINE, CHARACTER, MARGIN = 18, 8, 16
@@ -156,7 +188,7 @@ def main(command, *files):
     in_namespace()
     os.environ["PATH"] = f"{ROOT}:/usr/sbin:/usr/bin:/sbin:/bin"
     os.chdir(ROOT)
-    lines = {"demo": demo, "attach": attach}[command]()
+    lines = {"demo": demo, "attach": attach, "watch": watch}[command]()
     (HERE / f"{command}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (HERE / f"{command}.svg").write_text(draw(lines), encoding="utf-8")
 

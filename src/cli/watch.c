@@ -131,9 +131,10 @@ static bool is_held(const struct watch *w, const struct connection *c)
 
 static bool add(struct watch *w, struct connection *c)
 {
+    const struct scope_ends ends = {c->local, c->local_port, c->peer_port, c->role == END_SERVER};
+
     /* Before, not every tracepoint was open: what is known of those may not be all. */
-    if (c->ended < w->began ||
-        !scope_has(&w->scope, c->whose, c->role == END_SERVER, c->local, c->local_port))
+    if (c->ended < w->began || !scope_has(&w->scope, c->whose, &ends))
         return true;
     if (c->role == END_UNSEEN)
         c->role = w->scope.was_listener[c->local_port] ? END_SERVER : END_CLIENT;

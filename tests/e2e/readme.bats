@@ -89,7 +89,7 @@ near() { # GOT SAID
 PICTURES=$ROOT/examples/pictures
 
 @test "each picture is small, well-formed, and drawn from the recording beside it" {
-    expect recordings "$(cd "$PICTURES" && echo *.txt)" "attach.txt demo.txt"
+    expect recordings "$(cd "$PICTURES" && echo *.txt)" "attach.txt demo.txt watch.txt"
     for recording in "$PICTURES"/*.txt; do
         picture=${recording%.txt}.svg
         python3 -B "$PICTURES/record.py" draw "$recording" >"$BATS_TEST_TMPDIR/drawn"

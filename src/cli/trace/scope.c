@@ -190,14 +190,16 @@ void scope_end(struct scope *s)
         programs_free(s->programs);
 }
 
-bool scope_has(const struct scope *s, enum scope_whose whose, bool is_server,
-               struct policy_ip local, uint16_t local_port)
+bool scope_has(const struct scope *s, enum scope_whose whose, const struct scope_ends *ends)
 {
     if (whose != WHOSE_UNKNOWN)
         return whose == WHOSE_WANTED;
-    if (is_server || s->has_pids)
-        return s->was_listener[local_port] && is_own_address(s, local);
-    return is_own_address(s, local);
+    if (!is_own_address(s, ends->local))
+        return false;
+    if (ends->is_server || s->has_pids)
+        return s->was_listener[ends->local_port];
+    /* Every namespace has such addresses. */
+    return !is_loopback(ends->local) || s->was_listener[ends->peer_port];
 }
 
 /* On loopback it is sent while the sender of what it answers runs. */

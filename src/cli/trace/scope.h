@@ -45,9 +45,15 @@ struct scope_actor scope_actor(const struct scope *s, const struct record *recor
 /* Takes in a listener's begin or end. */
 void scope_see_listener(struct scope *s, const struct record *record, struct scope_actor actor);
 
-/* Of a connection at these ends, or of one of which no event had a process of its own. */
-bool scope_has(const struct scope *s, enum scope_whose whose, bool is_server,
-               struct policy_ip local, uint16_t local_port);
+struct scope_ends {
+    struct policy_ip local;
+    uint16_t local_port;
+    uint16_t peer_port;
+    bool is_server;
+};
+
+/* Is a connection one that was asked for? `whose` is unknown where no event had its process. */
+bool scope_has(const struct scope *s, enum scope_whose whose, const struct scope_ends *ends);
 
 /* Of a RST that belongs to no connection. */
 bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor);
