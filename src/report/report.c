@@ -386,6 +386,16 @@ void report_no_address(int fd, const struct facts *facts)
     end(&line);
 }
 
+static void put_holder(struct line *line, const struct portholders *use)
+{
+    char buffer[LINE_LENGTH_MAX / 2];
+    struct text out;
+
+    text_begin(&out, buffer, sizeof(buffer));
+    portholders_say(use, &out);
+    line_value(line, "why", buffer);
+}
+
 void report_port_held(int fd, const struct facts *facts, int error)
 {
     struct portholders use = {.port = facts->local_port};
@@ -407,7 +417,7 @@ void report_port_held(int fd, const struct facts *facts, int error)
         line_number(&line, "time_wait", use.time_wait);
         line_number(&line, "others", use.others);
         line_number(&line, "seconds", (use.last + 999) / 1000);
-        line_value(&line, "why", portholders_say(&use));
+        put_holder(&line, &use);
     }
     end(&line);
 }

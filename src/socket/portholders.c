@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#include "socket/diag.h"
+#include "policy/address.h"
+#include "socket/role.h"
 
 static bool is_asked_for(const struct portholders *h, const struct diag_socket *socket)
 {
@@ -19,9 +20,9 @@ static bool is_asked_for(const struct portholders *h, const struct diag_socket *
              socket->peer.low == h->peer.low));
 }
 
-static bool count_holder(const struct diag_socket *socket, void *context)
+bool portholders_add(const struct diag_socket *socket, void *holders)
 {
-    struct portholders *h = context;
+    struct portholders *h = holders;
 
     /* Linux 6.8 and later list those as well that are bound and no more. */
     if (!is_asked_for(h, socket) || socket->state == TCP_CLOSE)
@@ -34,11 +35,26 @@ static bool count_holder(const struct diag_socket *socket, void *context)
         h->others++;
     if (socket->state == TCP_TIME_WAIT && socket->expires > h->last)
         h->last = socket->expires;
+    if (socket->state != TCP_LISTEN && h->first_port == 0) {
+        h->first = socket->peer;
+        h->first_port = socket->peer_port;
+    }
     return true;
 }
 
+/* A peer below the range is a server's port; where one is listened on here, there is no doubt. */
+void portholders_judge(struct portholders *h, bool peer_listens)
+{
+    struct role_range range;
+
+    role_read_range(&range);
+    h->is_in_range = h->port >= range.low && h->port <= range.high;
+    h->is_clients = h->listeners == 0 && h->first_port != 0 &&
+                    (peer_listens || (h->is_in_range && h->first_port < range.low));
+}
+
 /* The dump needs more room than a small stack has; a mapping is not heap, and short-lived. */
-bool portholders_find(struct portholders *h)
+static bool find(struct portholders *h)
 {
     void *buffer =
         mmap(NULL, DIAG_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -46,17 +62,34 @@ bool portholders_find(struct portholders *h)
 
     if (buffer == MAP_FAILED)
         return false;
-    found = diag_each(buffer, DIAG_EVERY_STATE, count_holder, h) == 0;
+    found = diag_each(buffer, DIAG_EVERY_STATE, portholders_add, h) == 0;
     munmap(buffer, DIAG_BUFFER_SIZE);
     return found;
 }
 
-const char *portholders_say(const struct portholders *h)
+bool portholders_find(struct portholders *h)
 {
-    if (h->listeners > 0)
-        return "a listener holds the port";
-    if (h->time_wait > 0)
-        return "TIME_WAIT sockets hold the port unless both runs set SO_REUSEADDR";
-    return h->others > 0 ? "connections hold the port unless both runs set SO_REUSEADDR"
-                         : "a bound socket that does not listen holds the port";
+    bool found = find(h);
+    struct portholders peers = {.port = h->first_port};
+    bool is_open = found && h->listeners == 0 && h->first_port != 0 && find(&peers);
+
+    portholders_judge(h, is_open && peers.listeners > 0);
+    return found;
+}
+
+void portholders_say(const struct portholders *h, struct text *out)
+{
+    if (h->listeners > 0) {
+        text_put(out, "a listener holds the port");
+    } else if (h->is_clients) {
+        text_put(out, "a client's connection to ");
+        address_print_endpoint(out, h->first, h->first_port);
+        text_put(out, " holds the port");
+        text_put(out, h->is_in_range ? "; reserve it by net.ipv4.ip_local_reserved_ports" : "");
+    } else if (h->time_wait + h->others > 0) {
+        text_put(out, h->time_wait > 0 ? "TIME_WAIT sockets" : "connections");
+        text_put(out, " hold the port unless both runs set SO_REUSEADDR");
+    } else {
+        text_put(out, "a bound socket that does not listen holds the port");
+    }
 }

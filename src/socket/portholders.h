@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/text.h"
 #include "policy/policy.h"
+#include "socket/diag.h"
 
 struct portholders {
     /* The caller fills in what is asked for, and zeroes the rest. */
@@ -16,14 +18,24 @@ struct portholders {
     unsigned listeners;
     unsigned time_wait;
     unsigned others;
-    uint32_t last; /* ms until the last TIME_WAIT ends */
+    uint32_t last;          /* ms until the last TIME_WAIT ends */
+    struct policy_ip first; /* the peer of one of the connections; port 0: there is none */
+    uint16_t first_port;
+    bool is_clients;  /* that connection was made from here, as far as one can tell */
+    bool is_in_range; /* of net.ipv4.ip_local_port_range: clients are given that port */
 };
+
+/* Counts a socket of a dump; always true. `holders` is a struct portholders. */
+bool portholders_add(const struct diag_socket *socket, void *holders);
+
+/* Whose connection it is, when all are counted: `peer_listens` on this host, at its other end. */
+void portholders_judge(struct portholders *use, bool peer_listens);
 
 /* Counts those sockets, in this network namespace; false where the kernel does not say.
  */
 bool portholders_find(struct portholders *use);
 
 /* In words: "a listener holds the port". */
-const char *portholders_say(const struct portholders *use);
+void portholders_say(const struct portholders *use, struct text *out);
 
 #endif

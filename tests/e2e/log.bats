@@ -172,6 +172,40 @@ os._exit(0)")
 }
 
 # bats test_tags=preload
+# bats test_tags=preload
+@test "bind: a client's connection that holds the port is named, and so is the remedy" {
+    needs_namespace
+    LOG=$BATS_TEST_TMPDIR/log
+    sysctl -qw net.ipv4.ip_local_port_range="50051 50051"
+    start - "$TOOLS/peer" -n 9 listen 8000
+    hear_port
+    fails='import socket
+client = socket.create_connection(("127.0.0.1", 8000))
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+try:
+    server.bind(("127.0.0.1", 50051))
+except OSError:
+    import subprocess, sys
+    subprocess.run([sys.argv[1], "states", "-p", "50051"], env={})'
+    why="a client's connection to 127.0.0.1:8000 holds the port; reserve it by net.ipv4.ip_local_reserved_ports"
+    LD_PRELOAD=$LIB LINGER_LOG=$LOG python3 -c "$fails" "$ROOT/linger" >"$BATS_TEST_TMPDIR/states"
+    sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
+    cat "$BATS_TEST_TMPDIR/states"
+    expect "the log" "$(grep errno=98 "$LOG" | sed 's/.* why=//')" "\"$why\""
+    grep -qx "  $why" "$BATS_TEST_TMPDIR/states"
+    # One with a fixed source port outside of the range is a client's too.
+    python3 -c 'import socket
+client = socket.socket()
+client.bind(("127.0.0.1", 20))
+client.connect(("127.0.0.1", 8000))
+client.shutdown(socket.SHUT_WR)
+client.recv(9)'
+    "$ROOT/linger" states -p 20 | tee "$BATS_TEST_TMPDIR/states"
+    grep -qx "  a client's connection to 127.0.0.1:8000 holds the port" "$BATS_TEST_TMPDIR/states"
+    kill "$PID" || true
+}
+
 # connects ADDRESS PORT [COUNT]: keeps COUNT connections and closes none; prints the errno of the one that fails.
 connects() {
     LD_PRELOAD=$LIB LINGER_LOG=$LOG LINGER_STATS=$BATS_TEST_TMPDIR/stats python3 -c 'import errno, socket, sys

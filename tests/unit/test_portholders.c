@@ -122,11 +122,28 @@ static void test_in_words(void **state)
         {{.others = 1}, "connections hold the port unless both runs set SO_REUSEADDR"},
         {{.others = 2}, "connections hold the port unless both runs set SO_REUSEADDR"},
         {{0}, "a bound socket that does not listen holds the port"},
+        {{.time_wait = 1,
+          .is_clients = true,
+          .first = {.low = 0xffff7f000001, .is_ipv4 = true},
+          .first_port = 8000},
+         "a client's connection to 127.0.0.1:8000 holds the port"},
+        {{.others = 1,
+          .is_clients = true,
+          .is_in_range = true,
+          .first = {.low = 0xffff7f000001, .is_ipv4 = true},
+          .first_port = 8000},
+         "a client's connection to 127.0.0.1:8000 holds the port; reserve it by "
+         "net.ipv4.ip_local_reserved_ports"},
     };
 
     ROW_NAMED(i, rows, said);
 
-    assert_string_equal(portholders_say(&rows[i].use), rows[i].said);
+    char buffer[256];
+    struct text said;
+
+    text_begin(&said, buffer, sizeof(buffer));
+    portholders_say(&rows[i].use, &said);
+    assert_string_equal(buffer, rows[i].said);
 }
 
 int main(void)

@@ -9,15 +9,25 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/process/holders.h"
+#include "socket/portholders.h"
 
 /* The part of a dump that concerns one port. */
 struct port {
     unsigned states[DIAG_STATES];
-    uint32_t last; /* ms until the last TIME_WAIT ends */
+    struct portholders use;
     struct holder *holders;
     ssize_t holder_count;
     size_t unseen; /* sockets whose process we may not inspect */
 };
+
+static bool is_listened_on(const struct sockets *sockets, uint16_t port)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->items[i].state == TCP_LISTEN && sockets->items[i].local_port == port)
+            return true;
+    }
+    return false;
+}
 
 static int look_at(struct port *p, const struct sockets *sockets, long port)
 {
@@ -25,6 +35,7 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
     size_t count = 0;
 
     memset(p, 0, sizeof(*p));
+    p->use.port = (uint16_t)port;
     if (!inodes)
         return -1;
     for (size_t i = 0; i < sockets->count; i++) {
@@ -32,11 +43,11 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
         if (s->local_port != port)
             continue;
         p->states[s->state < DIAG_STATES ? s->state : 0]++;
-        if (s->state == TCP_TIME_WAIT && s->expires > p->last)
-            p->last = s->expires;
+        (void)portholders_add(s, &p->use);
         if (s->inode != 0)
             inodes[count++] = s->inode;
     }
+    portholders_judge(&p->use, is_listened_on(sockets, p->use.first_port));
     p->holder_count = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
     size_t found = p->holder_count > 0 ? (size_t)p->holder_count : 0;
     p->unseen = holders_unseen(inodes, count, p->holders, found);
@@ -47,7 +58,7 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
 
 static unsigned seconds_left(const struct port *p)
 {
-    return (p->last + 999) / 1000;
+    return (p->use.last + 999) / 1000;
 }
 
 /* The holders are sorted: is it the first entry of its process? */
@@ -85,6 +96,8 @@ static void print_json(FILE *out, const struct port *p, long port)
 static void print(FILE *out, const struct port *p, long port)
 {
     unsigned total = 0;
+    char buffer[256];
+    struct text why;
 
     fprintf(out, "port %ld\n", port);
     for (unsigned i = 1; i < DIAG_STATES; i++) {
@@ -102,10 +115,18 @@ static void print(FILE *out, const struct port *p, long port)
     if (p->unseen > 0)
         fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
                 p->unseen == 1 ? "" : "s");
-    if (p->states[TCP_TIME_WAIT] > 0)
+    if (p->use.is_clients) {
+        text_begin(&why, buffer, sizeof(buffer));
+        portholders_say(&p->use, &why);
+        fprintf(out, "  %s\n", buffer);
+    } else if (p->use.listeners > 0 && p->use.is_in_range) {
+        fprintf(out, "  it lies in net.ipv4.ip_local_port_range: a client may get it while nobody "
+                     "listens, unless net.ipv4.ip_local_reserved_ports has it\n");
+    }
+    if (p->use.time_wait > 0)
         fprintf(
             out, "  the last TIME_WAIT ends in %u s%s\n", seconds_left(p),
-            p->states[TCP_LISTEN] > 0
+            p->use.listeners > 0 || p->use.is_clients
                 ? ""
                 : "; until then bind() may fail, unless both runs of the server set SO_REUSEADDR");
 }
