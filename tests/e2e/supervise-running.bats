@@ -176,9 +176,12 @@ END
     leaves all
     expect servers "$(servers "$CLIENT" | wc -l)" 2
     run ! grep -Fx "$first" <(servers "$CLIENT")
-    run adopt 'rst when=active' "$CLIENT"
-    expect status "$status" 125
-    expect said "$output" "linger supervise: process $CLIENT: this policy decides at close(), which the filter of the first one does not report: restart the program"
+    local needy
+    for needy in 'rst when=active' 'rst peer=192.0.2.1'; do
+        run adopt "$needy" "$CLIENT"
+        expect status "$status" 125
+        expect said "$output" "linger supervise: process $CLIENT: this policy decides at close(), which the filter of the first one does not report: restart the program"
+    done
     leaves all
     at_once 3 30 "$CLIENT" # each finds servers that are ending
     for _ in 1 2 3 4 5; do

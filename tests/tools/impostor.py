@@ -36,7 +36,7 @@ libc.prctl(PR_SET_NAME, b"lingersupervise", 0, 0, 0)
 with open(f"/proc/{program}/stat") as file:
     started = file.read().rpartition(")")[2].split()[19]
 page = os.memfd_create(f"lingersupervise-2:{program}:{started}")
-os.ftruncate(page, 520)
+os.ftruncate(page, 65536)
 page, listener = os.dup2(page, 103), os.dup2(listener, 104)
 os.dup2(page, 3)
 os.dup2(listener, 4)
@@ -45,7 +45,7 @@ fcntl.ioctl(listener, NOTIF_RECV, request)
 struct.pack_into("I", request, 8, victim)
 struct.pack_into("Q", request, 32, fd)
 os.pwrite(page, struct.pack("II", 0xFFFF, 0) + request, 0)
-memory = None if "unmapped" in sys.argv else mmap.mmap(page, 520)
+memory = None if "unmapped" in sys.argv else mmap.mmap(page, 65536)
 told, tell = os.pipe()
 locker = os.fork()
 if locker == 0:
