@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { PATH_LENGTH_MAX = 2 * PATH_MAX };
+
 /* The name of the process's cgroup, "/" for the root; "" if it is not known. */
 static void read_name(pid_t pid, char name[PATH_MAX])
 {
@@ -25,18 +27,18 @@ static void read_name(pid_t pid, char name[PATH_MAX])
 }
 
 /* Where it is mounted; beside the hierarchies of version 1 in the second place. */
-static void find_file(const char *name, size_t length, const char *file, char path[2 * PATH_MAX])
+static void find_file(const char *name, size_t length, const char *file, char path[PATH_LENGTH_MAX])
 {
     bool is_alone = access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0;
 
-    snprintf(path, 2 * PATH_MAX, "/sys/fs/cgroup%s%.*s/%s", is_alone ? "" : "/unified", (int)length,
-             name, file);
+    snprintf(path, PATH_LENGTH_MAX, "/sys/fs/cgroup%s%.*s/%s", is_alone ? "" : "/unified",
+             (int)length, name, file);
 }
 
 bool cgroup_is_frozen(pid_t program)
 {
     char name[PATH_MAX];
-    char path[2 * PATH_MAX];
+    char path[PATH_LENGTH_MAX];
     char event[64];
     bool found = false;
 
@@ -65,7 +67,7 @@ static bool is_of_service(const char *name)
 /* The kernel asks for the right to write to both, and to what they have in common. */
 static bool is_writable(const char *ours, const char *theirs)
 {
-    char path[2 * PATH_MAX];
+    char path[PATH_LENGTH_MAX];
     size_t common = 0;
 
     for (size_t i = 0; ours[i] == theirs[i] && ours[i]; i++)
@@ -91,7 +93,7 @@ bool cgroup_enter(pid_t program)
 {
     char ours[PATH_MAX];
     char theirs[PATH_MAX];
-    char path[2 * PATH_MAX];
+    char path[PATH_LENGTH_MAX];
 
     read_name(getpid(), ours);
     read_name(program, theirs);
