@@ -173,6 +173,24 @@ os._exit(0)")
 
 # bats test_tags=preload
 # bats test_tags=preload
+@test "a half-close whose peer closes then: TIME_WAIT stays, and the log claims no verdict" {
+    LOG=$BATS_TEST_TMPDIR/log
+    PORT=$("$TOOLS/free-port")
+    LD_PRELOAD=$LIB LINGER_MODE="fin-rst role=server" LINGER_LOG=$LOG python3 -c 'import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client = socket.create_connection(listener.getsockname())
+server = listener.accept()[0]
+server.shutdown(socket.SHUT_WR)
+client.recv(1)
+client.close()
+server.recv(1)
+server.close()' "$PORT"
+    cat "$LOG"
+    expect TIME_WAIT "$(count_time_wait "sport = :$PORT")" 1
+    grep -q "event=close .* local=[^ ]*$PORT .*state=closed .* verdict=none why=\"no connection is left to end\"" "$LOG"
+}
+
+# bats test_tags=preload
 @test "bind: a client's connection that holds the port is named, and so is the remedy" {
     needs_namespace
     LOG=$BATS_TEST_TMPDIR/log
