@@ -187,3 +187,33 @@ print(statistics.mean(faults(sys.argv[1]) - faults(sys.argv[2]) for _ in range(5
     LIB="$(gcc -print-file-name=libasan.so):$LIB" meet rst close
     sees 5 0 1 0
 }
+
+@test "under an auditor of the dynamic linker, which sees each symbol bound" {
+    gcc -shared -fPIC -D_GNU_SOURCE -include link.h -x c -o "$BATS_TEST_TMPDIR/audit.so" - <<'END'
+unsigned la_version(unsigned version) { return version; }
+unsigned la_objopen(struct link_map *map, Lmid_t list, uintptr_t *cookie) { return LA_FLG_BINDTO | LA_FLG_BINDFROM; }
+END
+    LD_AUDIT=$BATS_TEST_TMPDIR/audit.so meet "rst when=active" close
+    sees 5 0 1 0
+}
+
+@test "dlmopen(): libraries in a namespace of their own are out of reach, and the others are not" {
+    gcc -D_GNU_SOURCE -x c -o "$BATS_TEST_TMPDIR/two" - <<'END'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <sys/socket.h>
+static int lingers(int (*make)(int, int, int))
+{
+    struct linger linger = {0, 0};
+    socklen_t size = sizeof(linger);
+    getsockopt(make(AF_INET, SOCK_STREAM, 0), SOL_SOCKET, SO_LINGER, &linger, &size);
+    return linger.l_onoff;
+}
+int main(void)
+{
+    void *other = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+    printf("%d %d\n", other ? lingers(dlsym(other, "socket")) : -1, lingers(socket));
+}
+END
+    expect "without and with the library" "$("$BATS_TEST_TMPDIR/two") $(under rst "$BATS_TEST_TMPDIR/two")" "0 0 0 1"
+}

@@ -592,6 +592,7 @@ except OSError as error:
 
 # Once, it tried the address itself beforehand, with its own rights: an unprivileged program's calls
 # kept other programs from a privileged port.
+# bats test_tags=plain
 @test "the supervisor binds nothing" {
     needs_root
     needs_namespace
@@ -749,4 +750,22 @@ EOF
     finish
     expect "the peer saw" "$REPLY" "bytes=10 eof=2 reset=0"
     [[ $stderr =~ ^"linger run: pid "[0-9]+" is a 32-bit program: a supervisor leaves its connections alone"$ ]]
+}
+
+@test "inside bubblewrap, with namespaces of its own: by the supervisor and by the preload" {
+    local sandbox=(bwrap --ro-bind / / --dev /dev --proc /proc --unshare-user --unshare-pid --unshare-ipc --die-with-parent)
+    command -v bwrap >/dev/null || skip "needs bubblewrap"
+    "${sandbox[@]}" true || skip "needs user namespaces"
+    under() {
+        local mode=$1
+        shift
+        [ "$1" != "$SUBJECT" ] || set -- "${sandbox[@]}" "$@"
+        [ "$mode" = - ] || [ -n "${WITHOUT_LIBRARY:-}" ] || set -- "$LINGER" run -b "$backend" -m "$mode" -- "$@"
+        exec "$@"
+    }
+    for backend in supervise preload; do
+        meet rst close
+        sees 5 0 1 0
+        finish
+    done
 }
