@@ -13,6 +13,7 @@
 #include "cli/adopt/pair.h"
 #include "cli/apply.h"
 #include "cli/needs.h"
+#include "core/plan.h"
 
 static const char help[] =
     "usage: linger supervise -m POLICY [OPTION...] PID...\n"
@@ -87,6 +88,21 @@ static bool take_settings(void)
     }
     s->mode = chosen->rules;
     return status == 0;
+}
+
+/* Who waits in accept() already is not seen there, so what only a connection knows waits for
+ * close(). */
+static void warn_of_closes(void)
+{
+    struct plan plan;
+
+    plan_make(&plan, &our.settings.mode, true, false);
+    if (plan.moments & MOMENT_CLOSE && !our.apply.quiet)
+        cli_error(
+            chosen->self,
+            "warning: this policy decides at close(): a signal whose handler has no SA_RESTART "
+            "may take a close() away, of a pipe or file too, and who reads that pipe waits for "
+            "ever; rules by role= and port= are decided before");
 }
 
 /* What cannot be undone. */
@@ -270,7 +286,10 @@ static bool supervise_chosen(char **pids)
     chosen->port = 0; /* it has said which processes */
     chosen->takes_others = true;
     our.apply.is_supervised = true;
-    if (!take_settings() || !supervise_all())
+    if (!take_settings())
+        return false;
+    warn_of_closes();
+    if (!supervise_all())
         return false;
     bool is_done = apply(&our.apply);
     if (our.apply.json && !our.apply.quiet && !our.apply.dry_run)
