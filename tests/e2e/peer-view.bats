@@ -160,3 +160,33 @@ listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)'
         early_reply $mode lingering 413
     done
 }
+
+# peer_after MODE: what getpeername() gives a peer when this end's FIN is there and, under fin-rst, the RST.
+peer_after() {
+    start "$1" python3 -c "
+import socket
+with socket.create_server(('127.0.0.1', 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    connection = listener.accept()[0]
+    connection.recv(1)
+    connection.close()"
+    hear_port
+    run -0 timeout 20 python3 -c "
+import errno, select, socket, sys
+peer = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+waits = select.poll()
+waits.register(peer, select.POLLRDHUP if sys.argv[2] == 'fin' else 0)
+peer.send(b'x')
+waits.poll(10000)
+try:
+    print(peer.getpeername()[1] == int(sys.argv[1]))
+except OSError as error:
+    print(errno.errorcode[error.errno])" "$PORT" "$1"
+    expect "getpeername() under $1" "$output" "$2"
+}
+
+# bats test_tags=preload
+@test "getpeername(): still the name after fin, ENOTCONN after the RST of fin-rst" {
+    peer_after fin True
+    peer_after fin-rst ENOTCONN
+}
