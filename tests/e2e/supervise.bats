@@ -20,7 +20,7 @@ children() { # PID
 
 is_program() { # NAME
     read -r SUPERVISOR <<<"$(children "$PID")"
-    read -r PROGRAM <<<"$(children "$SUPERVISOR")"
+    read -r PROGRAM _ <<<"$(children "$SUPERVISOR")"
     [ "$(cat "/proc/$PROGRAM/comm" 2>/dev/null)" = "$1" ] || ! kill -0 "$PID"
 }
 
@@ -437,6 +437,49 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     expect status "$STATUS" 137
 }
 
+# with_grandchildren: a program with two children that connect when a line comes, one of them in a
+# session of its own; PEER_OUT is what their peer says.
+with_grandchildren() {
+    start - "$TOOLS/peer" -n 2 listen
+    hear_port
+    PEER=$PID PEER_OUT=$OUT
+    mkfifo "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
+    start - setsid "$LINGER" run -m rst -- busybox sh -c '
+        (read -r line <"$2"; exec "$0" -c "$1" close) >/dev/null &
+        busybox setsid busybox sh -c "read -r line <\$2; exec \$0 -c \$1 close" "$0" "$1" "$3" >/dev/null &
+        exec busybox sleep 1000' "$STATIC/subject" "$PORT" "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
+    find_processes busybox
+}
+
+@test "SIGKILL of the front: the program ends, its children go on under the policy" {
+    with_grandchildren
+    exec {ONE}>"$BATS_TEST_TMPDIR/one" {TWO}>"$BATS_TEST_TMPDIR/two" # both are there
+    kill -KILL "$PID"
+    await_end "$PROGRAM"
+    echo >&$ONE
+    echo >&$TWO
+    OUT=$PEER_OUT PID=$PEER
+    hear
+    expect "the peer saw" "$REPLY" "bytes=10 eof=0 reset=2"
+    await_end "$SUPERVISOR"
+}
+
+@test "SIGKILL of all that linger is: the calls of a grandchild elsewhere go on, and nobody is left" {
+    with_grandchildren
+    exec {ONE}>"$BATS_TEST_TMPDIR/one" {TWO}>"$BATS_TEST_TMPDIR/two"
+    guard=$(children "$SUPERVISOR")
+    guard=${guard#"$PROGRAM" }
+    kill -KILL -- "-$PID"
+    await_end "$PROGRAM" "$SUPERVISOR"
+    (exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT") # in the stead of the child that ended with them
+    echo >&$TWO
+    OUT=$PEER_OUT PID=$PEER
+    hear
+    expect "the peer saw" "$REPLY" "bytes=5 eof=2 reset=0"
+    # shellcheck disable=SC2086  # a list
+    await_end $guard
+}
+
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
     says_no "*: the supervisor needs Linux 5.6: this kernel has no seccomp(2) with notifications, or *" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
@@ -670,7 +713,7 @@ storm() {
     ls -l "/proc/$SUPERVISOR/fd"
     expect "descriptors of the supervisor" "$(find "/proc/$SUPERVISOR/fd" -type l ! -lname '*pidfd*' | wc -l)" 5
     [ "$(find "/proc/$SUPERVISOR/fd" -lname '*pidfd*' | wc -l)" -le 64 ]
-    expect "its children" "$(children "$SUPERVISOR")" "$PROGRAM "
+    expect "its children, the program and the guard" "$(children "$SUPERVISOR" | wc -w)" 2
     kill -TERM "$PID"
     finish
     expect status "$STATUS" 143

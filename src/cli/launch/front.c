@@ -22,7 +22,8 @@
  *
  * The death of one must not leave a program half served: a supervised call that nobody answers
  * fails with ENOSYS, so when the keeper dies the front kills everything that it kept; when the
- * front dies the keeper kills the program, as the same signal would have without us.
+ * front dies the keeper kills the program, as the same signal would have without us. Where both
+ * die, the supervisor's guard lets the calls of all others go on (supervise/supervise.c).
  */
 #include <errno.h>
 #include <signal.h>

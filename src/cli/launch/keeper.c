@@ -146,11 +146,7 @@ static void keep(void)
     }
 }
 
-/*
- * pkill -f with linger's name means the front: a signal that reaches the keeper as well would not
- * be passed on. So the keeper's name is the program's, in brackets.
- */
-static void take_name(const struct launch *launch)
+void launch_take_name(const struct launch *launch)
 {
     char *first = program_invocation_name; /* argv[0], where the kernel begins to show them */
     char *const *last = launch->argv;
@@ -178,7 +174,7 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
     sigpending(&early);
     keeper.program = launch->start(launch, &keeper.status);
     if (keeper.program) {
-        take_name(launch);
+        launch_take_name(launch);
         pass_on_early(&early);
         sigfillset(&all);
         keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -44,6 +44,13 @@ int launch_exit(int status);
 /* Starts a program that needs nothing else. */
 pid_t launch_start(struct launch *launch, int *status);
 
+/*
+ * pkill -f with linger's name means the front: a signal that reaches the keeper as well would not
+ * be passed on. So the name of the keeper, and of who stands beside it, is the program's, in
+ * brackets.
+ */
+void launch_take_name(const struct launch *launch);
+
 /* fork(2). In the child signals are as launch_run() found them, and variables name its own pid. */
 pid_t launch_fork(void);
 

@@ -7,7 +7,12 @@
  */
 #include "cli/supervise/supervise.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +23,7 @@
 #include "core/plan.h"
 
 static struct answerer answerer;
-static struct answer_room room;
+static struct answer_room *room; /* shared with the guard */
 
 /* Waits in the kernel's queue, not in the keeper's poll(), which does not hear what went away. */
 static void *answer_all(void *unused)
@@ -28,11 +33,63 @@ static void *answer_all(void *unused)
     return unused;
 }
 
+/* By which who left it unanswered has died. */
+static void let_go(__u64 id)
+{
+    struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+    notify_answer(answerer.listener, &answer);
+}
+
+/* Until nobody is left to make a call. Before Linux 6.11 the kernel wakes nobody then. */
+static void let_all_go(void)
+{
+    struct pollfd calls = {.fd = answerer.listener, .events = POLLIN};
+
+    let_go(room->call.request.id);
+    for (unsigned i = 0; i < room->accepts.count && i < ACCEPT_WAITING_MAX; i++)
+        let_go(room->accepts.waiting[i].request.id);
+    while (poll(&calls, 1, 1000) == 0 || !(calls.revents & POLLHUP)) {
+        memset(&room->call, 0, sizeof(room->call));
+        if (calls.revents && ioctl(answerer.listener, SECCOMP_IOCTL_NOTIF_RECV, &room->call) == 0)
+            let_go(room->call.request.id);
+    }
+}
+
+/*
+ * SIGKILL of a process group ends keeper and front at once, and leaves what the program has started
+ * in other groups: the filter's calls would fail with ENOSYS. So a process of a session of its own
+ * has the listener too, and lets them go on when the keeper has died. No SIGCHLD: the keeper's
+ * waitpid(2) passes over it.
+ */
+static void start_guard(const struct launch *launch)
+{
+    struct pollfd watched[] = {{.fd = -1, .events = POLLIN}, {.fd = answerer.listener}};
+    int keeper = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    pid_t pid = keeper < 0 ? -1 : (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+
+    if (pid == 0) {
+        setsid();
+        launch_take_name(launch);
+        dup2(STDOUT_FILENO, STDERR_FILENO); /* /dev/null */
+        watched[0].fd = keeper;
+        while (poll(watched, 2, -1) < 0)
+            ;
+        if (!(watched[1].revents & POLLHUP))
+            let_all_go();
+        _exit(CLI_OK);
+    }
+    if (keeper >= 0)
+        close(keeper);
+}
+
 static pid_t start(struct launch *launch, int *status)
 {
     pid_t program = start_program(&answerer, launch->file, launch->argv, status);
     pthread_t thread;
 
+    if (program)
+        start_guard(launch);
     if (program && pthread_create(&thread, NULL, answer_all, NULL) != 0)
         launch->served = answerer.listener; /* no process more is allowed */
     else if (program)
@@ -74,7 +131,12 @@ int supervise(struct launch *launch, struct settings *settings)
 {
     answerer.self = launch->self;
     answerer.all = settings;
-    answerer.room = &room;
+    room = mmap(NULL, sizeof(*room), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) {
+        cli_error(launch->self, "out of memory");
+        return LAUNCH_FAILED;
+    }
+    answerer.room = room;
     settings->backend = BACKEND_SUPERVISE;
     launch->start = start;
     launch->serve = serve;
