@@ -75,16 +75,21 @@ static ssize_t write_as_polled(int fd, const void *data, size_t length)
     return -1;
 }
 
-static ssize_t write_at_once(int fd, const void *data, size_t length)
+/* Not inlined: what it needs has left the stack, which may be small, when the line is written. */
+__attribute__((noinline)) static unsigned type_of(int fd)
 {
     struct kernel_status status = {0};
 
-    if (kernel_statx(fd, "", KERNEL_STATUS_TYPE, &status) != 0)
-        return -1;
-    if (S_ISSOCK(status.mode))
+    return kernel_statx(fd, "", KERNEL_STATUS_TYPE, &status) == 0 ? status.mode & S_IFMT : 0;
+}
+
+static ssize_t write_at_once(int fd, const void *data, size_t length)
+{
+    unsigned type = type_of(fd);
+
+    if (type == S_IFSOCK)
         return kernel_call(SYS_sendto, fd, (long)data, (long)length, MSG_DONTWAIT, 0, 0);
-    return S_ISFIFO(status.mode) ? write_to_pipe(fd, data, length)
-                                 : write_as_polled(fd, data, length);
+    return type == S_IFIFO ? write_to_pipe(fd, data, length) : write_as_polled(fd, data, length);
 }
 
 bool quiet_write(int fd, const void *data, size_t length)
