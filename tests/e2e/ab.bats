@@ -139,8 +139,9 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
 # bats test_tags=plain
 @test "without privileges: user namespaces, or a note and one namespace for all" {
     needs_root
-    chmod a+rwx "$BATS_TEST_TMPDIR" && chmod a+rx "$BATS_RUN_TMPDIR"
-    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    chmod a+rx "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+    install -d -o 65534 -g 65534 "$BATS_TEST_TMPDIR/own"
+    nobody=(env TMPDIR="$BATS_TEST_TMPDIR/own" setpriv --reuid=65534 --regid=65534 --clear-groups)
     # Where everybody may go, wherever this tree is.
     open=$BATS_TEST_TMPDIR
     cp "$LINGER" "$LIB" "$TOOLS/peer" "$TOOLS/subject" "$open"
