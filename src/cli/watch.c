@@ -20,7 +20,7 @@
 #include "cli/watch/table.h"
 
 #define TICK 100            /* ms between looks at the events */
-#define SETTLED 100000000u  /* ns after the end: the peer's FIN has come, if it comes at once */
+#define SETTLED SECOND      /* after the end: the peer has closed its end too, or takes its time */
 #define LOOK_AT_MOST 20     /* a dump may take a twentieth of the time */
 #define UNCLOSED_SECONDS 10 /* in CLOSE_WAIT: no program needs so long to notice */
 #define SECOND 1000000000u

@@ -47,6 +47,7 @@ ends() {
     expect "endings.py" "$REPLY" "done"
     finish
     exec {GO}>&-
+    time_wait "$PORT" >/dev/null # the last FIN may be on its way
     watch_ends >"$BATS_TEST_TMPDIR/all"
 }
 
