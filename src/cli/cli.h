@@ -48,38 +48,16 @@ enum cli_status cli_exec_status(int error);
 enum cli_status cli_exec_failed(const struct cli_command *command, const char *program);
 
 /* Entries that several tables of options have, and the end of each. */
-#define CLI_OPTION_MODE                                                                            \
-    {                                                                                              \
-        "mode", required_argument, NULL, 'm'                                                       \
-    }
-#define CLI_OPTION_PORT                                                                            \
-    {                                                                                              \
-        "port", required_argument, NULL, 'p'                                                       \
-    }
-#define CLI_OPTION_WATCH                                                                           \
-    {                                                                                              \
-        "watch", optional_argument, NULL, 'w'                                                      \
-    }
-#define CLI_OPTION_JSON                                                                            \
-    {                                                                                              \
-        "json", no_argument, NULL, 'j'                                                             \
-    }
-#define CLI_OPTION_DRY_RUN                                                                         \
-    {                                                                                              \
-        "dry-run", no_argument, NULL, 'n'                                                          \
-    }
-#define CLI_OPTION_QUIET                                                                           \
-    {                                                                                              \
-        "quiet", no_argument, NULL, 'q'                                                            \
-    }
-#define CLI_OPTION_HELP                                                                            \
-    {                                                                                              \
-        "help", no_argument, NULL, 'h'                                                             \
-    }
-#define CLI_OPTIONS_END                                                                            \
-    {                                                                                              \
-        NULL, 0, NULL, 0                                                                           \
-    }
+/* clang-format off */
+#define CLI_OPTION_MODE {"mode", required_argument, NULL, 'm'}
+#define CLI_OPTION_PORT {"port", required_argument, NULL, 'p'}
+#define CLI_OPTION_WATCH {"watch", optional_argument, NULL, 'w'}
+#define CLI_OPTION_JSON {"json", no_argument, NULL, 'j'}
+#define CLI_OPTION_DRY_RUN {"dry-run", no_argument, NULL, 'n'}
+#define CLI_OPTION_QUIET {"quiet", no_argument, NULL, 'q'}
+#define CLI_OPTION_HELP {"help", no_argument, NULL, 'h'}
+#define CLI_OPTIONS_END {NULL, 0, NULL, 0}
+/* clang-format on */
 
 /*
  * getopt_long() with one more answer: 0 if the command has ended, with *status to return: --help
