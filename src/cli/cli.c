@@ -260,16 +260,13 @@ void cli_redraw(const char *text)
     fputs("\033[J", stdout);
 }
 
-const char *cli_endpoint(struct policy_ip ip, uint16_t port)
+const char *cli_put_endpoint(char buffer[CLI_ENDPOINT_SIZE], struct policy_ip ip, uint16_t port)
 {
-    static char buffers[2][64];
-    static int turn;
     struct text out;
 
-    turn = !turn;
-    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    text_begin(&out, buffer, CLI_ENDPOINT_SIZE);
     address_print_endpoint(&out, ip, port);
-    return buffers[turn];
+    return buffer;
 }
 
 void cli_print_word(FILE *stream, const char *word)
@@ -294,20 +291,6 @@ void cli_print_word(FILE *stream, const char *word)
             fputc(*word, stream);
     }
     fputc('\'', stream);
-}
-
-void cli_print_json(FILE *stream, const char *string)
-{
-    fputc('"', stream);
-    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(stream, "\\%c", *c);
-        else if (*c < ' ' || *c >= 0x7f)
-            fprintf(stream, "\\u%04x", *c);
-        else
-            fputc(*c, stream);
-    }
-    fputc('"', stream);
 }
 
 bool cli_number(const char *text, long low, long high, long *number)

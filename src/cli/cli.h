@@ -96,8 +96,10 @@ bool cli_is_terminal(FILE *stream);
 /* Draws the text over what the terminal shows. */
 void cli_redraw(const char *text);
 
-/* "192.0.2.1:80" in one of two static buffers, used in turn; without a port if that is 0. */
-const char *cli_endpoint(struct policy_ip ip, uint16_t port);
+/* "192.0.2.1:80", without a port if that is 0, in an array of the block that asks for it. */
+#define cli_endpoint(ip, port) cli_put_endpoint((char[CLI_ENDPOINT_SIZE]){0}, ip, port)
+#define CLI_ENDPOINT_SIZE 64
+const char *cli_put_endpoint(char buffer[CLI_ENDPOINT_SIZE], struct policy_ip ip, uint16_t port);
 
 /*
  * A line with names that come from outside (of a process, a file, a unit), printed as ps(1) prints
@@ -107,9 +109,6 @@ void cli_print_line(FILE *stream, const char *format, ...) __attribute__((format
 
 /* A word as a shell reads it back: quoted if necessary. */
 void cli_print_word(FILE *stream, const char *word);
-
-/* A string as JSON. */
-void cli_print_json(FILE *stream, const char *string);
 
 /* A whole number from `low` to `high`; false for anything else. */
 bool cli_number(const char *text, long low, long high, long *number);

@@ -104,16 +104,18 @@ static const char *left_text(const struct outcome *o)
     return left;
 }
 
-static const char *result_text(const struct closing *c, const struct outcome *o)
+#define RESULT_MAX 128
+#define result_text(c, o) put_result((char[RESULT_MAX]){0}, c, o)
+static const char *put_result(char text[RESULT_MAX], const struct closing *c,
+                              const struct outcome *o)
 {
-    static char buffer[128];
     const char *left = left_text(o);
 
     if (left)
         return left;
     if (o->refused) {
-        snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
-        return buffer;
+        snprintf(text, RESULT_MAX, "failed: %s: %s", o->refused, strerror(o->error));
+        return text;
     }
     if (o->is_unchanged)
         return "failed: it is in the same state as before";

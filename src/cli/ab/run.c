@@ -180,15 +180,13 @@ static bool has_listener(void)
 }
 
 /* "exited with status 3", "died of signal 9 (Killed)" */
-static const char *ending(int status)
+#define ending(status) put_ending((char[64]){0}, status)
+static const char *put_ending(char text[64], int status)
 {
-    static char text[64];
-
     if (WIFSIGNALED(status))
-        snprintf(text, sizeof(text), "died of signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
+        snprintf(text, 64, "died of signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
-        snprintf(text, sizeof(text), "exited with status %d", WEXITSTATUS(status));
+        snprintf(text, 64, "exited with status %d", WEXITSTATUS(status));
     return text;
 }
 

@@ -24,11 +24,6 @@ const char *selection_rule_text(const struct policy *policy, unsigned number)
     return buffer;
 }
 
-const char *selection_peer_text(const struct facts *f)
-{
-    return f->known & FACT_PEER ? cli_endpoint(f->peer_ip, f->peer_port) : "";
-}
-
 const char *selection_mode_text(const struct verdict *verdict)
 {
     static char buffers[2][16];

@@ -69,7 +69,8 @@ int selection_each(struct selection *s, selection_visit *visit, void *context);
 const char *selection_rule_text(const struct policy *policy, unsigned number);
 
 /* The other end of a connection; "" of a listener. */
-const char *selection_peer_text(const struct facts *facts);
+#define selection_peer_text(facts)                                                                 \
+    ((facts)->known & FACT_PEER ? cli_endpoint((facts)->peer_ip, (facts)->peer_port) : "")
 
 /* A verdict's mode in one of two static buffers, used in turn. */
 const char *selection_mode_text(const struct verdict *verdict);

@@ -279,7 +279,7 @@ bool elf_is_musl(const struct elf *elf)
     return has_loader(elf, "/ld-musl");
 }
 
-const char *elf_machine(const struct elf *elf)
+const char *elf_put_machine(char buffer[ELF_MACHINE_SIZE], const struct elf *elf)
 {
     static const struct {
         uint16_t machine;
@@ -291,12 +291,11 @@ const char *elf_machine(const struct elf *elf)
         {EM_PPC64, "ppc64"},     {EM_PPC, "ppc"},
         {EM_MIPS, "mips"},       {EM_LOONGARCH, "loongarch"},
     };
-    static char unknown[24];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (names[i].machine == elf->machine)
             return names[i].name;
     }
-    snprintf(unknown, sizeof(unknown), "machine %u", elf->machine);
-    return unknown;
+    snprintf(buffer, ELF_MACHINE_SIZE, "machine %u", elf->machine);
+    return buffer;
 }

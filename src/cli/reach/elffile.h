@@ -35,7 +35,9 @@ enum elf_status elf_read(int fd, struct elf *elf, const char **reason);
 bool elf_is_glibc(const struct elf *elf);
 bool elf_is_musl(const struct elf *elf);
 
-/* "x86-64", "aarch64", ... or "machine N" in a static buffer. */
-const char *elf_machine(const struct elf *elf);
+/* "x86-64", "aarch64", ... or "machine N" in an array of the block that asks for it. */
+#define elf_machine(elf) elf_put_machine((char[ELF_MACHINE_SIZE]){0}, elf)
+#define ELF_MACHINE_SIZE 24
+const char *elf_put_machine(char buffer[ELF_MACHINE_SIZE], const struct elf *elf);
 
 #endif

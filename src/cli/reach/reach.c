@@ -161,15 +161,13 @@ static void judge_supervised(struct reach *reach, const char *why, const char *m
 {
     struct elf ours = {.bits = 64, .machine = filter_machine()};
     char lacks[NEEDS_WHY_MAX];
-    char serves[32];
 
-    snprintf(serves, sizeof(serves), "%s", elf_machine(&ours));
     if (ours.machine == 0)
         conclude(reach, REACH_NONE, 0, "%s; on this architecture linger has no supervisor", why);
     else if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
         conclude(reach, REACH_NONE, 0,
                  "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
-                 reach->elf.bits, elf_machine(&reach->elf), why, serves);
+                 reach->elf.bits, elf_machine(&reach->elf), why, elf_machine(&ours));
     else if (!needs_explain(NEED_SUPERVISOR, lacks))
         conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks);
     else
