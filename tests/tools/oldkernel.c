@@ -89,6 +89,8 @@ static const struct use {
 } uses[] = {
     {506, SYS_socket, EPROTONOSUPPORT, {{IS, 0, AF_INET}, {IS, 2, SO_MPTCP}}},
     {506, SYS_socket, EPROTONOSUPPORT, {{IS, 0, AF_INET6}, {IS, 2, SO_MPTCP}}},
+    {412, SYS_getsockopt, ENOPROTOOPT, {{IS, 1, SOL_SOCKET}, {IS, 2, 57}}}, /* SO_COOKIE */
+    {411, SYS_statx, ENOSYS, {NO_MORE, NO_MORE}},
     /* SO_BINDTOIFINDEX, SO_NETNS_COOKIE */
     {500, SYS_getsockopt, ENOPROTOOPT, {{IS, 1, SOL_SOCKET}, {IS, 2, 62}}},
     {500, SYS_setsockopt, ENOPROTOOPT, {{IS, 1, SOL_SOCKET}, {IS, 2, 62}}},
@@ -151,7 +153,7 @@ static void put_filter(int version)
     for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
         if (uses[i].since > version)
             put_answer(uses[i].call, uses[i].error, uses[i].arguments,
-                       uses[i].arguments[1].how == ANY ? 1 : 2);
+                       (uses[i].arguments[0].how != ANY) + (uses[i].arguments[1].how != ANY));
     }
     put(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0);
 }

@@ -54,16 +54,16 @@ static void say_ports(struct advice *a, const struct summary *s)
     if (held * 2 >= range && b->time_wait * 2 >= b->used && !summary_is_reused(s, b))
         advice_say(
             a,
-            "ports to %s: past half of them connect() is about 100 times slower, and with the last "
-            "it "
-            "fails; use fin-rst, which leaves no TIME_WAIT%s, or a wider ip_local_port_range",
+            "ports to %s: past half of them connect() walks over all that are taken, and with the "
+            "last it fails; use fin-rst, which leaves no TIME_WAIT%s, or a wider "
+            "ip_local_port_range",
             to, reuse_remedy(s));
     else if (held * 2 >= range)
         advice_say(
             a,
-            "ports to %s: past half of them connect() is about 100 times slower, and with the last "
-            "it "
-            "fails; open connections hold them: close some, widen ip_local_port_range, or use more "
+            "ports to %s: past half of them connect() walks over all that are taken, and with the "
+            "last it fails; open connections hold them: close some, widen ip_local_port_range, or "
+            "use more "
             "addresses",
             to);
     else if (b->used * 2 >= range)
