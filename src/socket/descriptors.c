@@ -27,7 +27,7 @@ static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int
         unsigned char type;
         char name[];
     };
-    _Alignas(struct entry) char buffer[256] = {0}; /* ten entries: a hook has 2 KiB of stack */
+    _Alignas(struct entry) char buffer[192] = {0}; /* eight entries: a hook has 2 KiB of stack */
     long length;
 
     while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer))) > 0) {
