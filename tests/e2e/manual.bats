@@ -135,10 +135,12 @@ part() {
     tr '\n' ' ' <"$ROOT/src/report/report.c" |
         grep -oE '(line_(word|number|value|endpoint))\(&?line, [^;]*;' |
         grep -oE '"[A-Za-z_]+"' | tr -d '"' | sort -u >"$BATS_TEST_TMPDIR/source"
-    grep -oE '(settle|settle_existing|arm)\(fd, "[a-z]+"|\{"[a-z_]+", &settings->' "$ROOT/src/core/moments.c" |
-        sed 's/.*"\(.*\)".*/\1/' >>"$BATS_TEST_TMPDIR/source"
-    strings socket/sock.c switches >>"$BATS_TEST_TMPDIR/source"
-    strings report/event.c event_names >>"$BATS_TEST_TMPDIR/source"
+    {
+        grep -oE '(settle|settle_existing|arm)\(fd, "[a-z]+"|\{"[a-z_]+", &settings->' "$ROOT/src/core/moments.c" |
+            sed 's/.*"\(.*\)".*/\1/'
+        strings socket/sock.c switches
+        strings report/event.c event_names
+    } >>"$BATS_TEST_TMPDIR/source"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -gt 40 ]
     text=$(manual text "$PAGES/liblinger.7" DESCRIPTION "The log")
     while read -r word; do
