@@ -364,15 +364,12 @@ static int run_program(struct request *request, const struct reach *reach, char 
 }
 
 /* What is out of the policy's reach although the program itself is not. */
-static void warn_of_delegate(const struct request *request, const char *program)
+static void warn_of_launcher(const struct request *request, const struct reach *reach, char **argv)
 {
-    const char *delegate = reach_delegate(program);
+    char why[REACH_WHY_MAX];
 
-    if (delegate)
-        cli_error(request->self,
-                  "warning: %s has another process start programs, and they get no policy; set "
-                  "the variables that '-n' prints in the unit or the container",
-                  delegate);
+    if (reach_loses(reach, argv[0], argv, why))
+        cli_error(request->self, "warning: %s", why);
 }
 
 /* A signal whose handler restarts calls, as Go's all do, takes nothing away. */
@@ -399,7 +396,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
         return CLI_FAILED;
     if (request->dry_run || reach->how != REACH_PRELOAD) /* else the library says it */
         fputs(request->warnings, stderr);
-    warn_of_delegate(request, argv[0]);
+    warn_of_launcher(request, reach, argv);
     warn_of_closes(request, reach);
     if (has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;

@@ -107,6 +107,53 @@ END
     expect "no such program" "$("$LINGER" run -m rst -- true 2>&1)" ""
 }
 
+# says_of MESSAGE COMMAND...: run says that, the program runs, and by -b supervise nothing is said.
+says_of() {
+    expect "${*:2}" "$("$LINGER" run -m rst -- "${@:2}" 2>&1)" "${1:+linger run: warning: $1}"
+    expect "supervised, ${*:2}" "$("$LINGER" run -b supervise -m rst -- "${@:2}" 2>&1)" ""
+}
+
+@test "launchers that clear the environment or change the root: said by run and check" {
+    says_of "env -i changes the environment, and what it starts is not reached; -b supervise reaches it" env -i true
+    says_of "env -u LD_PRELOAD changes the environment, and what it starts is not reached; -b supervise reaches it" env -u LD_PRELOAD true
+    says_of "setpriv --reset-env changes the environment, and what it starts is not reached; -b supervise reaches it" setpriv --no-new-privs --reset-env true
+    says_of "" env A=1 true -i
+    for name in sudo doas pkexec login bwrap chroot kubectl tmux; do
+        printf '#!/bin/sh\n' >"$BATS_TEST_TMPDIR/$name"
+        chmod +x "$BATS_TEST_TMPDIR/$name"
+        what=environment
+        [[ $name != @(bwrap|chroot) ]] || what="root directory"
+        said="$name changes the $what, and what it starts is not reached; -b supervise reaches it"
+        [[ $name != @(kubectl|tmux) ]] || said="$name has another process start programs, and they get no policy; set *"
+        run -0 "$LINGER" run -m rst -- "$BATS_TEST_TMPDIR/$name" true
+        [[ $output == "linger run: warning: "$said ]]
+        run -0 "$LINGER" check "$BATS_TEST_TMPDIR/$name"
+        [[ "$(tr -s ' \n' ' ' <<<"$output")" == *" but "$said* ]]
+    done
+    # It is true: the peer sees FIN, and under the supervisor RST.
+    for backend in preload supervise; do
+        start - "$TOOLS/peer" listen
+        hear_port
+        "$LINGER" run -b $backend -m rst -- env -i "$SUBJECT" -c "$PORT" close >"$BATS_TEST_TMPDIR/said" 2>&1
+        hear
+        expect "$backend" "$REPLY" "bytes=5 eof=$([ $backend = preload ] && echo "1 reset=0" || echo "0 reset=1")"
+        finish
+    done
+}
+
+@test "a library that the program's user cannot read is named before the start" {
+    needs_root
+    mkdir -m 700 "$BATS_TEST_TMPDIR/closed"
+    cp "$LINGER" "$LIB" "$BATS_TEST_TMPDIR/closed"
+    LINGER=$BATS_TEST_TMPDIR/closed/linger
+    start=(setpriv --reuid=65534 --clear-groups true)
+    run -0 "$LINGER" run -m rst -- "${start[@]}"
+    expect said "${lines[0]}" "linger run: warning: setpriv may become a user who cannot read $BATS_TEST_TMPDIR/closed/liblinger.so, and what it starts then is not reached; install the library where everybody may read it, or use -b supervise"
+    expect supervised "$("$LINGER" run -b supervise -m rst -- "${start[@]}" 2>&1)" ""
+    chmod 755 "$BATS_TEST_TMPDIR/closed" "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test"
+    expect "open to all" "$("$LINGER" run -m rst -- "${start[@]}" 2>&1)" ""
+}
+
 @test "a value in the place of the program: did you mean -l=FILE?" {
     refused 127 "linger run: a.log: no such program; did you mean -l=a.log?" -m rst -l a.log true
     refused 127 "linger run: a.stats: no such program; did you mean -s=a.stats?" -s a.stats true

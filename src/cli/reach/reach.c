@@ -378,15 +378,102 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach)
         ;
 }
 
-const char *reach_delegate(const char *file)
-{
-    static const char *const names[] = {"systemctl",  "service", "invoke-rc.d", "systemd-run",
-                                        "machinectl", "docker",  "podman",      "nerdctl"};
-    const char *name = text_file_name(file);
+/* What LD_PRELOAD does not survive, with one of these options, or always. */
+static const struct launchers {
+    const char *names; /* each between colons */
+    const char *options[4];
+    enum { ELSEWHERE, CLEARS, MOVES, BECOMES } what;
+} launchers[] = {
+    {":systemctl:service:invoke-rc.d:systemd-run:machinectl:docker:podman:nerdctl:kubectl:crictl:"
+     "lxc:tmux:ssh:at:batch:",
+     {NULL},
+     ELSEWHERE},
+    {":sudo:doas:pkexec:login:", {NULL}, CLEARS},
+    {":env:", {"-", "-i", "--ignore-environment", "-u LD_PRELOAD"}, CLEARS},
+    {":su:runuser:", {"-", "-l", "--login"}, CLEARS},
+    {":setpriv:", {"--reset-env"}, CLEARS},
+    {":bwrap:chroot:firejail:flatpak:systemd-nspawn:nsenter:", {NULL}, MOVES},
+    {":unshare:", {"-R", "--root"}, MOVES},
+    {":su:runuser:setpriv:chpst:setuidgid:gosu:start-stop-daemon:", {NULL}, BECOMES},
+};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(name, names[i]) == 0)
-            return names[i];
+/*
+ * Is the option among the launcher's own, by itself, as --root=DIR, or with the word behind it? Its
+ * own end with a word that no option precedes.
+ */
+static bool has_option(char *const *argv, const char *option)
+{
+    size_t length = strlen(option);
+    char both[64];
+
+    for (size_t i = 1; argv[i] && (argv[i][0] == '-' || argv[i - 1][0] == '-'); i++) {
+        snprintf(both, sizeof(both), "%s %s", argv[i], argv[i + 1] ? argv[i + 1] : "");
+        if (strcmp(argv[i], option) == 0 || strcmp(both, option) == 0 ||
+            (strncmp(argv[i], option, length) == 0 && argv[i][length] == '='))
+            return true;
     }
-    return NULL;
+    return false;
+}
+
+/* The first option that makes it one, "" if any does; NULL if none is there. */
+static const char *option_of(const struct launchers *l, char *const *argv)
+{
+    for (size_t i = 0; i < 4 && l->options[i]; i++) {
+        if (!argv || has_option(argv, l->options[i]))
+            return l->options[i];
+    }
+    return l->options[0] ? NULL : "";
+}
+
+/* May everybody read the file, through directories that everybody may enter? */
+static bool is_for_all(const char *path)
+{
+    char part[PATH_MAX];
+    struct stat status;
+    bool is_open = stat(path, &status) == 0 && status.st_mode & S_IROTH;
+
+    for (const char *at = strchr(path + 1, '/'); is_open && at; at = strchr(at + 1, '/')) {
+        snprintf(part, sizeof(part), "%.*s", (int)(at - path), path);
+        is_open = stat(part, &status) == 0 && status.st_mode & S_IXOTH;
+    }
+    return is_open;
+}
+
+static bool explain(const struct launchers *l, const struct reach *reach, const char *name,
+                    const char *option, char why[REACH_WHY_MAX])
+{
+    if (l->what == ELSEWHERE)
+        snprintf(why, REACH_WHY_MAX,
+                 "%.64s has another process start programs, and they get no policy; set the "
+                 "variables that '-n' prints in the unit or the container",
+                 name);
+    else if (reach->how != REACH_PRELOAD || (l->what == BECOMES && is_for_all(reach->library)))
+        return false;
+    else if (l->what == BECOMES)
+        snprintf(why, REACH_WHY_MAX,
+                 "%.64s may become a user who cannot read %.256s, and what it starts then is not "
+                 "reached; install the library where everybody may read it, or use -b supervise",
+                 name, reach->library);
+    else
+        snprintf(why, REACH_WHY_MAX,
+                 "%.64s%s%s changes %s, and what it starts is not reached; -b supervise reaches it",
+                 name, option[0] ? " " : "", option,
+                 l->what == CLEARS ? "the environment" : "the root directory");
+    return true;
+}
+
+bool reach_loses(const struct reach *reach, const char *program, char *const *argv,
+                 char why[REACH_WHY_MAX])
+{
+    const char *name = text_file_name(program);
+    char word[64];
+
+    snprintf(word, sizeof(word), ":%.60s:", name);
+    for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
+        const char *option =
+            strstr(launchers[i].names, word) ? option_of(&launchers[i], argv) : NULL;
+        if (option && explain(&launchers[i], reach, name, option, why))
+            return true;
+    }
+    return false;
 }

@@ -44,9 +44,10 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 const char *reach_name(enum reach_how how);
 
 /*
- * The name of `file` if it is a program that has another process, a service manager or a container
- * engine, start what it is told to; else NULL.
+ * Is it a launcher, as sudo or docker, of whose programs the policy may not hold? Then `why` says
+ * so, and what to do. `argv` are its arguments; NULL: whatever they are.
  */
-const char *reach_delegate(const char *file);
+bool reach_loses(const struct reach *reach, const char *program, char *const *argv,
+                 char why[REACH_WHY_MAX]);
 
 #endif
