@@ -22,16 +22,16 @@ enum { NOTIFIES = 1, TAKES = 2, INJECTS = 4 };
 
 /* `known` is the error where the call exists. */
 static const struct {
-    unsigned who;
     const char *name;
     long number, first, second;
+    unsigned who;
     int known;
 } calls[] = {
-    {NOTIFIES, "seccomp(2) with notifications", SYS_seccomp, FILTER, LISTENER, EFAULT},
-    {TAKES, "pidfd_open(2)", SYS_pidfd_open, -1, 0, EINVAL},
-    {TAKES, "pidfd_getfd(2)", SYS_pidfd_getfd, -1, 0, EBADF},
-    {INJECTS, "seccomp(2) for all threads", SYS_seccomp, FILTER, THREADS, EFAULT},
-    {INJECTS, "close_range(2)", SYS_close_range, 1, 0, EINVAL},
+    {"seccomp(2) with notifications", SYS_seccomp, FILTER, LISTENER, NOTIFIES, EFAULT},
+    {"pidfd_open(2)", SYS_pidfd_open, -1, 0, TAKES, EINVAL},
+    {"pidfd_getfd(2)", SYS_pidfd_getfd, -1, 0, TAKES, EBADF},
+    {"seccomp(2) for all threads", SYS_seccomp, FILTER, THREADS, INJECTS, EFAULT},
+    {"close_range(2)", SYS_close_range, 1, 0, INJECTS, EINVAL},
 };
 
 /* The version is that of the last of its calls: a filter's answer to go on with a call is of 5.5.
