@@ -77,3 +77,12 @@ make_check() {
 @test "make help explains T" {
     env -u MAKEFLAGS make -C "$ROOT" -s help | grep -A3 '^check ' | grep -q 'T=attach'
 }
+
+@test "the end-to-end files that tests/check and tests/mutate name are there" {
+    sed -n 's/^longest="\(.*\)"/\1/p' "$ROOT/tests/check" | tr ' ' '\n' >"$BATS_TEST_TMPDIR/names"
+    sed -n '/^BASE = /,/^}/p' "$ROOT/tests/mutate" | grep -oE '"[a-z/-]+"[],]' | tr -d '"],' >>"$BATS_TEST_TMPDIR/names"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/names")" -ge 40 ]
+    while read -r name; do
+        [ -e "$ROOT/tests/e2e/${name##*/}.bats" ] || also expect "a file of tests" "" "$name"
+    done <"$BATS_TEST_TMPDIR/names"
+}
