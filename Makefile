@@ -209,7 +209,7 @@ $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_OBJECTS)
 	$(call say,CLANG,$@)
 	$(Q)$(FUZZ) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJECTS)
 
-$(BUILD)/fuzz/calls: tests/fuzz/calls.c
+$(BUILD)/fuzz/calls: tests/fuzz/calls.c tests/fuzz/model.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(TEST_CFLAGS) -o $@ $<
