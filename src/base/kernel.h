@@ -39,7 +39,7 @@
 #define kernel_raw(...) kernel_raw6(KERNEL_SIX(__VA_ARGS__, 0, 0, 0, 0, 0, 0))
 #define kernel_call(...) kernel_call6(KERNEL_SIX(__VA_ARGS__, 0, 0, 0, 0, 0, 0))
 
-/* The kernel's answer: a result, or a negated errno, syscall(2) "Architecture calling conventions".
+/* The kernel's answer: a result or a negated errno, syscall(2), "Architecture calling conventions".
  */
 static inline long kernel_raw6(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -159,7 +159,7 @@ static inline bool kernel_is_readable(const void *at)
     return at && kernel_raw(SYS_epoll_ctl, -1, EPOLL_CTL_ADD, -1, (long)at) != -EFAULT;
 }
 
-/* The beginning of the file; ESPIPE where it has none. */
+/* Reads from the beginning of a file; ESPIPE of a pipe, a socket or a terminal. */
 static inline ssize_t kernel_read_start(int fd, void *data, size_t size)
 {
     return kernel_call(SYS_pread64, fd, (long)data, (long)size, 0);

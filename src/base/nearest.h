@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* The nearest of `count` names, up to two letters away whatever their case, to `length` bytes of
- * `word`; or NULL. */
+/* The one of `count` names that `length` bytes of `word` resemble most: up to two letters differ,
+ * case aside. NULL if none does. */
 const char *nearest(const char *word, size_t length, const char *const *names, size_t count);
 
 #endif

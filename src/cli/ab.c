@@ -82,7 +82,7 @@ struct ab {
     bool json;
     struct target target; /* of --attach */
     struct saved saved;   /* what its sockets had */
-    char was[PATH_MAX];   /* the file that has the same until it is put back */
+    char was[PATH_MAX];   /* a file with the same, until that is put back */
 };
 
 static bool take_mode(struct ab *ab, const char *text)
@@ -376,7 +376,7 @@ static int run_all(struct ab *ab)
     return outcome == AB_DONE ? CLI_OK : outcome == AB_INTERRUPTED ? 130 : CLI_FAILED;
 }
 
-/* The terminal signals the runner too, which ends; then we print the results so far. */
+/* The terminal signals the runner as well, which ends; then we print the results so far. */
 static void ignore(int number)
 {
     (void)number;
@@ -431,7 +431,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return status;
     ab.plan.server = argv[optind] ? argv + optind : NULL;
     if (ab.plan.attach)
-        ab.plan.in_namespace = false; /* the daemon is where it is */
+        ab.plan.in_namespace = false; /* the daemon's own counts */
     const char *mistake = find_mistake(&ab);
     if (mistake)
         return cli_usage(self, "%s", mistake);

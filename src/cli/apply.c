@@ -45,7 +45,7 @@ static const char *result_text(const struct apply *a, const struct outcome *o)
         snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
     }
-    if (o->verdict.yields && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
+    if (o->verdict.gives_way && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
         return "left alone: SO_LINGER is set already (overrule=no)";
     return a->dry_run ? "would be applied" : "applied";
 }

@@ -84,7 +84,7 @@ double cli_now(void);
 bool cli_make_temporary(const struct cli_command *command, const char *prefix, char *name,
                         size_t size);
 
-/* Says so where another user can replace that file, the value of an option. */
+/* Warns if another user can replace the file that the option names. */
 void cli_warn_exposed(const struct cli_command *command, const char *option, const char *path);
 
 /* Flushes standard output. Returns `status`, or CLI_FAILED if something was not written. */

@@ -5,7 +5,7 @@
  * socket ended. Its descriptor stays open: only the process itself can close that.
  *
  * One pass: a socket is examined, decided on and ended through the same duplicate, so that a number
- * that is reused meanwhile cannot lead to another. What no process holds (TIME_WAIT, and
+ * that is reused cannot lead to another. What no process holds (TIME_WAIT, and
  * connections that their program closed) is ended by the kernel, SOCK_DESTROY. Must never touch a
  * listener.
  */
@@ -407,13 +407,13 @@ static int end_connections(struct closing *c)
 static const char *find_mistake(struct closing *c, bool has_pids)
 {
     struct selection *s = &c->selection;
-    bool of_nobody = c->states && !(c->states & ~FIN_SENT);
+    bool only_orphans = c->states && !(c->states & ~FIN_SENT);
 
     if (s->port && has_pids)
         return "give either pids or --port, not both";
     if (has_pids && c->states & 1u << TCP_TIME_WAIT)
         return "--state: no process has a socket in time-wait: leave out the pids";
-    if (!s->port && !has_pids && !of_nobody)
+    if (!s->port && !has_pids && !only_orphans)
         return "a pid or --port is missing";
     if (!s->mode && c->states == 1u << TCP_TIME_WAIT)
         s->mode = "rst";

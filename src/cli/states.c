@@ -24,7 +24,7 @@ static const char help[] =
     "\n"
     "Shows the TCP sockets of this network namespace: how many in each state, the\n"
     "peers with the most TIME_WAIT, the ephemeral ports left towards the busiest\n"
-    "destination, the processes that owe a close() (CLOSE_WAIT), and what helps.\n"
+    "destination, the processes that must call close() (CLOSE_WAIT), and what helps.\n"
     "\n"
     "  -p, --port=PORT         who holds a port, TIME_WAIT and for how long\n"
     "  -w, --watch[=SECONDS]   repeat every second, or every SECONDS; redrawn in\n"

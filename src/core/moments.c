@@ -16,14 +16,13 @@
  *     connect()  role=client, the peer, the share
  *     listen()   role=server, the local end; accepted connections inherit it (sk_clone_lock())
  *     accept()   what listen() could not decide or could not apply
- *     close()    when=, which nobody can know earlier
+ *     close()    when=, which is not known earlier
  *
  * The supervisor (cli/supervise/) sees a program from outside, before its calls and not after
  * them, when socket() has no descriptor yet. It arms at connect() and listen(), and makes accept()
  * itself (cli/notify/accept.c); without that, before Linux 5.14, it decides at close() and
- * exit_group() what accept() would have decided. It sees close() for the
- * sake of a rule only, not of a log or counters: files and numbers that are not open would cost the
- * program as much as sockets.
+ * exit_group() what accept() would have decided. It asks for close() only where a rule needs it,
+ * not for a log or counters: the close() of a file, or of no descriptor at all, would be as slow.
  *
  * moments_start() works out once which moments matter, so that a hook whose moment does not costs
  * one branch. There is no table of sockets: descriptors are duplicated, passed and reused behind
@@ -167,7 +166,7 @@ void moments_start(const struct settings *s, const char *program)
     }
     if (settings_has_switch(s))
         moments |= MOMENT_BIND;
-    /* Before looking at what is open: of another thread's socket either its hook knows, or this. */
+    /* Before looking at what is open: another thread's socket is seen by its hook, or here. */
     __atomic_store_n(&moments_wanted, moments, __ATOMIC_RELEASE);
     if (plan.moments && plan.decides_early)
         moments_inherit();
@@ -208,7 +207,7 @@ bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
     bool is_first = is_wanted && sock_facts(fd, asked_early(), &facts) &&
-                    facts.state == TCP_CLOSE; /* else it asks for the result of the first one */
+                    facts.state == TCP_CLOSE; /* else it asks how the first one went */
     bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !plan.needs);
 
     return open && plan.needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
@@ -223,7 +222,7 @@ void moments_connected(int fd)
         settle(fd, "connect", &facts, false);
 }
 
-/* Not one that goes on in the background. Asks the kernel why only for the log. */
+/* One that goes on in the background has not failed. The reason is asked for only to report it. */
 void moments_connect_failed(int fd, const struct sockaddr *peer, socklen_t length, int error)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
@@ -303,7 +302,7 @@ static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, s
     return sock_facts(fd, 0, facts);
 }
 
-/* Port 0: the kernel chooses one that nobody has, and LINGER_BIND_NO_PORT says when. */
+/* For port 0 the kernel chooses a free one, and LINGER_BIND_NO_PORT says when. */
 void moments_bind(int fd, const struct sockaddr *local, socklen_t length)
 {
     struct facts facts;
@@ -342,20 +341,20 @@ void moments_setsockopt(int fd, int level, int option)
                    (level == IPPROTO_TCP && option == TCP_LINGER2);
     if (is_ours && facts_of(fd, plan.needs & ~FACT_WHEN, &facts) &&
         decide(&settings->mode, &facts, &verdict) == DECIDE_VERDICT && verdict.mode != MODE_OFF &&
-        !verdict.yields && apply(fd, &verdict, false))
+        !verdict.gives_way && apply(fd, &verdict, false))
         report_overridden(fd, &verdict);
 }
 
 /*
- * The verdict as the connection ends. If it yields (overrule=no), or the kernel refuses it, the
- * socket has what the program itself set, or what was set before: what the socket has decides.
+ * The verdict as the connection ends. If it gives way (overrule=no) or the kernel refuses it, then
+ * what is set on the socket, by the program or earlier, is the verdict.
  */
 static bool decide_end(int fd, const struct facts *facts, struct verdict *verdict)
 {
     if (decide(&settings->mode, facts, verdict) != DECIDE_VERDICT)
         return false;
     if ((plan.moments & MOMENT_CLOSE && !apply(fd, verdict, false)) ||
-        (verdict->yields && verdict->mode != MODE_OFF))
+        (verdict->gives_way && verdict->mode != MODE_OFF))
         (void)sock_applied(fd, verdict);
     return true;
 }

@@ -16,16 +16,16 @@
 extern unsigned moments_wanted;
 
 /*
- * Puts `s` in force for the program of that name: opens the log and the counters, finds out which
+ * Applies `s` to the program of that name: opens the log and the counters, finds out which
  * moments matter, and treats inherited sockets as at birth. While prog= is undecided, every moment
  * that may matter to some program does.
  */
 void moments_start(const struct settings *s, const char *program);
 
-/* Treats every open socket as at birth. */
+/* Decides on every socket that is open. */
 void moments_inherit(void);
 
-/* From now on `s`, which differs from the settings in force by prog= alone. */
+/* Replaces the settings by `s`, which differs from them in prog= alone. */
 void moments_switch(const struct settings *s);
 
 /* After socket() gave `fd`. */
@@ -38,7 +38,7 @@ bool moments_asks_peer(void);
  * only afterwards, may still decide. */
 bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length);
 
-/* After connect(), where moments_connect() said true. */
+/* After connect(), where moments_connect() returned true. */
 void moments_connected(int fd);
 
 /* After connect() failed with `error`. */
@@ -50,7 +50,7 @@ void moments_connect_failed(int fd, const struct sockaddr *peer, socklen_t lengt
  */
 bool moments_listen(int fd);
 
-/* After listen() succeeded, where moments_listen() said false. */
+/* After listen() succeeded, where moments_listen() returned false. */
 void moments_listening(int fd);
 
 /* After accept() gave `fd`. */
@@ -62,7 +62,7 @@ void moments_receive(const struct msghdr *message);
 /* Before bind(). */
 void moments_bind(int fd, const struct sockaddr *local, socklen_t length);
 
-/* After bind() failed with `error`; or 0: before a bind() whose result nobody will see. */
+/* After bind() failed with `error`; or 0: before a bind() whose result will not be seen. */
 void moments_bind_fails(int fd, const struct sockaddr *local, socklen_t length, int error);
 
 /* After setsockopt() succeeded. */

@@ -12,7 +12,7 @@ static bool has_without(const struct policy *policy, unsigned condition)
     return false;
 }
 
-/* As the hooks see them. A rule that always matches leaves no need: none after it decides. */
+/* As the hooks see them. If a rule always matches, no fact is needed: none after it decides. */
 static void plan_inside(struct plan *plan, const struct policy *policy)
 {
     static const struct facts nothing;

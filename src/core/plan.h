@@ -26,8 +26,8 @@ enum moment {
 struct plan {
     unsigned moments;     /* enum moment or-ed: those at which the policy has something to do */
     unsigned needs;       /* enum fact or-ed: those that its rules ask for */
-    struct verdict whole; /* where it needs none */
-    bool decides_early;   /* some rule can, before the end: so look at what is open at load */
+    struct verdict whole; /* where they ask for none: of every socket */
+    bool decides_early;   /* some rule can, before close(): look at what is open at load */
 };
 
 /*

@@ -27,14 +27,14 @@ enum backend {
 };
 
 /*
- * A setting that was not given is a policy without rules, or an empty name. `given` tells without a
- * look there: each of them is a page more that every process has to itself.
+ * A setting that was not given is a policy without rules, or an empty name. `given` says so without
+ * touching them: each page touched is one more that every process has to itself.
  */
 struct settings {
     const char *who;      /* who complains: "liblinger", "linger run"; the caller sets it */
     enum backend backend; /* the caller sets it */
-    bool makes_accept; /* BACKEND_SUPERVISE: accept() is seen, by being made. The caller sets it */
-    unsigned given;    /* 1 << enum setting, or-ed */
+    bool makes_accept;    /* BACKEND_SUPERVISE makes accept() itself. The caller sets it */
+    unsigned given;       /* 1 << enum setting, or-ed */
     struct policy mode;
     struct policy reuseaddr;
     struct policy reuseport;
@@ -50,7 +50,7 @@ struct settings {
 /* "LINGER_MODE" */
 const char *settings_name(enum setting setting);
 
-/* Was there a value, if an empty one? */
+/* Was there a value, even an empty one? */
 bool settings_is_given(const struct settings *s, enum setting setting);
 
 /* The path of the log or of the counters; NULL if there is none. */
@@ -79,7 +79,7 @@ void settings_warn(const struct settings *s, enum setting setting, const char *s
 
 /*
  * Takes every LINGER_ variable of `environment`. Returns 0, with a line in `complaint` for each
- * policy that has such a rule and each LINGER_ name that does not exist, or -1 with the complaint
+ * policy that has a dead rule and each LINGER_ name that does not exist, or -1 with the complaint
  * about the value that does not parse.
  */
 int settings_take_environment(struct settings *s, char *const *environment, struct text *complaint);

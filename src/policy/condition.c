@@ -242,7 +242,7 @@ enum truth condition_holds(const struct policy *policy, enum policy_condition co
     return TRUTH_YES;
 }
 
-/* Each rule draws its share anew, so only all of them cover a share. */
+/* Each rule draws its share anew, so only 100% covers another rule's share. */
 bool condition_covers(const struct policy *policy, enum policy_condition condition,
                       const struct policy_rule *wide, const struct policy_rule *narrow)
 {

@@ -9,8 +9,9 @@ struct condition {
     const char *name;   /* "role" */
     const char *values; /* as the user writes them: "server|client" */
     const char *help;   /* a line: holds if ... */
-    unsigned dialects;  /* 1 << enum policy_dialect, or-ed: a switch has what bind() knows */
-    unsigned needs[2];  /* enum fact, by enum policy_role; those of addresses are in their values */
+    unsigned dialects;  /* 1 << enum policy_dialect, or-ed: a switch has those known at bind() */
+    unsigned
+        needs[2]; /* enum fact, by enum policy_role; local= and peer= need what their values do */
 };
 
 /* The condition of bit 1 << index in struct policy_rule.conditions; NULL after the last one. */
@@ -19,7 +20,7 @@ const struct condition *condition_at(unsigned index);
 /* Reads NAME=VALUE into the rule. */
 int condition_read(struct cursor *p, struct span token, struct policy_rule *rule);
 
-/* Writes those of the rule, with a blank before each. */
+/* Writes the rule's conditions, a blank before each. */
 void condition_print(const struct policy *policy, const struct policy_rule *rule, struct text *out);
 
 /* Does the rule's condition hold, as far as the facts are known? */

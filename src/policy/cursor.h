@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parser of policies as its parts see it: the text, where it is read, and the mistake. A part
- * reads a span of the text into a rule; it returns 0, or -1 and has filled the error.
+ * What the parts of the policy parser share: the text, the place in it, and the mistake. Each part
+ * reads a span of the text into a rule; it returns 0, or fills the error and returns -1.
  */
 #ifndef LINGER_POLICY_CURSOR_H
 #define LINGER_POLICY_CURSOR_H
@@ -23,7 +23,7 @@ struct cursor {
     struct policy_error *error;
 };
 
-/* Fills the error, and returns -1. `accepted` must outlive the parser. */
+/* Fills the error and returns -1. `accepted` must outlive the parser. */
 int cursor_fail(struct cursor *p, struct span where, const char *what, const char *accepted);
 
 /* The same for a word that is not in `names`: the nearest of them is suggested. */

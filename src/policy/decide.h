@@ -12,7 +12,7 @@ struct verdict {
     uint8_t mode;     /* enum policy_mode */
     uint16_t seconds; /* of MODE_WAIT */
     uint16_t rule;    /* number of the rule that decided, or is undecided */
-    bool yields;      /* overrule=no: to what the program itself has set */
+    bool gives_way;   /* overrule=no: to what the program itself has set */
 };
 
 enum decision {

@@ -27,7 +27,7 @@ static const char names[] = REAL_FUNCTIONS(NAME, NAME_TIME64);
 /* What elf(5) calls it: this library's own. */
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
-/* Of DT_HASH. The psABIs of s390x and alpha alone depart from elf(5). */
+/* A word of DT_HASH. Only the psABIs of s390x and alpha depart from elf(5). */
 #if defined(__s390x__) || defined(__alpha__)
 typedef uint64_t hash_word;
 #else
@@ -59,8 +59,8 @@ static bool is_mapped(const struct dl_phdr_info *loaded, ElfW(Addr) at)
 }
 
 /*
- * glibc has made addresses of them where the section can be written, musl has not. What is in no
- * segment of the object is not an address yet: the base may be above or below the file's addresses.
+ * The entry is an address if glibc could write to the section, else, and in musl, an offset. What
+ * lies in no segment of the object is an offset: its base may be above or below the file's own.
  */
 static const void *table_at(const struct dl_phdr_info *loaded, const ElfW(Dyn) * entry)
 {
@@ -105,7 +105,7 @@ static bool is_definition(const struct object *o, hash_word index, const char *n
            strcmp(o->strings + symbol->st_name, name) == 0;
 }
 
-/* The index of the symbol, or 0, which is none's. */
+/* The index of the symbol; 0 is that of none. */
 static hash_word find_by_gnu_hash(const struct object *o, const char *name)
 {
     const uint32_t *head = o->gnu_hash; /* buckets, first symbol, words of the filter, its shift */
@@ -149,7 +149,7 @@ static hash_word find_by_hash(const struct object *o, const char *name)
     return i;
 }
 
-/* Of an IFUNC, which is a function that chooses: by the CPU's features, where it is given them. */
+/* An IFUNC is a function that returns the address; on some machines it takes the CPU's features. */
 static ElfW(Addr) address_of(ElfW(Addr) base, const ElfW(Sym) * symbol)
 {
     ElfW(Addr) (*choose)(unsigned long, const void *, const void *);
@@ -204,6 +204,6 @@ void real_resolve(void)
     bool is_next = false;
 
     (void)dl_iterate_phdr(visit, &is_next);
-    if (!real.close) /* not preloaded, but loaded by the program as it ran: libc came before */
+    if (!real.close) /* loaded by dlopen(3), not preloaded: libc came before */
         (void)dl_iterate_phdr(visit, &is_next);
 }

@@ -88,19 +88,19 @@ static void load(void)
  */
 static void __attribute__((constructor)) construct(void)
 {
-    unsigned nobody = MOMENT_LOAD;
+    unsigned not_begun = MOMENT_LOAD;
 
     if (!(__atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE) & MOMENT_LOAD))
         return;
     real_resolve();
-    if (__atomic_compare_exchange_n(&moments_wanted, &nobody, MOMENT_LOAD | MOMENT_LOADING, false,
-                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(&moments_wanted, &not_begun, MOMENT_LOAD | MOMENT_LOADING,
+                                    false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         load();
 }
 
 /*
- * The one branch of a hook whose moment does not matter. A hook that acts after its call asks then:
- * the moments may be published during the call.
+ * The one branch of a hook whose moment does not matter. A hook that acts after its call asks after
+ * it: the moments may be published during the call.
  */
 static inline bool wanted(enum moment moment)
 {
@@ -113,7 +113,7 @@ static inline bool wanted(enum moment moment)
     return __atomic_load_n(&moments_wanted, __ATOMIC_ACQUIRE) & moment;
 }
 
-/* Before the call of a hook that acts after it. */
+/* For a hook that acts after its call: before that. */
 static inline void load_first(void)
 {
     (void)wanted(MOMENT_LOAD);
@@ -284,7 +284,7 @@ static void each_between(unsigned first, unsigned last, void (*visit)(int fd))
     descriptors_each(first, last, visit);
 }
 
-/* A kernel that has close_range(2), from Linux 5.9 on, says EINVAL of numbers in this order. */
+/* close_range(2), Linux 5.9, answers EINVAL if the first number is above the last. */
 static bool closes_ranges(void)
 {
     return kernel_raw(SYS_close_range, 1, 0, 0) == -EINVAL;

@@ -38,9 +38,8 @@ bool fileid_is(const struct fileid *a, const struct fileid *b)
     return a->device == b->device && a->inode == b->inode;
 }
 
-/* Others: neither root, nor this user, nor who owns "/", who is root outside of a user namespace.
- */
-static bool is_others(const struct kernel_status *directory, bool sticky_protects)
+/* Root and this user may; so may the owner of "/", who is root as a user namespace sees it. */
+static bool others_may_write(const struct kernel_status *directory, bool sticky_protects)
 {
     struct kernel_status root = {0};
 
@@ -54,8 +53,8 @@ static bool is_others(const struct kernel_status *directory, bool sticky_protect
             directory->gid != getauxval(AT_EGID) && directory->gid != root.gid);
 }
 
-/* Asks each directory that the path names; a relative one begins with where we are. */
-static bool is_on_others_way(const char *path, bool sticky_protects)
+/* Examines each directory on the path; a relative one begins with the working directory. */
+static bool leads_through_others(const char *path, bool sticky_protects)
 {
     char buffer[PATH_SIZE];
     struct text prefix;
@@ -69,17 +68,17 @@ static bool is_on_others_way(const char *path, bool sticky_protects)
         found = (*c == '/' || c == path) &&
                 kernel_statx(AT_FDCWD, *c == '/' ? buffer : ".",
                              KERNEL_STATUS_MODE | KERNEL_STATUS_OWNER, &directory) == 0 &&
-                is_others(&directory, sticky_protects);
+                others_may_write(&directory, sticky_protects);
     }
     return found;
 }
 
 bool fileid_may_be_put(const char *path)
 {
-    return is_on_others_way(path, false);
+    return leads_through_others(path, false);
 }
 
 bool fileid_may_be_replaced(const char *path)
 {
-    return is_on_others_way(path, true);
+    return leads_through_others(path, true);
 }

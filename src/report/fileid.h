@@ -12,16 +12,15 @@ struct fileid {
     bool is_file; /* a regular one that still has a name */
 };
 
-/* Of the file that the descriptor or the path refers to. False where that is unknown; errno.
- */
+/* Identifies the file that the descriptor or the path refers to. False, and errno, if it cannot. */
 bool fileid_of_descriptor(int fd, struct fileid *id);
 bool fileid_of_path(const char *path, struct fileid *id);
 
 bool fileid_is(const struct fileid *a, const struct fileid *b);
 
 /*
- * Can other users put a link in the place of that file: is a directory on the way to it theirs, or
- * may they write it? In one with the sticky bit they cannot replace what is there.
+ * Can other users put a link where that file is to be made, or replace the file? They can if they
+ * own a directory on its path or may write to it; the sticky bit protects what is there already.
  */
 bool fileid_may_be_put(const char *path);
 bool fileid_may_be_replaced(const char *path);

@@ -48,7 +48,7 @@ void log_stderr(const char *message, size_t length)
 /*
  * poll(2) says that a terminal has room, not how much, and write(2) would wait to write the rest,
  * even if nobody reads. So we write through our own open file description, which does not block.
- * After a line that was cut short the next one begins at the margin.
+ * After a line that was cut short the next begins with a newline.
  */
 static bool write_to_terminal(int fd, const char *data, size_t length)
 {

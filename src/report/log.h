@@ -17,7 +17,7 @@
  */
 void log_stderr(const char *message, size_t length);
 
-/* The same later, when the program may have put something else there; only after log_open(). */
+/* The same later, unless the program has put something else there; only after log_open(). */
 void log_say(const char *message, size_t length);
 
 /*
@@ -29,7 +29,7 @@ const char *log_open(const char *name);
 
 bool log_is_on(void);
 
-/* Is it a file in a directory of another user's? */
+/* Is it a file that another user can replace? */
 bool log_is_exposed(void);
 
 /* Writes a line with its newline, whole; false where it is lost. */

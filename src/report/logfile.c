@@ -5,11 +5,11 @@
  * kept from load on: away from the numbers that the program gets, closed by exec, and only for a
  * regular file, since a FIFO that is held open never ends for its reader.
  *
- * The program may close it, and get the number back as somebody's connection: before each line its
- * device and inode are compared. If the name by now leads to another file, or to none, the file is
- * opened anew, as after a log rotation; if that fails, the kept one is written to. A link is not
- * followed then: who may write the directory would choose which file root writes to. Never opened
- * under another root than at load: no file is made inside a jail.
+ * The program may close it, and get the number back as a connection: before each line its device
+ * and inode are compared. If the name by now leads to another file, or to none, the file is opened
+ * anew, as after a log rotation; if that fails, the kept one is written to. A link is not followed
+ * then: whoever may write the directory would choose which file root writes to. Never opened under
+ * another root than at load: no file is made inside a jail.
  */
 #include "report/logfile.h"
 
@@ -49,8 +49,7 @@ static void expand(char path[LOG_PATH_MAX], uint64_t pid)
     }
 }
 
-/* NULL without memory. A mapping is not heap, and a signal handler's stack has no room for a name.
- */
+/* NULL without memory. A mapping is not heap, and a signal handler's stack may be too small. */
 static const char *take_path(uint64_t pid)
 {
     void *path = file;
@@ -105,8 +104,8 @@ static bool is_jailed(void)
     return !fileid_of_path("/", &now) || !fileid_is(&now, &root);
 }
 
-/* The descriptor to write to, or -1. Sets `is_own` where it is to be closed afterwards. */
-static int descriptor_of(const char *path, bool *is_own)
+/* The descriptor to write to, or -1; `is_temporary`: to be closed afterwards. */
+static int descriptor_of(const char *path, bool *is_temporary)
 {
     struct fileid now;
     struct fileid named;
@@ -121,18 +120,18 @@ static int descriptor_of(const char *path, bool *is_own)
         return is_ours ? kept : -1;
     if (keep(fd, is_ours))
         return kept;
-    *is_own = true;
+    *is_temporary = true;
     return fd;
 }
 
 enum logfile_status logfile_write(uint64_t pid, const char *line, size_t length)
 {
     const char *path = take_path(pid);
-    bool is_own = false;
-    int fd = path ? descriptor_of(path, &is_own) : -1;
+    bool is_temporary = false;
+    int fd = path ? descriptor_of(path, &is_temporary) : -1;
     bool written = fd >= 0 && quiet_write(fd, line, length);
 
-    if (is_own)
+    if (is_temporary)
         kernel_close(fd);
     release_path(path);
     if (fd < 0)

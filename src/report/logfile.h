@@ -13,7 +13,7 @@
  */
 const char *logfile_open(const char *name, uint64_t pid);
 
-/* Is the open one in a directory of another user's? */
+/* Can another user replace the open file? */
 bool logfile_is_exposed(void);
 
 enum logfile_status {

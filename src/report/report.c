@@ -79,7 +79,7 @@ static void put_verdict(struct line *line, const struct verdict *verdict)
         line_number(line, "rule", verdict->rule);
 }
 
-/* False without a log that wants it: then there is nothing to compose. */
+/* False if no log wants the event: then there is nothing to compose. */
 static bool begin(struct line *line, enum event event)
 {
     struct timespec wall = {0, 0};
@@ -254,7 +254,7 @@ __attribute__((noinline)) static void put_rule(struct line *line, const struct p
     line_value(line, "why", buffer);
 }
 
-/* Options act on a connection that is there: without one, no verdict was carried out. */
+/* Options act on a connection: without one, no verdict was carried out. */
 static void put_outcome(struct line *line, bool is_connected, uint32_t unread,
                         const struct policy *policy, const struct verdict *verdict)
 {
@@ -325,7 +325,7 @@ static void put_why(struct line *line, const char *what, struct policy_ip ip, ui
     line_value(line, "why", buffer);
 }
 
-/* A bound port is one that this peer has a connection with already; else all are. */
+/* A bound port has a connection to this peer already; without one, all ports have. */
 static void put_no_port(struct line *line, const struct facts *facts)
 {
     struct portholders use = {.port = facts->known & FACT_LOCAL_PORT ? facts->local_port : 0,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the library says: log lines (LINGER_LOG) and counters (LINGER_STATS). Nothing here may
- * block the program, change it or end it; a line reaches the log or nothing.
+ * block the program, change it or end it; a line goes to the log or nowhere.
  */
 #ifndef LINGER_REPORT_REPORT_H
 #define LINGER_REPORT_REPORT_H
@@ -28,12 +28,13 @@ bool report_is_on(void);
  */
 void report_subject(pid_t pid, int fd);
 
-/* The events. errno may change. */
-/* The policies that a program runs under, each by its key in the line: "mode". */
+/* A policy that a program runs under, by its key in the line: "mode". */
 struct report_policy {
     const char *key;
     const struct policy *policy;
 };
+
+/* The events. errno may change. */
 void report_load(const char *backend, const char *program, const struct report_policy *policies,
                  size_t count);
 /* `at`: the call at which it happened, "listen". */

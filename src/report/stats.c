@@ -6,9 +6,10 @@
  * A page of a mapped file can fail at any time: the file is truncated, or a file system that copies
  * on write (btrfs, xfs after a reflink) is full. An instruction that touches it then raises SIGBUS;
  * a system call fails with EFAULT. So the kernel adds, by FUTEX_WAKE_OP of futex(2), and nobody
- * else touches the mapping. It adds to 32 bits: a sum is those, and beside them how often this
- * process, beginning anywhere, has passed a multiple of UNIT. The sum of that over all processes
- * lies within 2^31 of the sum itself, and the low bits say which number near it is meant.
+ * else touches the mapping. It adds to 32 bits, so a sum is kept in two words: its low 32 bits, and
+ * about how many units of 2^16 it has. Each process counts from a random number on, and adds a unit
+ * when it passes a multiple of 2^16. So the units are off by less than 2^31 in all, and the low
+ * word says which of the numbers nearby is meant.
  */
 #include "report/stats.h"
 
@@ -38,7 +39,7 @@ enum {
     ADD_POWER = 9,     /* and FUTEX_OP_OPARG_SHIFT */
 };
 
-static uint64_t own[STAT_COUNT]; /* what this process added, from an arbitrary number on */
+static uint64_t own[STAT_COUNT]; /* what this process added, from a random number on */
 
 static const char magic[8] = {'l', 'i', 'n', 'g', 'e', 'r', '\0', LAYOUT};
 
@@ -146,9 +147,9 @@ static enum stats_status map(int fd, struct stats **stats)
     return STATS_OK;
 }
 
-/* Where each process begins is left to chance, so that those that add little pass a multiple of
- * UNIT as often, together, as one that adds it all. */
-static void begin_anywhere(void)
+/* At random, so that processes that each add little pass a multiple of 2^16 as often, together, as
+ * one that adds all of it. */
+static void begin_at_random(void)
 {
     struct timespec now = {0, 0};
 
@@ -166,7 +167,7 @@ enum stats_status stats_open(const char *path, struct stats **stats)
         fd = open_file(path, O_RDWR);
     if (fd < 0)
         return STATS_FAILED;
-    begin_anywhere();
+    begin_at_random();
     enum stats_status status = map(fd, stats);
     kernel_close(fd);
     return status;

@@ -2,7 +2,7 @@
 /*
  * Counters in a small mapped file, shared by all processes that name it. Exact under threads and
  * processes (each count is one atomic addition), they survive SIGKILL, and no descriptor is kept.
- * A file that is cut short, or whose file system is full, loses counts and harms nobody.
+ * A file that is cut short, or whose file system is full, loses counts and harms no program.
  */
 #ifndef LINGER_REPORT_STATS_H
 #define LINGER_REPORT_STATS_H
@@ -44,7 +44,7 @@ struct stats {
     uint32_t count;      /* STAT_COUNT */
     struct {
         uint32_t low;   /* of the sum */
-        uint32_t units; /* about as many as the sum has: stats.c */
+        uint32_t units; /* about how many of 2^16 it has: stats.c */
     } sums[STAT_COUNT];
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which descriptors are open. The kernel lists them, and says of one at a time whether it is TCP.
- * Must not use opendir(3), which allocates, or poll(2), which is the file's own code: that of a
- * FUSE file asks a daemon, that of /proc/self/mounts takes the change that the program waits for.
+ * Must not use opendir(3), which allocates, or poll(2), which runs the file's own code: of a FUSE
+ * file it asks a daemon, of /proc/self/mounts it consumes the change that the program waits for.
  */
 #include "socket/descriptors.h"
 

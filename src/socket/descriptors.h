@@ -10,8 +10,8 @@
 void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd));
 
 /*
- * May dup2(2) make that number a descriptor of the process (0: this one)? It may be open, from
- * before RLIMIT_NOFILE fell.
+ * Is the number below RLIMIT_NOFILE of the process (0: this one), so that dup2(2) may use it? One
+ * above may still be open, from before the limit fell.
  */
 bool descriptors_is_permitted(pid_t process, int fd);
 

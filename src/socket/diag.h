@@ -20,7 +20,7 @@ struct diag_socket {
     uint16_t peer_port;
     uint8_t family;     /* AF_INET, AF_INET6 (of an IPv4 address, too) */
     uint8_t state;      /* TCP_ESTABLISHED, ... */
-    uint32_t interface; /* that it is bound to, SO_BINDTODEVICE; 0: none */
+    uint32_t interface; /* the one it is bound to, SO_BINDTODEVICE; 0: none */
     uint32_t expires;   /* ms until the timer fires: for a TIME_WAIT, until it ends */
     uint64_t cookie;    /* SO_COOKIE; a TIME_WAIT keeps that of its socket */
     uint32_t inode;     /* 0 where no descriptor refers to it */

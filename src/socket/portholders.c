@@ -24,7 +24,7 @@ bool portholders_add(const struct diag_socket *socket, void *holders)
 {
     struct portholders *h = holders;
 
-    /* Linux 6.8 and later list those as well that are bound and no more. */
+    /* Linux 6.8 and later also list sockets that are bound and nothing else. */
     if (!is_asked_for(h, socket) || socket->state == TCP_CLOSE)
         return true;
     if (socket->state == TCP_LISTEN)

@@ -11,7 +11,7 @@
 #include "socket/diag.h"
 
 struct portholders {
-    /* The caller fills in what is asked for, and zeroes the rest. */
+    /* The caller fills in the question, and zeroes the rest. */
     uint16_t port;      /* ours; 0: any */
     uint16_t peer_port; /* 0: any, at any address */
     struct policy_ip peer;
@@ -29,13 +29,12 @@ struct portholders {
 bool portholders_add(const struct diag_socket *socket, void *holders);
 
 /* Whose connection it is, when all are counted: `peer_listens` on this host, at its other end. */
-void portholders_judge(struct portholders *use, bool peer_listens);
+void portholders_judge(struct portholders *h, bool peer_listens);
 
-/* Counts those sockets, in this network namespace; false where the kernel does not say.
- */
-bool portholders_find(struct portholders *use);
+/* Counts those sockets, in this network namespace; false where the kernel does not list them. */
+bool portholders_find(struct portholders *h);
 
 /* In words: "a listener holds the port". */
-void portholders_say(const struct portholders *use, struct text *out);
+void portholders_say(const struct portholders *h, struct text *out);
 
 #endif

@@ -36,7 +36,7 @@ struct progress {
     uint32_t data_segs_out;
     uint64_t rates[4];
     uint32_t delivered[2];
-    uint64_t bytes_sent; /* Linux 4.19; whatever was sent again is in it again */
+    uint64_t bytes_sent; /* Linux 4.19; a retransmission counts again */
     uint64_t bytes_retrans;
 };
 static_assert(offsetof(struct progress, bytes_acked) == 120, "tcpi_bytes_acked");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Server or client, for a connection that is met in the middle of its life: whose SYN was
- * acknowledged connected. Where the kernel does not show that (before Linux 4.19, for one), a local
- * port within the ephemeral range is a client's.
+ * Server or client, of a connection that is met in the middle of its life: only a client's SYN is
+ * among the bytes that its peer acknowledged. Where the kernel does not show that (before Linux
+ * 4.19, for one), a local port within the ephemeral range is a client's.
  */
 #ifndef LINGER_SOCKET_ROLE_H
 #define LINGER_SOCKET_ROLE_H
@@ -14,7 +14,7 @@ struct role_range {
     uint16_t high;
 };
 
-/* Reads ip_local_port_range, ip(7), of this network namespace; else the kernel's default counts. */
+/* Reads ip_local_port_range, ip(7), of this network namespace, or takes the kernel's default. */
 void role_read_range(struct role_range *range);
 
 /*

@@ -41,7 +41,7 @@ bool sock_is_tcp_request(int domain, int type, int protocol)
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == SOCK_IPPROTO_MPTCP);
 }
 
-/* `length` is that of a struct sockaddr_in at least: what the kernel says of a TCP socket is. */
+/* `length` is that of a struct sockaddr_in at least, as of all that the kernel returns for TCP. */
 static bool read_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                           uint16_t *port)
 {
@@ -49,7 +49,7 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     struct sockaddr_in6 in6;
     struct sockaddr_in in;
 
-    memcpy(&in, address, offsetof(struct sockaddr_in, sin_zero)); /* which may be anything */
+    memcpy(&in, address, offsetof(struct sockaddr_in, sin_zero)); /* which may be uninitialised */
     if (in.sin_family == AF_INET) {
         memcpy(bytes + 12, &in.sin_addr, 4);
         *port = ntohs(in.sin_port);
@@ -64,8 +64,8 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     return true;
 }
 
-/* Checking both ends is enough, as an address is shorter than a page. A struct sockaddr_in is as
- * long as a probe may be. */
+/* Checking both ends is enough, as an address is shorter than a page. A probe is no longer than a
+ * struct sockaddr_in. */
 static bool is_readable(const struct sockaddr *address, socklen_t length)
 {
     sa_family_t family;
@@ -155,7 +155,7 @@ static const struct options {
 };
 static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_TEARDOWNS, "a row for each mode");
 
-/* One that fell back to TCP takes TCP_LINGER2, hands it to its subflow, and keeps TIME_WAIT. */
+/* MPTCP that fell back to TCP takes TCP_LINGER2, passes it to its subflow, and keeps TIME_WAIT. */
 static bool is_mptcp(int fd)
 {
     int protocol = 0;
@@ -176,9 +176,9 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
         return NULL;
     const struct options *options = &options_of[verdict->mode];
     struct linger linger = {options->linger_on, verdict->seconds};
-    bool keeps_defaults = at_birth || verdict->yields;
+    bool keeps_defaults = at_birth || verdict->gives_way;
     struct sock_linger now;
-    bool stands = verdict->yields && sock_linger(fd, &now) && now.on;
+    bool stands = verdict->gives_way && sock_linger(fd, &now) && now.on;
 
     if ((!keeps_defaults || options->linger_on) && !stands &&
         sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
@@ -208,7 +208,7 @@ bool sock_linger(int fd, struct sock_linger *l)
     return true;
 }
 
-/* A value that equals the default may be the default, which follows the sysctl: 0 sets that. */
+/* 0 restores the default, which follows the sysctl. A value equal to it may have been just that. */
 static int put_back_linger2(int fd, int value)
 {
     const int none = 0;
@@ -304,20 +304,20 @@ static bool has_threads(void)
  * A reader that is still blocked when the connection is aborted gets EPIPE (sk_wait_event()); after
  * SHUT_RD it wakes with end of file. It must run to see that, hence the shortest possible sleep.
  */
-static void release_readers(int fd, bool is_anothers)
+static void release_readers(int fd, bool is_foreign)
 {
-    static const long shortest[] = {0, 1}; /* a struct timespec of this machine's own kind */
+    static const long shortest[] = {0, 1}; /* the kernel's own struct timespec */
 
     (void)kernel_call(SYS_shutdown, fd, SHUT_RD);
-    if (is_anothers || has_threads())
+    if (is_foreign || has_threads())
         (void)kernel_call(SYS_nanosleep, (long)shortest, 0);
 }
 
-int sock_abort(int fd, bool is_anothers)
+int sock_abort(int fd, bool is_foreign)
 {
     int pending;
 
-    release_readers(fd, is_anothers);
+    release_readers(fd, is_foreign);
 
     if (disconnect(fd) != 0)
         return -1;
@@ -335,7 +335,7 @@ const char *sock_end(int fd, const struct verdict *verdict)
     if (verdict->mode == MODE_RST) {
         if (disconnect(fd) != 0)
             return "connect";
-        /* ENOTCONN; yet after ECONNRESET the next calls get EOF and EPIPE. */
+        /* Fails with ENOTCONN, and yet the calls after ECONNRESET get EOF and EPIPE. */
         (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
         return NULL;
     }
@@ -380,7 +380,7 @@ enum sock_lack sock_lacks(int fd, const struct sockaddr *peer, socklen_t length)
 {
     union {
         struct sockaddr any;
-        struct sockaddr_in in; /* whose port is where struct sockaddr_in6 has it */
+        struct sockaddr_in in; /* sin_port and sin6_port are at one place */
         struct sockaddr_in6 in6;
     } local = {.any.sa_family = AF_UNSPEC};
     socklen_t size = sizeof(local);

@@ -14,7 +14,7 @@
 /* IPPROTO_MPTCP of Linux 5.6; older headers lack it. */
 #define SOCK_IPPROTO_MPTCP 262
 
-/* Is this what socket(2) was asked for a TCP (or MPTCP) socket? */
+/* Do these arguments of socket(2) ask for a TCP (or MPTCP) socket? */
 bool sock_is_tcp_request(int domain, int type, int protocol);
 
 /*
@@ -29,13 +29,13 @@ bool sock_facts(int fd, unsigned wanted, struct facts *facts);
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
                    uint16_t *port);
 
-/* The address that this host does not have: that of the socket, or one to reach the peer from. */
+/* Which address this host lacks: the one of the socket, or any that reaches the peer. */
 enum sock_lack { SOCK_LACKS_NONE, SOCK_LACKS_LOCAL, SOCK_LACKS_SOURCE };
 
 /* Asked after connect() failed, of UDP, whose connect() sends nothing. */
 enum sock_lack sock_lacks(int fd, const struct sockaddr *peer, socklen_t length);
 
-/* Do connections wait in the listener's queue? They inherited what it had when they came. */
+/* Do connections wait in the listener's queue? They inherited the options it had when they came. */
 bool sock_has_waiting(int fd);
 
 /* Is the socket of that state connected, so that an abort would send RST? (tcp_need_reset()) */
@@ -43,13 +43,13 @@ bool sock_is_connected(uint8_t state);
 
 /*
  * Makes the verdict the socket's own: MODE_OFF sets nothing; at birth, while the options still have
- * their defaults, sets only what differs from these; elsewhere everything. A verdict that yields
- * does not touch an option that is already set.
+ * their defaults, sets only what differs from these; elsewhere everything. A verdict that
+ * gives way does not touch an option that is already set.
  * Returns NULL, or the name of the first option that the kernel refused, and errno.
  */
 const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth);
 
-/* The two options of a socket, as getsockopt(2) tells them. */
+/* The two options of a socket, as getsockopt(2) reports them. */
 struct sock_linger {
     bool on; /* SO_LINGER */
     int seconds;
@@ -63,23 +63,23 @@ bool sock_linger(int fd, struct sock_linger *linger);
 /* Sets both as they were. Returns NULL, or the name of the option that the kernel refused. */
 const char *sock_put_back(int fd, const struct sock_linger *linger);
 
-/* The mode that sets the two so. */
+/* The mode that sets the two like that. */
 struct verdict sock_linger_mode(const struct sock_linger *linger);
 
-/* Does close() wait for what was sent? (SO_LINGER {1, N}) */
+/* Does close() wait until what was sent is acknowledged? (SO_LINGER {1, N}) */
 bool sock_waits(int fd);
 
 /* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
 bool sock_applied(int fd, struct verdict *verdict);
 
-/* What a program asked for, set in its stead: setsockopt(2). */
+/* setsockopt(2), on behalf of a program. */
 int sock_set(int fd, int level, int option, const void *value, socklen_t length);
 
 /* The options that are set or cleared before bind(). */
 enum sock_switch {
     SOCK_REUSEADDR,
     SOCK_REUSEPORT,
-    SOCK_BIND_NO_PORT, /* ip(7), Linux 4.2; of an IPv6 socket too */
+    SOCK_BIND_NO_PORT, /* ip(7), Linux 4.2; for IPv6 sockets too */
 };
 
 /* "SO_REUSEADDR" */
@@ -92,10 +92,10 @@ int sock_switch(int fd, enum sock_switch option, bool on);
  * Aborts the connection at once: connect() to AF_UNSPEC sends RST (tcp_disconnect()), and a
  * shutdown() after it leaves the socket to the program as shutdown(SHUT_RDWR) would have:
  * recv() says EOF, send() EPIPE, poll() POLLHUP. Readers blocked in other threads, of this process
- * or of another one that owns the socket (`is_anothers`), get time to wake with end of file.
+ * or of another one that owns the socket (`is_foreign`), get time to wake with end of file.
  * Returns 0, or -1 and errno.
  */
-int sock_abort(int fd, bool is_anothers);
+int sock_abort(int fd, bool is_foreign);
 
 /*
  * Ends a connection that another process has open, by a duplicate: `rst` aborts it, `fin` and
@@ -104,8 +104,7 @@ int sock_abort(int fd, bool is_anothers);
  */
 const char *sock_end(int fd, const struct verdict *verdict);
 
-/* Milliseconds since data came or went, whichever is later; false if the kernel does not say.
- */
+/* Milliseconds since data came or went, whichever is later; false if the kernel does not say. */
 bool sock_idle(int fd, uint32_t *milliseconds);
 
 /*
@@ -114,7 +113,7 @@ bool sock_idle(int fd, uint32_t *milliseconds);
  */
 void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread);
 
-/* Is `fd` open? Tells dup2(2) that will close its target from one that will fail. */
+/* Is `fd` open? A dup2(2) from one that is not fails, and does not close its target. */
 bool sock_is_open(int fd);
 
 #endif

@@ -121,7 +121,7 @@ judged() {
 
 @test "programs of another architecture: not at all, until there is a library of theirs" {
     needs_32_bit_programs
-    judged "$BATS_FILE_TMPDIR/i386-static" 2 "not at all" 'a 32-bit i386 program, statically linked: the supervisor serves 64-bit '"$(uname -m | tr _ -)"' programs only$'
+    judged "$BATS_FILE_TMPDIR/i386-static" 2 "not at all" 'a 32-bit i386 program, statically linked: the supervisor is for 64-bit '"$(uname -m | tr _ -)"' programs only$'
     judged "$BATS_FILE_TMPDIR/i386" 2 "not at all" 'a 32-bit i386 program: .*liblinger.so is of another architecture'
     judged "$BATS_FILE_TMPDIR/aarch64" 2 "not at all" 'a 64-bit aarch64 program: .*liblinger.so is of another architecture'
 }

@@ -144,9 +144,9 @@ static void test_not_yet(void **state)
     /* One that holds does not. */
     assert_int_equal(asked("rst role=server share=10%; fin", &facts), DECIDE_NOT_YET);
     assert_int_equal(asked("rst overrule=no", &facts), DECIDE_VERDICT);
-    assert_true(verdict.yields);
+    assert_true(verdict.gives_way);
     assert_int_equal(asked("off role=client overrule=no; rst", &facts), DECIDE_VERDICT);
-    assert_false(verdict.yields);
+    assert_false(verdict.gives_way);
     /* The port of a listener is known before its address is. */
     assert_int_equal(asked("rst local=10.0.0.0/8:81; fin", &facts), DECIDE_VERDICT);
     assert_int_equal(asked("rst local=10.0.0.0/8:80; fin", &facts), DECIDE_NOT_YET);

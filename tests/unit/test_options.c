@@ -127,7 +127,7 @@ static void test_what_the_program_set_stands(void **state)
 
     ROW(i, cases);
 
-    struct verdict verdict = {.mode = (uint8_t)cases[i].mode, .yields = true};
+    struct verdict verdict = {.mode = (uint8_t)cases[i].mode, .gives_way = true};
     struct sock_linger now;
     verdict.seconds = cases[i].mode == MODE_WAIT ? 7 : 0;
     set(server, cases[i].set.on, cases[i].set.seconds, cases[i].set.linger2);

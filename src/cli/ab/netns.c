@@ -43,7 +43,7 @@ static bool write_file(const char *path, const char *value)
     return written;
 }
 
-static void keep(const char *path, unsigned *count)
+static void note_sysctl(const char *path, unsigned *count)
 {
     struct sysctl *s = &sysctls[*count];
 
@@ -65,11 +65,11 @@ static unsigned read_sysctls(void)
                       strcmp(entry->d_name, "ip_local_port_range") == 0;
         snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", entry->d_name);
         if (is_tcp)
-            keep(path, &count);
+            note_sysctl(path, &count);
     }
     if (directory)
         closedir(directory);
-    keep("/proc/sys/net/core/somaxconn", &count);
+    note_sysctl("/proc/sys/net/core/somaxconn", &count);
     return count;
 }
 

@@ -19,14 +19,14 @@
 #include "cli/launch/launch.h"
 #include "socket/sock.h"
 
-/* As linger was started. */
+/* What linger was started with. */
 static struct {
     pid_t pid;
     sigset_t mask;
     struct sigaction on_child;
 } found;
 
-/* With SIGCHLD ignored, perhaps inherited over execve(2), wait(2) would find nobody. */
+/* With SIGCHLD ignored, perhaps inherited over execve(2), wait(2) would find no child. */
 void child_prepare(void)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL};

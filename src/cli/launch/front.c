@@ -20,8 +20,8 @@
  * taken every signal sent to it, however long it waited for a processor. HINDSIGHT is for a front
  * that had to wait.
  *
- * The death of one must not leave a program half served: a supervised call that nobody answers
- * fails with ENOSYS, so when the keeper dies the front kills everything that it kept; when the
+ * The death of one must not leave a program half supervised: a call that is not answered fails
+ * with ENOSYS, so when the keeper dies the front kills all that it was the parent of; when the
  * front dies the keeper kills the program, as the same signal would have without us. Where both
  * die, the supervisor's guard lets the calls of all others go on (supervise/supervise.c).
  */
@@ -45,7 +45,7 @@
 #define HINDSIGHT (INT64_C(1000) * GLANCE)
 #define ARRIVALS_MAX 32
 
-/* A signal of which it is not yet certain for whom it is. */
+/* A signal that may be meant for the program, or has reached it already. */
 struct arrival {
     int number;
     int64_t since; /* the keeper got the same one, if it did */
@@ -62,13 +62,13 @@ static struct front {
     size_t waiting;
 } front;
 
-/* For whom is it? False while that is not certain. */
+/* Is it certain which? Then the keeper passes it on, or it is dropped. */
 static bool is_resolved(const struct arrival *arrival)
 {
     if (atomic_load(&front.news->alone[arrival->number]) != 0)
         return false; /* the keeper has not handled the previous one */
     if (atomic_load(&front.news->seen[arrival->number]) >= arrival->since)
-        return true; /* everybody has it */
+        return true; /* the program has it too */
     if (keeper_clock() < arrival->until)
         return false;
     atomic_store(&front.news->alone[arrival->number], arrival->since);
@@ -76,7 +76,7 @@ static bool is_resolved(const struct arrival *arrival)
     return true;
 }
 
-/* In the order of their arrival, in which the program gets them. */
+/* In the order of their arrival, so that the program gets them in that order. */
 static void resolve_arrivals(void)
 {
     while (front.waiting > 0 && is_resolved(&front.arrivals[0])) {
@@ -85,7 +85,7 @@ static void resolve_arrivals(void)
     }
 }
 
-/* The keeper may have it already; while we were stopped it certainly got it. */
+/* The keeper may have got it before us, and has if we were stopped. */
 static void note_arrival(int number)
 {
     int64_t now = keeper_clock();
@@ -100,7 +100,7 @@ static void take_signal(void)
     sigset_t all;
     siginfo_t info;
 
-    if (front.waiting == ARRIVALS_MAX) { /* meanwhile the kernel keeps what arrives */
+    if (front.waiting == ARRIVALS_MAX) { /* further ones stay pending */
         nanosleep(&glance, NULL);
         return;
     }
@@ -125,18 +125,18 @@ static bool is_keeper_dead(void)
 static bool look(int *status)
 {
     bool is_dead = is_keeper_dead();
-    int told = atomic_exchange(&front.news->status, KEEPER_NO_NEWS);
+    int news = atomic_exchange(&front.news->status, KEEPER_NO_NEWS);
 
-    if (told == KEEPER_NO_NEWS && !is_dead)
+    if (news == KEEPER_NO_NEWS && !is_dead)
         return false;
-    if (told == KEEPER_NO_NEWS) {
+    if (news == KEEPER_NO_NEWS) {
         cli_error(front.launch->self, "the supervisor died, so the program was killed");
         processes_end_children(); /* the processes that it left are now ours */
         if (front.launch->finish)
             front.launch->finish(front.launch);
-        told = LAUNCH_FAILED;
+        news = LAUNCH_FAILED;
     }
-    *status = told;
+    *status = news;
     return true;
 }
 

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 static struct keeper {
     struct launch *launch;
     struct keeper_news *news;
@@ -190,4 +192,3 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
         tell(keeper.status);
     _exit(CLI_OK);
 }
-#include "base/text.h"

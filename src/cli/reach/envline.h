@@ -10,7 +10,7 @@ struct envline {
     bool drops;          /* it removes LD_PRELOAD or a LINGER_ variable */
 };
 
-/* Reads the argument, which is modified and kept. False if env refuses its options. */
+/* Reads the argument, modifies it and points into it. False if env refuses its options. */
 bool envline_read(char *argument, struct envline *line);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where liblinger.so is. Must never find it by a relative name: LD_PRELOAD outlives this directory.
- */
+/* Where liblinger.so is. Must never find it by a relative name: the directory may change. */
 #include "cli/reach/library.h"
 
 #include <fcntl.h>
@@ -89,8 +88,7 @@ bool library_is_for(const struct elf *library, const struct elf *program)
            library->big_endian == program->big_endian;
 }
 
-/* If `path` is PREFIX/DIRECTORY/liblinger.so with a directory of the table: the length of PREFIX/.
- */
+/* The length of PREFIX/ if `path` is PREFIX/DIRECTORY/liblinger.so, by the table; else 0. */
 static size_t prefix_length(const char *path)
 {
     size_t length = strlen(path) - strlen("/" LIBRARY);

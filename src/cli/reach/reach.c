@@ -166,7 +166,7 @@ static void judge_supervised(struct reach *reach, const char *why, const char *m
         conclude(reach, REACH_NONE, 0, "%s; on this architecture linger has no supervisor", why);
     else if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
         conclude(reach, REACH_NONE, 0,
-                 "a %d-bit %s program, %s: the supervisor serves 64-bit %s programs only",
+                 "a %d-bit %s program, %s: the supervisor is for 64-bit %s programs only",
                  reach->elf.bits, elf_machine(&reach->elf), why, elf_machine(&ours));
     else if (!needs_explain(NEED_SUPERVISOR, lacks))
         conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks);

@@ -33,19 +33,19 @@ struct reach {
     char library[LIBRARY_PATH_MAX]; /* REACH_PRELOAD: liblinger.so for this program */
     char preload[LIBRARY_PATH_MAX]; /* and how LD_PRELOAD names it */
     struct elf library_elf;         /* and what it says of itself */
-    int status;                     /* REACH_ERROR: the enum cli_status of a shell; else 0 */
+    int status;                     /* REACH_ERROR: enum cli_status, as a shell's; else 0 */
 };
 
-/* Judges `program` as execvp() would find it, and finds the library for it. */
-/* By preload if that reaches it, unless `by_supervisor`. */
+/* Judges `program` as execvp() would find it, and finds the library for it. By preload if that
+ * reaches it, unless `by_supervisor`. */
 void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 
 /* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
 
 /*
- * Is it a launcher, as sudo or docker, of whose programs the policy may not hold? Then `why` says
- * so, and what to do. `argv` are its arguments; NULL: whatever they are.
+ * Is it a launcher, such as sudo or docker, whose programs the policy may not reach? Then `why`
+ * says so, and what to do. `argv` are its arguments; NULL: whatever they are.
  */
 bool reach_loses(const struct reach *reach, const char *program, char *const *argv,
                  char why[REACH_WHY_MAX]);

@@ -7,8 +7,8 @@
 
 /*
  * By its cookie, so that no other socket can be meant. A TIME_WAIT is forgotten; an orphan is
- * aborted (tcp_abort()). Returns 0, or -1 and errno: ENOENT it is gone, EPERM CAP_NET_ADMIN is
- * needed in the network namespace, EOPNOTSUPP a kernel without CONFIG_INET_DIAG_DESTROY.
+ * aborted (tcp_abort()). Returns 0, or -1 and errno: ENOENT: it is gone; EPERM: CAP_NET_ADMIN is
+ * needed in the network namespace, EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY.
  */
 int destroy_socket(const struct diag_socket *socket);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's dump (diag.c), kept: 100,000 sockets take some 10 MB and 0.1 s. */
+/* The kernel's dump (diag.c) in memory: 100,000 sockets take some 10 MB and 0.1 s. */
 #include "cli/sockets/sockets.h"
 
 #include <linux/sockios.h>

@@ -118,7 +118,7 @@ static void count_peer(struct table *table, struct summary_peer key, bool is_tim
     entry->used += key.peer_port != 0;
 }
 
-/* A server's by its local port: the list has no more to tell by. */
+/* Who connected is not in the list: at an ephemeral port without a listener, we did. */
 static void count_socket(struct table *table, const struct diag_socket *s,
                          const struct summary_sysctls *set, const bool listened[])
 {
@@ -201,7 +201,7 @@ static int count_peers(struct summary *sum, const struct sockets *sockets, const
     return 0;
 }
 
-/* Who holds the sockets in that state. Without /proc nobody is named. */
+/* The processes that hold the sockets in that state; without /proc none is found. */
 static int find_unclosed(struct summary_unclosed *unclosed, const struct sockets *sockets,
                          uint8_t state)
 {

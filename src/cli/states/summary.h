@@ -47,7 +47,7 @@ struct summary_unclosed {
     struct holder *holders; /* one entry a socket, by pid */
     size_t count;
     size_t unseen;  /* sockets whose process we may not inspect */
-    size_t orphans; /* held by nobody: closed already */
+    size_t orphans; /* closed already: no process holds them */
 };
 
 struct summary {
