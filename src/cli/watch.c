@@ -287,7 +287,7 @@ static int count(struct watch *w, const char *why)
         cli_error(w->self, "without the kernel's events, all ports and processes are counted: %s",
                   why);
     while (!is_over(w, tracepoints_now()))
-        nanosleep(&(struct timespec){.tv_nsec = TICK * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = TICK * 1000000L}, NULL);
     if (counters_read(counters) != 0) {
         cli_error(w->self, "/proc/self/net/netstat: %s", strerror(errno));
         return -1;

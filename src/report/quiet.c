@@ -53,7 +53,7 @@ static ssize_t write_to_pipe(int fd, const void *data, size_t length)
 {
     const struct iovec whole = {(void *)data, length};
     ssize_t written = kernel_call(SYS_pwritev2, fd, (long)&whole, 1, -1, -1, RWF_NOWAIT);
-    int own[2];
+    int own[2] = {-1, -1};
 
     if (written >= 0 || errno == EAGAIN || errno == EPIPE ||
         kernel_call(SYS_pipe2, (long)own, O_CLOEXEC | O_NONBLOCK) != 0)

@@ -142,9 +142,9 @@ void report_open(const char *stats_path, const char *log_path, unsigned events)
     if (stats_path)
         open_counters(stats_path);
     const char *why = log_path || counters ? log_open(log_path) : NULL;
-    if (why)
+    if (log_path && why)
         warn("LINGER_LOG", log_path, why);
-    else if (log_is_exposed())
+    else if (log_path && log_is_exposed())
         warn("LINGER_LOG", log_path, exposed);
 }
 

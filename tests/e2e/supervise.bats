@@ -243,7 +243,7 @@ answers() { # COUNT
     find_processes python3
     front=$PID
     children "$PROGRAM" | xargs kill -KILL
-    until [ -z "$(children "$PROGRAM" | xargs -r ps -o stat= | grep -v Z)" ]; do :; done
+    while children "$PROGRAM" | xargs -r ps -o stat= | grep -qv Z; do :; done
     kill -USR1 "$PROGRAM"
     hear
     expect "after a signal" "$REPLY" again
@@ -690,7 +690,7 @@ except PermissionError:
     for policy in "fin peer=127.0.0.0/8" "fin-rst when=active"; do
         "${run_it[@]}" "$policy" -- "$TOOLS/odd" >"$BATS_TEST_TMPDIR/supervised"
         diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/supervised"
-        expect changing "$("${run_it[@]}" "$policy" -- "$TOOLS/odd" threads)" done
+        expect changing "$("${run_it[@]}" "$policy" -- "$TOOLS/odd" threads)" "done"
     done
 }
 

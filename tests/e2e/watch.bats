@@ -219,7 +219,7 @@ EOF
     wait "$WATCH" || true
     after=$(looks)
     expect "mounts and instances" "$after" "$before"
-    ! pgrep -P "$WATCH"
+    run ! pgrep -P "$WATCH"
 }
 
 @test "PIDs: these processes and their descendants, and nobody else" {
@@ -260,10 +260,10 @@ EOF
 @test "a name of a process cannot write to the terminal" {
     export NAME=$'\e[31mred"'
     WATCHED="-e" ends close 1
-    ! grep -q $'\e' "$BATS_TEST_TMPDIR/watch"
+    run ! grep -q $'\e' "$BATS_TEST_TMPDIR/watch"
     grep -q 'FIN, ?\[31mred" (pid' "$BATS_TEST_TMPDIR/watch"
     WATCHED="-e -j" ends close 1
-    ! grep -q $'\e' "$BATS_TEST_TMPDIR/watch"
+    run ! grep -q $'\e' "$BATS_TEST_TMPDIR/watch"
     grep -qF '"program":"\u001b[31mred\""' "$BATS_TEST_TMPDIR/watch"
 }
 
@@ -403,7 +403,7 @@ advises() {
 }
 
 advises_not() {
-    ! grep -q -- "$1" "$BATS_TEST_TMPDIR/watch" || {
+    run ! grep -q -- "$1" "$BATS_TEST_TMPDIR/watch" || {
         cat "$BATS_TEST_TMPDIR/watch"
         expect "no advice" "$1" ""
     }

@@ -90,7 +90,7 @@ int notify_write_address(const struct seccomp_notif *request,
     const __u64 *arguments = request->data.args;
     struct sockaddr_storage copy = *address;
     uint32_t whole = length;
-    int room;
+    int room = 0;
 
     errno = EFAULT;
     if (!notify_read(request, arguments[2], &room, sizeof(room)))

@@ -40,10 +40,13 @@ const struct program *programs_find(const struct programs *p, pid_t pid)
 static struct program *know(struct programs *p, pid_t pid)
 {
     struct program **place = place_of(p, pid);
+    struct program *one = *place ? *place : calloc(1, sizeof(*one));
 
-    if (!*place && (*place = calloc(1, sizeof(**place))))
-        (*place)->pid = pid;
-    return *place;
+    if (one && !*place) {
+        one->pid = pid;
+        *place = one;
+    }
+    return one;
 }
 
 static void read_name(pid_t pid, char name[RECORD_NAME_MAX])
@@ -104,15 +107,18 @@ static void forget(struct program **place)
 {
     struct program *one = *place;
 
-    *place = one->next;
+    if (one)
+        *place = one->next;
     free(one);
 }
 
 void programs_free(struct programs *p)
 {
     for (unsigned i = 0; i < PLACES; i++) {
-        while (p->places[i])
-            forget(&p->places[i]);
+        for (struct program *one = p->places[i], *next; one; one = next) {
+            next = one->next;
+            free(one);
+        }
     }
     free(p);
 }

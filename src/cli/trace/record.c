@@ -69,7 +69,9 @@ static void read_reasons(struct format *format, const char *text)
     const char *at = strstr(text, "__print_symbolic(REC->reason");
 
     memset(format->reasons, REASON_OTHER, sizeof(format->reasons));
-    while (at && (at = strchr(at, '{'))) {
+    if (!at)
+        return;
+    while ((at = strchr(at, '{'))) {
         char *end;
         unsigned long number = strtoul(at + 1, &end, 10);
         const char *name = end + strspn(end, ", \"");

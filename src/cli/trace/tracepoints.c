@@ -218,7 +218,7 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
         t->size /= 2;
     t->buffers = calloc(cpus, sizeof(*t->buffers));
     t->polled = calloc(cpus, sizeof(*t->polled));
-    t->followers = calloc(cpus * RECORD_TRACEPOINTS, sizeof(*t->followers));
+    t->followers = calloc((size_t)cpus * RECORD_TRACEPOINTS, sizeof(*t->followers));
     if (!t->buffers || !t->polled || !t->followers)
         return -1;
     for (enum record_kind kind = 0; kind < RECORD_TRACEPOINTS; kind++)

@@ -290,17 +290,14 @@ static void classify_connect(struct connection *one)
 /* No FIN of either end came first. */
 static void classify_abort(struct connection *one)
 {
-    one->how = HOW_RST;
-    if (one->sent_reset && one->why == WHY_KEEPALIVE) {
-        one->how = HOW_TIMEOUT;
-    } else if (one->sent_reset) {
-        one->first = FIRST_HERE;
+    bool is_kept_alive = one->sent_reset && one->why == WHY_KEEPALIVE;
+    bool is_reset = !is_kept_alive && (one->sent_reset || one->got_reset);
+
+    one->how = is_reset ? HOW_RST : HOW_TIMEOUT; /* tcp_write_err() */
+    if (is_reset)
+        one->first = one->sent_reset ? FIRST_HERE : FIRST_PEER;
+    if (is_reset && one->sent_reset)
         one->is_closer = true;
-    } else if (one->got_reset) {
-        one->first = FIRST_PEER;
-    } else {
-        one->how = HOW_TIMEOUT; /* tcp_write_err() */
-    }
 }
 
 static void classify(struct connection *one)
@@ -365,8 +362,10 @@ void connections_free(struct connections *c)
     for (struct connection *one; (one = connections_next_ended(c, UINT64_MAX));)
         free(one);
     for (size_t i = 0; i <= c->mask; i++) {
-        while (c->places[i])
-            forget(c, c->places[i]);
+        for (struct connection *one = c->places[i], *next; one; one = next) {
+            next = one->next;
+            free(one);
+        }
     }
     free(c->places);
     free(c);

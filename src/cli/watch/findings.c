@@ -19,7 +19,7 @@ struct name {
 
 static struct name name_of(const struct connection *c)
 {
-    struct name name;
+    struct name name = {""};
     struct text out;
 
     text_begin(&out, name.text, sizeof(name.text));

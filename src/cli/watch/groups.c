@@ -41,7 +41,7 @@ static size_t hash(const struct connection *c)
         value ^= (uint64_t)c->local_port << 32;
     for (const char *letter = c->program; *letter; letter++)
         value = value * 131 + (unsigned char)*letter;
-    return (value * 0x9e3779b97f4a7c15u) >> 32;
+    return (size_t)((value * 0x9e3779b97f4a7c15u) >> 32);
 }
 
 static struct group *find(struct groups *g, const struct connection *c)
