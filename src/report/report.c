@@ -180,18 +180,27 @@ void report_load(const char *backend, const char *program, const struct report_p
     end(&line);
 }
 
-void report_armed(int fd, const char *at, const struct facts *facts, const struct verdict *verdict)
+/* A verdict on a socket: `at` which call, and `facts`, where these are not NULL. */
+static void log_verdict(enum event event, const char *at, int fd, const struct facts *facts,
+                        const struct verdict *verdict)
 {
     struct line line;
 
-    count(stats_armed(verdict->mode), 1);
-    if (!begin(&line, EVENT_ARM))
+    if (!begin(&line, event))
         return;
-    line_word(&line, "at", at);
+    if (at)
+        line_word(&line, "at", at);
     put_descriptor(&line, fd);
-    put_facts(&line, facts);
+    if (facts)
+        put_facts(&line, facts);
     put_verdict(&line, verdict);
     end(&line);
+}
+
+void report_armed(int fd, const char *at, const struct facts *facts, const struct verdict *verdict)
+{
+    count(stats_armed(verdict->mode), 1);
+    log_verdict(EVENT_ARM, at, fd, facts, verdict);
 }
 
 void report_failed(int fd, const char *option, int error, const struct verdict *verdict)
@@ -219,27 +228,14 @@ void report_interrupted(void)
 
 void report_overridden(int fd, const struct verdict *verdict)
 {
-    struct line line;
-
     count(STAT_OVERRIDDEN, 1);
-    if (!begin(&line, EVENT_OVERRIDE))
-        return;
-    put_descriptor(&line, fd);
-    put_verdict(&line, verdict);
-    end(&line);
+    log_verdict(EVENT_OVERRIDE, NULL, fd, NULL, verdict);
 }
 
 void report_aborted(int fd, const struct facts *facts, const struct verdict *verdict)
 {
-    struct line line;
-
     count(STAT_ABORTS, 1);
-    if (!begin(&line, EVENT_RESET))
-        return;
-    put_descriptor(&line, fd);
-    put_facts(&line, facts);
-    put_verdict(&line, verdict);
-    end(&line);
+    log_verdict(EVENT_RESET, NULL, fd, facts, verdict);
 }
 
 /* Not inlined: its buffer has left the stack, which may be small, when the line is written. */

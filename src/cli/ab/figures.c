@@ -6,7 +6,6 @@
  */
 #include "cli/ab/figures.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
@@ -21,21 +20,14 @@
 
 #define OUTPUT_MAX 1048576 /* bytes of the load's output that are searched */
 
-static const struct counter {
-    const char *file;
-    const char *group;
-    const char *name;
+static const struct {
+    enum counter counter;
     enum figure figure;
-} known_counters[] = {
-    {"/proc/net/snmp", "Tcp:", "PassiveOpens", FIGURE_CONNECTIONS},
-    {"/proc/net/snmp", "Tcp:", "OutRsts", FIGURE_RST_SENT},
-    {"/proc/net/snmp", "Tcp:", "EstabResets", FIGURE_RESETS},
-    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnData", FIGURE_ABORT_DATA},
-    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnClose", FIGURE_ABORT_CLOSE},
-    {"/proc/net/netstat", "TcpExt:", "TCPAbortOnLinger", FIGURE_ABORT_LINGER},
+} counted[] = {
+    {COUNTER_ACCEPTED, FIGURE_CONNECTIONS}, {COUNTER_SENT_RESETS, FIGURE_RST_SENT},
+    {COUNTER_RESETS, FIGURE_RESETS},        {COUNTER_ABORTED, FIGURE_ABORT_DATA},
+    {COUNTER_UNREAD, FIGURE_ABORT_CLOSE},   {COUNTER_LINGER2, FIGURE_ABORT_LINGER},
 };
-#define COUNTERS (sizeof(known_counters) / sizeof(known_counters[0]))
-static_assert(COUNTERS == FIGURES_COUNTERS, "a place for each counter");
 
 /* What known loads print: a rate and errors. The groups of a match are added up. */
 static const struct known_output {
@@ -52,42 +44,21 @@ static const struct known_output {
     {"([0-9.]+) requests per second", NULL},
 };
 
-/* The rows of a file of counters are pairs: names, then values, proc_pid_net(5). */
-static double read_counter(const struct counter *counter)
+void figures_begin(uint64_t before[COUNTER_COUNT])
 {
-    char names[8192];
-    char values[8192];
-    FILE *file = fopen(counter->file, "re");
-    double value = NAN;
+    (void)counters_read(before);
+}
 
-    while (file && fgets(names, sizeof(names), file) && fgets(values, sizeof(values), file)) {
-        char *name_rest;
-        char *value_rest;
-        char *name = strtok_r(names, " \n", &name_rest);
-        (void)strtok_r(values, " \n", &value_rest); /* the name of the group again */
-        if (!name || strcmp(name, counter->group) != 0)
-            continue;
-        while ((name = strtok_r(NULL, " \n", &name_rest))) {
-            const char *number = strtok_r(NULL, " \n", &value_rest);
-            if (number && strcmp(name, counter->name) == 0)
-                value = strtod(number, NULL);
-        }
+void figures_end(const uint64_t before[COUNTER_COUNT], double *values)
+{
+    uint64_t now[COUNTER_COUNT];
+
+    (void)counters_read(now); /* of what is missing, nothing is known */
+    for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+        enum counter c = counted[i].counter;
+        bool is_known = before[c] != COUNTER_MISSING && now[c] != COUNTER_MISSING;
+        values[counted[i].figure] = is_known ? (double)(now[c] - before[c]) : NAN;
     }
-    if (file)
-        fclose(file);
-    return value;
-}
-
-void figures_begin(struct figures_counters *counters)
-{
-    for (size_t i = 0; i < COUNTERS; i++)
-        counters->before[i] = read_counter(&known_counters[i]);
-}
-
-void figures_end(const struct figures_counters *counters, double *values)
-{
-    for (size_t i = 0; i < COUNTERS; i++)
-        values[known_counters[i].figure] = read_counter(&known_counters[i]) - counters->before[i];
 }
 
 /* The first match, or with `last` the last one; NAN without a match. */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "cli/sockets/seen.h"
+#include "cli/states/counters.h"
 
 enum figure {
     FIGURE_SECONDS, /* the load's wall time */
@@ -26,7 +27,6 @@ enum figure {
 
 #define FIGURES_METRICS_MAX 16
 #define FIGURES_MAX (FIGURE_METRIC + FIGURES_METRICS_MAX)
-#define FIGURES_COUNTERS 6 /* of the kernel's */
 
 struct figures_metric {
     const char *name;
@@ -35,20 +35,15 @@ struct figures_metric {
 
 /* In each function `values` has FIGURES_MAX elements; a missing figure is NAN. */
 
-struct figures_counters {
-    double before[FIGURES_COUNTERS];
-};
-
 /* Reads the kernel's counters before a load, and again after it: the differences are figures. */
-void figures_begin(struct figures_counters *counters);
-void figures_end(const struct figures_counters *counters, double *values);
+void figures_begin(uint64_t before[COUNTER_COUNT]);
+void figures_end(const uint64_t before[COUNTER_COUNT], double *values);
 
 /* From what a load printed to the file `path`: rate and errors of known loads, and metrics. */
 void figures_of_output(const char *path, const struct figures_metric *metrics, int metric_count,
                        double *values);
 
-/* Bytes that were unsent at close, from our own counters in the file `path`; NAN without that file.
- */
+/* Bytes that were unsent at close, by our own counters in the file `path`; NAN without it. */
 double figures_unsent(const char *path);
 
 /*

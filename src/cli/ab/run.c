@@ -273,13 +273,13 @@ static bool await_load(pid_t load)
 static bool put_load_on(double *values)
 {
     const char *const shell[] = {"/bin/sh", "-c", run.plan->load, NULL};
-    struct figures_counters counters;
+    uint64_t counters[COUNTER_COUNT];
     double cpu = server_cpu();
     double last;
 
     if (!figures_note_former(run.plan->port, &run.former))
         return fail(NULL, NOT_LISTED ": %s", strerror(errno));
-    figures_begin(&counters);
+    figures_begin(counters);
     double begin = cli_now();
     pid_t load = run.plan->on_client
                      ? start_under(shell, run.load_output, load_is_supervised(run.plan->load))
@@ -291,7 +291,7 @@ static bool put_load_on(double *values)
     values[FIGURE_SECONDS] = cli_now() - begin;
     cpu = server_cpu() - cpu;
     values[FIGURE_CPU] = cpu > 0 ? cpu : 0;
-    figures_end(&counters, values);
+    figures_end(counters, values);
     values[FIGURE_TIME_WAIT] =
         figures_time_wait(run.plan->port, !run.plan->on_server, &run.former, &last);
     figures_of_output(run.load_output, run.plan->metrics, run.plan->metric_count, values);

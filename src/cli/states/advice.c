@@ -14,6 +14,9 @@
 #define ORPHANS_MANY 1000  /* in FIN_WAIT2 */
 #define BUCKETS_NEAR 80    /* percent of tcp_max_tw_buckets */
 #define FIN_TIMEOUT_LOW 10 /* seconds: not worth lowering further */
+#define PORTS_SLOW                                                                                 \
+    "ports to %s: past half of them connect() walks over all that are taken, and with the last "   \
+    "it fails; "
 
 void advice_say(struct advice *a, const char *format, ...)
 {
@@ -52,20 +55,16 @@ static void say_ports(struct advice *a, const struct summary *s)
     unsigned held = summary_held(s, b);
 
     if (held * 2 >= range && b->time_wait * 2 >= b->used && !summary_is_reused(s, b))
-        advice_say(
-            a,
-            "ports to %s: past half of them connect() walks over all that are taken, and with the "
-            "last it fails; use fin-rst, which leaves no TIME_WAIT%s, or a wider "
-            "ip_local_port_range",
-            to, reuse_remedy(s));
+        advice_say(a,
+                   PORTS_SLOW "use fin-rst, which leaves no TIME_WAIT%s, or a wider "
+                              "ip_local_port_range",
+                   to, reuse_remedy(s));
     else if (held * 2 >= range)
-        advice_say(
-            a,
-            "ports to %s: past half of them connect() walks over all that are taken, and with the "
-            "last it fails; open connections hold them: close some, widen ip_local_port_range, or "
-            "use more "
-            "addresses",
-            to);
+        advice_say(a,
+                   PORTS_SLOW
+                   "open connections hold them: close some, widen ip_local_port_range, or "
+                   "use more addresses",
+                   to);
     else if (b->used * 2 >= range)
         advice_say(
             a,

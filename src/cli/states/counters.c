@@ -24,8 +24,9 @@ static const struct {
 static void take(uint64_t values[COUNTER_COUNT], const char *name, const char *value)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t *sum = &values[rows[i].counter];
         if (strcmp(rows[i].name, name) == 0)
-            values[rows[i].counter] += strtoull(value, NULL, 10);
+            *sum = (*sum == COUNTER_MISSING ? 0 : *sum) + strtoull(value, NULL, 10);
     }
 }
 
@@ -54,9 +55,8 @@ static int read_pairs(const char *path, uint64_t values[COUNTER_COUNT])
 
 int counters_read(uint64_t values[COUNTER_COUNT])
 {
-    memset(values, 0, COUNTER_COUNT * sizeof(*values));
-    if (read_pairs("/proc/self/net/snmp", values) != 0 ||
-        read_pairs("/proc/self/net/netstat", values) != 0)
-        return -1;
-    return 0;
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        values[i] = COUNTER_MISSING;
+    int status = read_pairs("/proc/self/net/snmp", values);
+    return read_pairs("/proc/self/net/netstat", values) == 0 ? status : -1;
 }

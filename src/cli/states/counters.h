@@ -22,7 +22,9 @@ enum counter {
     COUNTER_COUNT,
 };
 
-/* Reads them; one that this kernel lacks is 0. Returns 0, or -1 and errno. */
+#define COUNTER_MISSING UINT64_MAX
+
+/* Reads them; one that this kernel lacks is COUNTER_MISSING. Returns 0, or -1 and errno. */
 int counters_read(uint64_t values[COUNTER_COUNT]);
 
 #endif
