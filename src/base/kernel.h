@@ -39,8 +39,7 @@
 #define kernel_raw(...) kernel_raw6(KERNEL_SIX(__VA_ARGS__, 0, 0, 0, 0, 0, 0))
 #define kernel_call(...) kernel_call6(KERNEL_SIX(__VA_ARGS__, 0, 0, 0, 0, 0, 0))
 
-/* The kernel's answer: a result or a negated errno, syscall(2), "Architecture calling conventions".
- */
+/* A result, or a negated errno: syscall(2), "Architecture calling conventions". */
 static inline long kernel_raw6(long number, long a, long b, long c, long d, long e, long f)
 {
 #if defined(__x86_64__) && defined(__LP64__)

@@ -196,6 +196,13 @@ const char *cli_optional(const char *argument, const char *otherwise)
     return argument[0] == '=' ? argument + 1 : argument;
 }
 
+void *cli_grow(void *items, size_t count, size_t size)
+{
+    bool is_full = (count & (count - 1)) == 0; /* 0, 1, 2, 4, ... */
+
+    return is_full ? reallocarray(items, count > 0 ? 2 * count : 1, size) : items;
+}
+
 double cli_now(void)
 {
     struct timespec time;

@@ -74,6 +74,12 @@ int cli_option(const struct cli_command *command, int argc, char **argv,
  */
 const char *cli_optional(const char *argument, const char *otherwise);
 
+/*
+ * An array with place for one more than `count` items, which doubles each time that it is full.
+ * NULL without memory; then `items` is as it was.
+ */
+void *cli_grow(void *items, size_t count, size_t size);
+
 /* Seconds since an arbitrary point in the past, for differences. */
 double cli_now(void);
 

@@ -243,7 +243,7 @@ static const char *why_not_destroyed(int error)
 /* TIME_WAIT and connections that their program has closed, of the port or of all. */
 static int end_orphans(struct closing *c)
 {
-    struct sockets sockets = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0};
     bool goes_on = true;
 
     if (sockets_read(&sockets) != 0) {

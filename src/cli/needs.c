@@ -34,8 +34,7 @@ static const struct {
     {"close_range(2)", SYS_close_range, 1, 0, INJECTS, EINVAL},
 };
 
-/* The version is that of the last of its calls: a filter's answer to go on with a call is of 5.5.
- */
+/* The version is that of the newest call; a filter can let a call continue since Linux 5.5. */
 static const struct {
     unsigned who;
     const char *name, *version, *instead;

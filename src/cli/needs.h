@@ -11,8 +11,7 @@
 
 enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_CLOSE, NEED_INJECTION };
 
-/* Asks the kernel, and changes nothing. False, and `why` with the way out, where a call is missing.
- */
+/* Asks the kernel, and changes nothing. If a call is missing: false, and `why` says the way out. */
 bool needs_explain(enum need need, char why[NEEDS_WHY_MAX]);
 
 /* The same, with an error message. */

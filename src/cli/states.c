@@ -335,7 +335,7 @@ static int redraw(struct request *r, const struct sockets *sockets)
 
 static int states(const struct cli_command *self, struct request *r)
 {
-    struct sockets sockets = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0};
     int status;
 
     do {

@@ -243,8 +243,7 @@ static int look_at_children(bool adds)
     return status < 0 ? -1 : added;
 }
 
-/* With --tree as often as new ones appear: those that were made before their parent was supervised.
- */
+/* With --tree repeats while there are new ones, made before their parent was supervised. */
 static bool supervise_all(void)
 {
     int from = 0;

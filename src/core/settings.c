@@ -315,8 +315,7 @@ static bool take_events(const struct source *from, unsigned *events, struct poli
     return !error->what;
 }
 
-/* The mistake in a file name, if any; in that of a log %p stands for the pid, and %% for one '%'.
- */
+/* Finds a mistake in a file name; in a log's, %p stands for the pid and %% for one '%'. */
 static bool find_mistake(enum setting setting, const struct source *from,
                          struct policy_error *error)
 {

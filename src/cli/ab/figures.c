@@ -125,7 +125,7 @@ static bool has_ended(uint8_t state)
 
 bool figures_note_former(long port, struct seen *former)
 {
-    struct sockets sockets = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0};
     bool noted = sockets_read(&sockets) == 0;
 
     for (size_t i = 0; noted && i < sockets.count; i++) {
@@ -139,7 +139,7 @@ bool figures_note_former(long port, struct seen *former)
 
 double figures_time_wait(long port, bool of_client, const struct seen *former, double *last)
 {
-    struct sockets sockets = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0};
     double count = 0;
 
     *last = 0;

@@ -37,8 +37,7 @@ static void name_page(pid_t program, char name[NAME_LENGTH_MAX])
              target_stat(program, STAT_STARTTIME));
 }
 
-/* What a process merely holds may be inherited, by a setuid program too; what it maps is its own.
- */
+/* A descriptor may be inherited, even by a setuid program; what a process maps is its own. */
 static bool maps_page(pid_t pid, pid_t program)
 {
     char name[NAME_LENGTH_MAX];

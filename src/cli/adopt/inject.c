@@ -159,8 +159,7 @@ static pid_t check(pid_t pid, struct inject_error *error)
     pid_t thread = choose(pid);
     if (!thread)
         return refuse(error, TRACEE_STUCK);
-    /* Whoever may take its descriptors may trace it. This keeps a pidfd, too: none is opened later.
-     */
+    /* Whoever may take its descriptors may trace it. The pidfd stays: none is opened later. */
     if (target_take(thread, INT_MAX) < 0 && errno != EBADF) {
         target_explain_refusal(pid, why);
         return refuse(error, "%s", why);

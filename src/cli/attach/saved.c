@@ -35,14 +35,11 @@ bool saved_look(int fd, struct saved_socket *socket)
 
 bool saved_add(struct saved *saved, const struct saved_socket *socket)
 {
-    if (saved->count == saved->room) {
-        size_t room = saved->room ? saved->room * 2 : 256;
-        struct saved_socket *bigger = reallocarray(saved->sockets, room, sizeof(*bigger));
-        if (!bigger)
-            return false;
-        saved->sockets = bigger;
-        saved->room = room;
-    }
+    struct saved_socket *sockets = cli_grow(saved->sockets, saved->count, sizeof(*sockets));
+
+    if (!sockets)
+        return false;
+    saved->sockets = sockets;
     saved->sockets[saved->count++] = *socket;
     return true;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SO_LINGER and TCP_LINGER2 of sockets before somebody changed them, to be put back.
- */
+/* SO_LINGER and TCP_LINGER2 of sockets before they were changed, to be put back. */
 #ifndef LINGER_CLI_ATTACH_SAVED_H
 #define LINGER_CLI_ATTACH_SAVED_H
 
@@ -43,7 +42,6 @@ struct saved_socket {
 struct saved {
     struct saved_socket *sockets;
     size_t count;
-    size_t room;
     struct saved_socket *listeners; /* those that still exist */
     size_t inherited; /* connections accepted since, and put back like their listeners */
 };

@@ -49,8 +49,7 @@ void selection_close(struct selection *s);
 
 bool selection_has(const struct selection *s, pid_t pid);
 
-/* Adds a process, unless it is there already. Returns how many were added, or -1 after a message.
- */
+/* Adds a process, unless it is there. Returns how many were added, or -1 after a message. */
 int selection_add(struct selection *s, pid_t pid);
 
 /* Has that target ended, which nobody named? */
@@ -75,8 +74,7 @@ const char *selection_rule_text(const struct policy *policy, unsigned number);
 /* A verdict's mode in one of two static buffers, used in turn. */
 const char *selection_mode_text(const struct verdict *verdict);
 
-/* Why a socket was left alone: no rule, or one that cannot be decided; NULL if it was not.
- */
+/* Why a socket was left alone: no rule, or an undecided one; NULL if it was not. */
 const char *selection_left_text(enum decision decision, const struct verdict *verdict);
 
 #endif

@@ -181,8 +181,7 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
         sigfillset(&all);
         keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
         if (chdir("/") != 0) {
-            /* If that fails, a file system stays in use while the program runs, as it does anyway.
-             */
+            /* A file system stays in use while the program runs, as it does anyway. */
         }
         keep();
     }

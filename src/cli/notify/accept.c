@@ -204,8 +204,7 @@ bool accept_is_busy(const struct accepts *a)
     return a->count > 0 || a->kept_count > 0;
 }
 
-/* Others may have written in the room: each is taken for no more than its caller still waits for.
- */
+/* Other processes can write to the room: each number is trusted only while its caller waits. */
 void accept_take_over(struct accepts *a)
 {
     static struct accept_room left;

@@ -11,10 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
+
 struct list {
     struct holder *items;
     size_t count;
-    size_t room;
 };
 
 static int compare(const void *a, const void *b)
@@ -45,14 +46,10 @@ static int add(struct list *list, uint32_t inode, pid_t pid)
         if (list->items[i - 1].inode == inode)
             return 0; /* another descriptor of the same process */
     }
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 16;
-        struct holder *bigger = reallocarray(list->items, room, sizeof(*bigger));
-        if (!bigger)
-            return -1;
-        list->items = bigger;
-        list->room = room;
-    }
+    struct holder *items = cli_grow(list->items, list->count, sizeof(*items));
+    if (!items)
+        return -1;
+    list->items = items;
     struct holder *holder = &list->items[list->count++];
     holder->inode = inode;
     holder->pid = pid;
@@ -88,7 +85,7 @@ static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, si
 
 ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
 {
-    struct list list = {NULL, 0, 0};
+    struct list list = {NULL, 0};
     const struct dirent *entry;
     int status = 0;
     DIR *proc = opendir("/proc");

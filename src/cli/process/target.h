@@ -60,8 +60,7 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
  */
 bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
 
-/* The file name that a process was started by, as prog= compares it; "" if that is unknown.
- */
+/* The file name that a process was started by, as prog= compares it; "" if unknown. */
 void target_name(pid_t pid, char name[TARGET_NAME_MAX]);
 
 /*

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 /* Linux 5.14 */
 #endif
@@ -20,15 +22,11 @@
 static bool add(const struct diag_socket *socket, void *context)
 {
     struct sockets *sockets = context;
+    struct diag_socket *items = cli_grow(sockets->items, sockets->count, sizeof(*items));
 
-    if (sockets->count == sockets->room) {
-        size_t room = sockets->room ? sockets->room * 2 : 1024;
-        struct diag_socket *bigger = reallocarray(sockets->items, room, sizeof(*bigger));
-        if (!bigger)
-            return false;
-        sockets->items = bigger;
-        sockets->room = room;
-    }
+    if (!items)
+        return false;
+    sockets->items = items;
     sockets->items[sockets->count++] = *socket;
     return true;
 }
@@ -48,7 +46,7 @@ int sockets_read(struct sockets *sockets)
 
 static ssize_t find(long port, bool of_listeners, uint32_t **inodes)
 {
-    struct sockets sockets = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0};
     ssize_t count = -1;
 
     *inodes = NULL;

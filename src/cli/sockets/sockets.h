@@ -10,7 +10,6 @@
 struct sockets {
     struct diag_socket *items;
     size_t count;
-    size_t room;
 };
 
 /* Fills `sockets`, which may hold an earlier dump and is reused. Returns 0, or -1 and errno. */

@@ -55,7 +55,7 @@ static bool is_own_address(const struct scope *s, struct policy_ip ip)
 /* Those of the processes that are watched, or of the namespace. */
 static void read_listeners(struct scope *s)
 {
-    struct sockets sockets = {NULL, 0, 0};
+    struct sockets sockets = {NULL, 0};
 
     if (sockets_read_in(&sockets, 1u << TCP_LISTEN) != 0)
         return;

@@ -238,8 +238,7 @@ bool connections_see(struct connections *c, const struct record *record, struct 
     if (record->kind == RECORD_STATE)
         return see_change(c, record, actor);
     one = *place_of(c, record->socket);
-    /* Ports too: what is at this address now may be another socket, whose begin was filtered out.
-     */
+    /* Ports too: at this address there may be another socket now, whose begin was filtered out. */
     if (record->kind == RECORD_SENT_RESET && one && one->local_port == record->local_port &&
         one->peer_port == record->peer_port) {
         see_sent_reset(one, record);
@@ -312,8 +311,7 @@ static void classify(struct connection *one)
         return;
     }
     one->how = HOW_FIN;
-    /* For data that comes for an orphan tcp_reset() is called, though no RST came: the RST is ours.
-     */
+    /* Data for an orphan makes the kernel call tcp_reset() without a RST received: it is ours. */
     if (one->sent_reset) {
         one->then = THEN_SENT_RST;
         one->is_closer |= one->sent_in_call;
