@@ -337,7 +337,7 @@ static void print_summary(const struct launch *launch)
         cli_print_line(stderr, "linger run: what %s did to its connections",
                        text_file_name(launch->file));
         cli_print_counters(stderr, &stats);
-        if (launch->serve && !sees_closes)
+        if (launch->answer && !sees_closes)
             fputs("linger run: closes are not counted: no rule of this policy is decided at "
                   "close()\n",
                   stderr);
@@ -353,7 +353,7 @@ static int run_program(struct request *request, const struct reach *reach, char 
         .file = reach->file[0],
         .argv = argv,
         .start = launch_start,
-        .served = -1,
+        .listener = -1,
         .finish = has_summary ? print_summary : NULL,
         .speaks = has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
     };

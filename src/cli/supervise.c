@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * linger supervise: running programs under the whole policy, until they end. What would be refused
- * is refused for all of the processes first, and the user is told what cannot be undone.
+ * is refused for all of the processes first, and a message says what cannot be undone.
  */
 #include <dirent.h>
 #include <stdlib.h>

@@ -252,7 +252,7 @@ print(end.recv(1), flush=True)"
     run "${nobody[@]}" "$BATS_TEST_TMPDIR/linger" close -m "fin role=server" --port "$PORT"
     echo "$output"
     expect status "$status" 0
-    [[ ${lines[0]} == "linger close: 3 at port $PORT left alone: gone meanwhile, or of a process that this user may not inspect" ]]
+    [[ ${lines[0]} == "linger close: 3 at port $PORT left alone: gone, or of a process that this user may not inspect" ]]
     expect "the sum" "${lines[-1]}" "1 connection of 1 process ended, 0 left alone, 0 failed"
     hear
     expect "its own saw" "$REPLY" "b''"

@@ -163,7 +163,7 @@ static int each_socket(const struct holder *holders, size_t count, target_visit 
         if (i > 0 && holders[i].pid == holders[i - 1].pid)
             continue;
         if (target_open(&target, holders[i].pid, reason) != 0)
-            continue; /* it has ended meanwhile */
+            continue; /* it has ended */
         if (target_each_socket(&target, visit, context, reason) != 0) {
             snprintf(why, TARGET_WHY_MAX, "pid %d: %.200s", (int)target.pid, reason);
             status = -1;

@@ -101,7 +101,7 @@ bool selection_is_gone(const struct selection *s, int at)
     return at >= s->named && target_has_ended(&s->targets[at]);
 }
 
-/* Root may inspect every process; what it does not find has gone meanwhile. */
+/* Root may inspect every process; what it does not find has gone. */
 static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_t count,
                         struct holder *holders, size_t found)
 {
@@ -109,7 +109,7 @@ static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_
 
     if (unseen > 0)
         cli_error(s->self,
-                  "%zu at port %ld left alone: gone meanwhile, or of a process that this user may "
+                  "%zu at port %ld left alone: gone, or of a process that this user may "
                   "not inspect",
                   unseen, s->port);
     holders_sort(holders, found);

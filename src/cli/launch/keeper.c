@@ -133,14 +133,14 @@ static bool take_signals(void)
 static void keep(void)
 {
     struct launch *launch = keeper.launch;
-    struct pollfd watched[] = {{launch->served, POLLIN, 0}, {keeper.signals, POLLIN, 0}};
+    struct pollfd watched[] = {{launch->listener, POLLIN, 0}, {keeper.signals, POLLIN, 0}};
     bool goes_on = true;
 
     while (goes_on) {
         if (poll(watched, 2, -1) < 0)
             continue;
         if (watched[0].revents & POLLIN)
-            launch->serve(launch);
+            launch->answer(launch);
         else if (watched[0].revents & POLLHUP) /* all have ended, and will be reaped */
             watched[0].fd = -1;
         if (watched[1].revents & POLLIN)

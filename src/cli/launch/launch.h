@@ -11,7 +11,7 @@
 /* The wait status of an exit(CLI_FAILED), wait(2); W_EXITCODE() is glibc's alone. */
 enum { LAUNCH_FAILED = CLI_FAILED << 8 };
 
-/* What is run, and what its keeper does meanwhile. */
+/* What is run, and what its keeper does until it ends. */
 struct launch {
     const struct cli_command *self; /* whose name is in messages */
     const char *file;
@@ -23,8 +23,8 @@ struct launch {
      */
     pid_t (*start)(struct launch *launch, int *status);
 
-    int served; /* -1: nothing. Else `serve` is called while it can be read */
-    void (*serve)(struct launch *launch);
+    int listener; /* -1: none. Else `answer` is called while it can be read */
+    void (*answer)(struct launch *launch);
 
     /* Called when the last descendant has ended; may be NULL. */
     void (*finish)(const struct launch *launch);

@@ -179,8 +179,8 @@ static enum accept_result wait_for(struct accepts *a, const struct seccomp_notif
     return ACCEPT_WAITS;
 }
 
-enum accept_result accept_serve(struct accepts *a, const struct seccomp_notif *request, int fd,
-                                struct seccomp_notif_resp *answer)
+enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *request, int fd,
+                                 struct seccomp_notif_resp *answer)
 {
     int flags = flags_of(request);
     bool blocks = !(fcntl(fd, F_GETFL) & O_NONBLOCK);

@@ -63,10 +63,10 @@ enum accept_result {
 };
 
 /* A call on a listener, of which `fd` is a duplicate and which the caller was held in just now. */
-enum accept_result accept_serve(struct accepts *a, const struct seccomp_notif *request, int fd,
-                                struct seccomp_notif_resp *answer);
+enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *request, int fd,
+                                 struct seccomp_notif_resp *answer);
 
-/* Goes on with those who waited for another supervisor. */
+/* Continues with the calls that waited when another supervisor ended. */
 void accept_take_over(struct accepts *a);
 
 /* Does somebody wait, or a connection? Then accept_watch() goes before the next call is read. */

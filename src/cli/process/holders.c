@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who holds a socket. Processes come and go meanwhile: what has vanished is skipped. */
+/* Who holds a socket. Processes come and go: what has vanished is skipped. */
 #include "cli/process/holders.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers are read once and summed up; a process that ends meanwhile counts in its parent. */
+/* Numbers are read once and summed up; one that ends after that counts in its parent. */
 #include "cli/process/processes.h"
 
 #include <dirent.h>

@@ -343,9 +343,9 @@ static int look_at(const struct target *target, int number, target_visit *visit,
     bool go_on;
 
     if (fd < 0 && errno == EBADF)
-        return 1; /* closed meanwhile */
+        return 1; /* closed by now */
     if (fd < 0 && errno == ESRCH) {
-        snprintf(why, TARGET_WHY_MAX, "it has ended meanwhile");
+        snprintf(why, TARGET_WHY_MAX, "it has ended");
         return -1;
     }
     if (fd < 0 && errno == EPERM) {

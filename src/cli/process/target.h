@@ -27,7 +27,7 @@ typedef bool target_visit(int fd, int number, void *context);
 
 /*
  * Calls `visit` for each socket of the process; the duplicate is closed after the call. A
- * descriptor that vanished meanwhile is skipped. Returns 0, or -1 and `why`; stops at once,
+ * descriptor that is closed by then is skipped. Returns 0, or -1 and `why`; stops at once,
  * with -1 and `why` as it is, where `visit` returns false.
  */
 int target_each_socket(const struct target *target, target_visit *visit, void *context,

@@ -86,7 +86,7 @@ static void mend(struct user_regs_struct *regs)
 /*
  * Here the kernel has gone back to the call before it shows the registers (do_signal()), and
  * forgets about it when others are put in: a call that we interrupt begins again, with the whole of
- * a time limit, and a signal that comes meanwhile is handled before it begins. Those that say EINTR
+ * a time limit, and a signal that came by then is handled before it begins. Those that say EINTR
  * keep to it: what their first argument was is not to be seen any more.
  */
 static void mend(struct user_regs_struct *regs)

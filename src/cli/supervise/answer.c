@@ -2,7 +2,7 @@
 /*
  * One notification: take a duplicate of the descriptor, read the address, and only then ask
  * whether the caller is still held (before that, its pid and its memory may be another's); then
- * the same moment of teardown.c that a hook of the library calls; then close the duplicate, and
+ * the same moment of core/moments.c that a hook of the library calls; then close the duplicate, and
  * only then let the call proceed: our copy must not be the last one of a socket that the program
  * closes. listen(), and calls that are answered for the program, act on the duplicate.
  * Must never block, keep a duplicate, or trust what it read before that check.
@@ -73,7 +73,7 @@ static void warn_of(const struct call *call, int error)
     cli_error(call->answerer->self, "pid %u is not under the policy: %s", call->request->pid, why);
 }
 
-/* Takes the duplicate; false if there is none: not open, gone meanwhile, or out of reach. */
+/* Takes the duplicate; false if there is none: not open, closed by now, or out of reach. */
 static bool take(struct call *call, int number)
 {
     call->fd = target_take((pid_t)call->request->pid, number);
@@ -99,15 +99,15 @@ static bool take_tcp(struct call *call, int number)
     return is_valid(call);
 }
 
-/* That of argument 0. */
+/* The same for the descriptor that is argument 0. */
 static bool take_first(struct call *call)
 {
     return take_tcp(call, (int)call->request->data.args[0]);
 }
 
 /*
- * The same for a moment that itself passes over what is not TCP: nothing is asked twice, unless
- * for the log, which costs more than the question.
+ * The same for a moment that itself passes over what is not TCP, so that the kernel is not asked
+ * twice; where there is a log it is, as logging costs more.
  */
 static bool take_first_to_look(struct call *call)
 {
@@ -129,7 +129,7 @@ static bool read_address(const struct call *call, struct sockaddr_storage *addre
            (address->ss_family == AF_INET || address->ss_family == AF_INET6);
 }
 
-static void serve_connect(struct call *call)
+static void handle_connect(struct call *call)
 {
     bool asks_peer = moments_asks_peer(); /* reading costs as much as all the rest */
     struct sockaddr_storage address;
@@ -142,8 +142,8 @@ static void serve_connect(struct call *call)
             !(moments_wanted & MOMENT_CLOSE);
 }
 
-/* Nothing is told after a call, so listen() is made here: then it can be looked at. */
-static void serve_listen(struct call *call)
+/* A supervisor is not notified after a call, so listen() is made here, and then looked at. */
+static void handle_listen(struct call *call)
 {
     if (!take_first(call))
         return;
@@ -171,7 +171,7 @@ static bool is_of_our_network(const struct call *call)
  * privileged ports, a user namespace) when it is made, and we run before that. So the log says who
  * has the port by then, and not whether the call fails.
  */
-static void serve_bind(struct call *call)
+static void handle_bind(struct call *call)
 {
     struct sockaddr_storage address;
     socklen_t length;
@@ -185,7 +185,7 @@ static void serve_bind(struct call *call)
 }
 
 /* SO_LINGER or TCP_LINGER2: first as the program wants it, with its errors. */
-static void serve_setsockopt(struct call *call)
+static void handle_setsockopt(struct call *call)
 {
     const __u64 *arguments = call->request->data.args;
     int level = (int)arguments[1];
@@ -205,7 +205,7 @@ static void serve_setsockopt(struct call *call)
         moments_setsockopt(call->fd, level, option);
 }
 
-static void serve_accept(struct call *call)
+static void handle_accept(struct call *call)
 {
     struct facts facts = {0};
     int number = (int)call->request->data.args[0];
@@ -215,7 +215,7 @@ static void serve_accept(struct call *call)
     name_subject(call->request, -1);
     if (!is_valid(call))
         return;
-    switch (accept_serve(&call->answerer->accepts, call->request, call->fd, &call->answer)) {
+    switch (accept_handle(&call->answerer->accepts, call->request, call->fd, &call->answer)) {
     case ACCEPT_WAITS:
         call->fd = -1;
         call->is_over = true;
@@ -229,20 +229,20 @@ static void serve_accept(struct call *call)
     }
 }
 
-static void serve_shutdown(struct call *call)
+static void handle_shutdown(struct call *call)
 {
     if (take_first(call) && moments_shutdown(call->fd, (int)call->request->data.args[1]))
         answer(call, 0);
 }
 
-static void serve_close(struct call *call)
+static void handle_close(struct call *call)
 {
     if (take_first(call))
         moments_close(call->fd);
 }
 
 /* dup2() and dup3() close the target, unless they fail or it is the same. */
-static void serve_replace(struct call *call)
+static void handle_replace(struct call *call)
 {
     pid_t thread = (pid_t)call->request->pid;
     int from = (int)call->request->data.args[0];
@@ -268,7 +268,7 @@ static bool visit_at_exit(int fd, int number, void *context)
     return true;
 }
 
-static void serve_exit(struct call *call)
+static void handle_exit(struct call *call)
 {
     pid_t process = (pid_t)target_status((pid_t)call->request->pid, "Tgid");
     char why[TARGET_WHY_MAX];
@@ -281,7 +281,7 @@ static void serve_exit(struct call *call)
     target_close(&target);
 }
 
-static void tell_of_foreign(struct call *call)
+static void warn_of_foreign(struct call *call)
 {
     if (!call->answerer->has_met_foreign)
         cli_error(call->answerer->self,
@@ -295,37 +295,37 @@ static void dispatch(struct call *call)
     static const struct {
         int number;
         unsigned moment;
-        void (*serve)(struct call *call);
-    } services[] = {
-        {SYS_connect, MOMENT_CONNECT, serve_connect},
-        {SYS_listen, MOMENT_LISTEN, serve_listen},
-        {SYS_bind, MOMENT_BIND, serve_bind},
+        void (*handle)(struct call *call);
+    } handlers[] = {
+        {SYS_connect, MOMENT_CONNECT, handle_connect},
+        {SYS_listen, MOMENT_LISTEN, handle_listen},
+        {SYS_bind, MOMENT_BIND, handle_bind},
 #ifdef SYS_accept
-        {SYS_accept, MOMENT_ACCEPT, serve_accept},
+        {SYS_accept, MOMENT_ACCEPT, handle_accept},
 #endif
-        {SYS_accept4, MOMENT_ACCEPT, serve_accept},
-        {SYS_setsockopt, MOMENT_SETSOCKOPT, serve_setsockopt},
-        {SYS_shutdown, MOMENT_SHUTDOWN, serve_shutdown},
-        {SYS_close, MOMENT_CLOSE, serve_close},
-        {SYS_dup3, MOMENT_CLOSE, serve_replace},
+        {SYS_accept4, MOMENT_ACCEPT, handle_accept},
+        {SYS_setsockopt, MOMENT_SETSOCKOPT, handle_setsockopt},
+        {SYS_shutdown, MOMENT_SHUTDOWN, handle_shutdown},
+        {SYS_close, MOMENT_CLOSE, handle_close},
+        {SYS_dup3, MOMENT_CLOSE, handle_replace},
 #ifdef SYS_dup2
-        {SYS_dup2, MOMENT_CLOSE, serve_replace},
+        {SYS_dup2, MOMENT_CLOSE, handle_replace},
 #endif
-        {SYS_exit_group, MOMENT_EXIT, serve_exit},
+        {SYS_exit_group, MOMENT_EXIT, handle_exit},
     };
 
     if (filter_is_foreign(call->request->data.arch)) {
-        tell_of_foreign(call);
+        warn_of_foreign(call);
         return;
     }
-    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
         /* A filter that stays also reports calls that a later policy has no use for. */
-        if (services[i].number == call->request->data.nr && services[i].moment & moments_wanted)
-            services[i].serve(call);
+        if (handlers[i].number == call->request->data.nr && handlers[i].moment & moments_wanted)
+            handlers[i].handle(call);
     }
 }
 
-/* Puts the policy in force as it is for a program of that name: prog= is decided by it. */
+/* Applies the policy as it is for a program of that name, which decides prog=. */
 static void use_policy_for(struct answerer *a, const char *name)
 {
     if (strcmp(name, a->name) != 0 || !name[0]) {
@@ -409,7 +409,7 @@ static void meet(struct answerer *a, const struct seccomp_notif *request)
     use_policy_for(a, name);
 }
 
-/* Oldest first. Those that stay without a local end have failed. */
+/* Oldest first. A connect() that has no local end by its time limit has failed. */
 static void look_at_open(struct answerer *a)
 {
     unsigned left = 0;
@@ -441,7 +441,7 @@ static void keep_open(struct answerer *a, const struct call *call)
         (struct answer_open){call->fd, *call->request, accept_clock() + OPEN_PATIENCE};
 }
 
-/* Others may write in the room, so what is judged is a copy. */
+/* Other processes can write to the room, so a copy is judged. */
 static void answer_held(struct answerer *a)
 {
     const struct seccomp_notif request = a->room->call.request;
@@ -459,8 +459,8 @@ static void answer_held(struct answerer *a)
         keep_open(a, &call);
 }
 
-/* Until there is a call to be read. */
-static void serve_who_waits(struct answerer *a)
+/* Retries accept(), and looks at connections that open, until there is a call to read. */
+static void retry_waiting(struct answerer *a)
 {
     const struct seccomp_notif *due;
     bool is_called = false;
@@ -478,7 +478,7 @@ static void serve_who_waits(struct answerer *a)
 
 bool answer_call(struct answerer *a)
 {
-    serve_who_waits(a);
+    retry_waiting(a);
     memset(&a->room->call, 0, sizeof(a->room->call)); /* the kernel insists */
     if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, &a->room->call) != 0)
         return errno != ENOENT || is_interrupted(a);

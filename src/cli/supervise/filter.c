@@ -77,7 +77,7 @@ static const struct call mptcp[] = {
 };
 
 /*
- * What a program for 32 bits calls to have a connection: it is not served, and that is told. i386
+ * What a 32-bit program calls to get a connection: it is not supervised, and that is said. i386
  * has each call by itself, and as one of socketcall(2).
  */
 #ifdef FOREIGN_ARCH

@@ -27,11 +27,11 @@ struct filter {
 /* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 if none can. */
 uint16_t filter_machine(void);
 
-/* Is a call by that architecture's table, of struct seccomp_data, one that is not served? */
+/* Is a call by that architecture's table, of struct seccomp_data, one that is not supervised? */
 bool filter_is_foreign(uint32_t arch);
 
 /*
- * Reports the calls at these moments (enum moment or-ed, teardown.h) and allows all others;
+ * Reports the calls at these moments (enum moment or-ed) and allows all others;
  * `refuses_mptcp` answers socket(IPPROTO_MPTCP) with EPROTONOSUPPORT.
  */
 void filter_build(struct filter *filter, unsigned moments, bool refuses_mptcp);

@@ -91,13 +91,13 @@ static pid_t start(struct launch *launch, int *status)
     if (program)
         start_guard(launch);
     if (program && pthread_create(&thread, NULL, answer_all, NULL) != 0)
-        launch->served = answerer.listener; /* no process more is allowed */
+        launch->listener = answerer.listener; /* no process more is allowed */
     else if (program)
         pthread_detach(thread); /* it ends with its listener, or with us */
     return program;
 }
 
-static void serve(struct launch *launch)
+static void answer_next(struct launch *launch)
 {
     (void)launch;
     answer_call(&answerer);
@@ -139,6 +139,6 @@ int supervise(struct launch *launch, struct settings *settings)
     answerer.room = room;
     settings->backend = BACKEND_SUPERVISE;
     launch->start = start;
-    launch->serve = serve;
+    launch->answer = answer_next;
     return launch_run(launch);
 }

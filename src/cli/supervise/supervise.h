@@ -12,7 +12,7 @@
  */
 bool supervise_traps_close(struct settings *settings);
 
-/* launch_run() under the settings, the keeper being the supervisor; sets start and serve. */
+/* launch_run() under the settings, the keeper being the supervisor; sets start and answer. */
 int supervise(struct launch *launch, struct settings *settings);
 
 #endif
