@@ -16,7 +16,7 @@
 #include "base/kernel.h"
 #include "report/fileid.h"
 #include "report/logfile.h"
-#include "report/quiet.h"
+#include "report/write.h"
 #include "socket/sock.h"
 
 static enum { LOG_OFF, LOG_DESCRIPTOR_2, LOG_FILE } kind;
@@ -42,7 +42,7 @@ void log_stderr(const char *message, size_t length)
     KEEP_ERRNO;
 
     if (!sock_facts(STDERR_FILENO, 0, &facts))
-        quiet_write(STDERR_FILENO, message, length);
+        write_or_drop(STDERR_FILENO, message, length);
 }
 
 /*
@@ -55,9 +55,9 @@ static bool write_to_terminal(int fd, const char *data, size_t length)
     static bool is_cut;
     bool written;
 
-    if (is_cut && !quiet_write(fd, "\n", 1))
+    if (is_cut && !write_or_drop(fd, "\n", 1))
         return false;
-    written = quiet_write(fd, data, length);
+    written = write_or_drop(fd, data, length);
     is_cut = !written && errno == ENOSPC;
     return written;
 }
@@ -80,7 +80,7 @@ static bool write_to_stderr(const char *data, size_t length)
                  ? kernel_open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0)
                  : -1;
     if (fd < 0)
-        return quiet_write(STDERR_FILENO, data, length);
+        return write_or_drop(STDERR_FILENO, data, length);
     written = write_to_terminal(fd, data, length);
     kernel_close(fd);
     return written;

@@ -23,7 +23,7 @@
 #include "base/text.h"
 #include "report/fileid.h"
 #include "report/log.h"
-#include "report/quiet.h"
+#include "report/write.h"
 
 #define HIGHEST_NUMBER 1024 /* a descriptor table grows to its highest number */
 #define FEWEST_NUMBERS 64   /* a program limited to fewer keeps them all */
@@ -129,7 +129,7 @@ enum logfile_status logfile_write(uint64_t pid, const char *line, size_t length)
     const char *path = take_path(pid);
     bool is_temporary = false;
     int fd = path ? descriptor_of(path, &is_temporary) : -1;
-    bool written = fd >= 0 && quiet_write(fd, line, length);
+    bool written = fd >= 0 && write_or_drop(fd, line, length);
 
     if (is_temporary)
         kernel_close(fd);

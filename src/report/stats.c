@@ -24,7 +24,7 @@
 #include "base/kernel.h"
 #include "base/text.h"
 #include "report/fileid.h"
-#include "report/quiet.h"
+#include "report/write.h"
 
 #define BYTE_ORDER_MARK 0x01020304u
 #define LAYOUT 2
@@ -53,7 +53,7 @@ static int write_new(int fd)
     struct stats fresh = {.byte_order = BYTE_ORDER_MARK, .count = STAT_COUNT};
 
     memcpy(fresh.magic, magic, sizeof(magic));
-    return quiet_write(fd, &fresh, sizeof(fresh)) ? 0 : -1;
+    return write_or_drop(fd, &fresh, sizeof(fresh)) ? 0 : -1;
 }
 
 /*

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The signals that a write may raise are blocked for its time, and taken off the queue if it raised
+ * The signals that a write may raise are blocked during it, and taken off the queue if it raised
  * them. Must leave the signal mask and pending signals as they were.
  */
-#include "report/quiet.h"
+#include "report/write.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,8 +46,8 @@ static void take_signal(void)
 }
 
 /*
- * Whether write(2) waits is a flag of the description, which others share. RWF_NOWAIT is of this
- * call alone, and pipes have it since Linux 6.4; before that splice(2) moves a pipe of ours there.
+ * O_NONBLOCK is of the open file description, which others share; RWF_NOWAIT is of this call alone,
+ * and pipes have it since Linux 6.4. Before that splice(2) moves the data from a pipe of ours.
  */
 static ssize_t write_to_pipe(int fd, const void *data, size_t length)
 {
@@ -66,7 +66,7 @@ static ssize_t write_to_pipe(int fd, const void *data, size_t length)
     return written;
 }
 
-/* poll(2) says that there is room, not how much: enough for what has no way of its own. */
+/* poll(2) says that there is room, not how much. For the rest there is nothing better. */
 static ssize_t write_as_polled(int fd, const void *data, size_t length)
 {
     if (kernel_is_writable(fd))
@@ -92,7 +92,7 @@ static ssize_t write_at_once(int fd, const void *data, size_t length)
     return type == S_IFIFO ? write_to_pipe(fd, data, length) : write_as_polled(fd, data, length);
 }
 
-bool quiet_write(int fd, const void *data, size_t length)
+bool write_or_drop(int fd, const void *data, size_t length)
 {
     /* SIGTTOU, blocked, lets a background process write: tty_check_change(). */
     static const struct signals own = {{BIT(SIGPIPE) | BIT(SIGXFSZ) | BIT(SIGTTOU)}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing inside somebody else's process: without blocking it and without a signal. */
-#ifndef LINGER_REPORT_QUIET_H
-#define LINGER_REPORT_QUIET_H
+/* Writing in the program's process, which must neither block nor get a signal. */
+#ifndef LINGER_REPORT_WRITE_H
+#define LINGER_REPORT_WRITE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +11,6 @@
  * RLIMIT_FSIZE) or SIGTTOU (a terminal with tostop). False, and errno, if not all bytes were
  * written.
  */
-bool quiet_write(int fd, const void *data, size_t length);
+bool write_or_drop(int fd, const void *data, size_t length);
 
 #endif

@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "report/quiet.h"
+#include "report/write.h"
 
 static int ends[2];
 static sigset_t before;
@@ -82,7 +82,7 @@ static void test_all_bytes(void **state)
     char read_back[8] = "";
 
     (void)state;
-    assert_true(quiet_write(ends[1], "hello", 5));
+    assert_true(write_or_drop(ends[1], "hello", 5));
     assert_int_equal(read(ends[0], read_back, sizeof(read_back)), 5);
     assert_string_equal(read_back, "hello");
     expect_pending(0);
@@ -99,7 +99,7 @@ static void test_a_full_pipe(void **state)
         ;
     assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
     errno = 0;
-    assert_false(quiet_write(ends[1], "hello", 5));
+    assert_false(write_or_drop(ends[1], "hello", 5));
     assert_int_equal(errno, EAGAIN);
 }
 
@@ -113,7 +113,7 @@ static void test_only_a_part(void **state)
         ;
     assert_true(read(ends[0], block, 4096) > 0);
     errno = 0;
-    assert_false(quiet_write(ends[1], block, sizeof(block)));
+    assert_false(write_or_drop(ends[1], block, sizeof(block)));
     assert_int_equal(errno, ENOSPC);
 }
 
@@ -131,20 +131,20 @@ static void test_less_room_than_data(void **state)
     assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
     assert_int_equal(read(ends[0], block, 4096), 4096);
     errno = 0;
-    assert_false(quiet_write(ends[1], block, 8192));
+    assert_false(write_or_drop(ends[1], block, 8192));
     assert_int_equal(errno, ENOSPC);
-    assert_false(quiet_write(ends[1], block, 1));
+    assert_false(write_or_drop(ends[1], block, 1));
     assert_int_equal(errno, EAGAIN);
     for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
         assert_int_equal(socketpair(AF_UNIX, type, 0, pair), 0);
-        assert_true(quiet_write(pair[1], "hello", 5));
+        assert_true(write_or_drop(pair[1], "hello", 5));
         assert_int_equal(read(pair[0], block, 9), 5);
         assert_memory_equal(block, "hello", 5);
-        while (quiet_write(pair[1], block, 16384))
+        while (write_or_drop(pair[1], block, 16384))
             ;
         assert_true(errno == EAGAIN || errno == ENOSPC);
         close(pair[0]);
-        assert_false(quiet_write(pair[1], "hello", 5));
+        assert_false(write_or_drop(pair[1], "hello", 5));
         expect_pending(0);
         close(pair[1]);
     }
@@ -172,16 +172,16 @@ static void test_a_closed_pipe(void **state)
 {
     (void)state;
     close(ends[0]);
-    assert_false(quiet_write(ends[1], "hello", 5));
+    assert_false(write_or_drop(ends[1], "hello", 5));
     assert_int_equal(errno, EPIPE);
     expect_pending(0);
     make_pending(SIGPIPE);
-    assert_false(quiet_write(ends[1], "hello", 5));
+    assert_false(write_or_drop(ends[1], "hello", 5));
     assert_int_equal(errno, EPIPE);
     expect_pending(SIGPIPE);
     forget_pending(SIGPIPE);
     make_pending(SIGXFSZ);
-    assert_false(quiet_write(ends[1], "hello", 5));
+    assert_false(write_or_drop(ends[1], "hello", 5));
     expect_pending(SIGXFSZ);
     forget_pending(SIGXFSZ);
 }
@@ -198,12 +198,12 @@ static void test_a_limit_of_file_size(void **state)
     small = limit;
     small.rlim_cur = 3;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    bool whole = quiet_write(fileno(file), "hello", 5);
+    bool whole = write_or_drop(fileno(file), "hello", 5);
     int error = errno;
-    bool more = quiet_write(fileno(file), "hello", 5);
+    bool more = write_or_drop(fileno(file), "hello", 5);
     int next_error = errno;
     make_pending(SIGXFSZ);
-    (void)quiet_write(fileno(file), "hello", 5);
+    (void)write_or_drop(fileno(file), "hello", 5);
     setrlimit(RLIMIT_FSIZE, &limit);
     expect_pending(SIGXFSZ);
     forget_pending(SIGXFSZ);
@@ -224,8 +224,8 @@ static void test_signals_that_wait_for_the_program(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         make_pending(signals[i]);
-        assert_true(quiet_write(ends[1], "hello", 5));
-        assert_false(quiet_write(full, "hello", 5));
+        assert_true(write_or_drop(ends[1], "hello", 5));
+        assert_false(write_or_drop(full, "hello", 5));
         assert_int_equal(errno, ENOSPC);
         expect_pending(signals[i]);
         forget_pending(signals[i]);
@@ -245,7 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_signals_that_wait_for_the_program, begin, end),
     };
 
-    int failed = cmocka_run_group_tests_name("quiet", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("write", tests, NULL, NULL);
     forbid_nowait();
-    return failed + cmocka_run_group_tests_name("quiet, an older kernel", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("write, an older kernel", tests, NULL, NULL);
 }
