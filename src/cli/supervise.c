@@ -90,7 +90,7 @@ static bool take_settings(void)
     return status == 0;
 }
 
-/* Who waits in accept() already is not seen there, so what only a connection knows waits for
+/* A call of accept() that already waits is not seen, so what only a connection knows is decided at
  * close(). */
 static void warn_of_closes(void)
 {
@@ -282,7 +282,7 @@ static bool supervise_chosen(char **pids)
 {
     if (selection_take_mode(chosen) != 0 || selection_open(chosen, pids) != 0)
         return false;
-    chosen->port = 0; /* it has said which processes */
+    chosen->port = 0; /* it was there to find the processes */
     chosen->takes_others = true;
     our.apply.is_supervised = true;
     if (!take_settings())

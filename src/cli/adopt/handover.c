@@ -4,9 +4,9 @@
  * There is no file and no socket for that: the supervisors map a page whose name says which program
  * it is of, and hold it and the listener by fixed numbers.
  *
- * Anybody can name a process and a page like that. So a process is a supervisor only if it may do
- * all that we may: what it makes us do it could do itself. It is judged when a pidfd of it is open,
- * and by that alone its descriptors are taken and it is ended.
+ * Any process can use that name, and name a page like that. So a process is a supervisor only if it
+ * may do all that we may: what it makes us do it could do itself. It is judged when a pidfd of it
+ * is open, and by that alone its descriptors are taken and it is ended.
  */
 #include "cli/adopt/handover.h"
 
@@ -105,7 +105,7 @@ static pid_t next(DIR *proc, pid_t program, bool anybody, int *pidfd)
     return 0;
 }
 
-/* Who holds the lock on an open file; 0 if that is not to be seen. */
+/* The process that holds the lock on an open file; 0 if that cannot be seen. */
 static int find_holder(int fd)
 {
     struct stat status = {0};

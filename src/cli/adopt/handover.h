@@ -24,8 +24,8 @@ struct page {
 
 /*
  * One at a time for a process: a second one would find it traced by the first. Lasts until `turn`
- * is closed. Who may trace the process may lock that, and so may the process itself: it is waited
- * for no longer than the first one takes. False after a message; -1 without the right.
+ * is closed. The process itself can hold that lock, and so can all that may trace it: we wait no
+ * longer than another takeover lasts. False after a message; -1 without the right.
  */
 bool handover_await_turn(const struct cli_command *self, pid_t program, int *turn);
 
@@ -33,7 +33,7 @@ bool handover_await_turn(const struct cli_command *self, pid_t program, int *tur
 pid_t handover_find(pid_t program, bool anybody);
 
 /*
- * Takes the page and the listener from those who supervise the program already. Returns the page;
+ * Takes the page and the listener from the supervisors that the program has. Returns the page;
  * NULL with errno 0 if there are none, ESRCH if they have just ended, or another one.
  */
 struct page *handover_take(pid_t program);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How a running process comes under a filter. A process can only be put under one by itself, so
- * one of its threads is made (system/tracee.c tells how) to call
+ * one of its threads is made (process/tracee.c says how) to call
  *
  *     mmap           a page for the filter: below a goroutine's stack stands another one's
  *     prctl          no_new_privs, only where the kernel asks for it
  *     seccomp        the filter, for all threads at once (TSYNC); its result is the listener
- *     close_range    of the listener, once we have a duplicate: a filter may well tell of close
+ *     close_range    of the listener, once we have a duplicate: the filter may notify of close
  *     munmap
  *
  * and goes on with what it did; on a quiet machine that takes it less than a millisecond. Must find
  * all that can be in the way before the first of them. What cannot be helped: a fork() by another
  * thread between seccomp and close_range hands the child a descriptor of the listener, and an
- * execve() there closes the listener before it is ours.
+ * execve() there closes the listener before we have it.
  */
 #include "cli/adopt/inject.h"
 

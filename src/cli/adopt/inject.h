@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A running process under a seccomp filter: who it is done to need not know. */
+/* Puts a running process under a seccomp filter, which it need not notice. */
 #ifndef LINGER_CLI_ADOPT_INJECT_H
 #define LINGER_CLI_ADOPT_INJECT_H
 
@@ -20,7 +20,7 @@ int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error);
 
 /*
  * Puts all threads of `pid`, and whatever it will start, under `filter`, for good. The filter must
- * not tell of close_range and munmap, by which the program is tidied up before anybody answers.
+ * not notify of close_range and munmap: we tidy up the program by them before any call is answered.
  * Returns the listener (seccomp_unotify(2)), close-on-exec, or -1 and the reason; the program is as
  * before then. Where the reason is that a thread did not stop, it is held until we end.
  */

@@ -51,7 +51,7 @@ static struct supervisor {
     struct answerer answerer;
     struct target target;
     struct page *page;
-    int starter; /* a pipe to who started us, or -1 */
+    int starter; /* a pipe to the process that started us, or -1 */
 } our;
 
 static volatile sig_atomic_t is_alone; /* the partner has ended, or there never was one */
@@ -64,7 +64,7 @@ static void note_end(int number)
     alarm(1);
 }
 
-/* Ctrl-C, a hangup, and who ends processes by name: none of that ends the program. */
+/* Neither Ctrl-C, a hangup nor pkill(1) may end us: the program would be left alone. */
 static void refuse_signals(void)
 {
     struct sigaction action = {.sa_handler = note_end}; /* no SA_RESTART: the wait is left */
@@ -91,7 +91,7 @@ static void refuse_oom_killer(void)
     close(fd);
 }
 
-/* Lets go of who started us. */
+/* Lets the process that started us go on. */
 static void let_go(void)
 {
     dup2(STDIN_FILENO, STDERR_FILENO);
@@ -99,16 +99,16 @@ static void let_go(void)
     our.starter = -1;
 }
 
-/* Lets go with a word: 'y', all is well, or 'n', after a message. */
+/* The same after a word to it: 'y', all is well, or 'n', after a message. */
 static void report_start(char word)
 {
     if (write(our.starter, &word, 1) != 1) {
-        /* Then nobody waits for it. */
+        /* Then it no longer waits. */
     }
     let_go();
 }
 
-/* Of a program that has ended who started us knows better what to say. */
+/* If the program has ended, the process that started us says so. */
 static _Noreturn void fail(const char *what, const char *detail)
 {
     char state = target_state(our.target.pid);
@@ -126,7 +126,7 @@ static void stand_by(int pidfd)
 
     while (poll(watched, 2, -1) < 0)
         ;
-    if (watched[1].revents & POLLHUP) { /* before Linux 6.11 the supervisor does not wake by that */
+    if (watched[1].revents & POLLHUP) { /* before Linux 6.11 that does not wake the supervisor */
         syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
         _exit(CLI_OK);
     }
@@ -144,7 +144,7 @@ static void take_over(bool replaces)
     answer_left(&our.answerer);
 }
 
-/* Returns false in this process; and in the partner true, when it has become the supervisor. */
+/* Returns false in this process, and true in the partner once that is the supervisor. */
 static bool get_partner(void)
 {
     int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -177,7 +177,7 @@ static _Noreturn void answer_all(void)
     _exit(CLI_OK);
 }
 
-/* From those who supervise it already, if any: they may be ending, replaced themselves. */
+/* Takes the page from the supervisors, if any: they may be ending, replaced themselves. */
 static bool take_page(void)
 {
     for (int takes = 0; takes < TAKES_MAX; takes++) {
@@ -225,7 +225,7 @@ static void put_under_filter(void)
     close(listener);
 }
 
-/* Leaves everything of who started it, but standard error until all is well. */
+/* Gives up all that it inherited, but standard error only when all is well. */
 static void become_daemon(void)
 {
     setsid();

@@ -10,7 +10,7 @@
 #include "core/settings.h"
 
 /*
- * Puts the process under a filter and supervises it, or takes the place of those who do so already.
+ * Puts the process under a filter and supervises it, or replaces the supervisors that it has.
  * True when its calls are answered under these settings; false after a message: then nothing has
  * changed.
  */

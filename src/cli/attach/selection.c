@@ -172,7 +172,7 @@ static bool look(int fd, int number, void *context)
     return true;
 }
 
-/* Finds who may not be looked into, unless the first pass will, before anything is changed. */
+/* Finds processes that may not be inspected, before any change, unless the first pass does it. */
 static int look_into_all(struct selection *s)
 {
     for (int i = 0; !s->looks_first && i < s->target_count; i++) {

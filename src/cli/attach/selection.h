@@ -18,13 +18,13 @@
 
 struct selection {
     const struct cli_command *self;
-    const char *mode;    /* the text of -m */
-    long port;           /* of -p; 0: pids */
-    uint64_t network;    /* with -p: the namespace that the port is of, sockets_network() */
-    bool of_listeners;   /* -p means processes that listen there, not all with a socket there */
-    bool also_orphans;   /* with -p: processes may have no socket there */
-    bool takes_others;   /* rules for programs of other names: a supervisor meets those too */
-    unsigned wanted;     /* facts for each socket, enum fact or-ed, beside what the rules need */
+    const char *mode;  /* the text of -m */
+    long port;         /* of -p; 0: pids */
+    uint64_t network;  /* with -p: the namespace that the port is of, sockets_network() */
+    bool of_listeners; /* -p means processes that listen there, not all with a socket there */
+    bool also_orphans; /* with -p: processes may have no socket there */
+    bool takes_others; /* rules for programs of other names: a supervisor meets those too */
+    unsigned wanted; /* facts for each socket, enum fact or-ed, besides those that the rules need */
     bool looks_first;    /* the first pass changes nothing */
     bool only_listeners; /* the pass visits these alone */
     struct policy rules; /* every rule */
@@ -52,7 +52,7 @@ bool selection_has(const struct selection *s, pid_t pid);
 /* Adds a process, unless it is there. Returns how many were added, or -1 after a message. */
 int selection_add(struct selection *s, pid_t pid);
 
-/* Has that target ended, which nobody named? */
+/* Has that target ended, which the user did not name? */
 bool selection_is_gone(const struct selection *s, int at);
 
 /* Examines a duplicate of a socket. False: stop, for the reason in `why`. */

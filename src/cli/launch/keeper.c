@@ -65,7 +65,7 @@ static void note_program(int status)
     }
 }
 
-/* The program has ended, but not all that it started: nobody waits for us now. */
+/* The program has ended, but not all that it started: the front no longer waits. */
 static void go_into_background(void)
 {
     tell(keeper.status);
@@ -104,7 +104,7 @@ static void pass_on(void)
     }
 }
 
-/* Passes on what everybody received before there was a program. */
+/* Passes on what arrived before there was a program. */
 static void pass_on_early(const sigset_t *early)
 {
     for (int number = 1; number <= KEEPER_SIGNALS; number++) {
@@ -113,7 +113,7 @@ static void pass_on_early(const sigset_t *early)
     }
 }
 
-/* False when there is nobody left. */
+/* False when no descendant is left. */
 static bool take_signals(void)
 {
     struct signalfd_siginfo info;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that runs as a child of a front that nobody should notice; front.c explains how. */
+/* A program that runs as a child of a front that should not be noticed; front.c explains how. */
 #ifndef LINGER_CLI_LAUNCH_LAUNCH_H
 #define LINGER_CLI_LAUNCH_LAUNCH_H
 
@@ -33,12 +33,12 @@ struct launch {
 
 /*
  * Runs it, and returns the program's wait status, wait(2), when it has ended; the processes that it
- * left behind are kept on. If it could not be started, or if the keeper died, the status is that of
- * an exit with CLI_FAILED, after an error message.
+ * left behind stay supervised. If it could not be started, or if the keeper died, the status is
+ * that of an exit with CLI_FAILED, after an error message.
  */
 int launch_run(struct launch *launch);
 
-/* The exit status that says the same; if a signal ended the program, the same one ends us. */
+/* The exit status for that wait status; if a signal ended the program, the same one ends us. */
 int launch_exit(int status);
 
 /* Starts a program that needs nothing else. */
@@ -46,7 +46,7 @@ pid_t launch_start(struct launch *launch, int *status);
 
 /*
  * pkill -f with linger's name means the front: a signal that reaches the keeper as well would not
- * be passed on. So the name of the keeper, and of who stands beside it, is the program's, in
+ * be passed on. So the name of the keeper and of its guard is the program's, in
  * brackets.
  */
 void launch_take_name(const struct launch *launch);

@@ -4,9 +4,9 @@
  * accept() nothing is notified. So the supervisor makes the call, on its duplicate of the listener,
  * sets the options, and hands the connection over as the call's result, in one step.
  *
- * A listener that blocks: the supervisor waits instead, in poll(2), and nobody else. The caller can
- * be interrupted by signals as in its own call, and of that nobody hears. So at each PERIOD it is
- * asked whether it still waits: else our duplicate would keep a listener that its program closed.
+ * If the listener blocks, the supervisor waits in poll(2) in place of the caller. A signal can
+ * interrupt the caller as in its own call, and we are not notified of that. So every PERIOD we
+ * check that it still waits: else our duplicate would keep a listener open that its program closed.
  *
  * The caller may have gone in the moment between accept() and the hand-over, and a connection
  * cannot be put back: it is kept, and the next accept() on that listener gets it. A call that a
@@ -87,7 +87,7 @@ static int accept_or_leave(int fd, struct sockaddr *peer, socklen_t *length, int
     return accepted;
 }
 
-/* One that an earlier call has left; -1 if there is none. */
+/* A connection that an earlier call has left; -1 if there is none. */
 static bool take_kept(struct accepts *a, uint64_t listener, int flags, struct accept_kept *kept)
 {
     for (unsigned i = 0; i < a->kept_count; i++) {
@@ -100,7 +100,7 @@ static bool take_kept(struct accepts *a, uint64_t listener, int flags, struct ac
     return false;
 }
 
-/* The oldest of too many goes: it is closed as its listener would close it. */
+/* Of too many the oldest is closed, as its listener would close it. */
 static void keep(struct accepts *a, const struct accept_kept *kept)
 {
     if (a->kept_count == ACCEPT_KEPT_MAX) {
@@ -220,7 +220,7 @@ void accept_take_over(struct accepts *a)
     }
 }
 
-/* The program that left it has ended, and with that its listener, as far as we know. */
+/* Closes connections whose program has ended; so has its listener, as far as we know. */
 static void drop_orphans(struct accepts *a)
 {
     for (unsigned i = a->kept_count; i > 0; i--) {
@@ -293,7 +293,7 @@ void accept_release(struct accepts *a)
     }
 }
 
-/* Of one who is still held. True: it has its answer. */
+/* For a caller that is still held. True: it has its answer. */
 static bool is_answered(struct accepts *a, unsigned at)
 {
     const struct accept_waiting *w = &a->waiting[at];
@@ -322,7 +322,7 @@ void accept_retry(struct accepts *a, const struct seccomp_notif *due)
         leave(a, at);
         return;
     }
-    /* Nobody else gets anything of a listener that has nothing. */
+    /* The listener has no connection, so its other callers wait on too. */
     for (unsigned i = at; i < a->count; i++) {
         if (a->waiting[i].listener == listener && a->watched[i].is_readable)
             a->watched[i].is_due = false;

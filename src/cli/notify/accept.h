@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * accept(2), made for the program: who waits for a connection, and which connection waits for a
- * caller.
+ * accept(2), made for the program: which calls wait for a connection, and which connections wait
+ * for a call.
  */
 #ifndef LINGER_CLI_NOTIFY_ACCEPT_H
 #define LINGER_CLI_NOTIFY_ACCEPT_H
@@ -22,7 +22,7 @@ struct accept_waiting {
     int64_t until;     /* milliseconds of CLOCK_MONOTONIC, by SO_RCVTIMEO; INT64_MAX: for good */
 };
 
-/* In memory that a second supervisor shares: read by nobody but that one, when it takes over. */
+/* In memory that a second supervisor shares, which reads it when it takes over. */
 struct accept_room {
     unsigned count;
     struct accept_waiting waiting[ACCEPT_WAITING_MAX];
@@ -37,7 +37,7 @@ struct accept_kept {
     socklen_t length;
 };
 
-/* Of one who waits, in this process. */
+/* What this process has of a call that waits. */
 struct accept_watched {
     int fd; /* the listener's duplicate */
     bool is_due, is_readable;
@@ -50,7 +50,7 @@ struct accepts {
     unsigned count;
     struct accept_waiting waiting[ACCEPT_WAITING_MAX];
     struct accept_watched watched[ACCEPT_WAITING_MAX];
-    int64_t asked; /* when all of them were asked whether they still wait */
+    int64_t asked; /* when all of them were last checked: do they still wait? */
     unsigned kept_count;
     struct accept_kept kept[ACCEPT_KEPT_MAX];
 };
@@ -62,32 +62,32 @@ enum accept_result {
     ACCEPT_WAITS,    /* later; the duplicate belongs to `accepts` now */
 };
 
-/* A call on a listener, of which `fd` is a duplicate and which the caller was held in just now. */
+/* Handles a call on a listener. `fd` is its duplicate; the caller was still held just now. */
 enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *request, int fd,
                                  struct seccomp_notif_resp *answer);
 
 /* Continues with the calls that waited when another supervisor ended. */
 void accept_take_over(struct accepts *a);
 
-/* Does somebody wait, or a connection? Then accept_watch() goes before the next call is read. */
+/* Does a call wait, or a connection? Then accept_watch() is due before the next call is read. */
 bool accept_is_busy(const struct accepts *a);
 
-/* Milliseconds of a clock that nobody sets. */
+/* Milliseconds of CLOCK_MONOTONIC. */
 int64_t accept_clock(void);
 
 /*
- * Waits until a notification can be read or somebody is due, at most for `limit` milliseconds.
- * True: there is a notification, or nobody is left to make a call.
+ * Waits until a notification can be read or a waiting call is due, at most for `limit`
+ * milliseconds. True: there is a notification, or no process is left to make a call.
  */
 bool accept_watch(struct accepts *a, int limit);
 
-/* The call of the next one that is due, for accept_retry(); NULL if there is none. */
+/* The next waiting call that is due, for accept_retry(); NULL if there is none. */
 const struct seccomp_notif *accept_due(const struct accepts *a);
 
-/* Lets go of the listeners of all who wait no longer: somebody is about to bind. */
+/* Before a bind(): closes the duplicates of listeners whose callers no longer wait. */
 void accept_release(struct accepts *a);
 
-/* Gives that one a connection, or an error, or lets it wait. */
+/* Gives the call a connection or an error, or lets it wait on. */
 void accept_retry(struct accepts *a, const struct seccomp_notif *due);
 
 #endif

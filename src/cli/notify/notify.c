@@ -25,7 +25,7 @@ struct given {
     __u64 id;
     __u32 flags;
     __u32 fd;
-    __u32 number; /* not of our choice */
+    __u32 number; /* the kernel chooses it */
     __u32 fd_flags;
 };
 
@@ -44,11 +44,11 @@ void notify_use(int listener)
 {
     uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 
-    /* The caller sleeps anyway: on its processor the answer is there soonest. Optional. */
+    /* The caller sleeps anyway: answered on its processor it wakes soonest. May fail. */
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
 }
 
-/* ENOENT: of a call that nobody makes. */
+/* ENOENT: no call has that number. */
 const char *notify_lacks(int listener)
 {
     struct seccomp_notif_resp to_nobody = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* For who reads from this descriptor from now on. */
+/* To be called by a process that begins to read notifications from this descriptor. */
 void notify_use(int listener);
 
 /* The call that this kernel lacks, and without which nothing can be answered; NULL: none. */
@@ -18,7 +18,7 @@ const char *notify_lacks(int listener);
 /* Is the call still held? Then what was opened and read of its caller before is its own. */
 bool notify_is_held(int listener, const struct seccomp_notif *request);
 
-/* Nothing is said where the caller has gone. */
+/* Does nothing if the caller has gone. */
 void notify_answer(int listener, struct seccomp_notif_resp *answer);
 
 /* False where not all of it can be read: then the kernel itself will say EFAULT. */

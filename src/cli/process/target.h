@@ -39,10 +39,10 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
  */
 int target_take(pid_t thread, int number);
 
-/* The same of the process that a pidfd means. */
+/* The same, of the process behind a pidfd. */
 int target_duplicate(int pidfd, int number);
 
-/* Closes what target_take() keeps open, to be quicker; for who closes all descriptors. */
+/* Closes what target_take() keeps open to be quicker, before all descriptors are closed. */
 void target_forget(void);
 
 /*

@@ -87,7 +87,7 @@ static void mend(struct user_regs_struct *regs)
  * Here the kernel has gone back to the call before it shows the registers (do_signal()), and
  * forgets about it when others are put in: a call that we interrupt begins again, with the whole of
  * a time limit, and a signal that came by then is handled before it begins. Those that say EINTR
- * keep to it: what their first argument was is not to be seen any more.
+ * still do: their first argument can no longer be seen.
  */
 static void mend(struct user_regs_struct *regs)
 {
@@ -157,9 +157,9 @@ static bool stops_within(const struct tracee *t, int milliseconds)
 }
 
 /*
- * Waits for its next stop of the kind that `request` leads to; from others it goes on by that. A
- * thread that does not come to make its call, frozen by a cgroup, say, is stopped where it is:
- * then this is false and t->is_late.
+ * Waits for its next stop of the kind that `request` leads to; after any other stop it is continued
+ * by `request`. A thread that does not come to make its call, frozen by a cgroup, say, is stopped
+ * where it is: then this is false and t->is_late.
  */
 static bool await(struct tracee *t, int request)
 {

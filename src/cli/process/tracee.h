@@ -49,10 +49,10 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
  */
 long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARGUMENTS]);
 
-/* Does a seccomp filter of the thread tell a supervisor? For one that is `unfiltered`. */
+/* Does a seccomp filter of the thread notify a supervisor? For one that is `unfiltered`. */
 bool tracee_is_supervised(const struct tracee *t);
 
-/* Lets it go on as if nothing had been. */
+/* Lets it go on as if nothing had happened. */
 void tracee_end(struct tracee *t);
 #endif
 

@@ -18,7 +18,7 @@ union answer_call {
     char bytes[512];
 };
 
-/* What a supervisor needs that goes on for another one. */
+/* What a supervisor needs to continue where another one ended. */
 struct answer_room {
     union answer_call call; /* which is answered */
     struct accept_room accepts;
@@ -35,7 +35,7 @@ struct answer_open {
 
 /* What a supervisor answers by. The caller sets three members; the rest start as zeros. */
 struct answerer {
-    const struct cli_command *self; /* who complains; the caller sets it */
+    const struct cli_command *self; /* named in messages; the caller sets it */
     const struct settings *all;     /* prog= not decided; the caller sets it */
     struct answer_room *room;       /* the caller sets it */
     int listener;                   /* where notifications come from: answer_use() */
@@ -52,7 +52,7 @@ struct answerer {
 
 /*
  * Puts the policy in force, for a first program with that pid and file name, in a process that has
- * become a supervisor: it goes before others from now on.
+ * become a supervisor: it gets priority from now on.
  */
 void answer_begin(struct answerer *answerer, pid_t program, const char *name);
 
@@ -61,7 +61,7 @@ void answer_use(struct answerer *answerer, int listener);
 
 /*
  * Waits for a notification and answers it. The caller may be gone at any point: nothing is said.
- * False where nobody is left to ask.
+ * False if no process is left that can make a call.
  */
 bool answer_call(struct answerer *answerer);
 

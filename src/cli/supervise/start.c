@@ -21,7 +21,7 @@
 #include "cli/supervise/filter.h"
 #include "core/moments.h"
 
-/* What the supervisor and the program-to-be tell each other. */
+/* The messages between the supervisor and the program-to-be. */
 struct order {
     unsigned moments;
     bool refuses_mptcp;
@@ -78,7 +78,7 @@ static bool meet_program(struct answerer *answerer, pid_t program, int channel)
     struct hello hello;
 
     if (read(channel, &hello, sizeof(hello)) != (ssize_t)sizeof(hello))
-        return false; /* somebody has ended it: nothing to explain */
+        return false; /* it was killed: nothing to explain */
     if (hello.listener < 0) {
         explain_filter(answerer->self, hello.error);
         return false;

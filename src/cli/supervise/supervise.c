@@ -25,7 +25,7 @@
 static struct answerer answerer;
 static struct answer_room *room; /* shared with the guard */
 
-/* Waits in the kernel's queue, not in the keeper's poll(), which does not hear what went away. */
+/* Waits in the kernel's queue: the keeper's poll() would not notice a call that was interrupted. */
 static void *answer_all(void *unused)
 {
     while (answer_call(&answerer))
@@ -33,7 +33,7 @@ static void *answer_all(void *unused)
     return unused;
 }
 
-/* By which who left it unanswered has died. */
+/* Lets a call proceed that its receiver left unanswered when it died. */
 static void let_go(__u64 id)
 {
     struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
@@ -41,7 +41,7 @@ static void let_go(__u64 id)
     notify_answer(answerer.listener, &answer);
 }
 
-/* Until nobody is left to make a call. Before Linux 6.11 the kernel wakes nobody then. */
+/* Until no process is left to make a call; before Linux 6.11 the kernel does not wake us then. */
 static void let_all_go(void)
 {
     struct pollfd calls = {.fd = answerer.listener, .events = POLLIN};
@@ -103,7 +103,7 @@ static void answer_next(struct launch *launch)
     answer_call(&answerer);
 }
 
-/* To be asked, the kernel needs a filter: that of a process which ends at once. */
+/* Only with a filter does the kernel say so: a process that ends at once installs one. */
 static bool can_make_accept(void)
 {
     static struct filter filter;
