@@ -30,6 +30,11 @@
 
 #define PERIOD 20 /* milliseconds */
 
+/* timer_create(2); glibc has no such name for it in older versions. */
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 int64_t accept_clock(void)
 {
     struct timespec time;
@@ -70,7 +75,7 @@ static int accept_or_leave(int fd, struct sockaddr *peer, socklen_t *length, int
     sigset_t one;
 
     if (!is_made) {
-        event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+        event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
         sigemptyset(&one);
         sigaddset(&one, SIGVTALRM);
         sigaction(SIGVTALRM, &action, NULL);
