@@ -152,7 +152,7 @@ static enum accept_result give(struct accepts *a, const struct seccomp_notif *re
             answer->error = -errno;
             result = errno == ENOENT ? ACCEPT_GIVEN : ACCEPT_ANSWERED;
             next->listener = cookie_of(fd);
-            next->caller = (pid_t)request->pid;
+            next->caller = (pid_t)target_status((pid_t)request->pid, "Tgid"); /* threads end */
             keep(a, next);
             return result;
         }
