@@ -118,7 +118,7 @@ static void settle_existing(int fd, const char *at)
     if (!facts_of(fd, asked_early(), &facts))
         return;
     bool settled = settle(fd, at, &facts, false);
-    if (facts.state == TCP_LISTEN && (!settled || sock_has_waiting(fd)))
+    if (facts.state == TCP_LISTEN && (!settled || sock_waiting(fd) > 0))
         ask_at_accept();
 }
 

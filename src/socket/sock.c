@@ -129,12 +129,14 @@ bool sock_facts(int fd, unsigned wanted, struct facts *f)
     return true;
 }
 
-bool sock_has_waiting(int fd)
+int sock_waiting(int fd)
 {
     struct tcp_info info = {0};
 
     /* For a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
-    return get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 && info.tcpi_unacked > 0;
+    bool is_listener = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 &&
+                       info.tcpi_state == TCP_LISTEN;
+    return is_listener ? (int)info.tcpi_unacked : -1;
 }
 
 bool sock_is_connected(uint8_t state)

@@ -35,8 +35,8 @@ enum sock_lack { SOCK_LACKS_NONE, SOCK_LACKS_LOCAL, SOCK_LACKS_SOURCE };
 /* Asked after connect() failed, of UDP, whose connect() sends nothing. */
 enum sock_lack sock_lacks(int fd, const struct sockaddr *peer, socklen_t length);
 
-/* Do connections wait in the listener's queue? They inherited the options it had when they came. */
-bool sock_has_waiting(int fd);
+/* How many connections wait for accept(), with options from when they came; -1: no TCP listener. */
+int sock_waiting(int fd);
 
 /* Is the socket of that state connected, so that an abort would send RST? (tcp_need_reset()) */
 bool sock_is_connected(uint8_t state);

@@ -184,11 +184,22 @@ static enum accept_result wait_for(struct accepts *a, const struct seccomp_notif
     return ACCEPT_WAITS;
 }
 
+static bool is_blocking(int fd)
+{
+    return !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+}
+
+bool accept_has_none(const struct accepts *a, const struct seccomp_notif *request, int fd)
+{
+    return a->kept_count == 0 && !(flags_of(request) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) &&
+           !is_blocking(fd);
+}
+
 enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *request, int fd,
                                  struct seccomp_notif_resp *answer)
 {
     int flags = flags_of(request);
-    bool blocks = !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    bool blocks = is_blocking(fd);
     struct accept_kept next;
 
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))

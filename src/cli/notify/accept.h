@@ -62,6 +62,9 @@ enum accept_result {
     ACCEPT_WAITS,    /* later; the duplicate belongs to `accepts` now */
 };
 
+/* Would the call fail with EAGAIN? `fd` is a duplicate of its listener, whose queue is empty. */
+bool accept_has_none(const struct accepts *a, const struct seccomp_notif *request, int fd);
+
 /* Handles a call on a listener. `fd` is its duplicate; the caller was still held just now. */
 enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *request, int fd,
                                  struct seccomp_notif_resp *answer);

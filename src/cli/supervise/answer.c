@@ -205,28 +205,26 @@ static void handle_setsockopt(struct call *call)
         moments_setsockopt(call->fd, level, option);
 }
 
+/* A server's event loop asks until there is none. */
 static void handle_accept(struct call *call)
 {
-    struct facts facts = {0};
-    int number = (int)call->request->data.args[0];
+    struct accepts *accepts = &call->answerer->accepts;
+    enum accept_result result = ACCEPT_GOES_ON;
 
-    if (!take(call, number) || !sock_facts(call->fd, 0, &facts) || facts.state != TCP_LISTEN)
+    if (!take(call, (int)call->request->data.args[0]))
         return;
-    name_subject(call->request, -1);
-    if (!is_valid(call))
-        return;
-    switch (accept_handle(&call->answerer->accepts, call->request, call->fd, &call->answer)) {
-    case ACCEPT_WAITS:
-        call->fd = -1;
-        call->is_over = true;
-        break;
-    case ACCEPT_GIVEN:
-        call->is_over = true;
-        break;
-    case ACCEPT_ANSWERED:
-    case ACCEPT_GOES_ON:
-        break;
+    int waiting = sock_waiting(call->fd);
+    if (waiting == 0 && accept_has_none(accepts, call->request, call->fd)) {
+        errno = EAGAIN;
+        answer(call, -1);
+    } else if (waiting >= 0) {
+        name_subject(call->request, -1);
+        if (is_valid(call))
+            result = accept_handle(accepts, call->request, call->fd, &call->answer);
     }
+    call->is_over = result == ACCEPT_GIVEN || result == ACCEPT_WAITS;
+    if (result == ACCEPT_WAITS)
+        call->fd = -1;
 }
 
 static void handle_shutdown(struct call *call)
