@@ -79,61 +79,35 @@ unsigned summary_rate(const struct summary *sum, const struct summary_peer *p)
     return open < range ? (unsigned)((range - open) / summary_seconds(sum, p)) : 0;
 }
 
-/* Open addressing; `peers` has a power of two of slots, at most half of them used. */
-struct table {
-    struct summary_peer *peers;
-    size_t places;
-    size_t count;
-};
-
-static bool same(const struct summary_peer *a, const struct summary_peer *b)
+/* Sorts entries of one peer together. */
+static int by_peer(const void *a, const void *b)
 {
-    return a->peer.high == b->peer.high && a->peer.low == b->peer.low &&
-           a->local.high == b->local.high && a->local.low == b->local.low &&
-           a->peer_port == b->peer_port && a->local_port == b->local_port;
-}
+    const struct summary_peer *x = a;
+    const struct summary_peer *y = b;
+    const uint64_t key_x[] = {x->peer.high, x->peer.low,  x->local.high,
+                              x->local.low, x->peer_port, x->local_port};
+    const uint64_t key_y[] = {y->peer.high, y->peer.low,  y->local.high,
+                              y->local.low, y->peer_port, y->local_port};
 
-static struct summary_peer *place(const struct table *table, const struct summary_peer *key)
-{
-    uint64_t hash = (key->peer.high ^ key->peer.low * 31 ^ key->local.low * 7 ^
-                     (uint64_t)key->peer_port << 20 ^ key->local_port) *
-                    0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(hash >> 20) & (table->places - 1);
-
-    while (table->peers[at].local_port + table->peers[at].peer_port != 0 &&
-           !same(&table->peers[at], key))
-        at = (at + 1) & (table->places - 1);
-    return &table->peers[at];
-}
-
-static void count_peer(struct table *table, struct summary_peer key, bool is_time_wait)
-{
-    struct summary_peer *entry = place(table, &key);
-
-    if (entry->local_port + entry->peer_port == 0) {
-        *entry = key;
-        table->count++;
-    }
-    entry->time_wait += is_time_wait;
-    entry->used += key.peer_port != 0;
+    return memcmp(key_x, key_y, sizeof(key_x));
 }
 
 /* Who connected is not in the list: at an ephemeral port without a listener, we did. */
-static void count_socket(struct table *table, const struct diag_socket *s,
-                         const struct summary_sysctls *set, const bool listened[])
+static struct summary_peer peer_of(const struct diag_socket *s, const struct summary_sysctls *set,
+                                   const bool listened[])
 {
-    struct summary_peer key = {.peer = s->peer};
+    bool is_client = !listened[s->local_port] && s->local_port >= set->port_low &&
+                     s->local_port <= set->port_high;
+    struct summary_peer p = {.peer = s->peer, .time_wait = s->state == TCP_TIME_WAIT};
 
-    if (s->state == TCP_LISTEN || s->peer_port == 0)
-        return;
-    if (listened[s->local_port] || s->local_port < set->port_low ||
-        s->local_port > set->port_high) {
-        key.local_port = s->local_port;
+    if (is_client) {
+        p.local = s->local;
+        p.peer_port = s->peer_port;
+        p.used = 1;
     } else {
-        key.local = s->local;
-        key.peer_port = s->peer_port;
+        p.local_port = s->local_port;
     }
-    count_peer(table, key, s->state == TCP_TIME_WAIT);
+    return p;
 }
 
 static int more_time_wait(const void *a, const void *b)
@@ -146,24 +120,31 @@ static int more_time_wait(const void *a, const void *b)
     return x->used < y->used ? 1 : x->used > y->used ? -1 : 0;
 }
 
-/* Packs the table's entries to the front, sorts them, and finds the busiest destination. */
-static void finish_peers(struct summary *sum, const struct table *table)
+/* Adds up the entries of each peer, and finds the busiest destination. */
+static void merge_peers(struct summary *sum)
 {
-    size_t count = 0;
+    struct summary_peer *last = sum->peers;
 
-    for (size_t i = 0; i < table->places; i++) {
-        const struct summary_peer *p = &table->peers[i];
-        if (p->local_port + p->peer_port == 0)
-            continue;
+    qsort(sum->peers, sum->peer_count, sizeof(*sum->peers), by_peer);
+    for (size_t i = 1; i < sum->peer_count; i++) {
+        const struct summary_peer *p = &sum->peers[i];
+        if (by_peer(last, p) == 0) {
+            last->time_wait += p->time_wait;
+            last->used += p->used;
+        } else {
+            *++last = *p;
+        }
+    }
+    if (sum->peer_count > 0)
+        sum->peer_count = (size_t)(last - sum->peers) + 1;
+    for (size_t i = 0; i < sum->peer_count; i++) {
+        const struct summary_peer *p = &sum->peers[i];
         unsigned held = p->used > 0 ? summary_held(sum, p) : 0;
         unsigned most = summary_held(sum, &sum->busiest);
         if (held > most || (held == most && p->used > sum->busiest.used))
             sum->busiest = *p;
-        table->peers[count++] = *p;
     }
-    qsort(table->peers, count, sizeof(*table->peers), more_time_wait);
-    sum->peers = table->peers;
-    sum->peer_count = count;
+    qsort(sum->peers, sum->peer_count, sizeof(*sum->peers), more_time_wait);
 }
 
 /* The served port with the most TIME_WAIT. */
@@ -187,16 +168,15 @@ static void find_served(struct summary *sum, const struct sockets *sockets)
 
 static int count_peers(struct summary *sum, const struct sockets *sockets, const bool listened[])
 {
-    struct table table = {NULL, 16, 0};
-
-    while (table.places < sockets->count * 2)
-        table.places *= 2;
-    table.peers = calloc(table.places, sizeof(*table.peers));
-    if (!table.peers)
+    sum->peers = calloc(sockets->count + 1, sizeof(*sum->peers));
+    if (!sum->peers)
         return -1;
-    for (size_t i = 0; i < sockets->count; i++)
-        count_socket(&table, &sockets->items[i], &sum->sysctls, listened);
-    finish_peers(sum, &table);
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
+        if (s->state != TCP_LISTEN && s->peer_port != 0)
+            sum->peers[sum->peer_count++] = peer_of(s, &sum->sysctls, listened);
+    }
+    merge_peers(sum);
     find_served(sum, sockets);
     return 0;
 }
