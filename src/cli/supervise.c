@@ -28,7 +28,7 @@ static const char help[] =
     "  -p, --port=PORT    the processes that listen there, and all that they do\n"
     "  -t, --tree         their children, too, that run already\n"
     "  -l, --log=FILE     a line for each event\n"
-    "  -s, --save=FILE    note what each socket had, for linger attach --restore\n"
+    "  -s, --save=FILE    note what each socket had, for linger attach -r\n"
     "  -y, --yes          do not ask\n"
     "  -n, --dry-run      show what would be done\n"
     "  -j, --json         as JSON, in one line\n"

@@ -501,7 +501,8 @@ for abort in (0, 1):
     kinds
     kinds | grep -x "1 server: this end, RST (MPTCP); left nothing"
     kinds | grep -x "1 client: the peer, RST; left nothing"
-    expect ends "$(kinds | grep -c "FIN; left")" 2
+    # The first connection ends by FIN, though the kernel's worker may reset its other end before.
+    kinds | grep "FIN; left"
 }
 
 @test "the sums are nstat's: nginx, redis and a server that aborts, under load" {
