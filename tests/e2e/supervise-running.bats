@@ -407,9 +407,10 @@ signal.pause()'
     # Whom linger run supervises, another supervisor cannot: that is known only as it is tried.
     start - "$LINGER" run -b supervise -m rst -- sleep 100
     supervised='' keeper=''
-    until grep -qs sleep "/proc/$supervised/comm"; do
+    until grep -qxs sleep "/proc/$supervised/comm"; do
         read -r keeper <"/proc/$PID/task/$PID/children" || true
-        [ -z "$keeper" ] || read -r supervised <"/proc/$keeper/task/$keeper/children" || true
+        # The program comes before the guard, which has its name in brackets.
+        [ -z "$keeper" ] || read -r supervised _ <"/proc/$keeper/task/$keeper/children" || true
     done
     refused "linger supervise: process $supervised: $(as_root "it has a supervisor already" "a seccomp filter of its own may end it") *" \
         "$LINGER" supervise -y -m fin-rst "$supervised"
