@@ -97,6 +97,11 @@ $(BUILD)/cli/reach/library.o linger: private override CFLAGS += -DLINGER_LIBDIR=
 # its tables: a thread that is cancelled in close() is unwound through its hook.
 $(SHARED): private override CFLAGS += -fno-asynchronous-unwind-tables
 
+# For size: what runs once, as a program starts, or writes a line. The library stays below 64 KiB.
+COLD = base/nearest policy/policy policy/cursor policy/mode policy/lists policy/deadrules core/settings \
+	report/report report/line report/log report/logfile socket/portholders
+$(COLD:%=$(BUILD)/%.o): private override CFLAGS += -Os
+
 $(BUILD)/%.o: src/%.c Makefile $(BUILD)/sanitizer
 	@mkdir -p $(@D)
 	$(call say,CC,$@)

@@ -129,9 +129,10 @@ static void settle_inherited(int fd)
 
 void moments_inherit(void)
 {
+    uint64_t buffer[128] = {0};
     KEEP_ERRNO;
 
-    descriptors_each(0, UINT_MAX, settle_inherited);
+    descriptors_each(0, UINT_MAX, settle_inherited, buffer, sizeof(buffer));
 }
 
 static void start_report(const char *program)

@@ -279,9 +279,10 @@ EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream)
 
 static void each_between(unsigned first, unsigned last, void (*visit)(int fd))
 {
+    uint64_t buffer[24] = {0};
     KEEP_ERRNO;
 
-    descriptors_each(first, last, visit);
+    descriptors_each(first, last, visit, buffer, sizeof(buffer));
 }
 
 /* close_range(2), Linux 5.9, answers EINVAL if the first number is above the last. */

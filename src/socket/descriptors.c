@@ -18,7 +18,8 @@
 #define SCAN_WITHOUT_PROC 1024 /* numbers that are tried where there is no /proc/self/fd */
 
 /* The entries of /proc/self/fd, from descriptor `dir`, as getdents64(2) lays them out. */
-static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int fd))
+static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int fd),
+                       uint64_t *buffer, size_t size)
 {
     struct entry {
         uint64_t ino;
@@ -27,12 +28,11 @@ static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int
         unsigned char type;
         char name[];
     };
-    _Alignas(struct entry) char buffer[192] = {0}; /* eight entries: a hook has 2 KiB of stack */
     long length;
 
-    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, sizeof(buffer))) > 0) {
+    while ((length = kernel_call(SYS_getdents64, dir, (long)buffer, (long)size)) > 0) {
         for (long at = 0; at < length;) {
-            const struct entry *e = (const struct entry *)(buffer + at);
+            const struct entry *e = (const struct entry *)((const char *)buffer + at);
             unsigned fd = 0;
             for (const char *c = e->name; *c >= '0' && *c <= '9'; c++)
                 fd = fd * 10 + (unsigned)(*c - '0');
@@ -43,7 +43,8 @@ static void each_entry(int dir, unsigned first, unsigned last, void (*visit)(int
     }
 }
 
-void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd))
+void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd), uint64_t *buffer,
+                      size_t size)
 {
     int dir = kernel_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
@@ -51,7 +52,7 @@ void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd))
         visit((int)fd);
     if (dir < 0)
         return;
-    each_entry(dir, first, last, visit);
+    each_entry(dir, first, last, visit, buffer, size);
     kernel_close(dir);
 }
 

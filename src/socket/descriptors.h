@@ -4,10 +4,16 @@
 #define LINGER_SOCKET_DESCRIPTORS_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
-/* Calls `visit` for each of these numbers, and for some that are not open. */
-void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd));
+/*
+ * Calls `visit` for each of these numbers, and for some that are not open. `buffer` has `size`
+ * bytes, 24 for each number that one question to the kernel brings: a hook may have 2 KiB of stack.
+ */
+void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd), uint64_t *buffer,
+                      size_t size);
 
 /*
  * Is the number below RLIMIT_NOFILE of the process (0: this one), so that dup2(2) may use it? One

@@ -155,10 +155,10 @@ load_calls() { # FIRST MODE
     wc -l <"$BATS_TEST_TMPDIR/strace"
 }
 
-@test "loading asks once about each open descriptor, and makes five calls to know which these are" {
+@test "loading asks once about each open descriptor, and makes four calls to know which these are" {
     for first in 10 250; do
         for mode in rst "fin-rst role=server"; do
-            expect "calls under $mode, from $first" $(($(load_calls $first "$mode") - $(load_calls $first off))) $((23 + 5))
+            expect "calls under $mode, from $first" $(($(load_calls $first "$mode") - $(load_calls $first off))) $((23 + 4))
         done
     done
 }

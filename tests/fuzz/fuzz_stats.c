@@ -21,13 +21,24 @@ static bool is_untouched(int fd, const uint8_t *data, size_t size)
     return pread(fd, now, sizeof(now), 0) == (ssize_t)size && memcmp(now, data, size) == 0;
 }
 
+/* A file that was damaged may have words that no counting gives: far apart, their sum is any. */
+static bool is_plausible(const struct stats *stats, enum stats_counter counter)
+{
+    uint32_t about = stats->sums[counter].units << 16;
+    int64_t off = (int32_t)(stats->sums[counter].low - about);
+
+    return off < 1 << 30 && off > -(1 << 30) && stats->sums[counter].units < UINT32_MAX;
+}
+
 /* Adds to one counter, and puts it back: the others, and the rest of the file, must stay. */
 static void count(struct stats *stats, enum stats_counter counter)
 {
     struct stats before = *stats;
 
     fuzz_check(stats_add(stats, counter, 41), "a counter can be added to");
-    fuzz_check(stats_get(stats, counter) == stats_get(&before, counter) + 41, "a counter counts");
+    fuzz_check(!is_plausible(&before, counter) ||
+                   stats_get(stats, counter) == stats_get(&before, counter) + 41,
+               "a counter counts");
     stats->sums[counter] = before.sums[counter];
 }
 

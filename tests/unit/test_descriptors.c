@@ -30,7 +30,9 @@ static void visit(int fd)
 static void visit_between(unsigned first, unsigned last)
 {
     memset(visits, 0, sizeof(visits));
-    descriptors_each(first, last, visit);
+    uint64_t buffer[24] = {0};
+
+    descriptors_each(first, last, visit, buffer, sizeof(buffer));
 }
 
 static void must(bool holds, int line)
