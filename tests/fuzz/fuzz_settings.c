@@ -49,6 +49,16 @@ static void check_complaint(const struct text *complaint, const char *shown_as)
     fuzz_check(strcspn(caret, "\n") <= (size_t)(caret - excerpt), "and not wider");
 }
 
+/* Events may stand before it. */
+static void check_log_path(const char *value, const char *path)
+{
+    size_t length = strlen(value);
+    size_t kept = strlen(path);
+
+    fuzz_check(kept <= length && strcmp(value + length - kept, path) == 0, "a path is whole");
+    fuzz_check(kept == length || value[length - kept - 1] == ':', "nothing but events before it");
+}
+
 static void try(enum setting setting, const char *value)
 {
     static struct settings s;
@@ -63,9 +73,10 @@ static void try(enum setting setting, const char *value)
         return;
     }
     fuzz_check(complaint.length == 0, "no complaint about what is accepted");
-    if (setting == SETTING_LOG || setting == SETTING_STATS)
-        fuzz_check(strcmp(value, setting == SETTING_LOG ? s.log_path : s.stats_path) == 0,
-                   "a path is whole");
+    if (setting == SETTING_STATS)
+        fuzz_check(strcmp(value, s.stats_path) == 0, "a path is whole");
+    if (setting == SETTING_LOG)
+        check_log_path(value, s.log_path);
     settings_keep_program(&s, "redis-server");
 }
 
