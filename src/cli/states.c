@@ -135,8 +135,7 @@ static void print_ephemeral(FILE *out, const struct summary *s)
 static void print_unclosed(FILE *out, const struct summary_unclosed *u)
 {
     for (size_t i = 0, next; i < u->count; i = next) {
-        for (next = i; next < u->count && u->holders[next].pid == u->holders[i].pid; next++)
-            ;
+        next = holders_next(u->holders, u->count, i);
         cli_print_line(out, "  %8zu  %s (pid %d)", next - i, u->holders[i].program,
                        (int)u->holders[i].pid);
     }
@@ -228,8 +227,7 @@ static void print_json_unclosed(struct json *json, const char *key,
 {
     json_open(json, key, '[');
     for (size_t i = 0, next; i < u->count; i = next) {
-        for (next = i; next < u->count && u->holders[next].pid == u->holders[i].pid; next++)
-            ;
+        next = holders_next(u->holders, u->count, i);
         json_open(json, NULL, '{');
         json_number(json, "pid", u->holders[i].pid);
         json_string(json, "program", u->holders[i].program);

@@ -142,3 +142,12 @@ void holders_sort(struct holder *holders, size_t count)
     if (count > 0)
         qsort(holders, count, sizeof(*holders), by_pid);
 }
+
+size_t holders_next(const struct holder *holders, size_t count, size_t at)
+{
+    pid_t pid = holders[at].pid;
+
+    while (at < count && holders[at].pid == pid)
+        at++;
+    return at;
+}

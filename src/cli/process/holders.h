@@ -32,4 +32,7 @@ size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holde
 /* Sorts by pid, so that the sockets of a process stand together. */
 void holders_sort(struct holder *holders, size_t count);
 
+/* Where the sockets of the next process begin, in sorted holders. */
+size_t holders_next(const struct holder *holders, size_t count, size_t at);
+
 #endif

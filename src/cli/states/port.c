@@ -16,7 +16,7 @@ struct port {
     unsigned states[DIAG_STATES];
     struct portholders use;
     struct holder *holders;
-    ssize_t holder_count;
+    size_t holder_count;
     size_t unseen; /* sockets whose process we may not inspect */
 };
 
@@ -48,23 +48,17 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
             inodes[count++] = s->inode;
     }
     portholders_judge(&p->use, is_listened_on(sockets, p->use.first_port));
-    p->holder_count = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
-    size_t found = p->holder_count > 0 ? (size_t)p->holder_count : 0;
-    p->unseen = holders_unseen(inodes, count, p->holders, found);
+    ssize_t found = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
+    p->holder_count = found > 0 ? (size_t)found : 0;
+    p->unseen = holders_unseen(inodes, count, p->holders, p->holder_count);
     free(inodes);
-    holders_sort(p->holders, found);
+    holders_sort(p->holders, p->holder_count);
     return 0;
 }
 
 static unsigned seconds_left(const struct port *p)
 {
     return (p->use.last + 999) / 1000;
-}
-
-/* The holders are sorted: is it the first entry of its process? */
-static bool is_another_process(const struct port *p, ssize_t i)
-{
-    return i == 0 || p->holders[i].pid != p->holders[i - 1].pid;
 }
 
 static void print_json(FILE *out, const struct port *p, long port)
@@ -79,9 +73,7 @@ static void print_json(FILE *out, const struct port *p, long port)
     json_close(&json, '}');
     json_number(&json, "time_wait_seconds", seconds_left(p));
     json_open(&json, "holders", '[');
-    for (ssize_t i = 0; i < p->holder_count; i++) {
-        if (!is_another_process(p, i))
-            continue;
+    for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i)) {
         json_open(&json, NULL, '{');
         json_number(&json, "pid", p->holders[i].pid);
         json_string(&json, "program", p->holders[i].program);
@@ -107,11 +99,8 @@ static void print(FILE *out, const struct port *p, long port)
     }
     if (total == 0)
         fprintf(out, "  nobody holds it\n");
-    for (ssize_t i = 0; i < p->holder_count; i++) {
-        if (is_another_process(p, i))
-            cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program,
-                           (int)p->holders[i].pid);
-    }
+    for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
+        cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program, (int)p->holders[i].pid);
     if (p->unseen > 0)
         fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
                 p->unseen == 1 ? "" : "s");
