@@ -94,7 +94,7 @@ to_both() { kill -TERM "$PID" && kill -TERM -- "-$PID"; }
         said+="$backend $REPLY "
         finish
     done
-    rmdir "$group"
+    remove_cgroups "$group"
     kill "$holder"
     expect said "$said" "preload TERM=1 INT=0 HUP=0 CONT=0 supervise TERM=1 INT=0 HUP=0 CONT=0 "
 }

@@ -87,6 +87,14 @@ eventually() {
     done
 }
 
+# A process may leave its cgroup only after its parent has waited for it.
+remove_cgroups() { # DIRECTORY..., inner ones first
+    local group
+    for group; do
+        eventually rmdir "$group" 2>/dev/null
+    done
+}
+
 # The kernel may have chosen a port that has TIME_WAIT of an earlier test still: those are FORMER.
 hear_port() {
     hear

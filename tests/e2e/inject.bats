@@ -352,5 +352,5 @@ was_called() {
     echo 0 >"$cgroup/cgroup.freeze"
     until grep -qx "frozen 0" "$cgroup/cgroup.events"; do kill -0 "$HELD_PID"; done
     goes_on "1 0"
-    rmdir "$cgroup"
+    remove_cgroups "$cgroup"
 }

@@ -528,7 +528,7 @@ in_cgroups() {
     kill -KILL "$PID"
     finish
     await_no_servers "$PID"
-    while ! rmdir "$SERVICE" "$OTHER" "$top" 2>/dev/null; do [ -d "$top" ] || break; done
+    remove_cgroups "$SERVICE" "$OTHER" "$top"
 }
 
 enters() {
