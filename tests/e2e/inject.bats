@@ -284,6 +284,14 @@ was_called() {
     was_called
 }
 
+@test "killed while a thread works for us: nothing is left of it" {
+    start - "$TOOLS/peer" -s 1 -n 1000000 listen
+    hear_port
+    start - "$TOOLS/go/client" "127.0.0.1:$PORT" 1000000
+    run timeout 20 "$INJECT" -k "$PID"
+    expect "what it said" "$output" gone
+}
+
 @test "at any moment: the threads of a JVM" {
     javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/JvmServer.java"
     PORT=$("$TOOLS/free-port")

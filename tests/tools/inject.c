@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Puts a running process under a filter, as `linger supervise` does, and answers its calls:
- * inject PID...    inject -n PID...    inject -r COUNT PID
+ * inject PID...    inject -n PID...    inject -r COUNT PID    inject -k PID
  *
  * The filter tells of one call only, number 2000, which no kernel has: it is answered with 42.
  * Prints "under PID" for each, and goes on until all have ended, or says what is in the way and
  * ends with status 1. With -n it says only whether it could: "no_new_privs 0" or "no_new_privs 1".
  * With -r it has any of the threads, at any moment, call getpid(), COUNT times or until the process
- * has ended, and there is no filter.
+ * has ended, and there is no filter. With -k it kills the process while a thread of it, not the
+ * first, works for us, and prints "gone" when nothing is left of that thread.
  */
 #include <dirent.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -109,6 +112,25 @@ static void repeat(int count, pid_t pid)
     printf("called %d\n", called);
 }
 
+static void kill_at_work(pid_t pid)
+{
+    static const uint64_t nothing[TRACEE_ARGUMENTS];
+    char path[64];
+    char why[TARGET_WHY_MAX];
+    struct tracee t;
+    pid_t thread;
+
+    while ((thread = any_thread(pid)) == pid || tracee_begin(&t, thread, false, why) != 0)
+        check(thread, "a second thread");
+    kill(pid, SIGKILL);
+    check(tracee_call(&t, SYS_getpid, nothing) < 0 && t.is_gone, "gone");
+    tracee_end(&t);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)pid, (int)thread);
+    while (access(path, F_OK) == 0)
+        sched_yield();
+    printf("gone\n");
+}
+
 int main(int argc, char **argv)
 {
     struct pollfd listeners[PROGRAMS_MAX];
@@ -118,6 +140,10 @@ int main(int argc, char **argv)
 
     if (argc == 4 && strcmp(argv[1], "-r") == 0) {
         repeat(atoi(argv[2]), (pid_t)atoi(argv[3]));
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "-k") == 0) {
+        kill_at_work((pid_t)atoi(argv[2]));
         return 0;
     }
     check(count > 0 && count <= PROGRAMS_MAX, "usage");

@@ -295,10 +295,9 @@ static bool dispatches(struct tracee *t)
 /* Stopped, it can make calls; else why not, and it goes on as it was. */
 static const char *prepare(struct tracee *t)
 {
-    if (!await(t, PTRACE_CONT))
+    if (!await(t, PTRACE_CONT) || trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) != 0)
         return "it has ended";
-    if (!registers(t, PTRACE_GETREGSET, &t->saved) ||
-        trace(t, PTRACE_GETSIGMASK, sizeof(t->mask), &t->mask) != 0)
+    if (!registers(t, PTRACE_GETREGSET, &t->saved))
         return "it is in 32-bit code";
     t->at = find_instruction(t); /* not before: it may have been in execve(2) */
     if (!t->at)
@@ -308,6 +307,16 @@ static const char *prepare(struct tracee *t)
                "again";
     mend(&t->saved);
     return dispatches(t) ? "it handles its own system calls, as Wine does" : NULL;
+}
+
+/*
+ * A thread that is being killed cannot be detached, and is a zombie of ours, which keeps its whole
+ * process from being reaped, until we have waited for it.
+ */
+static void detach(const struct tracee *t)
+{
+    if (trace(t, PTRACE_DETACH, 0, NULL) != 0 && stops_within(t, TRACEE_PATIENCE))
+        waitpid(t->thread, NULL, __WALL | WNOHANG);
 }
 
 int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX])
@@ -327,7 +336,7 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
         if (t->is_dispatched)
             tracee_end(t);
         else if (obstacle)
-            trace(t, PTRACE_DETACH, 0, NULL);
+            detach(t);
     }
     if (obstacle)
         snprintf(why, TARGET_WHY_MAX, "%s", obstacle);
@@ -354,6 +363,6 @@ void tracee_end(struct tracee *t)
 {
     trace(t, PTRACE_SETSIGMASK, sizeof(t->mask), &t->mask);
     registers(t, PTRACE_SETREGSET, &t->saved);
-    trace(t, PTRACE_DETACH, 0, NULL);
+    detach(t);
 }
 #endif
