@@ -25,9 +25,11 @@ struct outcome {
     int error;
 };
 
-static const char *result_text(const struct apply *a, const struct outcome *o)
+#define RESULT_SIZE 160
+#define result_text(a, o) put_result((char[RESULT_SIZE]){0}, a, o)
+static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
+                              const struct outcome *o)
 {
-    static char buffer[160];
     const char *left = selection_left_text(o->decision, &o->verdict);
 
     if (a->is_supervised && o->decision == DECIDE_NOT_YET)
@@ -35,51 +37,49 @@ static const char *result_text(const struct apply *a, const struct outcome *o)
     if (left)
         return left;
     if (o->is_beyond) {
-        snprintf(buffer, sizeof(buffer),
+        snprintf(buffer, RESULT_SIZE,
                  "%s: MPTCP has no TCP_LINGER2; use plain TCP, by GODEBUG=multipathtcp=0 (Go) or "
                  "`linger run`",
-                 a->dry_run ? "would fail" : "failed");
+                 a->selection.dry_run ? "would fail" : "failed");
         return buffer;
     }
     if (o->refused) {
-        snprintf(buffer, sizeof(buffer), "failed: %s: %s", o->refused, strerror(o->error));
+        snprintf(buffer, RESULT_SIZE, "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
     }
     if (o->verdict.gives_way && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
         return "left alone: SO_LINGER is set already (overrule=no)";
-    return a->dry_run ? "would be applied" : "applied";
+    return a->selection.dry_run ? "would be applied" : "applied";
 }
 
 static void print_json(struct apply *a, const struct facts *f, const struct outcome *o)
 {
-    struct json *json = &a->writer;
+    struct json *json = &a->selection.json;
 
     json_open(json, NULL, '{');
     json_number(json, "pid", a->selection.target->pid);
     json_string(json, "kind", f->state == TCP_LISTEN ? "listener" : "connection");
     json_string(json, "local", cli_endpoint(f->local_ip, f->local_port));
     json_string(json, "peer", selection_peer_text(f));
-    json_string(json, "before", selection_mode_text(&o->before));
-    json_string(json, "verdict",
-                o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none");
+    json_string(json, "before", selection_mode_text(DECIDE_VERDICT, &o->before));
+    json_string(json, "verdict", selection_mode_text(o->decision, &o->verdict));
     json_string(json, "result", result_text(a, o));
     json_close(json, '}');
 }
 
 static void print(struct apply *a, const struct facts *f, const struct outcome *o)
 {
-    if (a->quiet)
+    if (a->selection.quiet)
         return;
-    if (a->json) {
+    if (a->selection.json.out) {
         print_json(a, f, o);
         return;
     }
     printf("%-10s  %s%s%s  before %s  verdict %s  %s\n",
            f->state == TCP_LISTEN ? "listener" : "connection",
            cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
-           selection_peer_text(f), selection_mode_text(&o->before),
-           o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none",
-           result_text(a, o));
+           selection_peer_text(f), selection_mode_text(DECIDE_VERDICT, &o->before),
+           selection_mode_text(o->decision, &o->verdict), result_text(a, o));
 }
 
 /* The first pass: a listener must be able to carry the policy, where no supervisor does. */
@@ -91,12 +91,11 @@ static bool plan(struct selection *s, int fd, const struct facts *f, void *conte
     (void)fd;
     if (a->is_supervised || decide(&s->policy, f, &verdict) != DECIDE_NOT_YET)
         return true;
-    snprintf(
-        s->why, sizeof(s->why),
-        "rule %u (%.60s) cannot be carried by the listener %s: it depends on what only a later "
-        "connection knows; `linger run` decides it for each",
-        verdict.rule, selection_rule_text(&s->policy, verdict.rule),
-        cli_endpoint(f->local_ip, f->local_port));
+    snprintf(s->why, sizeof(s->why),
+             "rule %u (%s) cannot be carried by the listener %s: it depends on what only a later "
+             "connection knows; `linger run` decides it for each",
+             verdict.rule, selection_rule_text(&s->policy, verdict.rule),
+             cli_endpoint(f->local_ip, f->local_port));
     return false;
 }
 
@@ -125,7 +124,7 @@ static bool change(struct selection *s, int fd, const struct facts *f, void *con
     o.decision = decide(&s->policy, f, &o.verdict);
     o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
                   !linger.has_linger2;
-    if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->dry_run) {
+    if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->selection.dry_run) {
         if (!save(a, fd))
             return false;
         o.refused = sock_apply(fd, &o.verdict, false);
@@ -142,16 +141,16 @@ static bool change(struct selection *s, int fd, const struct facts *f, void *con
 
 static void print_summary(struct apply *a)
 {
-    if (a->quiet)
+    if (a->selection.quiet)
         return;
-    if (a->json) {
-        json_close(&a->writer, ']');
-        json_number(&a->writer, "listeners", a->listeners);
-        json_number(&a->writer, "connections", a->connections);
-        json_number(&a->writer, "failed", a->failed);
+    if (a->selection.json.out) {
+        json_close(&a->selection.json, ']');
+        json_number(&a->selection.json, "listeners", a->listeners);
+        json_number(&a->selection.json, "connections", a->connections);
+        json_number(&a->selection.json, "failed", a->failed);
     } else {
         printf("%s%u listener%s, %u connection%s in %d process%s, %u failed\n",
-               a->dry_run ? "nothing was changed: " : "", a->listeners,
+               a->selection.dry_run ? "nothing was changed: " : "", a->listeners,
                a->listeners == 1 ? "" : "s", a->connections, a->connections == 1 ? "" : "s",
                a->selection.target_count, a->selection.target_count == 1 ? "" : "es", a->failed);
     }
@@ -161,7 +160,7 @@ bool apply(struct apply *a)
 {
     struct selection *s = &a->selection;
 
-    s->wanted = a->quiet ? 0 : FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER;
+    s->wanted = s->quiet ? 0 : FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER;
     s->only_listeners = true;
     if (selection_each(s, plan, a) != 0)
         return false;
@@ -178,10 +177,9 @@ bool apply(struct apply *a)
         cli_error(s->self, "%s: %s", a->save, s->why);
         return false;
     }
-    a->writer.out = stdout;
-    if (a->json && !a->quiet) {
-        json_open(&a->writer, NULL, '{');
-        json_open(&a->writer, "sockets", '[');
+    if (s->json.out && !s->quiet) {
+        json_open(&s->json, NULL, '{');
+        json_open(&s->json, "sockets", '[');
     }
     int status = selection_each(s, change, a);
     print_summary(a);
@@ -192,9 +190,9 @@ bool apply(struct apply *a)
 
 void apply_end_json(struct apply *a)
 {
-    if (!a->json || a->quiet)
+    if (!a->selection.json.out || a->selection.quiet)
         return;
-    json_close(&a->writer, '}');
+    json_close(&a->selection.json, '}');
     putchar('\n');
 }
 
@@ -204,7 +202,7 @@ const char *apply_find_mistake(const struct apply *a, bool has_pids)
 
     if (!s->mode)
         return "a policy is missing: -m";
-    if (a->save && a->dry_run)
+    if (a->save && a->selection.dry_run)
         return "--save and --dry-run exclude each other";
     if (!s->port == !has_pids)
         return s->port ? "give either pids or --port, not both" : "a pid or --port is missing";
@@ -213,14 +211,7 @@ const char *apply_find_mistake(const struct apply *a, bool has_pids)
 
 bool apply_take_option(struct apply *a, int option)
 {
-    if (option == 'm')
-        a->selection.mode = optarg;
-    else if (option == 'p' && !cli_take_port(a->selection.self, optarg, &a->selection.port))
-        return false;
-    else if (option == 's')
+    if (option == 's')
         a->save = optarg;
-    a->dry_run = a->dry_run || option == 'n';
-    a->json = a->json || option == 'j';
-    a->quiet = a->quiet || option == 'q';
-    return true;
+    return selection_take_option(&a->selection, option);
 }

@@ -7,25 +7,20 @@
 #include <stdio.h>
 
 #include "cli/attach/selection.h"
-#include "cli/json.h"
 
 struct apply {
     struct selection selection;
     const char *save;   /* of --save: a file's name, or NULL */
     bool is_supervised; /* what is not known yet is left to a supervisor */
-    bool dry_run;
-    bool json;
-    bool quiet;
 
     /* apply() fills these. */
     FILE *saved;
-    struct json writer;
     unsigned listeners;
     unsigned connections;
     unsigned failed;
 };
 
-/* Takes -m, -p, -s, -n, -j and -q; false after a message. */
+/* Takes -s and those of the selection; false after a message. */
 bool apply_take_option(struct apply *a, int option);
 
 /* The text of what is missing or contradictory; NULL if nothing is. */

@@ -31,14 +31,9 @@ static const char help[] =
     "  linger attach -m fin-rst --port 8080\n";
 
 static const struct option options[] = {
-    CLI_OPTION_MODE,
-    CLI_OPTION_PORT,
+    SELECTION_OPTIONS,
     {"save", required_argument, NULL, 's'},
     {"restore", required_argument, NULL, 'r'},
-    CLI_OPTION_DRY_RUN,
-    CLI_OPTION_JSON,
-    CLI_OPTION_QUIET,
-    CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
 
@@ -55,7 +50,7 @@ static int check_policy(const struct selection *s)
         if (!what)
             continue;
         cli_error(s->self,
-                  "rule %u (%.60s) cannot be applied: %s; `linger run` or `linger supervise` "
+                  "rule %u (%s) cannot be applied: %s; `linger run` or `linger supervise` "
                   "decides it for each",
                   rule->number, selection_rule_text(&s->rules, rule->number), what);
         return -1;
@@ -112,7 +107,8 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
     if (!needs_are_met(NEED_ATTACH, self))
         return CLI_FAILED;
     if (restored)
-        return restore(self, &(struct restore_request){restored, a.dry_run, a.json, a.quiet});
+        return restore(self, &(struct restore_request){restored, a.selection.dry_run,
+                                                       a.selection.json.out, a.selection.quiet});
     return change(&a, argv + optind);
 }
 

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "cli/attach/selection.h"
-#include "cli/json.h"
 #include "cli/needs.h"
 #include "cli/sockets/destroy.h"
 #include "cli/sockets/sockets.h"
@@ -51,15 +50,10 @@ static const char help[] =
     "  linger close -m fin --state close-wait --port 8080\n";
 
 static const struct option options[] = {
-    CLI_OPTION_MODE,
-    CLI_OPTION_PORT,
+    SELECTION_OPTIONS,
     {"state", required_argument, NULL, 's'},
     {"idle", required_argument, NULL, 'i'},
     {"all", no_argument, NULL, 'a'},
-    CLI_OPTION_DRY_RUN,
-    CLI_OPTION_JSON,
-    CLI_OPTION_QUIET,
-    CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
 
@@ -68,9 +62,6 @@ struct closing {
     unsigned states; /* 1 << TCP_ESTABLISHED, ...; 0: all */
     long idle;       /* seconds */
     bool all;
-    bool dry_run;
-    struct json json; /* on no stream without --json */
-    bool quiet;
     unsigned ended;
     unsigned orphans; /* of these: held by nobody */
     unsigned left;
@@ -119,32 +110,33 @@ static const char *put_result(char text[RESULT_MAX], const struct closing *c,
     }
     if (o->is_unchanged)
         return "failed: it is in the same state as before";
-    return c->dry_run ? "would be ended" : "ended";
+    return c->selection.dry_run ? "would be ended" : "ended";
 }
 
 static void print_json(struct closing *c, const struct outcome *o, const char *verdict)
 {
     const struct facts *f = o->facts;
+    struct json *json = &c->selection.json;
 
-    json_open(&c->json, NULL, '{');
-    json_real(&c->json, "pid", o->is_orphan ? (double)NAN : c->selection.target->pid, 10);
-    json_string(&c->json, "local", cli_endpoint(f->local_ip, f->local_port));
-    json_string(&c->json, "peer", selection_peer_text(f));
-    json_string(&c->json, "state", diag_state_name(f->state));
-    json_real(&c->json, "idle", o->is_orphan ? (double)NAN : o->idle / 1e3, 9);
-    json_string(&c->json, "verdict", verdict);
-    json_string(&c->json, "result", result_text(c, o));
-    json_close(&c->json, '}');
+    json_open(json, NULL, '{');
+    json_real(json, "pid", o->is_orphan ? (double)NAN : c->selection.target->pid, 10);
+    json_string(json, "local", cli_endpoint(f->local_ip, f->local_port));
+    json_string(json, "peer", selection_peer_text(f));
+    json_string(json, "state", diag_state_name(f->state));
+    json_real(json, "idle", o->is_orphan ? (double)NAN : o->idle / 1e3, 9);
+    json_string(json, "verdict", verdict);
+    json_string(json, "result", result_text(c, o));
+    json_close(json, '}');
 }
 
 static void print(struct closing *c, const struct outcome *o)
 {
     const struct facts *f = o->facts;
-    const char *verdict = o->decision == DECIDE_VERDICT ? selection_mode_text(&o->verdict) : "none";
+    const char *verdict = selection_mode_text(o->decision, &o->verdict);
 
-    if (c->quiet)
+    if (c->selection.quiet)
         return;
-    if (c->json.out) {
+    if (c->selection.json.out) {
         print_json(c, o, verdict);
         return;
     }
@@ -193,7 +185,7 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
     if (!is_chosen(c, fd, facts, &o.idle))
         return true;
     o.decision = decide(&s->policy, facts, &o.verdict);
-    if (!left_text(&o) && !c->dry_run) {
+    if (!left_text(&o) && !c->selection.dry_run) {
         o.refused = sock_end(fd, &o.verdict);
         o.error = errno;
         o.is_unchanged = !o.refused && !has_changed(fd, facts->state);
@@ -221,7 +213,7 @@ static bool end_orphan(struct closing *c, const struct diag_socket *s)
     struct outcome o = {.facts = &facts, .is_orphan = true};
 
     o.decision = decide(&c->selection.rules, &facts, &o.verdict);
-    if (!left_text(&o) && !c->dry_run && destroy_socket(s) != 0) {
+    if (!left_text(&o) && !c->selection.dry_run && destroy_socket(s) != 0) {
         if (errno == ENOENT)
             return true; /* it ended by itself */
         if (errno == EPERM || errno == EOPNOTSUPP)
@@ -266,14 +258,16 @@ static int end_orphans(struct closing *c)
 
 static void print_summary(struct closing *c)
 {
-    if (c->quiet)
+    struct json *json = &c->selection.json;
+
+    if (c->selection.quiet)
         return;
-    if (c->json.out) {
-        json_close(&c->json, ']');
-        json_number(&c->json, "ended", c->ended);
-        json_number(&c->json, "left", c->left);
-        json_number(&c->json, "failed", c->failed);
-        json_close(&c->json, '}');
+    if (c->selection.json.out) {
+        json_close(json, ']');
+        json_number(json, "ended", c->ended);
+        json_number(json, "left", c->left);
+        json_number(json, "failed", c->failed);
+        json_close(json, '}');
         putchar('\n');
     } else {
         unsigned held = c->ended - c->orphans;
@@ -283,8 +277,8 @@ static void print_summary(struct closing *c)
                    processes == 1 ? "" : "es", c->orphans > 0 ? " and " : "");
         if (c->orphans > 0 || processes == 0)
             printf("%u that nobody held", c->orphans);
-        printf(" %sended, %u left alone, %u failed\n", c->dry_run ? "would be " : "", c->left,
-               c->failed);
+        printf(" %sended, %u left alone, %u failed\n", c->selection.dry_run ? "would be " : "",
+               c->left, c->failed);
     }
 }
 
@@ -302,7 +296,7 @@ static int check_policy(const struct closing *c)
             what = "overrule= is about socket options, not about ending a connection";
         if (!what)
             continue;
-        cli_error(c->selection.self, "rule %u (%.60s) ends nothing here: %s", rule->number,
+        cli_error(c->selection.self, "rule %u (%s) ends nothing here: %s", rule->number,
                   selection_rule_text(rules, rule->number), what);
         return -1;
     }
@@ -361,40 +355,26 @@ static bool take_states(struct closing *c, char *list)
 
 static bool take_option(struct closing *c, int option)
 {
-    const struct cli_command *self = c->selection.self;
-
     switch (option) {
-    case 'm':
-        c->selection.mode = optarg;
-        break;
-    case 'p':
-        return cli_take_port(self, optarg, &c->selection.port);
     case 's':
         return take_states(c, optarg);
     case 'i':
-        return cli_take_number(self, "--idle", optarg, 1, IDLE_MAX, &c->idle);
+        return cli_take_number(c->selection.self, "--idle", optarg, 1, IDLE_MAX, &c->idle);
     case 'a':
         c->all = true;
-        break;
-    case 'n':
-        c->dry_run = true;
-        break;
-    case 'j':
-        c->json.out = stdout;
-        break;
+        return true;
     default:
-        c->quiet = true;
+        return selection_take_option(&c->selection, option);
     }
-    return true;
 }
 
 static int end_connections(struct closing *c)
 {
     struct selection *s = &c->selection;
 
-    if (c->json.out && !c->quiet) {
-        json_open(&c->json, NULL, '{');
-        json_open(&c->json, "connections", '[');
+    if (c->selection.json.out && !c->selection.quiet) {
+        json_open(&c->selection.json, NULL, '{');
+        json_open(&c->selection.json, "connections", '[');
     }
     int status = selection_each(s, visit, c);
     if (status == 0 && s->also_orphans)

@@ -41,16 +41,11 @@ static const char help[] =
     "  linger supervise -m 'fin-rst role=client' 1234\n";
 
 static const struct option options[] = {
-    CLI_OPTION_MODE,
-    CLI_OPTION_PORT,
+    SELECTION_OPTIONS,
     {"tree", no_argument, NULL, 't'},
     {"log", required_argument, NULL, 'l'},
     {"save", required_argument, NULL, 's'},
     {"yes", no_argument, NULL, 'y'},
-    CLI_OPTION_DRY_RUN,
-    CLI_OPTION_JSON,
-    CLI_OPTION_QUIET,
-    CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
 
@@ -97,7 +92,7 @@ static void warn_of_closes(void)
     struct plan plan;
 
     plan_make(&plan, &our.settings.mode, true, false);
-    if (plan.moments & MOMENT_CLOSE && !our.apply.quiet)
+    if (plan.moments & MOMENT_CLOSE && !chosen->quiet)
         cli_error(
             chosen->self,
             "warning: this policy decides at close(): a signal whose handler has no SA_RESTART "
@@ -178,7 +173,7 @@ static bool check(int from)
         no_new_privs = no_new_privs || is_needed;
         fresh += is_fresh;
     }
-    return from > 0 || our.apply.dry_run || fresh == 0 || ask(no_new_privs);
+    return from > 0 || chosen->dry_run || fresh == 0 || ask(no_new_privs);
 }
 
 static bool start(int at)
@@ -192,7 +187,7 @@ static bool start(int at)
     our.is_replaced[at] = handover_find(target->pid, false) > 0;
     bool is_well = pair_start(chosen->self, &our.settings, target->pid);
     close(turn);
-    if (is_well && !our.apply.quiet && !our.apply.json)
+    if (is_well && !chosen->quiet && !chosen->json.out)
         cli_print_line(stdout, "process     %d %s  %s", (int)target->pid, target->name,
                        our.is_replaced[at] ? "has the new policy" : "is supervised until it ends");
     if (is_well || selection_is_gone(chosen, at))
@@ -230,7 +225,7 @@ static int look_at_children(bool adds)
         if (parent <= 0 || !selection_has(chosen, parent) || selection_has(chosen, pid) ||
             is_under_filter_of(pid, parent) || target_state(pid) == 'Z')
             continue;
-        if (!adds && !our.apply.quiet)
+        if (!adds && !chosen->quiet)
             cli_error(chosen->self,
                       "process %d, a child of %d, runs already and is not supervised: --tree takes "
                       "it too",
@@ -254,11 +249,11 @@ static bool supervise_all(void)
             added = look_at_children(true);
         if (added < 0 || !check(from))
             return false;
-        for (; !our.apply.dry_run && from < chosen->target_count; from++) {
+        for (; !chosen->dry_run && from < chosen->target_count; from++) {
             if (!start(from))
                 return false;
         }
-    } while (our.has_tree && !our.apply.dry_run && look_at_children(true) > 0);
+    } while (our.has_tree && !chosen->dry_run && look_at_children(true) > 0);
     if (!our.has_tree)
         (void)look_at_children(false);
     return true;
@@ -291,9 +286,9 @@ static bool supervise_chosen(char **pids)
     if (!supervise_all())
         return false;
     bool is_done = apply(&our.apply);
-    if (our.apply.json && !our.apply.quiet && !our.apply.dry_run)
-        print_supervised(&our.apply.writer);
-    else if (!our.apply.quiet && !our.apply.dry_run)
+    if (chosen->json.out && !chosen->quiet && !chosen->dry_run)
+        print_supervised(&chosen->json);
+    else if (!chosen->quiet && !chosen->dry_run)
         puts("what is in TIME_WAIT keeps its port for up to 60 seconds: `linger close --state "
              "time-wait` ends it");
     apply_end_json(&our.apply);

@@ -100,7 +100,8 @@ static bool facts_of(int fd, unsigned wanted, struct facts *facts)
     *facts = (struct facts){0};
     if (!sock_facts(fd, wanted, facts))
         return false;
-    role_complete(fd, facts, wanted);
+    sock_withhold_share(facts);
+    role_add(fd, facts, wanted);
     return true;
 }
 

@@ -44,11 +44,8 @@ static_assert(offsetof(struct progress, bytes_sent) == 200, "tcpi_bytes_sent");
 
 static bool ask_progress(int fd, struct progress *progress)
 {
-    socklen_t length = sizeof(*progress);
-
     *progress = (struct progress){0};
-    return kernel_call(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)progress, (long)&length) ==
-           0;
+    return sock_get(fd, IPPROTO_TCP, TCP_INFO, progress, sizeof(*progress)) == 0;
 }
 
 static bool stood_still(const struct progress *a, const struct progress *b)
@@ -129,11 +126,8 @@ static uint8_t guess_role(int fd, struct facts *facts)
                                                                            : ROLE_CLIENT;
 }
 
-void role_complete(int fd, struct facts *facts, unsigned wanted)
+void role_add(int fd, struct facts *facts, unsigned wanted)
 {
-    /* The share is drawn for a connection, never for a listener or what may become one. */
-    if (facts->state == TCP_LISTEN || facts->state == TCP_CLOSE)
-        facts->known &= ~FACT_COOKIE;
     if (!(wanted & FACT_ROLE) || facts->state == TCP_CLOSE)
         return;
     if (facts->state == TCP_LISTEN || facts->state == TCP_SYN_SENT)

@@ -17,10 +17,7 @@ struct role_range {
 /* Reads ip_local_port_range, ip(7), of this network namespace, or takes the kernel's default. */
 void role_read_range(struct role_range *range);
 
-/*
- * Completes the facts of a socket whose state is known: adds its role if it has one and `wanted`
- * has FACT_ROLE, and drops the cookie if its share must not be drawn.
- */
-void role_complete(int fd, struct facts *facts, unsigned wanted);
+/* Adds the role of a socket whose state is known, if it has one and `wanted` has FACT_ROLE. */
+void role_add(int fd, struct facts *facts, unsigned wanted);
 
 #endif

@@ -28,9 +28,9 @@ int sock_set(int fd, int level, int option, const void *value, socklen_t length)
     return (int)kernel_call(SYS_setsockopt, fd, level, option, (long)value, length);
 }
 
-static int get_option(int fd, int level, int name, void *value, socklen_t size)
+int sock_get(int fd, int level, int option, void *value, socklen_t size)
 {
-    return (int)kernel_call(SYS_getsockopt, fd, level, name, (long)value, (long)&size);
+    return (int)kernel_call(SYS_getsockopt, fd, level, option, (long)value, (long)&size);
 }
 
 bool sock_is_tcp_request(int domain, int type, int protocol)
@@ -111,14 +111,14 @@ static void local_facts(int fd, struct facts *f)
 bool sock_facts(int fd, unsigned wanted, struct facts *f)
 {
     wanted &= ~f->known;
-    if (get_option(fd, IPPROTO_TCP, TCP_INFO, &f->state, sizeof(f->state)) != 0)
+    if (sock_get(fd, IPPROTO_TCP, TCP_INFO, &f->state, sizeof(f->state)) != 0)
         return false;
     if (wanted & (FACT_LOCAL_IP | FACT_LOCAL_PORT))
         local_facts(fd, f);
     if (wanted & FACT_PEER && ask_endpoint(SYS_getpeername, fd, &f->peer_ip, &f->peer_port))
         f->known |= FACT_PEER;
     if (wanted & FACT_COOKIE &&
-        get_option(fd, SOL_SOCKET, SO_COOKIE, &f->cookie, sizeof(f->cookie)) == 0)
+        sock_get(fd, SOL_SOCKET, SO_COOKIE, &f->cookie, sizeof(f->cookie)) == 0)
         f->known |= FACT_COOKIE;
     if (wanted & FACT_WHEN) {
         /* tcp_fin(): the peer's FIN takes ESTABLISHED to CLOSE_WAIT; our own then to LAST_ACK. */
@@ -129,12 +129,18 @@ bool sock_facts(int fd, unsigned wanted, struct facts *f)
     return true;
 }
 
+void sock_withhold_share(struct facts *f)
+{
+    if (f->state == TCP_LISTEN || f->state == TCP_CLOSE)
+        f->known &= ~FACT_COOKIE;
+}
+
 int sock_waiting(int fd)
 {
     struct tcp_info info = {0};
 
     /* For a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
-    bool is_listener = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 &&
+    bool is_listener = sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 &&
                        info.tcpi_state == TCP_LISTEN;
     return is_listener ? (int)info.tcpi_unacked : -1;
 }
@@ -162,7 +168,7 @@ static bool is_mptcp(int fd)
 {
     int protocol = 0;
 
-    return get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)) == 0 &&
+    return sock_get(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)) == 0 &&
            protocol == SOCK_IPPROTO_MPTCP;
 }
 
@@ -201,12 +207,12 @@ bool sock_linger(int fd, struct sock_linger *l)
 {
     struct linger linger = {0, 0};
 
-    if (get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
+    if (sock_get(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return false;
     l->on = linger.l_onoff != 0;
     l->seconds = linger.l_linger;
     l->linger2 = 0;
-    l->has_linger2 = get_option(fd, IPPROTO_TCP, TCP_LINGER2, &l->linger2, sizeof(l->linger2)) == 0;
+    l->has_linger2 = sock_get(fd, IPPROTO_TCP, TCP_LINGER2, &l->linger2, sizeof(l->linger2)) == 0;
     return true;
 }
 
@@ -217,7 +223,7 @@ static int put_back_linger2(int fd, int value)
     int now = -1;
 
     if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &none, sizeof(none)) != 0 ||
-        get_option(fd, IPPROTO_TCP, TCP_LINGER2, &now, sizeof(now)) != 0)
+        sock_get(fd, IPPROTO_TCP, TCP_LINGER2, &now, sizeof(now)) != 0)
         return -1;
     return now == value ? 0 : sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof(value));
 }
@@ -248,7 +254,7 @@ bool sock_waits(int fd)
 {
     struct linger linger = {0, 0};
 
-    return get_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff &&
+    return sock_get(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff &&
            linger.l_linger != 0;
 }
 
@@ -324,7 +330,7 @@ int sock_abort(int fd, bool is_foreign)
     if (disconnect(fd) != 0)
         return -1;
     /* tcp_disconnect() leaves ECONNRESET for the next call; plain shutdown() leaves nothing. */
-    (void)get_option(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
+    (void)sock_get(fd, SOL_SOCKET, SO_ERROR, &pending, sizeof(pending));
     /* Fails with ENOTCONN, and yet marks both directions as shut down (inet_shutdown()). */
     (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
     return 0;
@@ -351,7 +357,7 @@ bool sock_idle(int fd, uint32_t *milliseconds)
 {
     struct tcp_info info = {0};
 
-    if (get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) != 0)
+    if (sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) != 0)
         return false;
     *milliseconds = info.tcpi_last_data_recv < info.tcpi_last_data_sent ? info.tcpi_last_data_recv
                                                                         : info.tcpi_last_data_sent;
@@ -375,7 +381,7 @@ bool sock_is_open(int fd)
 {
     int type;
 
-    return get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) == 0 || errno != EBADF;
+    return sock_get(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) == 0 || errno != EBADF;
 }
 
 enum sock_lack sock_lacks(int fd, const struct sockaddr *peer, socklen_t length)

@@ -24,6 +24,12 @@ bool sock_is_tcp_request(int domain, int type, int protocol);
  */
 bool sock_facts(int fd, unsigned wanted, struct facts *facts);
 
+/*
+ * The share is drawn for a connection, never for a listener or what may become one: of these the
+ * cookie becomes unknown.
+ */
+void sock_withhold_share(struct facts *facts);
+
 /* Address and port of the program's sockaddr; false if it is neither IPv4 nor IPv6, or cannot be
  * read. */
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
@@ -71,6 +77,9 @@ bool sock_waits(int fd);
 
 /* What is set on the socket now, as the mode that sets it; false where it cannot be asked. */
 bool sock_applied(int fd, struct verdict *verdict);
+
+/* getsockopt(2) of an option that is no longer than `size`. */
+int sock_get(int fd, int level, int option, void *value, socklen_t size);
 
 /* setsockopt(2), on behalf of a program. */
 int sock_set(int fd, int level, int option, const void *value, socklen_t length);

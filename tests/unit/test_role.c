@@ -24,7 +24,8 @@ static struct facts met(int fd)
     struct facts facts = {0};
 
     assert_true(sock_facts(fd, FACT_COOKIE, &facts));
-    role_complete(fd, &facts, FACT_ROLE);
+    sock_withhold_share(&facts);
+    role_add(fd, &facts, FACT_ROLE);
     return facts;
 }
 
@@ -127,7 +128,7 @@ static void test_a_connection_being_made(void **state)
     struct facts facts = met(fd);
     assert_int_equal(facts.known, 0); /* it has no role yet, and the share is not drawn */
     facts.state = TCP_SYN_SENT;
-    role_complete(fd, &facts, FACT_ROLE);
+    role_add(fd, &facts, FACT_ROLE);
     assert_int_equal(facts.role, ROLE_CLIENT);
     close(fd);
 }
@@ -146,7 +147,7 @@ static void test_what_nobody_asked_for_is_not_told(void **state)
     struct facts facts = {.state = TCP_ESTABLISHED, .known = FACT_COOKIE};
 
     (void)state;
-    role_complete(client, &facts, FACT_COOKIE);
+    role_add(client, &facts, FACT_COOKIE);
     assert_int_equal(facts.known, FACT_COOKIE);
 }
 
@@ -166,7 +167,7 @@ static void test_the_port_decides_else(void **state)
         struct facts facts = {.state = TCP_ESTABLISHED, .known = FACT_LOCAL_PORT};
         facts.local_port =
             (uint16_t)((ports[i].of_high ? range.high : range.low) + ports[i].beyond);
-        role_complete(-1, &facts, FACT_ROLE);
+        role_add(-1, &facts, FACT_ROLE);
         assert_int_equal(facts.role, ports[i].role);
         assert_true(facts.known & FACT_ROLE);
     }

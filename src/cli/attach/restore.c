@@ -9,14 +9,15 @@
 #include "cli/attach/savefile.h"
 #include "cli/json.h"
 
-static const char *result_text(const struct restore_request *r, const struct saved_socket *s)
+#define RESULT_SIZE 128
+#define result_text(r, s) put_result((char[RESULT_SIZE]){0}, r, s)
+static const char *put_result(char buffer[RESULT_SIZE], const struct restore_request *r,
+                              const struct saved_socket *s)
 {
-    static char buffer[128];
-
     if (s->result == SAVED_GONE)
         return geteuid() == 0 ? "gone" : "gone, or out of reach without root";
     if (s->result == SAVED_REFUSED) {
-        snprintf(buffer, sizeof(buffer), "failed: %s: %s", s->refused, strerror(s->error));
+        snprintf(buffer, RESULT_SIZE, "failed: %s: %s", s->refused, strerror(s->error));
         return buffer;
     }
     return r->dry_run ? "would be put back" : "put back";

@@ -14,26 +14,26 @@
 #include "socket/role.h"
 #include "socket/sock.h"
 
-const char *selection_rule_text(const struct policy *policy, unsigned number)
+const char *selection_put_rule(char buffer[SELECTION_RULE_SIZE], const struct policy *policy,
+                               unsigned number)
 {
-    static char buffer[512];
     struct text out;
 
-    text_begin(&out, buffer, sizeof(buffer));
+    text_begin(&out, buffer, SELECTION_RULE_SIZE);
     policy_print_rule(policy, policy_rule(policy, number), &out);
     return buffer;
 }
 
-const char *selection_mode_text(const struct verdict *verdict)
+const char *selection_put_mode(char buffer[SELECTION_MODE_SIZE], enum decision decision,
+                               const struct verdict *verdict)
 {
-    static char buffers[2][16];
-    static int turn;
     struct text out;
 
-    turn = !turn;
-    text_begin(&out, buffers[turn], sizeof(buffers[turn]));
+    if (decision != DECIDE_VERDICT)
+        return "none";
+    text_begin(&out, buffer, SELECTION_MODE_SIZE);
     mode_print(&out, verdict->mode, verdict->seconds);
-    return buffers[turn];
+    return buffer;
 }
 
 const char *selection_left_text(enum decision decision, const struct verdict *verdict)
@@ -43,6 +43,17 @@ const char *selection_left_text(enum decision decision, const struct verdict *ve
     if (decision == DECIDE_NOT_YET)
         return "left alone: a rule cannot be decided here";
     return verdict->mode == MODE_OFF ? "left alone: off" : NULL;
+}
+
+bool selection_take_option(struct selection *s, int option)
+{
+    if (option == 'm')
+        s->mode = optarg;
+    else if (option == 'j')
+        s->json.out = stdout;
+    s->dry_run = s->dry_run || option == 'n';
+    s->quiet = s->quiet || option == 'q';
+    return option != 'p' || cli_take_port(s->self, optarg, &s->port);
 }
 
 int selection_take_mode(struct selection *s)
@@ -248,7 +259,8 @@ static bool visit_socket(int fd, int number, void *context)
         snprintf(s->why, sizeof(s->why), "out of memory");
     if (is_new <= 0)
         return is_new == 0;
-    role_complete(fd, &facts, FACT_ROLE);
+    sock_withhold_share(&facts);
+    role_add(fd, &facts, FACT_ROLE);
     return pass->visit(s, fd, &facts, pass->context);
 }
 
@@ -261,7 +273,7 @@ static int take_policy(struct selection *s, const struct target *target)
         const struct policy_rule *rule = &s->rules.rules[i];
         if (policy_rule(&s->policy, rule->number))
             continue;
-        cli_error(s->self, "rule %u (%.60s) is not for %s (pid %d)", rule->number,
+        cli_error(s->self, "rule %u (%s) is not for %s (pid %d)", rule->number,
                   selection_rule_text(&s->rules, rule->number), target->name, (int)target->pid);
         return -1;
     }

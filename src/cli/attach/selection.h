@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/process/target.h"
 #include "cli/sockets/seen.h"
 #include "core/settings.h"
@@ -16,10 +17,18 @@
 
 #define SELECTION_TARGETS_MAX 1024
 
+/* The options that selection_take_option() takes, and --help. */
+#define SELECTION_OPTIONS                                                                          \
+    CLI_OPTION_MODE, CLI_OPTION_PORT, CLI_OPTION_DRY_RUN, CLI_OPTION_JSON, CLI_OPTION_QUIET,       \
+        CLI_OPTION_HELP
+
 struct selection {
     const struct cli_command *self;
-    const char *mode;  /* the text of -m */
-    long port;         /* of -p; 0: pids */
+    const char *mode; /* the text of -m */
+    long port;        /* of -p; 0: pids */
+    bool dry_run;
+    bool quiet;
+    struct json json;  /* on no stream without --json */
     uint64_t network;  /* with -p: the namespace that the port is of, sockets_network() */
     bool of_listeners; /* -p means processes that listen there, not all with a socket there */
     bool also_orphans; /* with -p: processes may have no socket there */
@@ -39,6 +48,9 @@ struct selection {
     bool is_empty; /* nothing was met that listens or is connected */
     char why[TARGET_WHY_MAX];
 };
+
+/* False after a message. */
+bool selection_take_option(struct selection *s, int option);
 
 /* Reads `mode`. Returns 0, or -1 after a message. */
 int selection_take_mode(struct selection *s);
@@ -64,15 +76,23 @@ typedef bool selection_visit(struct selection *s, int fd, const struct facts *fa
  */
 int selection_each(struct selection *s, selection_visit *visit, void *context);
 
-/* The rule of that number, in the language. */
-const char *selection_rule_text(const struct policy *policy, unsigned number);
+/* The rule of that number in the language, as far as a message shows it. */
+#define selection_rule_text(policy, number)                                                        \
+    selection_put_rule((char[SELECTION_RULE_SIZE]){0}, policy, number)
+#define SELECTION_RULE_SIZE 61
+const char *selection_put_rule(char buffer[SELECTION_RULE_SIZE], const struct policy *policy,
+                               unsigned number);
 
 /* The other end of a connection; "" of a listener. */
 #define selection_peer_text(facts)                                                                 \
     ((facts)->known & FACT_PEER ? cli_endpoint((facts)->peer_ip, (facts)->peer_port) : "")
 
-/* A verdict's mode in one of two static buffers, used in turn. */
-const char *selection_mode_text(const struct verdict *verdict);
+/* A verdict's mode; "none" without a verdict. */
+#define selection_mode_text(decision, verdict)                                                     \
+    selection_put_mode((char[SELECTION_MODE_SIZE]){0}, decision, verdict)
+#define SELECTION_MODE_SIZE 16
+const char *selection_put_mode(char buffer[SELECTION_MODE_SIZE], enum decision decision,
+                               const struct verdict *verdict);
 
 /* Why a socket was left alone: no rule, or an undecided one; NULL if it was not. */
 const char *selection_left_text(enum decision decision, const struct verdict *verdict);

@@ -171,11 +171,10 @@ static void add(struct accepts *a, const struct accept_waiting *waiting, int fd)
 static enum accept_result wait_for(struct accepts *a, const struct seccomp_notif *request, int fd)
 {
     struct timeval limit = {0};
-    socklen_t length = sizeof(limit);
 
     if (a->count == ACCEPT_WAITING_MAX)
         return ACCEPT_GOES_ON;
-    getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length);
+    (void)sock_get(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     int64_t patience = (int64_t)limit.tv_sec * 1000 + limit.tv_usec / 1000;
     add(a,
         &(struct accept_waiting){*request, cookie_of(fd),

@@ -108,6 +108,21 @@ ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
     return (ssize_t)list.count;
 }
 
+size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count)
+{
+    size_t front = 0;
+
+    qsort(inodes, count, sizeof(*inodes), compare);
+    for (size_t i = 0; i < holder_count; i++) {
+        struct holder holder = holders[i];
+        if (!bsearch(&holder.inode, inodes, count, sizeof(*inodes), compare))
+            continue;
+        holders[i] = holders[front];
+        holders[front++] = holder;
+    }
+    return front;
+}
+
 static int by_inode(const void *a, const void *b)
 {
     return compare(&((const struct holder *)a)->inode, &((const struct holder *)b)->inode);

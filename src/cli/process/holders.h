@@ -22,6 +22,10 @@ struct holder {
  */
 ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
 
+/* Sorts the inodes, and moves the holders of these to the front. Returns how many holders these
+ * are. */
+size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count);
+
 /*
  * How many of the sorted inodes have no known holder: except to root, /proc shows the descriptors
  * of the same user's processes only. Sorts the holders by inode.

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "socket/sock.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 /* Linux 5.14 */
@@ -74,10 +75,9 @@ ssize_t sockets_at(long port, uint32_t **inodes)
 uint64_t sockets_network(int fd)
 {
     uint64_t cookie;
-    socklen_t length = sizeof(cookie);
     struct stat status = {0};
 
-    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0)
+    if (sock_get(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, sizeof(cookie)) == 0)
         return cookie;
     int network = ioctl(fd, SIOCGSKNS);
     if (network >= 0) {

@@ -181,27 +181,45 @@ static int count_peers(struct summary *sum, const struct sockets *sockets, const
     return 0;
 }
 
-/* The processes that hold the sockets in that state; without /proc none is found. */
-static int find_unclosed(struct summary_unclosed *unclosed, const struct sockets *sockets,
-                         uint8_t state)
+/* Those in that state, whose holders are moved to the front. Returns how many holders these are. */
+static size_t take_unclosed(struct summary_unclosed *unclosed, const struct sockets *sockets,
+                            uint8_t state, uint32_t *inodes, struct holder *holders, size_t held)
 {
-    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
     size_t count = 0;
-    ssize_t found;
 
-    if (!inodes)
-        return -1;
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         if (s->state == state && s->inode != 0)
             inodes[count++] = s->inode;
         unclosed->orphans += s->state == state && s->inode == 0;
     }
-    found = count > 0 ? holders_find(inodes, count, &unclosed->holders) : 0;
-    unclosed->count = found > 0 ? (size_t)found : 0;
-    unclosed->unseen = holders_unseen(inodes, count, unclosed->holders, unclosed->count);
+    unclosed->holders = holders;
+    unclosed->count = holders_select(inodes, count, holders, held);
+    unclosed->unseen = holders_unseen(inodes, count, holders, unclosed->count);
+    holders_sort(holders, unclosed->count);
+    return unclosed->count;
+}
+
+/* One pass over /proc finds the processes that hold them; without /proc none is found. */
+static int find_unclosed(struct summary *sum, const struct sockets *sockets)
+{
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
+    size_t count = 0;
+
+    if (!inodes)
+        return -1;
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
+        if ((s->state == TCP_CLOSE_WAIT || s->state == TCP_FIN_WAIT2) && s->inode != 0)
+            inodes[count++] = s->inode;
+    }
+    ssize_t found = count > 0 ? holders_find(inodes, count, &sum->holders) : 0;
+    size_t held = found > 0 ? (size_t)found : 0;
+    size_t first =
+        take_unclosed(&sum->close_wait, sockets, TCP_CLOSE_WAIT, inodes, sum->holders, held);
+    take_unclosed(&sum->fin_wait2, sockets, TCP_FIN_WAIT2, inodes,
+                  first > 0 ? sum->holders + first : sum->holders, held - first);
     free(inodes);
-    holders_sort(unclosed->holders, unclosed->count);
     return 0;
 }
 
@@ -218,9 +236,7 @@ int summary_make(struct summary *sum, const struct sockets *sockets)
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets, listened) != 0 ||
-        find_unclosed(&sum->close_wait, sockets, TCP_CLOSE_WAIT) != 0 ||
-        find_unclosed(&sum->fin_wait2, sockets, TCP_FIN_WAIT2) != 0) {
+    if (count_peers(sum, sockets, listened) != 0 || find_unclosed(sum, sockets) != 0) {
         summary_free(sum);
         return -1;
     }
@@ -230,7 +246,6 @@ int summary_make(struct summary *sum, const struct sockets *sockets)
 void summary_free(struct summary *sum)
 {
     free(sum->peers);
-    free(sum->close_wait.holders);
-    free(sum->fin_wait2.holders);
+    free(sum->holders);
     memset(sum, 0, sizeof(*sum));
 }
