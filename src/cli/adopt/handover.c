@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,12 @@ static bool is_named(pid_t pid)
     return target_status_text(pid, "Name", name) && strcmp(name, HANDOVER_NAME "\n") == 0;
 }
 
+/* Where supervisors of the program are to be looked for: nowhere, where it is under no filter. */
+static DIR *open_processes(pid_t program)
+{
+    return target_status(program, "Seccomp") == SECCOMP_MODE_FILTER ? opendir("/proc") : NULL;
+}
+
 /*
  * Of the processes in /proc the next one that supervises the program: its pid, and a pidfd of it.
  * Not ourselves, and not our own successor.
@@ -150,7 +157,7 @@ bool handover_await_turn(const struct cli_command *self, pid_t program, int *tur
 
 pid_t handover_find(pid_t program, bool anybody)
 {
-    DIR *proc = opendir("/proc");
+    DIR *proc = open_processes(program);
     int pidfd = -1;
     pid_t pid = next(proc, program, anybody, &pidfd);
 
@@ -181,7 +188,7 @@ static struct page *map(void)
 
 struct page *handover_take(pid_t program)
 {
-    DIR *proc = opendir("/proc");
+    DIR *proc = open_processes(program);
     struct page *page = NULL;
     int error = 0;
     int pidfd;
@@ -210,7 +217,7 @@ struct page *handover_make(pid_t program)
 
 static void end_others(pid_t program)
 {
-    DIR *proc = opendir("/proc");
+    DIR *proc = open_processes(program);
     int pidfd;
 
     while (next(proc, program, false, &pidfd)) {

@@ -153,7 +153,8 @@ static int add_holders(struct selection *s)
         status = 0;
     if (status == 0)
         tell_unseen(s, inodes, (size_t)count, holders, (size_t)found);
-    for (ssize_t i = 0; i < found && status == 0; i++)
+    for (size_t i = 0; (ssize_t)i < found && status == 0;
+         i = holders_next(holders, (size_t)found, i))
         status = selection_add(s, holders[i].pid) < 0 ? -1 : 0;
     free(inodes);
     free(holders);

@@ -40,21 +40,34 @@ static void read_program(pid_t pid, char name[HOLDERS_NAME_MAX])
     name[length > 0 ? length - 1 : 0] = '\0'; /* without the newline after it */
 }
 
-static int add(struct list *list, uint32_t inode, pid_t pid)
+static int add(struct list *list, const struct holder *holder)
 {
-    for (size_t i = list->count; i > 0 && list->items[i - 1].pid == pid; i--) {
-        if (list->items[i - 1].inode == inode)
-            return 0; /* another descriptor of the same process */
-    }
     struct holder *items = cli_grow(list->items, list->count, sizeof(*items));
+
     if (!items)
         return -1;
     list->items = items;
-    struct holder *holder = &list->items[list->count++];
-    holder->inode = inode;
-    holder->pid = pid;
-    read_program(pid, holder->program);
+    list->items[list->count++] = *holder;
     return 0;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+    return compare(&((const struct holder *)a)->inode, &((const struct holder *)b)->inode);
+}
+
+/* A process may have a socket by several descriptors. */
+static void keep_once(struct list *list, size_t from)
+{
+    size_t count = from;
+
+    if (list->count > from)
+        qsort(list->items + from, list->count - from, sizeof(*list->items), by_inode);
+    for (size_t i = from; i < list->count; i++) {
+        if (i == from || by_inode(&list->items[i], &list->items[count - 1]) != 0)
+            list->items[count++] = list->items[i];
+    }
+    list->count = count;
 }
 
 static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, size_t count)
@@ -62,6 +75,8 @@ static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, si
     char path[300];
     char target[64];
     const struct dirent *entry;
+    struct holder holder = {.pid = pid};
+    size_t from = list->count;
     int status = 0;
 
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
@@ -70,16 +85,18 @@ static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, si
         return 0; /* gone, or another user's */
     while (status == 0 && (entry = readdir(directory))) {
         ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
-        unsigned long number;
         target[length > 0 ? length : 0] = '\0';
         if (strncmp(target, "socket:[", 8) != 0)
             continue;
-        number = strtoul(target + 8, NULL, 10);
-        uint32_t inode = (uint32_t)number;
-        if (bsearch(&inode, inodes, count, sizeof(*inodes), compare))
-            status = add(list, inode, pid);
+        holder.inode = (uint32_t)strtoul(target + 8, NULL, 10);
+        if (!bsearch(&holder.inode, inodes, count, sizeof(*inodes), compare))
+            continue;
+        if (list->count == from)
+            read_program(pid, holder.program);
+        status = add(list, &holder);
     }
     closedir(directory);
+    keep_once(list, from);
     return status;
 }
 
@@ -121,11 +138,6 @@ size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, si
         holders[front++] = holder;
     }
     return front;
-}
-
-static int by_inode(const void *a, const void *b)
-{
-    return compare(&((const struct holder *)a)->inode, &((const struct holder *)b)->inode);
 }
 
 size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,

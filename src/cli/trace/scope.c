@@ -52,6 +52,39 @@ static bool is_own_address(const struct scope *s, struct policy_ip ip)
     return is_loopback(ip);
 }
 
+static int by_inode(const void *a, const void *b)
+{
+    const struct diag_socket *x = a;
+    const struct diag_socket *y = b;
+
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* Those of the processes that are watched. */
+static void read_watched_listeners(struct scope *s, struct sockets *sockets)
+{
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
+    struct holder *holders = NULL;
+    ssize_t count = 0;
+
+    if (sockets->count > 0)
+        qsort(sockets->items, sockets->count, sizeof(*sockets->items), by_inode);
+    for (size_t i = 0; inodes && i < sockets->count; i++)
+        inodes[i] = sockets->items[i].inode;
+    if (inodes)
+        count = holders_find(inodes, sockets->count, &holders);
+    for (ssize_t i = 0; i < count; i++) {
+        const struct program *holder = programs_find(s->programs, holders[i].pid);
+        const struct diag_socket key = {.inode = holders[i].inode};
+        const struct diag_socket *one =
+            bsearch(&key, sockets->items, sockets->count, sizeof(key), by_inode);
+        if (one && holder && holder->is_selected)
+            s->was_listener[one->local_port] = true;
+    }
+    free(holders);
+    free(inodes);
+}
+
 /* Those of the processes that are watched, or of the namespace. */
 static void read_listeners(struct scope *s)
 {
@@ -59,25 +92,12 @@ static void read_listeners(struct scope *s)
 
     if (sockets_read_in(&sockets, 1u << TCP_LISTEN) != 0)
         return;
-    uint32_t *inodes = calloc(sockets.count + 1, sizeof(*inodes));
-    struct holder *holders = NULL;
-    ssize_t count = 0;
-    for (size_t i = 0; inodes && i < sockets.count; i++)
-        inodes[i] = sockets.items[i].inode;
-    if (inodes && s->has_pids)
-        count = holders_find(inodes, sockets.count, &holders);
     for (size_t i = 0; i < sockets.count; i++) {
-        const struct diag_socket *one = &sockets.items[i];
-        s->listeners[one->local_port]++;
-        s->was_listener[one->local_port] |= !s->has_pids;
-        for (ssize_t j = 0; j < count; j++) {
-            const struct program *holder = programs_find(s->programs, holders[j].pid);
-            if (holders[j].inode == one->inode && holder && holder->is_selected)
-                s->was_listener[one->local_port] = true;
-        }
+        s->listeners[sockets.items[i].local_port]++;
+        s->was_listener[sockets.items[i].local_port] |= !s->has_pids;
     }
-    free(holders);
-    free(inodes);
+    if (s->has_pids)
+        read_watched_listeners(s, &sockets);
     free(sockets.items);
 }
 

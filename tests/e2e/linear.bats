@@ -1,0 +1,56 @@
+#!/usr/bin/env bats
+# Twice as many sockets, or processes, are twice as much work, in what can be counted: the instructions of
+# the command itself, and its system calls.
+load helper
+
+LINGER=$ROOT/linger
+
+# count WHAT CONNECTIONS PROCESSES COMMAND...: in a namespace with no process besides.
+count() {
+    needs_namespace
+    unshare -fp --mount-proc --kill-child bash -c '
+        what=$1 file=$2
+        exec {from}< <(exec python3 "$3" "$4" "$5")
+        pid=$! && read -r -u "$from" word port
+        shift 5
+        set -- "${@/#PORT/$port}"
+        set -- "${@/#PID/$pid}"
+        if [ "$what" = instructions ]; then
+            valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" >/dev/null 2>"$file"
+            sed -n "s/.*Collected : //p" "$file"
+        else
+            strace -f -c -U calls,name -o "$file" "$@" >/dev/null
+            awk "\$NF == \"total\" { print \$1 }" "$file"
+        fi' _ "$1" "$BATS_TEST_TMPDIR/counted" "$ROOT/tests/tools/holder.py" "${@:2}"
+}
+
+# Linear: from two to four units costs twice what it costs from one to two. Quadratic: four times.
+is_linear() { # WHAT UNIT connections|processes COMMAND...: PORT and PID in it are replaced
+    local factor sizes costs=()
+    for factor in 1 2 4; do
+        sizes=($(($2 * factor)) 1)
+        [ "$3" = connections ] || sizes=(0 $(($2 * factor)))
+        costs+=("$(count "$1" "${sizes[@]}" "${@:4}")")
+    done
+    echo "$1: ${costs[*]}, with $2, twice and four times $2 $3"
+    [ "${costs[1]}" -gt "${costs[0]}" ]
+    [ $((10 * (costs[2] - costs[1]))) -le $((24 * (costs[1] - costs[0]))) ]
+}
+
+@test "states and states -p are linear in the sockets of a process" {
+    also is_linear instructions 500 connections "$LINGER" states
+    also is_linear instructions 500 connections "$LINGER" states -p PORT
+    also is_linear calls 500 connections "$LINGER" states -p PORT
+}
+
+@test "attach and close are linear in the sockets of a process" {
+    also is_linear calls 500 connections "$LINGER" attach -q -m fin-rst PID
+    also is_linear calls 500 connections "$LINGER" attach -q -m fin-rst -p PORT
+    also is_linear calls 500 connections "$LINGER" close -q -a -m rst -p PORT
+}
+
+@test "states, attach and supervise are linear in processes" {
+    also is_linear calls 25 processes "$LINGER" states -p PORT
+    also is_linear calls 25 processes "$LINGER" attach -q -m fin-rst -p PORT
+    also is_linear calls 25 processes "$LINGER" supervise -n -q -m fin-rst -p PORT
+}
