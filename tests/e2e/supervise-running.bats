@@ -463,7 +463,8 @@ print(*struct.unpack("ii", victim.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER
     hear
     local bystander=${REPLY#ready }
     adopt rst "$program" | tee "$BATS_TEST_TMPDIR/said"
-grep State /proc/$bystander/status
+    grep "^State:.S" "/proc/$bystander/status"
+    kill "$bystander"
     kill -USR1 "$victim"
     read -r -t 30 REPLY <&"$victim_out"
     expect "another process's SO_LINGER" "$REPLY" "0 0"
