@@ -132,8 +132,15 @@ static void print_ephemeral(FILE *out, const struct summary *s)
             left(s), summary_rate(s, b), summary_seconds(s, b));
 }
 
+static bool is_held(const struct summary_unclosed *u)
+{
+    return u->count + u->unseen > 0;
+}
+
 static void print_unclosed(FILE *out, const struct summary_unclosed *u)
 {
+    if (!is_held(u))
+        return;
     for (size_t i = 0, next; i < u->count; i = next) {
         next = holders_next(u->holders, u->count, i);
         cli_print_line(out, "  %8zu  %s (pid %d)", next - i, u->holders[i].program,
@@ -145,27 +152,20 @@ static void print_unclosed(FILE *out, const struct summary_unclosed *u)
         fprintf(out, "  %8zu  of nobody: their program has closed them\n", u->orphans);
 }
 
-static bool is_held(const struct summary_unclosed *u)
+static void print_all_unclosed(FILE *out, const struct summary *s)
 {
-    return u->count + u->unseen > 0;
-}
-
-static void print_close_wait(FILE *out, const struct summary *s)
-{
-    if (!is_held(&s->close_wait))
-        return;
-    fprintf(out, "CLOSE_WAIT: the peer has closed and the program has not; no socket option cures "
-                 "it\n");
+    if (is_held(&s->close_wait))
+        fprintf(out, "CLOSE_WAIT: the peer has closed and the program has not; no socket option "
+                     "cures it\n");
     print_unclosed(out, &s->close_wait);
-}
-
-static void print_fin_wait2(FILE *out, const struct summary *s)
-{
-    if (!is_held(&s->fin_wait2))
-        return;
-    fprintf(out, "FIN_WAIT2: the program has sent its FIN, and holds the socket until the peer "
-                 "closes\n");
+    if (is_held(&s->fin_wait2))
+        fprintf(out, "FIN_WAIT2: the program has sent its FIN, and holds the socket until the peer "
+                     "closes\n");
     print_unclosed(out, &s->fin_wait2);
+    if (is_held(&s->closed))
+        fprintf(out, "closed: no connection is left, and the program still holds the socket; only "
+                     "its close() frees it\n");
+    print_unclosed(out, &s->closed);
 }
 
 /* A setting that cannot be read (no /proc, an older kernel) is left out. */
@@ -265,6 +265,7 @@ static void print_json(FILE *out, const struct summary *s)
     print_json_peers(&json, s);
     print_json_unclosed(&json, "close_wait", &s->close_wait);
     print_json_unclosed(&json, "fin_wait2", &s->fin_wait2);
+    print_json_unclosed(&json, "closed", &s->closed);
     json_number(&json, "fin_wait2_orphans", (long long)s->fin_wait2.orphans);
     json_open(&json, "ephemeral", '{');
     json_number(&json, "range", summary_range(s));
@@ -288,8 +289,7 @@ static void print_all(FILE *out, const struct request *r, const struct summary *
     print_states(out, r, s);
     print_time_wait(out, s);
     print_ephemeral(out, s);
-    print_close_wait(out, s);
-    print_fin_wait2(out, s);
+    print_all_unclosed(out, s);
     print_sysctls(out, s);
     advice_print(&(struct advice){.out = out}, s);
 }

@@ -264,6 +264,49 @@ assert "fin-wait-2 PID" not in advice, advice
 END
 }
 
+@test "what has no connection any more, and whose program still holds it, is shown; what never had one is not" {
+    needs_namespace
+    start - python3 -c "
+import ctypes, os, signal, socket
+libc = ctypes.CDLL(None, use_errno=True)
+fresh, bound = socket.socket(), socket.socket()
+bound.bind(('127.0.0.1', 0))
+listener = socket.create_server(('127.0.0.1', 0))
+pairs = []
+for _ in range(5):
+    pairs += [socket.create_connection(listener.getsockname()), listener.accept()[0]]
+for end in pairs[:8]:
+    end.shutdown(socket.SHUT_RDWR)
+os.dup(pairs[0].fileno())
+assert libc.unshare(0x40000000) == 0, os.strerror(ctypes.get_errno()) # CLONE_NEWNET
+os.system('ip link set lo up')
+there = socket.create_server(('127.0.0.1', 0))
+live = socket.create_connection(there.getsockname()), there.accept()[0]
+gone = socket.create_connection(there.getsockname()), there.accept()[0]
+for end in gone:
+    end.shutdown(socket.SHUT_RDWR)
+print('ready', flush=True)
+signal.pause()"
+    hear
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^closed: no connection is left, and the program still holds the socket; only its close() frees it$'
+    says "^ *8  python3 (pid $PID)$"
+    "$LINGER" states -j >"$BATS_TEST_TMPDIR/json"
+    expect "JSON" "$(json "[e for e in s['closed'] if e['pid'] == $PID]")" "[{'pid': $PID, 'program': 'python3', 'count': 8}]"
+    kill "$PID"
+    finish
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says_not '^closed: '
+    half_closed 101
+    "$LINGER" close -q -m fin --state close-wait "$PID"
+    COLUMNS=500 "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    says_not '^CLOSE_WAIT: '
+    says "^ *202  python3 (pid $PID)$" # the clients' FIN_WAIT2 ended with it
+    says '^  202 closed sockets are still held by their programs: each counts against RLIMIT_NOFILE until close(), or the end of the program'
+}
+
 @test "-w: a line each time if standard output is not a terminal, and silent when the reader goes" {
     (timeout 20 "$LINGER" states -w || echo "status $?" >&2) 2>"$BATS_TEST_TMPDIR/stderr" | head -2 >"$BATS_TEST_TMPDIR/out"
     cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/stderr"

@@ -135,10 +135,8 @@ static int add_holders(struct selection *s)
         s->of_listeners ? sockets_listeners(s->port, &inodes) : sockets_at(s->port, &inodes);
     ssize_t found = count > 0 ? holders_find(inodes, (size_t)count, &holders) : 0;
     int status = -1;
-    int ours = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    s->network = sockets_network(ours);
-    close(ours);
+    s->network = sockets_own_network();
     if (count < 0)
         cli_error(s->self, "the kernel does not list its sockets: %s", strerror(errno));
     else if (count == 0 && !s->also_orphans)

@@ -6,14 +6,23 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/process/target.h"
+#include "cli/sockets/sockets.h"
+#include "socket/sock.h"
 
-struct list {
+struct search {
+    const uint32_t *inodes; /* sorted */
+    size_t inode_count;
+    bool is_for_closed; /* those that are not among them, and closed */
+    uint64_t network;   /* of these */
     struct holder *items;
     size_t count;
 };
@@ -40,7 +49,7 @@ static void read_program(pid_t pid, char name[HOLDERS_NAME_MAX])
     name[length > 0 ? length - 1 : 0] = '\0'; /* without the newline after it */
 }
 
-static int add(struct list *list, const struct holder *holder)
+static int add(struct search *list, const struct holder *holder)
 {
     struct holder *items = cli_grow(list->items, list->count, sizeof(*items));
 
@@ -57,7 +66,7 @@ static int by_inode(const void *a, const void *b)
 }
 
 /* A process may have a socket by several descriptors. */
-static void keep_once(struct list *list, size_t from)
+static void keep_once(struct search *list, size_t from)
 {
     size_t count = from;
 
@@ -70,13 +79,43 @@ static void keep_once(struct list *list, size_t from)
     list->count = count;
 }
 
-static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, size_t count)
+/*
+ * A duplicate that is not TCP could keep another program's socket alive, so the kernel's name for
+ * the protocol is asked first (sockfs_xattr_get()).
+ */
+static bool is_closed(const struct search *s, pid_t pid, const char *number)
+{
+    struct facts facts = {0};
+    char path[300];
+    char protocol[16] = "";
+
+    snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid, number);
+    if (getxattr(path, "system.sockprotoname", protocol, sizeof(protocol) - 1) < 0 ||
+        strncmp(protocol, "TCP", 3) != 0)
+        return false;
+    int fd = target_take(pid, atoi(number));
+    if (fd < 0)
+        return false;
+    bool found = sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_CLOSE &&
+                 facts.local_port != 0 && sockets_network(fd) == s->network;
+    target_release(fd);
+    return found;
+}
+
+static bool is_wanted(const struct search *s, uint32_t inode, pid_t pid, const char *number)
+{
+    bool is_listed = bsearch(&inode, s->inodes, s->inode_count, sizeof(inode), compare);
+
+    return s->is_for_closed ? !is_listed && is_closed(s, pid, number) : is_listed;
+}
+
+static int scan_process(struct search *s, pid_t pid)
 {
     char path[300];
     char target[64];
     const struct dirent *entry;
     struct holder holder = {.pid = pid};
-    size_t from = list->count;
+    size_t from = s->count;
     int status = 0;
 
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
@@ -89,20 +128,19 @@ static int scan_process(struct list *list, pid_t pid, const uint32_t *inodes, si
         if (strncmp(target, "socket:[", 8) != 0)
             continue;
         holder.inode = (uint32_t)strtoul(target + 8, NULL, 10);
-        if (!bsearch(&holder.inode, inodes, count, sizeof(*inodes), compare))
+        if (!is_wanted(s, holder.inode, pid, entry->d_name))
             continue;
-        if (list->count == from)
+        if (s->count == from)
             read_program(pid, holder.program);
-        status = add(list, &holder);
+        status = add(s, &holder);
     }
     closedir(directory);
-    keep_once(list, from);
+    keep_once(s, from);
     return status;
 }
 
-ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
+static ssize_t find(struct search *s, uint32_t *inodes, size_t count, struct holder **holders)
 {
-    struct list list = {NULL, 0};
     const struct dirent *entry;
     int status = 0;
     DIR *proc = opendir("/proc");
@@ -111,18 +149,32 @@ ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
     if (!proc)
         return -1;
     qsort(inodes, count, sizeof(*inodes), compare);
+    s->inodes = inodes;
+    s->inode_count = count;
     while (status == 0 && (entry = readdir(proc))) {
         if (isdigit((unsigned char)entry->d_name[0]))
-            status = scan_process(&list, atoi(entry->d_name), inodes, count);
+            status = scan_process(s, atoi(entry->d_name));
     }
     closedir(proc);
     if (status != 0) {
-        free(list.items);
+        free(s->items);
         errno = ENOMEM;
         return -1;
     }
-    *holders = list.items;
-    return (ssize_t)list.count;
+    *holders = s->items;
+    return (ssize_t)s->count;
+}
+
+ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders)
+{
+    return find(&(struct search){0}, inodes, count, holders);
+}
+
+ssize_t holders_find_closed(uint32_t *inodes, size_t count, struct holder **holders)
+{
+    struct search s = {.is_for_closed = true, .network = sockets_own_network()};
+
+    return find(&s, inodes, count, holders);
 }
 
 size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count)

@@ -27,6 +27,13 @@ ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
 size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count);
 
 /*
+ * The same for TCP sockets of this network namespace that had an address and have no connection:
+ * those that are not among `inodes`, the kernel's list. Where a socket may not be duplicated
+ * (pidfd_getfd(2)), nothing is known of it, and it is left out.
+ */
+ssize_t holders_find_closed(uint32_t *inodes, size_t count, struct holder **holders);
+
+/*
  * How many of the sorted inodes have no known holder: except to root, /proc shows the descriptors
  * of the same user's processes only. Sorts the holders by inode.
  */

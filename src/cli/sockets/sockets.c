@@ -86,3 +86,12 @@ uint64_t sockets_network(int fd)
     }
     return status.st_ino;
 }
+
+uint64_t sockets_own_network(void)
+{
+    int ours = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uint64_t network = sockets_network(ours);
+
+    close(ours);
+    return network;
+}

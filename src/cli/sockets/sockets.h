@@ -30,4 +30,7 @@ ssize_t sockets_at(long port, uint32_t **inodes);
  */
 uint64_t sockets_network(int fd);
 
+/* That of this process. */
+uint64_t sockets_own_network(void);
+
 #endif

@@ -132,6 +132,11 @@ static void say_closing(struct advice *a, const struct summary *s)
         advice_say(a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger "
                       "close -m fin --state close-wait PID` ends the connections, though not the "
                       "descriptors");
+    if (s->closed.count >= MANY)
+        advice_say(a,
+                   "%zu closed sockets are still held by their programs: each counts against "
+                   "RLIMIT_NOFILE until close(), or the end of the program",
+                   s->closed.count);
 }
 
 static void say_opening(struct advice *a, const struct summary *s)

@@ -223,6 +223,26 @@ static int find_unclosed(struct summary *sum, const struct sockets *sockets)
     return 0;
 }
 
+/* What the kernel lists as closed has had a connection if it has a peer. */
+static int find_closed(struct summary_unclosed *closed, const struct sockets *sockets)
+{
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
+    size_t count = 0;
+
+    if (!inodes)
+        return -1;
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
+        if (s->inode != 0 && (s->state != TCP_CLOSE || s->peer_port == 0))
+            inodes[count++] = s->inode;
+    }
+    ssize_t found = holders_find_closed(inodes, count, &closed->holders);
+    closed->count = found > 0 ? (size_t)found : 0;
+    free(inodes);
+    holders_sort(closed->holders, closed->count);
+    return 0;
+}
+
 int summary_make(struct summary *sum, const struct sockets *sockets)
 {
     bool listened[65536] = {false}; /* for each port */
@@ -236,7 +256,8 @@ int summary_make(struct summary *sum, const struct sockets *sockets)
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets, listened) != 0 || find_unclosed(sum, sockets) != 0) {
+    if (count_peers(sum, sockets, listened) != 0 || find_unclosed(sum, sockets) != 0 ||
+        find_closed(&sum->closed, sockets) != 0) {
         summary_free(sum);
         return -1;
     }
@@ -247,5 +268,6 @@ void summary_free(struct summary *sum)
 {
     free(sum->peers);
     free(sum->holders);
+    free(sum->closed.holders);
     memset(sum, 0, sizeof(*sum));
 }

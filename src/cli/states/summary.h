@@ -44,7 +44,7 @@ struct summary_served {
 
 /* Sockets in a state that lasts until their program calls close(). */
 struct summary_unclosed {
-    struct holder *holders; /* one entry a socket, by pid; part of one list */
+    struct holder *holders; /* one entry a socket, by pid */
     size_t count;
     size_t unseen;  /* sockets whose process we may not inspect */
     size_t orphans; /* closed already: no process holds them */
@@ -57,9 +57,10 @@ struct summary {
     struct summary_peer busiest;  /* the destination with the most held ports; none: used is 0 */
     struct summary_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
     struct diag_socket full;      /* a listener with a full accept queue; none: state is 0 */
-    struct holder *holders;
+    struct holder *holders;       /* of close_wait and fin_wait2 */
     struct summary_unclosed close_wait;
     struct summary_unclosed fin_wait2;
+    struct summary_unclosed closed; /* not in the kernel's list; its holders are its own */
     struct summary_sysctls sysctls;
 };
 
