@@ -3,7 +3,6 @@
  * linger supervise: running programs under the whole policy, until they end. What would be refused
  * is refused for all of the processes first, and a message says what cannot be undone.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -215,13 +214,12 @@ static bool is_under_filter_of(pid_t child, pid_t parent)
 static int look_at_children(bool adds)
 {
     DIR *proc = opendir("/proc");
-    const struct dirent *entry;
     int added = 0;
     int status = 0;
+    pid_t pid;
 
-    while (proc && status >= 0 && (entry = readdir(proc))) {
-        pid_t pid = (pid_t)atoi(entry->d_name);
-        pid_t parent = pid > 0 ? (pid_t)target_status(pid, "PPid") : 0;
+    while (status >= 0 && (pid = target_next(proc))) {
+        pid_t parent = (pid_t)target_status(pid, "PPid");
         if (parent <= 0 || !selection_has(chosen, parent) || selection_has(chosen, pid) ||
             is_under_filter_of(pid, parent) || target_state(pid) == 'Z')
             continue;

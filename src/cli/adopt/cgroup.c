@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/process/target.h"
+
 enum { PATH_LENGTH_MAX = 2 * PATH_MAX };
 
 /* The name of the process's cgroup, "/" for the root; "" if it is not known. */
@@ -16,8 +18,7 @@ static void read_name(pid_t pid, char name[PATH_MAX])
     char line[PATH_MAX + 8];
 
     name[0] = '\0';
-    snprintf(line, sizeof(line), "/proc/%d/cgroup", (int)pid);
-    FILE *file = fopen(line, "re");
+    FILE *file = fopen(target_path(pid, "cgroup"), "re");
     while (file && fgets(line, sizeof(line), file)) {
         if (sscanf(line, "0::%4095[^\n]", name) == 1)
             break;

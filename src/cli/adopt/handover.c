@@ -48,8 +48,7 @@ static bool maps_page(pid_t pid, pid_t program)
 
     name_page(program, name);
     snprintf(wanted, sizeof(wanted), "/memfd:%s ", name);
-    snprintf(line, sizeof(line), "/proc/%d/maps", (int)pid);
-    FILE *maps = fopen(line, "re");
+    FILE *maps = fopen(target_path(pid, "maps"), "re");
     while (maps && !found && fgets(line, sizeof(line), maps)) {
         int path = 0;
         sscanf(line, "%*s %*s %*s %*s %*s %n", &path);
@@ -67,11 +66,9 @@ static bool is_as_mighty(pid_t pid)
     char ours[TARGET_STATUS_MAX];
     struct stat their_space;
     struct stat our_space;
-    char path[64];
 
-    snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
     if (!target_status_text(pid, "Uid", theirs) || !target_status_text(getpid(), "Uid", ours) ||
-        strcmp(theirs, ours) != 0 || stat(path, &their_space) != 0 ||
+        strcmp(theirs, ours) != 0 || stat(target_path(pid, "ns/user"), &their_space) != 0 ||
         stat("/proc/self/ns/user", &our_space) != 0 || their_space.st_ino != our_space.st_ino)
         return false;
     return target_status_text(pid, "CapPrm", theirs) &&
@@ -98,11 +95,10 @@ static DIR *open_processes(pid_t program)
  */
 static pid_t next(DIR *proc, pid_t program, bool anybody, int *pidfd)
 {
-    const struct dirent *entry;
+    pid_t pid;
 
-    while (proc && (entry = readdir(proc))) {
-        pid_t pid = (pid_t)atoi(entry->d_name);
-        if (pid <= 0 || pid == getpid() || !is_named(pid) || target_status(pid, "PPid") == getpid())
+    while ((pid = target_next(proc))) {
+        if (pid == getpid() || !is_named(pid) || target_status(pid, "PPid") == getpid())
             continue;
         *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
         if (*pidfd >= 0 && maps_page(pid, program) && (anybody || is_as_mighty(pid)))
@@ -136,10 +132,7 @@ static int find_holder(int fd)
 
 bool handover_await_turn(const struct cli_command *self, pid_t program, int *turn)
 {
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)program);
-    *turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *turn = open(target_path(program, "fd"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int naps = 0; *turn >= 0 && naps < TURN_PATIENCE; naps++) {
         if (flock(*turn, LOCK_EX | LOCK_NB) == 0)
             return true;

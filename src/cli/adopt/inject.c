@@ -66,13 +66,11 @@ static bool is_admin(pid_t thread)
 /* A thread that can be stopped: at best one that sleeps. 0 where all stay in state D. */
 static pid_t choose(pid_t pid)
 {
-    char path[64];
     const struct dirent *entry;
     pid_t best = 0;
 
-    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     for (int waited = 0; !best && waited < TRACEE_PATIENCE; waited++) {
-        DIR *directory = opendir(path);
+        DIR *directory = opendir(target_path(pid, "task"));
         bool sleeps = false;
         while (directory && !sleeps && (entry = readdir(directory))) {
             char state = target_state((pid_t)atoi(entry->d_name));
@@ -90,12 +88,10 @@ static pid_t choose(pid_t pid)
 
 static int check_program(pid_t pid, struct inject_error *error)
 {
-    char path[64];
     const char *reason;
     struct elf elf;
+    int fd = open(target_path(pid, "exe"), O_RDONLY | O_CLOEXEC);
 
-    snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     enum elf_status status = fd < 0 ? ELF_FAILED : elf_read(fd, &elf, &reason);
     if (fd >= 0)
         close(fd);

@@ -2,12 +2,8 @@
 /* Who holds a socket. Processes come and go: what has vanished is skipped. */
 #include "cli/process/holders.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -33,20 +29,6 @@ static int compare(const void *a, const void *b)
     uint32_t y = *(const uint32_t *)b;
 
     return (x > y) - (x < y);
-}
-
-static void read_program(pid_t pid, char name[HOLDERS_NAME_MAX])
-{
-    char path[64];
-    int fd;
-    ssize_t length;
-
-    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    length = fd < 0 ? 0 : read(fd, name, HOLDERS_NAME_MAX - 1);
-    if (fd >= 0)
-        close(fd);
-    name[length > 0 ? length - 1 : 0] = '\0'; /* without the newline after it */
 }
 
 static int add(struct search *list, const struct holder *holder)
@@ -86,11 +68,10 @@ static void keep_once(struct search *list, size_t from)
 static bool is_closed(const struct search *s, pid_t pid, const char *number)
 {
     struct facts facts = {0};
-    char path[300];
     char protocol[16] = "";
 
-    snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid, number);
-    if (getxattr(path, "system.sockprotoname", protocol, sizeof(protocol) - 1) < 0 ||
+    if (getxattr(target_path(pid, "fd/%s", number), "system.sockprotoname", protocol,
+                 sizeof(protocol) - 1) < 0 ||
         strncmp(protocol, "TCP", 3) != 0)
         return false;
     int fd = target_take(pid, atoi(number));
@@ -111,15 +92,13 @@ static bool is_wanted(const struct search *s, uint32_t inode, pid_t pid, const c
 
 static int scan_process(struct search *s, pid_t pid)
 {
-    char path[300];
     char target[64];
     const struct dirent *entry;
     struct holder holder = {.pid = pid};
     size_t from = s->count;
     int status = 0;
+    DIR *directory = opendir(target_path(pid, "fd"));
 
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    DIR *directory = opendir(path);
     if (!directory)
         return 0; /* gone, or another user's */
     while (status == 0 && (entry = readdir(directory))) {
@@ -131,7 +110,7 @@ static int scan_process(struct search *s, pid_t pid)
         if (!is_wanted(s, holder.inode, pid, entry->d_name))
             continue;
         if (s->count == from)
-            read_program(pid, holder.program);
+            target_comm(pid, holder.program, sizeof(holder.program));
         status = add(s, &holder);
     }
     closedir(directory);
@@ -141,8 +120,8 @@ static int scan_process(struct search *s, pid_t pid)
 
 static ssize_t find(struct search *s, uint32_t *inodes, size_t count, struct holder **holders)
 {
-    const struct dirent *entry;
     int status = 0;
+    pid_t pid;
     DIR *proc = opendir("/proc");
 
     *holders = NULL;
@@ -151,10 +130,8 @@ static ssize_t find(struct search *s, uint32_t *inodes, size_t count, struct hol
     qsort(inodes, count, sizeof(*inodes), compare);
     s->inodes = inodes;
     s->inode_count = count;
-    while (status == 0 && (entry = readdir(proc))) {
-        if (isdigit((unsigned char)entry->d_name[0]))
-            status = scan_process(s, atoi(entry->d_name));
-    }
+    while (status == 0 && (pid = target_next(proc)))
+        status = scan_process(s, pid);
     closedir(proc);
     if (status != 0) {
         free(s->items);

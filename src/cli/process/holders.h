@@ -22,10 +22,6 @@ struct holder {
  */
 ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
 
-/* Sorts the inodes, and moves the holders of these to the front. Returns how many holders these
- * are. */
-size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count);
-
 /*
  * The same for TCP sockets of this network namespace that had an address and have no connection:
  * those that are not among `inodes`, the kernel's list. Where a socket may not be duplicated
@@ -39,6 +35,9 @@ ssize_t holders_find_closed(uint32_t *inodes, size_t count, struct holder **hold
  */
 size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
                       size_t holder_count);
+
+/* Sorts the inodes, and moves their holders to the front. Returns how many these are. */
+size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count);
 
 /* Sorts by pid, so that the sockets of a process stand together. */
 void holders_sort(struct holder *holders, size_t count);

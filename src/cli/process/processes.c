@@ -2,7 +2,6 @@
 /* Numbers are read once and summed up; one that ends after that counts in its parent. */
 #include "cli/process/processes.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,21 +23,14 @@ struct process {
 /* proc_pid_stat(5): fields 4, and 14 to 17. */
 static bool read_process(pid_t pid, struct process *p)
 {
-    char path[64];
     char line[1024];
     unsigned long user;
     unsigned long kernel;
     long waited_user;
     long waited_kernel;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    size_t length =
-        file ? fread(line, 1, sizeof(line) - 1, file) : 0; /* a name may have newlines */
-    line[length] = '\0';
+    (void)target_read(pid, "stat", line, sizeof(line));
     const char *end = strrchr(line, ')');
-    if (file)
-        fclose(file);
     if (!end || sscanf(end + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld",
                        &p->parent, &user, &kernel, &waited_user, &waited_kernel) != 5)
         return false;
@@ -51,14 +43,11 @@ static bool read_process(pid_t pid, struct process *p)
 static size_t read_processes(struct process *all)
 {
     DIR *directory = opendir("/proc");
-    const struct dirent *entry;
     size_t count = 0;
+    pid_t pid;
 
-    while (directory && count < PROCESSES_MAX && (entry = readdir(directory))) {
-        pid_t pid = (pid_t)atoi(entry->d_name);
-        if (pid > 0)
-            count += read_process(pid, &all[count]);
-    }
+    while (count < PROCESSES_MAX && (pid = target_next(directory)))
+        count += read_process(pid, &all[count]);
     if (directory)
         closedir(directory);
     return count;
@@ -89,13 +78,12 @@ double processes_cpu(pid_t root)
 
 void processes_end_children(void)
 {
-    const struct dirent *entry;
     DIR *directory;
+    pid_t pid;
 
     while (waitpid(-1, NULL, WNOHANG) >= 0 && (directory = opendir("/proc"))) {
-        while ((entry = readdir(directory))) {
-            pid_t pid = (pid_t)atoi(entry->d_name);
-            if (pid > 0 && target_status(pid, "PPid") == getpid())
+        while ((pid = target_next(directory))) {
+            if (target_status(pid, "PPid") == getpid())
                 kill(pid, SIGKILL);
         }
         closedir(directory);

@@ -6,13 +6,13 @@
  */
 #include "cli/process/target.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,31 +36,56 @@
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 #endif
 
-static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
+const char *target_put_path(char path[TARGET_PATH_SIZE], pid_t pid, const char *name, ...)
 {
-    char path[64];
-    int fd;
-    ssize_t length;
+    int length = snprintf(path, TARGET_PATH_SIZE, "/proc/%d/", (int)pid);
+    va_list arguments;
 
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    length = fd < 0 ? -1 : read(fd, buffer, size - 1);
+    va_start(arguments, name);
+    vsnprintf(path + length, TARGET_PATH_SIZE - (size_t)length, name, arguments);
+    va_end(arguments);
+    return path;
+}
+
+size_t target_read(pid_t pid, const char *name, char *text, size_t size)
+{
+    int fd = open(target_path(pid, "%s", name), O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, size - 1);
+    size_t length = got > 0 ? (size_t)got : 0;
+
     if (fd >= 0)
         close(fd);
-    buffer[length > 0 ? length : 0] = '\0';
+    text[length] = '\0';
     return length;
+}
+
+void target_comm(pid_t pid, char *name, size_t size)
+{
+    char line[TARGET_NAME_MAX];
+    size_t length = target_read(pid, "comm", line, sizeof(line));
+
+    snprintf(name, size, "%.*s", (int)(length > 0 ? length - 1 : 0), line); /* its newline */
+}
+
+pid_t target_next(DIR *proc)
+{
+    const struct dirent *entry;
+
+    while (proc && (entry = readdir(proc))) {
+        if (atoi(entry->d_name) > 0)
+            return (pid_t)atoi(entry->d_name);
+    }
+    return 0;
 }
 
 bool target_status_text(pid_t pid, const char *name, char text[TARGET_STATUS_MAX])
 {
     size_t length = strlen(name);
-    char path[64];
     char *line = NULL;
     size_t room = 0;
     bool found = false;
+    FILE *file = fopen(target_path(pid, "status"), "re");
 
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
     while (file && !found && getline(&line, &room, file) > 0) {
         found = strncmp(line, name, length) == 0 && strncmp(line + length, ":\t", 2) == 0;
         if (found)
@@ -91,7 +116,7 @@ unsigned long long target_stat(pid_t pid, enum stat_field field)
     char line[1024];
     const char *at = NULL;
 
-    if (read_proc(pid, "stat", line, sizeof(line)) > 0)
+    if (target_read(pid, "stat", line, sizeof(line)) > 0)
         at = strrchr(line, ')'); /* field 2 is a name, and may have any character */
     for (unsigned before = 2; at && before < field; before++)
         at = strchr(at + 1, ' ');
@@ -134,17 +159,15 @@ int target_duplicate(int pidfd, int number)
 /* ptrace(2), "Ptrace access mode checking". */
 void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
 {
-    char path[64];
     struct stat status;
     long owner = target_status(pid, "Uid");
 
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     if (owner >= 0 && (uid_t)owner != geteuid())
         snprintf(
             why, TARGET_WHY_MAX,
             "it belongs to user %ld: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
             owner);
-    else if (stat(path, &status) == 0 && status.st_uid != geteuid())
+    else if (stat(target_path(pid, "fd"), &status) == 0 && status.st_uid != geteuid())
         snprintf(why, TARGET_WHY_MAX,
                  "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
                  "privileges than its user's): root or CAP_SYS_PTRACE is needed");
@@ -164,9 +187,9 @@ static bool read_execfn(pid_t pid, char path[PATH_MAX])
         unsigned long
             words[4096 / sizeof(unsigned long)]; /* pairs of type and value, getauxval(3) */
     } auxv;
-    ssize_t length = read_proc(pid, "auxv", auxv.bytes, sizeof(auxv.bytes));
+    size_t length = target_read(pid, "auxv", auxv.bytes, sizeof(auxv.bytes));
 
-    for (size_t i = 0; length > 0 && (i + 2) * sizeof(unsigned long) <= (size_t)length; i += 2) {
+    for (size_t i = 0; (i + 2) * sizeof(unsigned long) <= length; i += 2) {
         if (auxv.words[i] != AT_EXECFN)
             continue;
         /* The string is at the top of the stack; a whole PATH_MAX may reach past its end. */
@@ -184,12 +207,10 @@ static bool read_execfn(pid_t pid, char path[PATH_MAX])
 
 void target_name(pid_t pid, char name[TARGET_NAME_MAX])
 {
-    char link[64];
     char path[PATH_MAX];
 
     if (!read_execfn(pid, path)) {
-        snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
-        ssize_t length = readlink(link, path, sizeof(path) - 1);
+        ssize_t length = readlink(target_path(pid, "exe"), path, sizeof(path) - 1);
         path[length > 0 ? length : 0] = '\0';
     }
     snprintf(name, TARGET_NAME_MAX, "%.255s", text_file_name(path));
@@ -364,13 +385,12 @@ static int look_at(const struct target *target, int number, target_visit *visit,
 int target_each_socket(const struct target *target, target_visit *visit, void *context,
                        char why[TARGET_WHY_MAX])
 {
-    char path[64];
     char link[32];
+    const char *path = target_path(target->pid, "fd");
     const struct dirent *entry;
     int status = 1;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)target->pid);
     DIR *directory = opendir(path);
+
     if (!directory) {
         if (errno == EACCES || errno == EPERM)
             target_explain_refusal(target->pid, why);

@@ -3,6 +3,7 @@
 #ifndef LINGER_CLI_PROCESS_TARGET_H
 #define LINGER_CLI_PROCESS_TARGET_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -59,6 +60,21 @@ void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
  * else returns false and leaves `why` as it was.
  */
 bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
+
+/* "/proc/PID/NAME", in an array of the block that asks for it. */
+#define target_path(pid, ...) target_put_path((char[TARGET_PATH_SIZE]){0}, pid, __VA_ARGS__)
+#define TARGET_PATH_SIZE 64
+const char *target_put_path(char path[TARGET_PATH_SIZE], pid_t pid, const char *name, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The text of that file, or its beginning; "" if there is none. Returns its length. */
+size_t target_read(pid_t pid, const char *name, char *text, size_t size);
+
+/* What ps(1) calls the program, comm of proc(5); "" if it is gone. */
+void target_comm(pid_t pid, char *name, size_t size);
+
+/* The next process that a directory stream of /proc lists; 0: no more, or no stream. */
+pid_t target_next(DIR *proc);
 
 /* The file name that a process was started by, as prog= compares it; "" if unknown. */
 void target_name(pid_t pid, char name[TARGET_NAME_MAX]);

@@ -214,9 +214,8 @@ static uint64_t find_instruction(const struct tracee *t)
     char line[512];
     unsigned long from = 0;
     unsigned long to = 0;
+    FILE *maps = fopen(target_path(t->thread, "maps"), "re");
 
-    snprintf(line, sizeof(line), "/proc/%d/maps", (int)t->thread);
-    FILE *maps = fopen(line, "re");
     while (maps && fgets(line, sizeof(line), maps)) {
         if (strstr(line, "[vdso]"))
             sscanf(line, "%lx-%lx", &from, &to);

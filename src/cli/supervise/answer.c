@@ -159,10 +159,9 @@ static bool is_of_our_network(const struct call *call)
 {
     struct fileid ours;
     struct fileid callers;
-    char path[32];
 
-    snprintf(path, sizeof(path), "/proc/%u/ns/net", call->request->pid);
-    return fileid_of_path("/proc/self/ns/net", &ours) && fileid_of_path(path, &callers) &&
+    return fileid_of_path("/proc/self/ns/net", &ours) &&
+           fileid_of_path(target_path((pid_t)call->request->pid, "ns/net"), &callers) &&
            fileid_is(&ours, &callers);
 }
 

@@ -5,12 +5,9 @@
  */
 #include "cli/trace/programs.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "cli/process/target.h"
 
@@ -49,29 +46,12 @@ static struct program *know(struct programs *p, pid_t pid)
     return one;
 }
 
-static void read_name(pid_t pid, char name[RECORD_NAME_MAX])
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? 0 : read(fd, name, RECORD_NAME_MAX);
-    if (fd >= 0)
-        close(fd);
-    length = length > 0 && name[length - 1] == '\n' ? length - 1 : length;
-    name[length < 0 ? 0 : length < RECORD_NAME_MAX ? length : RECORD_NAME_MAX - 1] = '\0';
-}
-
-/* "net:[4026531840]" */
 static uint64_t read_namespace(pid_t pid)
 {
-    char path[64], link[64];
-    unsigned long inode = 0;
+    struct stat status = {0};
 
-    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-    ssize_t length = readlink(path, link, sizeof(link) - 1);
-    link[length > 0 ? length : 0] = '\0';
-    return sscanf(link, "net:[%lu]", &inode) == 1 ? inode : 0;
+    (void)stat(target_path(pid, "ns/net"), &status);
+    return status.st_ino;
 }
 
 static void look_at(struct programs *p, pid_t pid)
@@ -80,7 +60,7 @@ static void look_at(struct programs *p, pid_t pid)
 
     if (!one)
         return;
-    read_name(pid, one->name);
+    target_comm(pid, one->name, sizeof(one->name));
     one->namespace = read_namespace(pid);
     one->parent = (pid_t)target_status(pid, "PPid");
 }
@@ -89,15 +69,12 @@ struct programs *programs_new(void)
 {
     struct programs *p = calloc(1, sizeof(*p));
     DIR *proc = p ? opendir("/proc") : NULL;
+    pid_t pid;
 
     if (p)
         p->gone_end = &p->gone;
-
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 0)
-            look_at(p, pid);
-    }
+    while ((pid = target_next(proc)))
+        look_at(p, pid);
     if (proc)
         closedir(proc);
     return p;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/process/holders.h"
+#include "cli/process/target.h"
 #include "cli/sockets/sockets.h"
 #include "policy/address.h"
 
@@ -150,7 +151,6 @@ static int enter_namespace(struct scope *s, const struct cli_command *command, c
 {
     const struct program *program = programs_find(s->programs, pid);
     const struct program *self = programs_find(s->programs, getpid());
-    char path[64];
 
     if (!program)
         return cli_error(command, "process %s: no such process", argument), -1;
@@ -163,8 +163,7 @@ static int enter_namespace(struct scope *s, const struct cli_command *command, c
     s->namespace = program->namespace;
     if (program->namespace == 0 || (self && self->namespace == program->namespace))
         return 0;
-    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(target_path(pid, "ns/net"), O_RDONLY | O_CLOEXEC);
     int status = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
     if (status != 0)
         cli_error(command, "process %s: its network namespace cannot be entered: %s", argument,
