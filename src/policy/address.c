@@ -92,6 +92,19 @@ static int parse_prefix(struct cursor *p, struct span *s, struct policy_address 
     return 0;
 }
 
+/* Two colons, and nothing before the second that IPv6 has not. */
+static bool is_bare_ipv6(const struct cursor *p, struct span s)
+{
+    unsigned colons = 0;
+
+    for (size_t i = 0; i < s.length && colons < 2; i++) {
+        if (!memchr("0123456789abcdefABCDEF:", p->text[s.at + i], 23))
+            return false;
+        colons += p->text[s.at + i] == ':';
+    }
+    return colons == 2;
+}
+
 /* Takes the ADDR at the head of `s`: dotted, or IPv6 in brackets. */
 static int parse_address_head(struct cursor *p, struct span value, struct span *s,
                               struct policy_ip *ip)
@@ -111,8 +124,7 @@ static int parse_address_head(struct cursor *p, struct span value, struct span *
         while (length < s->length && !strchr("/:", p->text[s->at + length]))
             length++;
         struct span head = {s->at, length};
-        if (memchr(p->text + s->at + length, ':', s->length - length) &&
-            parse_ip(p, value, AF_INET6, ip))
+        if (is_bare_ipv6(p, value))
             return cursor_fail(p, value, "IPv6 address without brackets", ACCEPTED_BRACKETS);
         if (!parse_ip(p, head, AF_INET, ip))
             return cursor_fail(p, head, "bad address", ACCEPTED_ADDRESS);
@@ -127,7 +139,7 @@ int address_read(struct cursor *p, struct span value, struct policy_address *add
     struct span s = value;
 
     *address = (struct policy_address){.ports = {0, PORT_MAX}};
-    if (p->text[s.at] == ':' && !parse_ip(p, value, AF_INET6, &address->ip)) {
+    if (p->text[s.at] == ':' && !is_bare_ipv6(p, value)) {
         address->any_ip = true;
     } else if (parse_address_head(p, value, &s, &address->ip) != 0 ||
                parse_prefix(p, &s, address) != 0) {
