@@ -159,9 +159,9 @@ static bool take_option(struct ab *ab, int option)
         ab->plan.attach = (pid_t)number;
         break;
     case 't':
-        return cli_take_number(self, "--timeout", optarg, 1, 1000000, &ab->plan.timeout);
+        return cli_take_seconds(self, "--timeout", optarg, 1, 1000000, &ab->plan.timeout);
     case 'g':
-        return cli_take_number(self, "--grace", optarg, 0, 3600, &ab->plan.grace);
+        return cli_take_seconds(self, "--grace", optarg, 0, 3600, &ab->plan.grace);
     case 'o':
         snprintf(ab->plan.directory, sizeof(ab->plan.directory), "%s", optarg);
         break;

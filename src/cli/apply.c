@@ -156,6 +156,18 @@ static void print_summary(struct apply *a)
     }
 }
 
+static void refuse_empty(const struct selection *s)
+{
+    const char *where = s->port ? " at that port" : "";
+
+    if (s->target_count == 1)
+        cli_error(s->self, "pid %d (%s) has no TCP listener and no connection%s",
+                  (int)s->targets[0].pid, s->targets[0].name, where);
+    else
+        cli_error(s->self, "none of the %d processes has a TCP listener or a connection%s",
+                  s->target_count, where);
+}
+
 bool apply(struct apply *a)
 {
     struct selection *s = &a->selection;
@@ -166,9 +178,7 @@ bool apply(struct apply *a)
         return false;
     s->only_listeners = false;
     if (s->is_empty && !a->is_supervised) {
-        cli_error(s->self, "%s no TCP listener and no connection%s",
-                  s->target_count == 1 ? "the process has" : "the processes have",
-                  s->port ? " at that port" : "");
+        refuse_empty(s);
         return false;
     }
     if (a->save)

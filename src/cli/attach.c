@@ -9,7 +9,7 @@
 #include "cli/needs.h"
 
 static const char help[] =
-    "usage: linger attach -m POLICY [OPTION...] PID...\n"
+    "usage: linger attach -m POLICY [OPTION...] PID|UNIT...\n"
     "       linger attach -m POLICY [OPTION...] --port PORT\n"
     "       linger attach --restore FILE [-njq]\n"
     "\n"

@@ -160,15 +160,50 @@ static void gather_letters(const struct option *options, char *letters)
     *letters = '\0';
 }
 
+static bool is_condition(const char *word)
+{
+    const struct condition *condition;
+    size_t length = strcspn(word, "=");
+
+    for (unsigned i = 0; word[length] && (condition = condition_at(i)); i++) {
+        if (strlen(condition->name) == length && memcmp(condition->name, word, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Has a shell split a policy without quotes? Then says so. */
+static bool is_split(const struct cli_command *command, const char *mode, char *const *words,
+                     int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (!is_condition(words[i]))
+            continue;
+        (void)cli_usage(command, "'%s' belongs to the policy: quote it, as in -m '%.60s %s'",
+                        words[i], mode, words[i]);
+        return true;
+    }
+    return false;
+}
+
 int cli_option(const struct cli_command *command, int argc, char **argv,
                const struct option *options, bool has_program, int *status)
 {
+    static const char *mode;
     char letters[3 * OPTIONS_MAX + 3] = "+:";
     int at = optind ? optind : 1;
 
     opterr = 0;
     gather_letters(options, letters + 2);
     int option = getopt_long(argc, argv, has_program ? letters : letters + 1, options, NULL);
+    if (option == 'm')
+        mode = optarg;
+    int words = option == -1 && mode ? argc - optind : 0;
+    if (words > 0 && strcmp(argv[optind - 1], "--") != 0 &&
+        is_split(command, mode, argv + optind, has_program ? 1 : words)) {
+        *status = CLI_FAILED;
+        return 0;
+    }
     if (option == 'h') {
         fputs(command->help, stdout);
         if (strstr(command->help, "=POLICY"))
@@ -327,12 +362,29 @@ bool cli_take_port(const struct cli_command *command, const char *text, long *po
     return false;
 }
 
+bool cli_take_seconds(const struct cli_command *command, const char *name, const char *text,
+                      long low, long high, long *seconds)
+{
+    static const char units[] = "smhd";
+    static const long worth[] = {1, 60, 3600, 86400};
+    size_t digits = strspn(text, "0123456789");
+    const char *unit = text[digits] ? strchr(units, text[digits]) : units;
+    char number[24];
+
+    snprintf(number, sizeof(number), "%.*s", (int)digits, text);
+    if (unit && strlen(text) <= digits + 1 &&
+        cli_number(number, low, high / worth[unit - units], seconds)) {
+        *seconds *= worth[unit - units];
+        return true;
+    }
+    (void)cli_usage(command,
+                    "%s: '%s' is not a time from %ld to %ld seconds; units are s, m, h and d, as "
+                    "in 5m",
+                    name, text, low, high);
+    return false;
+}
+
 bool cli_take_interval(const struct cli_command *command, const char *text, long *seconds)
 {
-    const char *given = cli_optional(text, "1");
-
-    if (cli_number(given, 1, 86400, seconds))
-        return true;
-    (void)cli_usage(command, "-w: '%s' is not an interval; it is 1 to 86400 seconds", given);
-    return false;
+    return cli_take_seconds(command, "-w", cli_optional(text, "1"), 1, 86400, seconds);
 }

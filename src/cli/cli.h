@@ -123,6 +123,10 @@ bool cli_number(const char *text, long low, long high, long *number);
 bool cli_take_number(const struct cli_command *command, const char *name, const char *text,
                      long low, long high, long *number);
 
+/* The same for a time: "90", "90s", "5m", "2h", "1d". */
+bool cli_take_seconds(const struct cli_command *command, const char *name, const char *text,
+                      long low, long high, long *seconds);
+
 /* The values of -p and of -w (NULL: a second); false after a message. */
 bool cli_take_port(const struct cli_command *command, const char *text, long *port);
 bool cli_take_interval(const struct cli_command *command, const char *text, long *seconds);

@@ -25,7 +25,7 @@
 #define IDLE_MAX 10000000 /* seconds, some months; the kernel's milliseconds wrap after 49 days */
 
 static const char help[] =
-    "usage: linger close -m POLICY [OPTION...] PID...\n"
+    "usage: linger close -m POLICY [OPTION...] PID|UNIT...\n"
     "       linger close -m POLICY [OPTION...] --port PORT\n"
     "       linger close --state time-wait [-m POLICY] [--port PORT]\n"
     "\n"
@@ -359,7 +359,7 @@ static bool take_option(struct closing *c, int option)
     case 's':
         return take_states(c, optarg);
     case 'i':
-        return cli_take_number(c->selection.self, "--idle", optarg, 1, IDLE_MAX, &c->idle);
+        return cli_take_seconds(c->selection.self, "--idle", optarg, 1, IDLE_MAX, &c->idle);
     case 'a':
         c->all = true;
         return true;

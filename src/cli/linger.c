@@ -38,7 +38,10 @@ static int unknown(const char *name)
         names[i + 2] = commands[i]->name;
     near = nearest(name, strlen(name), names, COMMAND_COUNT + 2);
     if (name[0] == '-')
-        return cli_usage(NULL, "unknown option '%s'", name);
+        return cli_usage(NULL,
+                         "unknown option '%s'; a command's options follow its name, as in linger "
+                         "run -m rst",
+                         name);
     if (near)
         return cli_usage(NULL, "unknown command '%s'; did you mean '%s'?", name, near);
     return cli_usage(NULL, "unknown command '%s'", name);

@@ -179,6 +179,19 @@ static bool has_effect(const struct settings *s)
     return has_rules || s->log_path[0] || s->stats_path[0];
 }
 
+/* Options behind the program's name are the program's. */
+static int refuse_nothing(const struct cli_command *self, char **argv)
+{
+    while (*++argv) {
+        if (strcmp(*argv, "-m") == 0 || strncmp(*argv, "--mode", 6) == 0)
+            return cli_usage(self,
+                             "nothing to do: '%s' follows the program and is its own; options of "
+                             "linger come before it",
+                             *argv);
+    }
+    return cli_usage(self, "nothing to do: give a policy with -m, or -r, -R, -B, -l or -s");
+}
+
 static int check_version(const struct request *request, const struct reach *reach)
 {
     const char *version = reach->library_elf.version;
@@ -426,7 +439,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (take_settings(&request) != 0)
         return CLI_FAILED;
     if (!summary && !has_effect(&request.settings))
-        return cli_usage(self, "nothing to do: give a policy with -m, or -r, -R, -B, -l or -s");
+        return refuse_nothing(self, argv);
     reach_judge(argv[0], request.backend == SUPERVISE, &reach);
     if (!is_reached(&request, &reach))
         return refuse(&request, argv[0], &reach);

@@ -374,7 +374,7 @@ static int main_states(const struct cli_command *self, int argc, char **argv)
     if (option == 0)
         return status;
     if (optind < argc)
-        return cli_usage(self, "unexpected argument '%s'", argv[optind]);
+        return cli_usage(self, "unexpected argument '%s'; for one port: -p PORT", argv[optind]);
     request.redraw = request.seconds > 0 && !request.json && cli_is_terminal(stdout);
     return states(self, &request);
 }

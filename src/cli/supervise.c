@@ -15,7 +15,7 @@
 #include "core/plan.h"
 
 static const char help[] =
-    "usage: linger supervise -m POLICY [OPTION...] PID...\n"
+    "usage: linger supervise -m POLICY [OPTION...] PID|UNIT...\n"
     "       linger supervise -m POLICY [OPTION...] --port PORT\n"
     "\n"
     "Puts running processes under a supervisor of their system calls, as by linger\n"

@@ -26,7 +26,7 @@
 #define SECOND 1000000000u
 
 static const char help[] =
-    "usage: linger watch [OPTION...] [PID...]\n"
+    "usage: linger watch [OPTION...] [PID|UNIT...]\n"
     "\n"
     "Watches TCP connections as they end, and shows who closed first (this end, and\n"
     "which program, or the peer), how (FIN, RST and why, timeout), what that left,\n"
@@ -311,7 +311,7 @@ static int count(struct watch *w, const char *why)
 }
 
 /* The tracepoints first: from then on no process begins unseen. */
-static int watch(struct watch *w, int argc, char **argv)
+static int watch(struct watch *w, char **pids)
 {
     char why[TRACEPOINTS_WHY_MAX];
     struct timespec time;
@@ -321,7 +321,7 @@ static int watch(struct watch *w, int argc, char **argv)
     w->connections = connections_new();
     if (!w->connections)
         return cli_error(w->self, "out of memory"), -1;
-    if (scope_begin(&w->scope, w->self, argv, argc) != 0)
+    if (scope_begin(&w->scope, w->self, pids) != 0)
         return -1;
     (void)counters_read(w->counters);
     clock_gettime(CLOCK_REALTIME, &time);
@@ -375,13 +375,13 @@ static int main_watch(const struct cli_command *self, int argc, char **argv)
         w.events |= option == 'e' || option == 'v';
         w.verbose |= option == 'v';
         if ((option == 'p' && !take_port(&w, optarg)) ||
-            (option == 't' && !cli_take_number(self, "-t", optarg, 1, 86400, &w.seconds)))
+            (option == 't' && !cli_take_seconds(self, "-t", optarg, 1, 86400, &w.seconds)))
             return CLI_FAILED;
     }
     if (option == 0)
         return status;
     w.redraw = !w.events && !w.json && cli_is_terminal(stdout);
-    status = watch(&w, argc - optind, argv + optind) == 0 ? CLI_OK : CLI_FAILED;
+    status = watch(&w, argv + optind) == 0 ? CLI_OK : CLI_FAILED;
     release(&w);
     return cli_flush(self, status);
 }

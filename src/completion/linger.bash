@@ -45,7 +45,7 @@ _linger_word() {
     close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -a --all -n --dry-run -j --json -q --quiet -h --help" ;;
     ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
     stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;
-    watch:* | attach:* | supervise:* | close:*) kind=pids ;;
+    watch:* | attach:* | supervise:* | close:*) kind=processes ;;
     stats:*) kind=counters ;;
     run:* | check:* | ab:*) kind=programs ;;
     esac
@@ -98,6 +98,7 @@ _linger() {
     [ -n "$words$kind" ] || _linger_word "$command" "$current"
     case $kind in
     pids) words=$(ps -A -o pid=) ;;
+    processes) words=$(ps -A -o pid=; systemctl list-units -q --plain --state=running '*.service' 2>/dev/null | cut -d' ' -f1) ;;
     directories) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     counters) _linger_counters "$current" ;;
     files) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

@@ -223,7 +223,7 @@ refused() {
     refused "the policy has no rules" -m "" "$PID"
     refused "a policy is missing" "$PID"
     refused "a pid or --port is missing" -m rst
-    refused "'12x' is not a pid" -m rst 12x
+    refused "'12x' is not a process: give a pid, " -m rst 12x
     "$LINGER" attach -m fin -n "$PID" | grep -q 'before fin '
     expect "-n changes nothing" "$("$LINGER" attach -m rst -n "$PID" | tail -1)" "nothing was changed: 1 listener, 0 connections in 1 process, 0 failed"
     "$LINGER" attach -m "rst prog=subject" "$PID" | grep -q 'before fin .* applied$'
@@ -238,6 +238,9 @@ refused() {
     hear_port
     says_no "linger attach: pidfd_getfd(2) is refused, perhaps by a container's profile: *" \
         "$TOOLS/refuse" 1 pidfd_getfd "$LINGER" attach -m rst "$PID"
+    # A profile may hide a call that the kernel has (ENOSYS).
+    says_no "linger attach: pidfd_getfd(2) is refused, perhaps by a container's profile: *, or add CAP_SYS_PTRACE" \
+        "$TOOLS/refuse" 38 pidfd_getfd "$LINGER" attach -m rst "$PID"
     kill "$PID"
     kernel_thread=$(ps -e -o pid,ppid | awk '$2 == 2 { print $1; exit }')
     [ -z "$kernel_thread" ] || refused "a kernel thread: it has no descriptors" -m rst "$kernel_thread"
@@ -260,7 +263,8 @@ print(thread.native_id, flush=True)
 thread.join()"
     hear
     refused "a thread of process $PID: give that pid" -m rst "$REPLY"
-    refused "no TCP listener and no connection" -m rst "$PID"
+    refused "pid $PID (python3*) has no TCP listener and no connection" -m rst "$PID"
+    refused "none of the 2 processes has a TCP listener or a connection" -m rst "$PID" "$BASHPID"
     kill "$PID"
 }
 

@@ -67,9 +67,53 @@ END
     also refused LINGER_MODE "rst peer=10.0.0.1/8x" "unexpected 'x'"
     also refused LINGER_MODE "rst local=::1" "IPv6 address without brackets '::1'"
     also refused LINGER_MODE "rst local=2001:db8::1" "IPv6 address without brackets '2001:db8::1'"
+    also refused LINGER_MODE "rst peer=::1/64" "IPv6 address without brackets '::1/64'"
+    also refused LINGER_MODE "rst peer=10.0.0.1,2001:db8::/32" "IPv6 address without brackets '2001:db8::/32'"
+    also refused LINGER_MODE "rst peer=2001:db8::1:80-90" "IPv6 address without brackets '2001:db8::1:80-90'"
+    also refused LINGER_MODE "rst peer=fe80::1%eth0" "IPv6 address without brackets 'fe80::1%eth0'"
+    also refused LINGER_MODE "rst peer=10.0.0.1:80:90" "bad port '80:90'"
     also refused LINGER_MODE "rst local=[::1" "missing ']' in '[::1'"
     also refused LINGER_MODE "rst local=[::1]/129" "bad prefix length '129'"
     also refused LINGER_MODE "rst local=[127.0.0.1]" "bad IPv6 address '127.0.0.1'"
+}
+
+# mistyped PATTERN ARGUMENT...: the words of a command line as somebody types them in a hurry.
+mistyped() {
+    says_no "linger$1"$'\n'"Try 'linger*--help'." "$ROOT/linger" "${@:2}"
+}
+
+@test "a mistyped command is answered by the mistake and the way out" {
+    also mistyped " run: 'peer=10.0.0.1' belongs to the policy: quote it, as in -m 'rst peer=10.0.0.1'" run -m rst peer=10.0.0.1 -- true
+    also mistyped " run: 'port=22' belongs to the policy: quote it, as in -m 'off port=22'" run -n --mode=off port=22
+    also mistyped " attach: 'port=22' belongs to the policy: quote it, as in -m 'off port=22'" attach -m off port=22
+    also mistyped " close: 'role=server' belongs to the policy: quote it, as in -m 'rst role=server'" close 1 -m rst role=server
+    also mistyped " ab: 'port=80' belongs to the policy: quote it, as in -m 'rst port=80'" ab -m fin -m rst port=80 -p 80 -l true true
+    also mistyped " run: nothing to do: '-m' follows the program and is its own; options of linger come before it" run true -m rst
+    also mistyped ": unknown option '-m'; a command's options follow its name, as in linger run -m rst" -m rst run true
+    for command in attach supervise "close --all"; do
+        # shellcheck disable=SC2086  # a word or two
+        also mistyped " ${command% *}: 'nginx' is not a process: give a pid, the name of a unit (nginx.service), or --port PORT" $command -m rst nginx
+    done
+    also mistyped " watch: 'nginx' is not a process: give a pid, the name of a unit (nginx.service), or --port PORT" watch nginx
+    also mistyped " attach: 'nginx.socket' is not a process: give a pid, *" attach -m rst nginx.socket
+    also mistyped " states: unexpected argument '80'; for one port: -p PORT" states 80
+}
+
+@test "a time may have a unit; what is not one is answered by those there are" {
+    wrong() { # OPTION GIVEN COMMAND...
+        says_no "linger $3: $1: '$2' is not a time from 1 to * seconds; units are s, m, h and d, as in 5m"$'\n'"Try *" "$ROOT/linger" "${@:3}"
+    }
+    also wrong --idle 5min close -m rst --idle 5min 1
+    also wrong --idle m close -m rst --idle m 1
+    also wrong --idle 0m close -m rst --idle 0m 1
+    also wrong --idle 5mm close -m rst --idle 5mm 1
+    also wrong --idle 9223372036854775807d close -m rst --idle 9223372036854775807d 1
+    also wrong -t 2d watch -t 2d
+    also wrong -w 0 states -w0
+    also wrong --timeout fast ab --timeout fast -m fin
+    for time in 90 90s 5m 2h 1d; do
+        also says_no "linger close: pid 4194303: no such process" "$ROOT/linger" close -m rst --idle $time 4194303
+    done
 }
 
 @test "shares" {

@@ -298,7 +298,7 @@ refused() {
     refused "--state: no process has a socket in time-wait: leave out the pids" -m rst --state close-wait,time-wait "$PID"
     refused "--state: 'closewait': a state is one of: established, " -m rst --state closewait "$PID"
     refused "--state: '': a state is one of" -m rst --state "" "$PID"
-    refused "--idle: '5m' is not a number from 1 to" -m rst --idle 5m "$PID"
+    refused "--idle: '5min' is not a time from 1 to" -m rst --idle 5min "$PID"
     refused "a policy is missing: -m" --all "$PID"
     refused "a pid or --port is missing" -m rst --all
     refused "give either pids or --port, not both" -m rst --all --port 1 "$PID"

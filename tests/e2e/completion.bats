@@ -39,8 +39,19 @@ in_bash() {
     expect "after --" "$(in_bash run -- cat counted.te)" "counted.text"
 }
 
-@test "bash: pids for attach, files of counters for stats" {
+# With a service manager that runs one unit.
+with_units() {
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    printf '#!/bin/sh\necho "squid.service loaded active running a proxy"\n' >"$BATS_TEST_TMPDIR/bin/systemctl"
+    chmod +x "$BATS_TEST_TMPDIR/bin/systemctl"
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH
+}
+
+@test "bash: pids and units for attach, files of counters for stats" {
     some_files
+    with_units
+    expect "a unit" "$(in_bash attach -m rst squ)" "squid.service"
+    expect "a unit to measure" "$(in_bash ab --attach = squ)" ""
     [[ " $(in_bash attach -m rst $$) " == *" $$ "* ]]
     [[ " $(in_bash ab --attach = $$) " == *" $$ "* ]]
     expect "counters" "$(in_bash stats coun | tr ' ' '\n' | sort | xargs)" "counted.d counted.stats"
@@ -73,5 +84,7 @@ END
     expect "a program to check" "$(in_zsh $'check apt-ge\t')" "check apt-get"
     expect "its argument" "$(in_zsh $'run -m rst cat counted.te\t')" "run -m rst cat counted.text"
     expect "counters" "$(in_zsh $'stats counted.s\t')" "stats counted.stats"
+    with_units
+    expect "a unit" "$(in_zsh $'close -m rst squ\t')" "close -m rst squid.service"
     expect "a pid" "$(in_zsh $'attach -m rst '$$$'\t')" "attach -m rst $$"
 }

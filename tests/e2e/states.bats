@@ -79,7 +79,7 @@ port = json.load(sys.stdin)
 assert port["holders"] == [] and port["states"]["time-wait"] == 2, port
 assert 50 <= port["time_wait_seconds"] <= 60, port'
     PORT=$("$TOOLS/free-port")
-    "$LINGER" states -p "$PORT" | grep -q 'nobody holds it'
+    "$LINGER" states -p "$PORT" | grep -q 'nobody holds it in this network namespace'
 }
 
 # waits_towards COUNT: so many TIME_WAIT more towards 127.0.0.1:80, or $TEST_ADDRESS; OUT is then what

@@ -482,10 +482,10 @@ with_grandchildren() {
 
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
-    says_no "*: the supervisor needs Linux 5.6: this kernel has no seccomp(2) with notifications, or *" "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
+    says_no "*: the supervisor needs Linux 5.6: this kernel has no seccomp(2) with notifications, or *" setarch --uname-2.6 "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
     says_no "*: seccomp(2) with notifications is refused, perhaps by a container's profile: allow seccomp, *" "$TOOLS/refuse" 1 seccomp "${run_it[@]}"
-    says_no "*: this kernel has no pidfd_getfd(2), or *" "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
-    says_no "*: this kernel has no pidfd_open(2), or *" "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
+    says_no "*: this kernel has no pidfd_getfd(2), or *" setarch --uname-2.6 "$TOOLS/refuse" 38 pidfd_getfd "${run_it[@]}"
+    says_no "*: this kernel has no pidfd_open(2), or *" setarch --uname-2.6 "$TOOLS/refuse" 38 pidfd_open "${run_it[@]}"
     says_no "*: pidfd_getfd(2) is refused, perhaps by a container's profile: *" "$TOOLS/refuse" 1 pidfd_getfd "${run_it[@]}"
     says_no "*: it has a supervisor already (*" "$LINGER" run -b supervise -m rst -- "${run_it[@]}"
     [ ! -e "$BATS_TEST_TMPDIR/ran" ]

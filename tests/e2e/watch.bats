@@ -251,7 +251,7 @@ EOF
 }
 
 @test "mistakes: a pid that is none, or nobody's; ports" {
-    says_no "linger watch: 'x' is not a pid*" "$LINGER" watch x
+    says_no "linger watch: 'x' is not a process: *--port PORT*" "$LINGER" watch x
     says_no "linger watch: process 2147483646: no such process" "$LINGER" watch 2147483646
     says_no "linger watch: -p: '0' is not a port*" "$LINGER" watch -p 0
     says_no "linger watch: -t: 'x' is not a number*" "$LINGER" watch -t x

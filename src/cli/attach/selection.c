@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/pids.h"
 #include "cli/process/holders.h"
 #include "cli/sockets/sockets.h"
 #include "policy/mode.h"
@@ -98,7 +99,8 @@ int selection_add(struct selection *s, pid_t pid)
         return -1;
     }
     if (target_open(&s->targets[s->target_count], pid, s->why) != 0) {
-        if (s->named > 0)
+        char state = target_state(pid);
+        if (s->may_end && (state == '\0' || state == 'Z'))
             return 0;
         cli_error(s->self, "pid %d: %s", (int)pid, s->why);
         return -1;
@@ -159,19 +161,12 @@ static int add_holders(struct selection *s)
     return status;
 }
 
-static int add_pids(struct selection *s, char **names)
+static int add_named(const char *name, pid_t pid, void *selection)
 {
-    long pid;
+    struct selection *s = selection;
 
-    for (; *names; names++) {
-        if (!cli_number(*names, 1, INT32_MAX, &pid)) {
-            (void)cli_usage(s->self, "'%s' is not a pid", *names);
-            return -1;
-        }
-        if (selection_add(s, (pid_t)pid) < 0)
-            return -1;
-    }
-    return 0;
+    s->may_end = s->may_end || strchr(name, '.'); /* a unit's name has one */
+    return selection_add(s, pid) < 0 ? -1 : 0;
 }
 
 static bool look(int fd, int number, void *context)
@@ -186,7 +181,7 @@ static bool look(int fd, int number, void *context)
 static int look_into_all(struct selection *s)
 {
     for (int i = 0; !s->looks_first && i < s->target_count; i++) {
-        if (target_each_socket(&s->targets[i], look, NULL, s->why) == 0)
+        if (target_each_socket(&s->targets[i], look, NULL, s->why) == 0 || selection_is_gone(s, i))
             continue;
         cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why);
         return -1;
@@ -196,9 +191,11 @@ static int look_into_all(struct selection *s)
 
 int selection_open(struct selection *s, char **pids)
 {
-    int status = s->port ? add_holders(s) : add_pids(s, pids);
+    s->may_end = s->port;
+    int status = s->port ? add_holders(s) : pids_each(s->self, pids, add_named, s);
 
-    s->named = s->target_count;
+    s->named = s->may_end ? 0 : s->target_count;
+    s->may_end = true;
     return status != 0 ? -1 : look_into_all(s);
 }
 

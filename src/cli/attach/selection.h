@@ -39,7 +39,8 @@ struct selection {
     struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
     int target_count;
-    int named; /* of these; the others are their descendants, and passed over when they end */
+    int named;    /* of these, by pid; the others are passed over when they end */
+    bool may_end; /* what is added is passed over if it has ended */
 
     /* Of the current pass. */
     const struct target *target;

@@ -98,7 +98,7 @@ static void print(FILE *out, const struct port *p, long port)
             fprintf(out, "  %-12s %8u\n", diag_state_name(i), p->states[i]);
     }
     if (total == 0)
-        fprintf(out, "  nobody holds it\n");
+        fprintf(out, "  nobody holds it in this network namespace\n");
     for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
         cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program, (int)p->holders[i].pid);
     if (p->unseen > 0)

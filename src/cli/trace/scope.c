@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/pids.h"
 #include "cli/process/holders.h"
 #include "cli/process/target.h"
 #include "cli/sockets/sockets.h"
@@ -173,30 +174,31 @@ static int enter_namespace(struct scope *s, const struct cli_command *command, c
     return status;
 }
 
-static int select_pids(struct scope *s, const struct cli_command *command, char *const *pids,
-                       int count)
+struct selecting {
+    struct scope *scope;
+    const struct cli_command *command;
+};
+
+static int select_pid(const char *name, pid_t pid, void *context)
 {
-    for (int i = 0; i < count; i++) {
-        long pid;
-        if (!cli_number(pids[i], 1, INT32_MAX, &pid))
-            return cli_usage(command, "'%s' is not a pid", pids[i]), -1;
-        if (enter_namespace(s, command, pids[i], (pid_t)pid) != 0)
-            return -1;
-        (void)programs_select(s->programs, (pid_t)pid);
-    }
+    const struct selecting *selecting = context;
+
+    if (enter_namespace(selecting->scope, selecting->command, name, pid) != 0)
+        return -1;
+    (void)programs_select(selecting->scope->programs, pid);
     return 0;
 }
 
-int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids, int count)
+int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids)
 {
     s->programs = programs_new();
     if (!s->programs)
         return cli_error(command, "out of memory"), -1;
     const struct program *self = programs_find(s->programs, getpid());
-    s->has_pids = count > 0;
+    s->has_pids = pids[0] != NULL;
     if (!s->has_pids && self)
         s->namespace = self->namespace;
-    if (select_pids(s, command, pids, count) != 0)
+    if (pids_each(command, pids, select_pid, &(struct selecting){s, command}) != 0)
         return -1;
     read_addresses(s);
     read_listeners(s);

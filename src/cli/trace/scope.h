@@ -37,7 +37,7 @@ struct scope {
  * Selects the processes, or else this network namespace; moves to that of the processes, where
  * alone its sockets are listed. Returns 0, or -1 after a message.
  */
-int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids, int count);
+int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids);
 void scope_end(struct scope *s);
 
 struct scope_actor scope_actor(const struct scope *s, const struct record *record);
