@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one table of what a feature needs of the kernel. Each call is made with arguments that are
- * never right, so that the error says whether the kernel knows it. Must never compare versions:
- * distributions add calls to older kernels, and containers hide those of newer ones.
+ * never right, so that the error says whether the kernel knows it. Must never conclude from the
+ * version that a call is there: distributions add calls to older kernels, and containers hide those
+ * of newer ones.
  */
 #include "cli/needs.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/kernel.h"
@@ -60,11 +63,20 @@ static const char *missing_call(enum need need)
     return NULL;
 }
 
+/* Is it missing although the kernel is new enough? */
+static bool is_hidden(enum need need)
+{
+    struct utsname name;
+
+    return errno == EPERM || errno == EACCES ||
+           (uname(&name) == 0 && strverscmp(name.release, features[need].version) >= 0);
+}
+
 bool needs_explain(enum need need, char why[NEEDS_WHY_MAX])
 {
     const char *missing = missing_call(need);
 
-    if (missing && (errno == EPERM || errno == EACCES))
+    if (missing && is_hidden(need))
         snprintf(why, NEEDS_WHY_MAX,
                  "%s is refused, perhaps by a container's profile: allow seccomp, pidfd_open and "
                  "pidfd_getfd there, or add CAP_SYS_PTRACE",

@@ -3,7 +3,7 @@
  * Runs a program to which the kernel looks like an older one: oldkernel VERSION PROGRAM
  * [ARGUMENT...] What is newer than VERSION, as 5.4, answers as it did when nobody knew it. By
  * seccomp(2): so what the kernel does, other than knowing a call or a number, is that of the kernel
- * which runs.
+ * which runs. To uname(2) it is one of Linux 2.6, as to any program of before 3.0.
  *
  * Sources: syscalls(2), seccomp(2), seccomp_unotify(2), ptrace(2), socket(7), ip(7), tcp(7),
  * pidfd_open(2), close_range(2), and the kernel's history where they say nothing: include/uapi/ of
@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 
 #include "common.h"
@@ -166,6 +167,7 @@ int main(int argc, char **argv)
 
     check(argc > 2 && sscanf(argv[1], "%d.%d%c", &major, &minor, &rest) == 2, "usage");
     put_filter(100 * major + minor);
+    check(personality(UNAME26) != -1, "personality");
     struct sock_fprog program = {length, code};
     /* Root needs no no_new_privs, which programs under test would notice. */
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
