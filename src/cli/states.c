@@ -94,7 +94,10 @@ static void print_time_wait(FILE *out, const struct summary *s)
     fprintf(out, "TIME_WAIT by destination\n");
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
         const struct summary_peer *p = &s->peers[i];
-        if (p->peer_port)
+        if (p->peer_port && p->local_port)
+            fprintf(out, "  %8u  to %s, from our port %u\n", p->time_wait,
+                    cli_endpoint(p->peer, p->peer_port), p->local_port);
+        else if (p->peer_port)
             fprintf(out, "  %8u  to %s\n", p->time_wait, cli_endpoint(p->peer, p->peer_port));
         else
             fprintf(out, "  %8u  from %s, at our port %u\n", p->time_wait, cli_endpoint(p->peer, 0),
@@ -214,7 +217,7 @@ static void print_json_peers(struct json *json, const struct summary *s)
         json_open(json, NULL, '{');
         json_string(json, "direction", p->peer_port ? "to" : "from");
         json_string(json, "peer", cli_endpoint(p->peer, p->peer_port));
-        if (!p->peer_port)
+        if (p->local_port)
             json_number(json, "port", p->local_port);
         json_number(json, "count", p->time_wait);
         json_close(json, '}');
@@ -267,6 +270,10 @@ static void print_json(FILE *out, const struct summary *s)
     print_json_unclosed(&json, "fin_wait2", &s->fin_wait2);
     print_json_unclosed(&json, "closed", &s->closed);
     json_number(&json, "fin_wait2_orphans", (long long)s->fin_wait2.orphans);
+    json_open(&json, "listeners_in_range", '[');
+    for (size_t i = 0; i < s->exposed_count; i++)
+        json_number(&json, NULL, s->exposed[i]);
+    json_close(&json, ']');
     json_open(&json, "ephemeral", '{');
     json_number(&json, "range", summary_range(s));
     json_number(&json, "used", s->busiest.used);

@@ -42,15 +42,24 @@ bool portholders_add(const struct diag_socket *socket, void *holders)
     return true;
 }
 
+static bool is_reserved(uint16_t port)
+{
+    bool reserved = false;
+
+    role_read_reserved((struct role_range){port, port}, &reserved);
+    return reserved;
+}
+
 /* A peer below the range is a server's port; where one is listened on here, there is no doubt. */
 void portholders_judge(struct portholders *h, bool peer_listens)
 {
     struct role_range range;
 
     role_read_range(&range);
-    h->is_in_range = h->port >= range.low && h->port <= range.high;
+    h->is_in_range = h->port >= range.low && h->port <= range.high && !is_reserved(h->port);
     h->is_clients = h->listeners == 0 && h->first_port != 0 &&
-                    (peer_listens || (h->is_in_range && h->first_port < range.low));
+                    (peer_listens || h->first_port < ROLE_SERVERS_ONLY ||
+                     (h->is_in_range && h->first_port < range.low));
 }
 
 /* The dump needs more room than a small stack has; a mapping is not heap, and short-lived. */

@@ -22,7 +22,7 @@ struct portholders {
     struct policy_ip first; /* the peer of one of the connections; port 0: there is none */
     uint16_t first_port;
     bool is_clients;  /* that connection was made from here, as far as one can tell */
-    bool is_in_range; /* of net.ipv4.ip_local_port_range: clients are given that port */
+    bool is_in_range; /* of net.ipv4.ip_local_port_range, and not reserved: clients get that port */
 };
 
 /* Counts a socket of a dump; always true. `holders` is a struct portholders. */

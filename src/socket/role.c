@@ -12,13 +12,15 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "base/kernel.h"
 #include "socket/sock.h"
 
 #define DEFAULT_LOW 32768 /* inet_init_net(), net/ipv4/af_inet.c */
 #define DEFAULT_HIGH 60999
-#define TRIES 8 /* to see nothing sent or acknowledged between two questions */
+#define RESERVED_SIZE 262144 /* "1,3,5," and so on take 190 KiB */
+#define TRIES 8              /* to see nothing sent or acknowledged between two questions */
 
 /* The beginning of struct tcp_info of linux/tcp.h, which glibc's headers cut short. */
 struct progress {
@@ -113,6 +115,44 @@ void role_read_range(struct role_range *range)
     bool is_range = numbers[1] != 0; /* the kernel keeps them in order, and below 65536 */
     range->low = (uint16_t)(is_range ? numbers[0] : DEFAULT_LOW);
     range->high = (uint16_t)(is_range ? numbers[1] : DEFAULT_HIGH);
+}
+
+/* "8080,30000-30010", and a newline. */
+static void mark_reserved(const char *text, ssize_t length, struct role_range range,
+                          bool reserved[])
+{
+    unsigned first = 0;
+    unsigned number = 0;
+
+    for (ssize_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            number = number * 10 + (unsigned)(text[i] - '0');
+        } else if (text[i] == '-') {
+            first = number;
+            number = 0;
+        } else {
+            for (unsigned port = first ? first : number; port <= number; port++) {
+                if (port >= range.low && port <= range.high)
+                    reserved[port - range.low] = true;
+            }
+            first = number = 0;
+        }
+    }
+}
+
+/* The kernel answers the first read alone, of as much as there is room for. */
+void role_read_reserved(struct role_range range, bool reserved[])
+{
+    int fd = kernel_open("/proc/sys/net/ipv4/ip_local_reserved_ports", O_RDONLY | O_CLOEXEC, 0);
+    char *text =
+        mmap(NULL, RESERVED_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (fd >= 0 && text != MAP_FAILED)
+        mark_reserved(text, kernel_read(fd, text, RESERVED_SIZE), range, reserved);
+    if (text != MAP_FAILED)
+        munmap(text, RESERVED_SIZE);
+    if (fd >= 0)
+        kernel_close(fd);
 }
 
 /* By the local port. */

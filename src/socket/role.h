@@ -7,6 +7,8 @@
 #ifndef LINGER_SOCKET_ROLE_H
 #define LINGER_SOCKET_ROLE_H
 
+#include <stdbool.h>
+
 #include "policy/decide.h"
 
 struct role_range {
@@ -16,6 +18,15 @@ struct role_range {
 
 /* Reads ip_local_port_range, ip(7), of this network namespace, or takes the kernel's default. */
 void role_read_range(struct role_range *range);
+
+/*
+ * Marks those ports of the range that the kernel gives to nobody, ip_local_reserved_ports: the
+ * first of `reserved` is the range's first. Sets true, and nothing else.
+ */
+void role_read_reserved(struct role_range range, bool reserved[]);
+
+/* No client is given such a port: rresvport(3) begins above it. */
+#define ROLE_SERVERS_ONLY 512
 
 /* Adds the role of a socket whose state is known, if it has one and `wanted` has FACT_ROLE. */
 void role_add(int fd, struct facts *facts, unsigned wanted);

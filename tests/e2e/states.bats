@@ -307,6 +307,65 @@ signal.pause()"
     says '^  202 closed sockets are still held by their programs: each counts against RLIMIT_NOFILE until close(), or the end of the program'
 }
 
+@test "a listener whose port a client may get is named, and one whose port is reserved is not" {
+    needs_namespace
+    sysctl -qw net.ipv4.ip_local_port_range="21000 21099" net.ipv4.ip_local_reserved_ports=21020-21029,21060
+    start - python3 -c "
+import signal, socket
+listeners = [socket.create_server(('127.0.0.1', port)) for port in (83, 21019, 21020, 21029, 21030, 21060)]
+print('ready', flush=True)
+signal.pause()"
+    hear
+    COLUMNS=500 "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    "$LINGER" states -j >"$BATS_TEST_TMPDIR/json"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^  listeners at 21019, 21030 lie in ip_local_port_range: while nobody listens there, a client may get the port; add it to ip_local_reserved_ports$'
+    expect "JSON" "$(json 's["listeners_in_range"]')" "[21019, 21030]"
+    "$LINGER" states -p 21019 | grep -q 'lies in net.ipv4.ip_local_port_range: a client may get it'
+    expect "JSON of a port" "$("$LINGER" states -jp 21019 | grep -o '"in_range":[a-z]*')" '"in_range":true'
+    expect "of a reserved port" "$("$LINGER" states -p 21020 | grep -c ip_local_port_range)" 0
+    expect "its JSON" "$("$LINGER" states -jp 21020 | grep -o '"in_range":[a-z]*')" '"in_range":false'
+    kill "$PID"
+    finish
+    sysctl -qw net.ipv4.ip_local_reserved_ports=21000-65535
+    start - python3 -c "
+import signal, socket
+listeners = [socket.create_server(('127.0.0.1', 21000 + port)) for port in range(9)]
+print('ready', flush=True)
+signal.pause()"
+    hear
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says_not ip_local_reserved_ports
+    sysctl -qw net.ipv4.ip_local_reserved_ports=
+    COLUMNS=500 "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    says '^  listeners at 21000, 21001, 21002, 21003, 21004 and 4 more lie in '
+}
+
+@test "a client that chose its own port is a client, there and elsewhere" {
+    needs_namespace
+    "$LINGER" close -q --state time-wait # more of earlier tests than the ten that are shown
+    sysctl -qw net.ipv4.ip_local_port_range="40000 40099"
+    start - "$TOOLS/peer" -n 1 listen 84
+    hear_port
+    python3 -c "
+import socket
+client = socket.create_connection(('127.0.0.1', 84), source_address=('127.0.0.1', 85))
+client.shutdown(socket.SHUT_WR)
+client.recv(1)"
+    finish
+    time_wait 84 >/dev/null
+    "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+    "$LINGER" states -j >"$BATS_TEST_TMPDIR/json"
+    cat "$BATS_TEST_TMPDIR/out"
+    says '^ *1  to 127.0.0.1:84, from our port 85$'
+    says_not 'at our port 85'
+    expect "JSON" "$(json '[e for e in s["time_wait"] if e.get("port") == 85]')" \
+        "[{'direction': 'to', 'peer': '127.0.0.1:84', 'port': 85, 'count': 1}]"
+    "$LINGER" states -p 85 | grep -q "^  a client's connection to 127.0.0.1:84 holds the port$"
+    expect "JSON of the port" "$("$LINGER" states -jp 85 | grep -o '"client_of":[^,}]*')" '"client_of":"127.0.0.1:84"'
+    expect "JSON of the other" "$("$LINGER" states -jp 84 | grep -c client_of)" 0
+}
+
 @test "-w: a line each time if standard output is not a terminal, and silent when the reader goes" {
     (timeout 20 "$LINGER" states -w || echo "status $?" >&2) 2>"$BATS_TEST_TMPDIR/stderr" | head -2 >"$BATS_TEST_TMPDIR/out"
     cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/stderr"

@@ -193,9 +193,13 @@ static void test_the_range_of_this_namespace(void **state)
 static void write_to(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY);
+    ssize_t length;
 
-    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-        _exit(77); /* /proc is read-only */
+    for (size_t at = 0; at < strlen(text); at += (size_t)length) {
+        length = write(fd, text + at, strlen(text + at)); /* it takes no more than a page */
+        if (length <= 0)
+            _exit(77); /* /proc is read-only */
+    }
     close(fd);
 }
 
@@ -231,6 +235,46 @@ static void test_ranges(void **state)
     assert_int_equal(read_in_child(NULL, "1 65535", 1, 65535), 0);
 }
 
+/* What the kernel answers for `text`: which of the ports 1000 to 1009 are reserved. */
+static int reserved_in_child(const char *text, const char *marks)
+{
+    static bool reserved[10];
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        bool same = true;
+        if (unshare(CLONE_NEWNET) != 0)
+            _exit(77); /* not root */
+        write_to("/proc/sys/net/ipv4/ip_local_reserved_ports", text);
+        close(0);
+        role_read_reserved((struct role_range){1000, 1009}, reserved);
+        for (int i = 0; i < 10; i++)
+            same = same && reserved[i] == (marks[i] == 'x');
+        _exit(same && dup(STDERR_FILENO) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    return status;
+}
+
+static void test_reserved_ports(void **state)
+{
+    static char every_other[200000];
+    size_t length = 0;
+
+    (void)state;
+    assert_int_equal(reserved_in_child("\n", ".........."), 0);
+    assert_int_equal(reserved_in_child("1003", "...x......"), 0);
+    assert_int_equal(reserved_in_child("1000,1009", "x........x"), 0);
+    assert_int_equal(reserved_in_child("999,1010", ".........."), 0);
+    assert_int_equal(reserved_in_child("1,80-1001,1004-1006,1008-65535", "xx..xxx.xx"), 0);
+    for (int port = 1; port < 65535; port += 2)
+        length += (size_t)sprintf(every_other + length, "%d,", port);
+    assert_int_equal(reserved_in_child(every_other, ".x.x.x.x.x"), 0);
+}
+
 /* As in a container without /proc. */
 static void test_the_range_where_it_cannot_be_read(void **state)
 {
@@ -251,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_the_port_decides_else),
         cmocka_unit_test(test_the_range_of_this_namespace),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_reserved_ports),
         cmocka_unit_test(test_the_range_where_it_cannot_be_read),
     };
 

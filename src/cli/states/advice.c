@@ -8,10 +8,12 @@
 #include <netinet/tcp.h>
 #include <stdarg.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 
-#define MANY 100           /* sockets in a state that a healthy host passes through */
-#define ORPHANS_MANY 1000  /* in FIN_WAIT2 */
+#define MANY 100          /* sockets in a state that a healthy host passes through */
+#define ORPHANS_MANY 1000 /* in FIN_WAIT2 */
+#define PORTS_NAMED 5
 #define BUCKETS_NEAR 80    /* percent of tcp_max_tw_buckets */
 #define FIN_TIMEOUT_LOW 10 /* seconds: not worth lowering further */
 #define PORTS_SLOW                                                                                 \
@@ -92,6 +94,29 @@ static void say_server(struct advice *a, const struct summary *s)
             s->served.port);
 }
 
+static void say_exposed(struct advice *a, const struct summary *s)
+{
+    size_t named = s->exposed_count < PORTS_NAMED ? s->exposed_count : PORTS_NAMED;
+    char list[128];
+    struct text out;
+
+    text_begin(&out, list, sizeof(list));
+    for (size_t i = 0; i < named; i++) {
+        text_put(&out, i > 0 ? ", " : "");
+        text_put_number(&out, s->exposed[i]);
+    }
+    if (s->exposed_count > named) {
+        text_put(&out, " and ");
+        text_put_number(&out, s->exposed_count - named);
+        text_put(&out, " more");
+    }
+    if (named > 0)
+        advice_say(a,
+                   "listener%s at %s lie%s in ip_local_port_range: while nobody listens there, a "
+                   "client may get the port; add it to ip_local_reserved_ports",
+                   s->exposed_count == 1 ? "" : "s", list, s->exposed_count == 1 ? "s" : "");
+}
+
 /* Beyond the limit the kernel forgets a connection at once (tcp_time_wait()). */
 static void say_buckets(struct advice *a, const struct summary *s)
 {
@@ -159,6 +184,7 @@ void advice_print(struct advice *advice, const struct summary *sum)
 {
     say_ports(advice, sum);
     say_server(advice, sum);
+    say_exposed(advice, sum);
     say_buckets(advice, sum);
     say_closing(advice, sum);
     say_opening(advice, sum);

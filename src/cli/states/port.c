@@ -81,6 +81,9 @@ static void print_json(FILE *out, const struct port *p, long port)
     }
     json_close(&json, ']');
     json_number(&json, "unseen", (long long)p->unseen);
+    json_bool(&json, "in_range", p->use.is_in_range);
+    if (p->use.is_clients)
+        json_string(&json, "client_of", cli_endpoint(p->use.first, p->use.first_port));
     json_close(&json, '}');
     fputc('\n', out);
 }
@@ -110,7 +113,7 @@ static void print(FILE *out, const struct port *p, long port)
         fprintf(out, "  %s\n", buffer);
     } else if (p->use.listeners > 0 && p->use.is_in_range) {
         fprintf(out, "  it lies in net.ipv4.ip_local_port_range: a client may get it while nobody "
-                     "listens, unless net.ipv4.ip_local_reserved_ports has it\n");
+                     "listens; add it to net.ipv4.ip_local_reserved_ports\n");
     }
     if (p->use.time_wait > 0)
         fprintf(

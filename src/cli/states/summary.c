@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "socket/role.h"
 
 /* The (first) number; -1 where it cannot be read. */
@@ -92,21 +93,33 @@ static int by_peer(const void *a, const void *b)
     return memcmp(key_x, key_y, sizeof(key_x));
 }
 
-/* Who connected is not in the list: at an ephemeral port without a listener, we did. */
-static struct summary_peer peer_of(const struct diag_socket *s, const struct summary_sysctls *set,
-                                   const bool listened[])
+/* Ports of this host. */
+struct ports {
+    bool listened[UINT16_MAX + 1];
+    bool given[UINT16_MAX + 1]; /* by the kernel, to clients */
+};
+
+static bool is_here(const struct diag_socket *s)
 {
-    bool is_client = !listened[s->local_port] && s->local_port >= set->port_low &&
-                     s->local_port <= set->port_high;
+    return is_loopback(s->peer) || (s->peer.high == s->local.high && s->peer.low == s->local.low);
+}
+
+/* Who connected is not in the list: where nobody listens, the ports of both ends tell. */
+static struct summary_peer peer_of(const struct diag_socket *s, const struct ports *ports)
+{
+    bool is_given = ports->given[s->local_port];
+    bool is_client =
+        !ports->listened[s->local_port] && (is_given || s->peer_port < ROLE_SERVERS_ONLY ||
+                                            (is_here(s) && ports->listened[s->peer_port]));
     struct summary_peer p = {.peer = s->peer, .time_wait = s->state == TCP_TIME_WAIT};
 
     if (is_client) {
         p.local = s->local;
         p.peer_port = s->peer_port;
-        p.used = 1;
-    } else {
-        p.local_port = s->local_port;
+        p.used = is_given;
     }
+    if (!is_client || !is_given)
+        p.local_port = s->local_port;
     return p;
 }
 
@@ -154,9 +167,11 @@ static void find_served(struct summary *sum, const struct sockets *sockets)
     struct summary_served *served = &sum->served;
 
     memset(at_port, 0, sizeof(at_port));
-    for (size_t i = 0; i < sum->peer_count; i++)
-        at_port[sum->peers[i].local_port] += sum->peers[i].time_wait;
-    for (unsigned port = 1; port <= UINT16_MAX; port++) { /* 0: of destinations */
+    for (size_t i = 0; i < sum->peer_count; i++) {
+        if (sum->peers[i].peer_port == 0)
+            at_port[sum->peers[i].local_port] += sum->peers[i].time_wait;
+    }
+    for (unsigned port = 1; port <= UINT16_MAX; port++) {
         if (at_port[port] > served->time_wait)
             *served = (struct summary_served){.port = (uint16_t)port, .time_wait = at_port[port]};
     }
@@ -166,7 +181,8 @@ static void find_served(struct summary *sum, const struct sockets *sockets)
             (sockets->items[i].state == TCP_LISTEN && sockets->items[i].local_port == served->port);
 }
 
-static int count_peers(struct summary *sum, const struct sockets *sockets, const bool listened[])
+static int count_peers(struct summary *sum, const struct sockets *sockets,
+                       const struct ports *ports)
 {
     sum->peers = calloc(sockets->count + 1, sizeof(*sum->peers));
     if (!sum->peers)
@@ -174,7 +190,7 @@ static int count_peers(struct summary *sum, const struct sockets *sockets, const
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         if (s->state != TCP_LISTEN && s->peer_port != 0)
-            sum->peers[sum->peer_count++] = peer_of(s, &sum->sysctls, listened);
+            sum->peers[sum->peer_count++] = peer_of(s, ports);
     }
     merge_peers(sum);
     find_served(sum, sockets);
@@ -243,21 +259,52 @@ static int find_closed(struct summary_unclosed *closed, const struct sockets *so
     return 0;
 }
 
+static void read_ports(struct ports *ports, const struct sockets *sockets)
+{
+    static bool reserved[UINT16_MAX + 1];
+    struct role_range range;
+
+    memset(ports, 0, sizeof(*ports));
+    memset(reserved, 0, sizeof(reserved));
+    role_read_range(&range);
+    role_read_reserved(range, reserved);
+    for (unsigned port = range.low; port <= range.high; port++)
+        ports->given[port] = !reserved[port - range.low];
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->items[i].state == TCP_LISTEN)
+            ports->listened[sockets->items[i].local_port] = true;
+    }
+}
+
+static int find_exposed(struct summary *sum, const struct ports *ports)
+{
+    for (unsigned port = 1; port <= UINT16_MAX; port++) {
+        if (!ports->listened[port] || !ports->given[port])
+            continue;
+        uint16_t *exposed = cli_grow(sum->exposed, sum->exposed_count, sizeof(*exposed));
+        if (!exposed)
+            return -1;
+        sum->exposed = exposed;
+        sum->exposed[sum->exposed_count++] = (uint16_t)port;
+    }
+    return 0;
+}
+
 int summary_make(struct summary *sum, const struct sockets *sockets)
 {
-    bool listened[65536] = {false}; /* for each port */
+    static struct ports ports;
 
     memset(sum, 0, sizeof(*sum));
     read_sysctls(&sum->sysctls);
+    read_ports(&ports, sockets);
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         sum->states[s->state < DIAG_STATES ? s->state : 0]++;
-        listened[s->local_port] = listened[s->local_port] || s->state == TCP_LISTEN;
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets, listened) != 0 || find_unclosed(sum, sockets) != 0 ||
-        find_closed(&sum->closed, sockets) != 0) {
+    if (count_peers(sum, sockets, &ports) != 0 || find_exposed(sum, &ports) != 0 ||
+        find_unclosed(sum, sockets) != 0 || find_closed(&sum->closed, sockets) != 0) {
         summary_free(sum);
         return -1;
     }
@@ -267,6 +314,7 @@ int summary_make(struct summary *sum, const struct sockets *sockets)
 void summary_free(struct summary *sum)
 {
     free(sum->peers);
+    free(sum->exposed);
     free(sum->holders);
     free(sum->closed.holders);
     memset(sum, 0, sizeof(*sum));

@@ -18,7 +18,7 @@ struct summary_peer {
     struct policy_ip local; /* of a destination: ports are used up for each local address */
     struct policy_ip peer;
     uint16_t peer_port;  /* of a destination, else 0 */
-    uint16_t local_port; /* of a served port, else 0 */
+    uint16_t local_port; /* of a served port, or one that a client chose; else 0 */
     unsigned time_wait;
     unsigned used; /* of a destination: ephemeral ports towards it, TIME_WAIT among them */
 };
@@ -56,8 +56,10 @@ struct summary {
     size_t peer_count;
     struct summary_peer busiest;  /* the destination with the most held ports; none: used is 0 */
     struct summary_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
-    struct diag_socket full;      /* a listener with a full accept queue; none: state is 0 */
-    struct holder *holders;       /* of close_wait and fin_wait2 */
+    uint16_t *exposed; /* ports listened on that clients may be given while nobody does */
+    size_t exposed_count;
+    struct diag_socket full; /* a listener with a full accept queue; none: state is 0 */
+    struct holder *holders;  /* of close_wait and fin_wait2 */
     struct summary_unclosed close_wait;
     struct summary_unclosed fin_wait2;
     struct summary_unclosed closed; /* not in the kernel's list; its holders are its own */
