@@ -71,7 +71,8 @@ help:
 	@echo '           emulated by qemu: hours (KVM=1: minutes); KERNELS="trixie bookworm:arm64"'
 	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
-	@echo 'bench      what it costs, beside others; ten minutes on a quiet machine'
+	@echo 'bench      what it costs, beside others: eight minutes on a quiet machine; KEEP=1: into the'
+	@echo '           READMEs, too; ROWS="wall restart server": these alone'
 	@echo 'coverage   how much of the policy and the decision the tests reach'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'
@@ -279,7 +280,7 @@ $(BUILD)/bench/%: tests/bench/%.c tests/tools/common.h
 
 bench: all
 	$(Q)$(MAKE) --no-print-directory $(BENCH_TOOLS) $(GO_TOOLS) $(BUILD)/tests/free-port
-	$(Q)tests/bench/run
+	$(Q)tests/bench/run $(if $(KEEP),--keep) $(ROWS)
 
 test-deps:
 	$(Q)ALL=$(ALL) tests/install-packages

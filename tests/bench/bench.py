@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+import time
 
 import rows
 from measure import figure
@@ -46,14 +47,15 @@ def main():
     if names and os.path.exists(path):
         results = read(path)
         later = {"measured": machine()["date"]} if machine()["date"] != results["date"] else {}
+    begin = time.monotonic()
     for row in rows.all_rows(names):
         if "time_wait" in row:
             results["switched"] = row
         else:
             row["figures"] = {name: figure(values) for name, values in row.pop("values").items()}
             put(results["rows"], row | later)
-            missed = [text for text, met, _ in row["goals"] if not met]
-            print(f"{row['what']}: {'missed: ' + '; '.join(missed) if missed else 'as wanted'}", file=sys.stderr)
+            missed = [text for text, met, *_ in row["goals"] if not met]
+            print(f"{time.monotonic() - begin:4.0f} s  {row['what']}: {'missed: ' + '; '.join(missed) if missed else 'as wanted'}", file=sys.stderr)
         write(path, results)
 
 

@@ -19,6 +19,7 @@
  *                                  and keeps everything
  *     hold PORT COUNT              makes that many: "held"; then waits for the end of each
  *     listen COUNT                 that many listeners: microseconds for each; waits for a line
+ *     share COUNT                  one listener that so many processes have; waits for a line
  */
 #include <pthread.h>
 #include <sys/mman.h>
@@ -230,6 +231,23 @@ static void listen_on(long count)
     getchar();
 }
 
+static void share(int processes)
+{
+    int life[2];
+    char byte;
+
+    check(pipe(life) == 0, "pipe");
+    for (int i = 1; i < processes; i++) {
+        pid_t child = fork();
+        check(child >= 0, "fork");
+        if (child == 0) {
+            close(life[1]);
+            _exit(read(life[0], &byte, 1) != 0);
+        }
+    }
+    getchar();
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -349,7 +367,10 @@ int main(int argc, char **argv)
         fetch_all(port, count, strcmp(argv[4], "client") == 0);
     else if (strcmp(what, "listen") == 0 && argc == 3)
         listen_on(atol(argv[2]));
-    else if (strcmp(what, "latency") == 0 && argc == 4)
+    else if (strcmp(what, "share") == 0 && argc == 3) {
+        listener();
+        share(port);
+    } else if (strcmp(what, "latency") == 0 && argc == 4)
         latency(port, count);
     else if (strcmp(what, "wall") == 0 && argc == 5)
         wall(port, count, atof(argv[4]));

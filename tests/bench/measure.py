@@ -6,6 +6,7 @@ disturbs the machine meets them alike; a ratio is the median of the rounds' rati
 import contextlib
 import ctypes
 import os
+import re
 import statistics
 import subprocess
 import time
@@ -114,23 +115,41 @@ def difference(values, name, to="without"):
     return statistics.median(a - b for a, b in zip(values[name], values[to]))
 
 
-def interval(values, name, to):
-    """Of 95 %, of the median of the rounds' ratios (order statistics, the sign test's). Ten rounds at least."""
-    ratios = sorted(a / b for a, b in zip(values[name], values[to]))
-    rank = int(len(ratios) / 2 - 0.98 * len(ratios) ** 0.5)
+def interval(ratios):
+    """Of 95 %, of the rounds' median (order statistics, the sign test's); all of them, of fewer than ten."""
+    ratios = sorted(ratios)
+    rank = max(0, int(len(ratios) / 2 - 0.98 * len(ratios) ** 0.5))
     return ratios[rank], ratios[-1 - rank]
 
 
-def no_difference(values, name, to="without"):
-    """The goal that the ratio is 1, as far as the rounds can tell."""
-    low, high = interval(values, name, to)
-    return (f"{name} like {to}: 1 within {low:.3f} to {high:.3f}", low <= 1 <= high, ratio(values, name, to))
+def count_at_most(count, limit, text):
+    """A goal that any machine tells alike."""
+    return text, count <= limit, count, None
 
 
-def not_slower(values, name, to):
-    """The same of a rate that may be higher."""
-    low, high = interval(values, name, to)
-    return (f"{name} not below {to}: {low:.3f} to {high:.3f}", high >= 1, ratio(values, name, to))
+def at_most(values, name, limit, to="without", text=None):
+    """A goal that is missed only where all of the interval lies beyond it."""
+    low, high = interval(a / b for a, b in zip(values[name], values[to]))
+    return text or f"{name} at most {limit:g} of {to}", low <= limit, ratio(values, name, to), (low, high)
+
+
+def at_least(values, name, limit, to="without", text=None):
+    low, high = interval(a / b for a, b in zip(values[name], values[to]))
+    return text or f"{name} at least {limit:g} of {to}", high >= limit, ratio(values, name, to), (low, high)
+
+
+def instructions(command, variant):
+    """In user space, of a command and its libraries: valgrind counts them on every machine."""
+    log = os.path.join(BUILT, "valgrind")
+    run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}", *command, variant=variant)
+    with open(log, encoding="utf-8", errors="replace") as file:
+        return int(re.search(r"Collected : (\d+)", file.read()).group(1))
+
+
+def each_of(count, variant, *command):
+    """What one more call adds, by count(command, variant); the command's last argument says how many."""
+    less, more = (count([*command, str(times)], variant) for times in (1000, 2000))
+    return (more - less) / 1000
 
 
 def syscalls(command, variant, drive=None):

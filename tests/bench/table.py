@@ -1,26 +1,24 @@
 """The tables, from the JSON that the benchmark has written: a line for each row, and everything.
 
-table.py RESULTS                  prints the short one
+table.py RESULTS                  prints a line for each row
 table.py RESULTS --keep README    puts the lines of SHORT between the two marks in README, and everything
                                   into README.md beside RESULTS
 table.py RESULTS --check README   fails where these two have others
 """
 import json
 import os
+import pathlib
 import sys
 
 MARKS = ("<!-- cost: from tests/bench/results.json, by tests/bench/table.py -->\n", "<!-- end of cost -->\n")
+NOTES = pathlib.Path(__file__).with_name("notes.md")  # what the rows do not explain by themselves
 OURS = ("fin-rst", "liblinger", "supervised", "linger run", "when=active", "log", "rst")
-# The lines in README, by what stands in the results.
+# The lines in README, by what stands in the results: a sentence, and what follows each figure.
 SHORT = {
-    "dup and close of a file": "dup and close a file",
-    "accept, close of a server's connection": "a server's connection",
-    "socket, connect, close of a client": "a client's connection",
-    "nginx, Connection: close": "nginx, Connection: close",
-    "the wall: 200,000 connections to one destination": "200,000 connections to one destination",
-    "restart with 15,000 connections, until the port is bound": "restart under 15,000 connections",
-    "start of a program, library preloaded, 1 rule": "start of a program",
-    "supervisor: a Go client's connect": "connect() under the supervisor",
+    "the wall: 200,000 connections to one destination": ("200,000 connections of one client to one port", "a second"),
+    "restart with 15,000 connections, until the port is bound":
+        ("restart of a server that has 15,000 connections: its port is free after", "s"),
+    "accept, close of a server's connection": ("a connection that a server accepts, reads and closes", "us"),
 }
 HEADER = ["what", "without", "with", "nearest other", "goal"]
 
@@ -33,17 +31,18 @@ def number(value):
     return f"{value:,.{digits}f}"
 
 
-def goal(text, met, figure):
-    return f"{text}: {number(figure)} {'✓' if met else '✗'}"
+def goal(text, met, figure, bounds):
+    within = f" ({number(bounds[0])} to {number(bounds[1])})" if bounds and bounds[0] != bounds[1] else ""
+    return f"{text}: {number(figure)}{within} {'✓' if met else '✗'}"
 
 
 def head(results):
     return f"{results['date']}, Linux {results['kernel']}, {results['processors']} x {results['cpu']}"
 
 
-def what(row, name=None):
+def what(row):
     """With the date, where the row was measured after the others."""
-    return f"{name or row['what']}, {row['unit']}" + (f" ({row['measured']})" if "measured" in row else "")
+    return f"{row['what']}" + (f", {row['unit']}" if row["unit"] else "") + (f" ({row['measured']})" if "measured" in row else "")
 
 
 def columns(row):
@@ -57,8 +56,8 @@ def columns(row):
     return [chosen.get("without") or ("without" if "without" in figures else None), ours, peer]
 
 
-def line(row, name=None):
-    """The cells of the short table. The column `without` has no need of a name; ours has none where the
+def line(row):
+    """The cells of the table of all rows. The column `without` has no need of a name; ours has none where the
     row says which it is."""
     def cell(variant, anonymous):
         if variant is None:
@@ -68,7 +67,7 @@ def line(row, name=None):
 
     without, ours, peer = columns(row)
     goals = sorted(row["goals"], key=lambda one: one[1])[:1]
-    return [what(row, name), cell(without, ("without",)), cell(ours, OURS), cell(peer, ()),
+    return [what(row), cell(without, ("without",)), cell(ours, OURS), cell(peer, ()),
             "; ".join(goal(*one) for one in goals)]
 
 
@@ -85,20 +84,37 @@ def as_text(results):
 
 
 def as_short(results):
-    """With a sentence for each goal of its rows that was not reached."""
-    rows = {row["what"]: row for row in results["rows"]}
-    text = as_table(line(rows[name], short) for name, short in SHORT.items() if name in rows)
-    missed = [f"{short}: {row['missed']}" for name, short in SHORT.items()
-              for row in [rows.get(name, {})] if "missed" in row and not all(met for _, met, _ in row["goals"])]
-    return text + "".join(f"\n✗ {sentence}\n" for sentence in missed)
+    rows = {row["what"]: row["figures"] for row in results["rows"]}
+    lines = [["", "without", "with `fin-rst`"], ["---"] * 3]
+    for name, (sentence, unit) in SHORT.items():
+        figures = rows.get(name)
+        if figures:
+            lines.append([sentence, *(f"{number(figures[variant]['median'])} {unit}" for variant in ("without", "fin-rst"))])
+    return "".join("| " + " | ".join(one) + " |\n" for one in lines)
+
+
+INTRODUCTION = """
+A goal is a count (system calls, instructions, page faults, sockets), which every machine tells alike, or a ratio
+to another variant of the same run: times depend on the machine, and no goal is a time. All variants of a row take
+turns, round after round; a ratio is the median of the rounds' ratios, and behind it stands its interval of 95 %
+(of all rounds, where they are fewer than ten). ✗ marks a goal that was missed: a ratio only where
+all of its interval lies beyond it. `rows.py`, `scale.py` and `commands.py` say how each row is measured.
+
+- *naive* is what one writes in five minutes, `naive.c`: a preload whose close() sets SO_LINGER {1, 0} on every
+  descriptor, file or socket, and closes it. *naive fin-rst* sets TCP_LINGER2.
+- *empty library* is a preload with no code, *empty filter* a seccomp filter that allows everything, and *empty
+  notification* (`notified.c`) a supervisor that lets each call go on: the least that each technique costs.
+- An *exponent* says what becomes of the cost as the work grows: 1 is linear, 2 is quadratic.
+"""
 
 
 def as_long(results):
     parts = ["# What it costs\n",
-             "Written by `tests/bench/run --keep` (`make bench` measures and keeps nothing): "
-             f"{head(results)}. A mark shows a goal that was reached (✓) or was not (✗); `rows.py` says how "
-             "each row is measured.\n",
+             "Written by `tests/bench/run --keep`, as this table and README.md's are of one run: "
+             f"{head(results)}. `make bench` measures and keeps nothing.",
+             INTRODUCTION,
              as_table(line(row) for row in results["rows"]),
+             NOTES.read_text(encoding="utf-8"),
              "## The rounds\n"]
     for row in results["rows"]:
         parts.append(f"**{what(row)}**\n")
