@@ -14,10 +14,9 @@
 #include "base/nearest.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/launch/launch.h"
+#include "cli/launch/supervisor.h"
 #include "cli/launch/variables.h"
 #include "cli/reach/reach.h"
-#include "cli/supervise/supervise.h"
 #include "core/settings.h"
 #include "policy/condition.h"
 #include "policy/deadrules.h"
@@ -67,12 +66,12 @@ static const struct option options[] = {
     CLI_OPTIONS_END,
 };
 
-#define SUMMARY "" /* the value of -s without a file, until one is made */
-
 struct request {
     const struct cli_command *self;
     const char *values[SETTING_COUNT]; /* as given by an option, else NULL */
     bool dry_run;
+    bool has_summary; /* -s without a file */
+    bool sees_closes; /* a supervisor, under the policy of this run */
     enum { AUTO, PRELOAD, SUPERVISE, BACKENDS } backend;
     const char *bare; /* an option without its value, right before the program */
     struct settings settings;
@@ -105,6 +104,12 @@ static int refuse_port(const struct request *request)
                                     "in -m 'rst port=80', and SO_REUSEPORT is -R");
 }
 
+static void take_stats(struct request *request, const char *file)
+{
+    request->has_summary = !file[0];
+    request->values[SETTING_STATS] = file[0] ? file : NULL;
+}
+
 /* 0 to go on, else *status is what to return. */
 static int take_options(struct request *request, int argc, char **argv, int *status)
 {
@@ -125,7 +130,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
         else if (option == 'l')
             request->values[SETTING_LOG] = cli_optional(optarg, LOG_TO_STDERR);
         else if (option == 's')
-            request->values[SETTING_STATS] = cli_optional(optarg, SUMMARY);
+            take_stats(request, cli_optional(optarg, ""));
         else if (option == 'n')
             request->dry_run = true;
         else if (option == 'p' ? refuse_port(request)
@@ -155,6 +160,8 @@ static int take_settings(struct request *request)
         if (request->values[i])
             unsetenv(settings_name(i));
     }
+    if (request->has_summary)
+        unsetenv(settings_name(SETTING_STATS));
     status = settings_take_environment(&request->settings, environ, &warnings);
     for (enum setting i = 0; status == 0 && i < SETTING_COUNT; i++) {
         if (!request->values[i])
@@ -300,36 +307,22 @@ static bool is_reached(const struct request *request, const struct reach *reach)
            (reach->how == REACH_SUPERVISE && request->backend != PRELOAD);
 }
 
-static char stats_directory[PATH_MAX];
-static char stats_file[PATH_MAX];
-static bool sees_closes; /* a supervisor, under the policy of this run */
-
-/* Does nothing if none was made. */
-static void remove_stats_file(void)
-{
-    if (!stats_file[0])
-        return;
-    unlink(stats_file);
-    rmdir(stats_directory);
-}
-
 /* For -s without a file: one in a directory of its own, removed after the run. */
 static int make_stats_file(struct request *request)
 {
+    char *file = request->settings.stats_path;
     struct stats *stats;
 
-    if (!cli_make_temporary(request->self, "linger", stats_directory,
-                            sizeof(stats_directory) - sizeof("/stats")))
+    if (!cli_make_temporary(request->self, "linger", file,
+                            sizeof(request->settings.stats_path) - sizeof("/stats")))
         return -1;
-    memcpy(stats_file, stats_directory, sizeof(stats_file));
-    memcpy(stats_file + strlen(stats_file), "/stats", sizeof("/stats"));
-    if (stats_open(stats_file, &stats) != STATS_OK) {
-        cli_error(request->self, "-s: cannot make %s: %s", stats_file, strerror(errno));
-        remove_stats_file();
+    strcat(file, "/stats");
+    if (stats_open(file, &stats) != STATS_OK) {
+        cli_error(request->self, "-s: cannot make %s: %s", file, strerror(errno));
+        launch_remove_stats(file);
         return -1;
     }
-    request->values[SETTING_STATS] = stats_file;
-    memcpy(request->settings.stats_path, stats_file, sizeof(request->settings.stats_path));
+    request->values[SETTING_STATS] = file;
     request->settings.given |= 1u << SETTING_STATS;
     return 0;
 }
@@ -341,39 +334,21 @@ static int execute(const struct request *request, const char *file, char **argv)
     return cli_exec_failed(request->self, argv[0]);
 }
 
-/* The counters, when the last descendant has ended. */
-static void print_summary(const struct launch *launch)
+static int run_program(struct request *request, const struct reach *reach, char **argv)
 {
-    struct stats stats;
-
-    if (stats_read(stats_file, &stats) == STATS_OK) {
-        cli_print_line(stderr, "linger run: what %s did to its connections",
-                       text_file_name(launch->file));
-        cli_print_counters(stderr, &stats);
-        if (launch->answer && !sees_closes)
-            fputs("linger run: closes are not counted: no rule of this policy is decided at "
-                  "close()\n",
-                  stderr);
-    }
-    remove_stats_file();
-}
-
-static int run_program(struct request *request, const struct reach *reach, char **argv,
-                       bool has_summary)
-{
+    bool is_supervised = reach->how == REACH_SUPERVISE;
     struct launch launch = {
         .self = request->self,
         .file = reach->file[0],
         .argv = argv,
-        .start = launch_start,
-        .listener = -1,
-        .finish = has_summary ? print_summary : NULL,
-        .speaks = has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
+        .settings = is_supervised ? &request->settings : NULL,
+        .sees_closes = request->sees_closes,
+        .stats = request->has_summary ? request->settings.stats_path : NULL,
+        .speaks = request->has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
     };
 
-    if (reach->how == REACH_SUPERVISE)
-        return launch_exit(supervise(&launch, &request->settings));
-    return has_summary ? launch_exit(launch_run(&launch)) : execute(request, reach->file[0], argv);
+    return is_supervised || request->has_summary ? launch_exit(launch_run(&launch))
+                                                 : execute(request, reach->file[0], argv);
 }
 
 /* What is out of the policy's reach although the program itself is not. */
@@ -388,8 +363,9 @@ static void warn_of_launcher(const struct request *request, const struct reach *
 /* A signal whose handler restarts calls, as Go's all do, takes nothing away. */
 static void warn_of_closes(struct request *request, const struct reach *reach)
 {
-    sees_closes = reach->how == REACH_SUPERVISE && supervise_traps_close(&request->settings);
-    if (!sees_closes || reach->elf.is_go)
+    request->sees_closes =
+        reach->how == REACH_SUPERVISE && supervisor_traps_close(&request->settings);
+    if (!request->sees_closes || reach->elf.is_go)
         return;
     cli_error(request->self,
               "warning: %s at close(): a signal whose handler has no SA_RESTART may take a close() "
@@ -403,24 +379,23 @@ static void warn_of_closes(struct request *request, const struct reach *reach)
 
 static int start(struct request *request, const struct reach *reach, char **argv)
 {
-    bool has_summary = request->values[SETTING_STATS] && !request->values[SETTING_STATS][0];
-
     if (reach->how == REACH_PRELOAD && check_version(request, reach) != 0)
         return CLI_FAILED;
     if (request->dry_run || reach->how != REACH_PRELOAD) /* else the library says it */
         fputs(request->warnings, stderr);
     warn_of_launcher(request, reach, argv);
     warn_of_closes(request, reach);
-    if (has_summary && !request->dry_run && make_stats_file(request) != 0)
+    if (request->has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;
     if (reach->how == REACH_PRELOAD &&
         variables_set(request->self, &request->settings, request->values, reach->preload) != 0) {
-        remove_stats_file();
+        if (request->has_summary && !request->dry_run)
+            launch_remove_stats(request->settings.stats_path);
         return CLI_FAILED;
     }
     if (request->dry_run)
         return print_plan(request, reach, argv);
-    return run_program(request, reach, argv, has_summary);
+    return run_program(request, reach, argv);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
@@ -435,10 +410,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
     argv += optind;
     if (!argv[0])
         return cli_usage(self, "a program is missing");
-    bool summary = request.values[SETTING_STATS] && !request.values[SETTING_STATS][0];
     if (take_settings(&request) != 0)
         return CLI_FAILED;
-    if (!summary && !has_effect(&request.settings))
+    if (!request.has_summary && !has_effect(&request.settings))
         return refuse_nothing(self, argv);
     reach_judge(argv[0], request.backend == SUPERVISE, &reach);
     if (!is_reached(&request, &reach))

@@ -32,7 +32,7 @@
 #include "cli/adopt/cgroup.h"
 #include "cli/adopt/handover.h"
 #include "cli/adopt/inject.h"
-#include "cli/launch/launch.h"
+#include "cli/supervise/child.h"
 #include "cli/supervise/filter.h"
 #include "core/moments.h"
 
@@ -233,7 +233,7 @@ static void become_daemon(void)
     refuse_oom_killer();
     target_forget();
     our.starter = fcntl(our.starter, F_DUPFD_CLOEXEC, HANDOVER_FREE);
-    launch_release(our.starter);
+    child_release(our.starter);
     for (int number = HANDOVER_PAGE; number < HANDOVER_FREE; number++)
         dup3(STDIN_FILENO, number, O_CLOEXEC); /* nothing else gets it */
     prctl(PR_SET_NAME, HANDOVER_NAME);

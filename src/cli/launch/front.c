@@ -23,7 +23,7 @@
  * The death of one must not leave a program half supervised: a call that is not answered fails
  * with ENOSYS, so when the keeper dies the front kills all that it was the parent of; when the
  * front dies the keeper kills the program, as the same signal would have without us. Where both
- * die, the supervisor's guard lets the calls of all others go on (supervise/supervise.c).
+ * die, the supervisor's guard lets the calls of all others go on (supervisor.c).
  */
 #include <errno.h>
 #include <signal.h>
@@ -36,9 +36,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/launch/child.h"
 #include "cli/launch/keeper.h"
 #include "cli/process/processes.h"
+#include "cli/supervise/child.h"
 
 #define GLANCE 1000000 /* nanoseconds */
 #define PATIENCE (INT64_C(200) * GLANCE)
@@ -53,7 +53,7 @@ struct arrival {
 };
 
 static struct front {
-    struct launch *launch;
+    const struct launch *launch;
     struct keeper_news *news;
     pid_t keeper;
     int64_t stopped; /* when we were stopped, and when we continued */
@@ -132,9 +132,8 @@ static bool look(int *status)
     if (news == KEEPER_NO_NEWS) {
         cli_error(front.launch->self, "the supervisor died, so the program was killed");
         processes_end_children(); /* the processes that it left are now ours */
-        if (front.launch->finish)
-            front.launch->finish(front.launch);
-        news = LAUNCH_FAILED;
+        launch_finish(front.launch);
+        news = CHILD_FAILED;
     }
     *status = news;
     return true;
@@ -163,7 +162,7 @@ static int wait_for_end(void)
     }
 }
 
-int launch_run(struct launch *launch)
+int launch_run(const struct launch *launch)
 {
     pid_t self = getpid();
 
@@ -172,7 +171,7 @@ int launch_run(struct launch *launch)
         mmap(NULL, sizeof(*front.news), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (front.news == MAP_FAILED) {
         cli_error(launch->self, "out of memory");
-        return LAUNCH_FAILED;
+        return CHILD_FAILED;
     }
     atomic_store(&front.news->status, KEEPER_NO_NEWS);
     child_prepare();
@@ -182,9 +181,9 @@ int launch_run(struct launch *launch)
         keeper_run(launch, front.news, self);
     if (front.keeper < 0) {
         cli_error(launch->self, "cannot start a process: %s", strerror(errno));
-        return LAUNCH_FAILED;
+        return CHILD_FAILED;
     }
-    launch_release(-1);
+    child_release(-1);
     return wait_for_end();
 }
 

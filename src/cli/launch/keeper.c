@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,16 +20,20 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cli/launch/supervisor.h"
+#include "cli/supervise/child.h"
+#include "report/stats.h"
 
 static struct keeper {
-    struct launch *launch;
+    const struct launch *launch;
     struct keeper_news *news;
     pid_t front;
     pid_t program; /* 0: it has ended */
     int status;    /* of its end; KEEPER_NO_NEWS before, and once the front knows it */
     bool is_stopped;
     int signals;
-} keeper = {.status = KEEPER_NO_NEWS};
+    int listener; /* -1, or the keeper's loop answers the calls that it notifies of */
+} keeper = {.status = KEEPER_NO_NEWS, .listener = -1};
 
 int64_t keeper_clock(void)
 {
@@ -132,15 +137,14 @@ static bool take_signals(void)
 
 static void keep(void)
 {
-    struct launch *launch = keeper.launch;
-    struct pollfd watched[] = {{launch->listener, POLLIN, 0}, {keeper.signals, POLLIN, 0}};
+    struct pollfd watched[] = {{keeper.listener, POLLIN, 0}, {keeper.signals, POLLIN, 0}};
     bool goes_on = true;
 
     while (goes_on) {
         if (poll(watched, 2, -1) < 0)
             continue;
         if (watched[0].revents & POLLIN)
-            launch->answer(launch);
+            supervisor_answer();
         else if (watched[0].revents & POLLHUP) /* all have ended, and will be reaped */
             watched[0].fd = -1;
         if (watched[1].revents & POLLIN)
@@ -148,22 +152,52 @@ static void keep(void)
     }
 }
 
-void launch_take_name(const struct launch *launch)
+/* Starts a program that needs no supervisor. */
+static pid_t start_program(const struct launch *launch, int *status)
 {
-    char *first = program_invocation_name; /* argv[0], where the kernel begins to show them */
-    char *const *last = launch->argv;
-    char name[64];
+    pid_t pid = child_fork();
 
-    snprintf(name, sizeof(name), "(%.60s)", text_file_name(launch->file));
-    prctl(PR_SET_NAME, name);
-    while (last[1])
-        last++;
-    size_t size = (size_t)(*last + strlen(*last) - first);
-    memset(first, 0, size);
-    snprintf(first, size, "%s", name);
+    if (pid == 0) {
+        execv(launch->file, launch->argv);
+        _exit(cli_exec_failed(launch->self, launch->argv[0]));
+    }
+    if (pid < 0) {
+        cli_error(launch->self, "cannot start a process: %s", strerror(errno));
+        *status = CHILD_FAILED;
+        return 0;
+    }
+    child_release(-1);
+    return pid;
 }
 
-_Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t front)
+void launch_remove_stats(const char *file)
+{
+    char directory[PATH_MAX];
+
+    snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(file, '/') - file), file);
+    unlink(file);
+    rmdir(directory);
+}
+
+void launch_finish(const struct launch *launch)
+{
+    struct stats stats;
+
+    if (!launch->stats)
+        return;
+    if (stats_read(launch->stats, &stats) == STATS_OK) {
+        cli_print_line(stderr, "linger run: what %s did to its connections",
+                       text_file_name(launch->file));
+        cli_print_counters(stderr, &stats);
+        if (launch->settings && !launch->sees_closes)
+            fputs("linger run: closes are not counted: no rule of this policy is decided at "
+                  "close()\n",
+                  stderr);
+    }
+    launch_remove_stats(launch->stats);
+}
+
+_Noreturn void keeper_run(const struct launch *launch, struct keeper_news *news, pid_t front)
 {
     sigset_t early;
     sigset_t all;
@@ -174,9 +208,10 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_PDEATHSIG, SIGCHLD); /* reap() notices */
     sigpending(&early);
-    keeper.program = launch->start(launch, &keeper.status);
+    keeper.program = launch->settings ? supervisor_start(launch, &keeper.status, &keeper.listener)
+                                      : start_program(launch, &keeper.status);
     if (keeper.program) {
-        launch_take_name(launch);
+        child_lend_name(launch->file, launch->argv);
         pass_on_early(&early);
         sigfillset(&all);
         keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -185,8 +220,7 @@ _Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t
         }
         keep();
     }
-    if (launch->finish)
-        launch->finish(launch);
+    launch_finish(launch);
     if (keeper.status != KEEPER_NO_NEWS)
         tell(keeper.status);
     _exit(CLI_OK);

@@ -23,7 +23,7 @@ struct keeper_news {
 };
 
 /* In the child of the front, with all signals blocked. */
-_Noreturn void keeper_run(struct launch *launch, struct keeper_news *news, pid_t front);
+_Noreturn void keeper_run(const struct launch *launch, struct keeper_news *news, pid_t front);
 
 /* Nanoseconds. */
 int64_t keeper_clock(void);

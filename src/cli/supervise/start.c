@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "cli/launch/launch.h"
+#include "cli/supervise/child.h"
 #include "cli/supervise/filter.h"
 #include "core/moments.h"
 
@@ -128,9 +128,9 @@ pid_t start_program(struct answerer *answerer, const char *file, char **argv, in
     pid_t program;
     int channel[2];
 
-    if (make_channel(channel) != 0 || (program = launch_fork()) < 0) {
+    if (make_channel(channel) != 0 || (program = child_fork()) < 0) {
         cli_error(answerer->self, "cannot start a process: %s", strerror(errno));
-        *status = LAUNCH_FAILED;
+        *status = CHILD_FAILED;
         return 0;
     }
     if (program == 0) {
@@ -140,7 +140,7 @@ pid_t start_program(struct answerer *answerer, const char *file, char **argv, in
     close(channel[1]);
     answer_begin(answerer, program, text_file_name(file));
     bool ordered = order_filter(answerer, channel[0]);
-    launch_release(channel[0]);
+    child_release(channel[0]);
     bool goes =
         ordered && meet_program(answerer, program, channel[0]) && write(channel[0], "", 1) == 1;
     close(channel[0]); /* without a go before, the program takes that for a no */

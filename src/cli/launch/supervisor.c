@@ -2,10 +2,10 @@
 /*
  * The supervisor. A program that makes raw system calls is out of a preload's reach, so the kernel
  * is asked to hold the few calls that matter and to notify us first: seccomp user notification,
- * seccomp_unotify(2). The program's keeper (launch/) is notified; start.c explains how the program
- * comes under the filter, answer.c how a call is answered.
+ * seccomp_unotify(2). The program's keeper is notified; supervise/start.c explains how the program
+ * comes under the filter, supervise/answer.c how a call is answered.
  */
-#include "cli/supervise/supervise.h"
+#include "cli/launch/supervisor.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +18,7 @@
 
 #include "cli/notify/notify.h"
 #include "cli/supervise/answer.h"
+#include "cli/supervise/child.h"
 #include "cli/supervise/filter.h"
 #include "cli/supervise/start.h"
 #include "core/plan.h"
@@ -70,7 +71,7 @@ static void start_guard(const struct launch *launch)
 
     if (pid == 0) {
         setsid();
-        launch_take_name(launch);
+        child_lend_name(launch->file, launch->argv);
         dup2(STDOUT_FILENO, STDERR_FILENO); /* /dev/null */
         watched[0].fd = keeper;
         while (poll(watched, 2, -1) < 0)
@@ -83,23 +84,33 @@ static void start_guard(const struct launch *launch)
         close(keeper);
 }
 
-static pid_t start(struct launch *launch, int *status)
+pid_t supervisor_start(const struct launch *launch, int *status, int *listener)
 {
-    pid_t program = start_program(&answerer, launch->file, launch->argv, status);
     pthread_t thread;
 
-    if (program)
-        start_guard(launch);
-    if (program && pthread_create(&thread, NULL, answer_all, NULL) != 0)
-        launch->listener = answerer.listener; /* no process more is allowed */
-    else if (program)
+    answerer.self = launch->self;
+    answerer.all = launch->settings;
+    launch->settings->backend = BACKEND_SUPERVISE;
+    room = mmap(NULL, sizeof(*room), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) {
+        cli_error(launch->self, "out of memory");
+        *status = CHILD_FAILED;
+        return 0;
+    }
+    answerer.room = room;
+    pid_t program = start_program(&answerer, launch->file, launch->argv, status);
+    if (!program)
+        return 0;
+    start_guard(launch);
+    if (pthread_create(&thread, NULL, answer_all, NULL) != 0)
+        *listener = answerer.listener; /* no process more is allowed */
+    else
         pthread_detach(thread); /* it ends with its listener, or with us */
     return program;
 }
 
-static void answer_next(struct launch *launch)
+void supervisor_answer(void)
 {
-    (void)launch;
     answer_call(&answerer);
 }
 
@@ -117,7 +128,7 @@ static bool can_make_accept(void)
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status);
 }
 
-bool supervise_traps_close(struct settings *settings)
+bool supervisor_traps_close(struct settings *settings)
 {
     struct plan plan;
 
@@ -125,20 +136,4 @@ bool supervise_traps_close(struct settings *settings)
     settings->makes_accept = plan.moments & MOMENT_ACCEPT && can_make_accept();
     plan_make(&plan, &settings->mode, true, settings->makes_accept);
     return plan.moments & MOMENT_CLOSE;
-}
-
-int supervise(struct launch *launch, struct settings *settings)
-{
-    answerer.self = launch->self;
-    answerer.all = settings;
-    room = mmap(NULL, sizeof(*room), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (room == MAP_FAILED) {
-        cli_error(launch->self, "out of memory");
-        return LAUNCH_FAILED;
-    }
-    answerer.room = room;
-    settings->backend = BACKEND_SUPERVISE;
-    launch->start = start;
-    launch->answer = answer_next;
-    return launch_run(launch);
 }

@@ -3,7 +3,7 @@
  * What the parent of a program must ensure: that the program finds signals, descriptors and its
  * environment as it would without a parent, and that the parent holds nothing of the program's.
  */
-#include "cli/launch/child.h"
+#include "cli/supervise/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,12 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/kernel.h"
-#include "cli/launch/launch.h"
+#include "base/text.h"
 #include "socket/sock.h"
 
 /* What linger was started with. */
@@ -73,7 +74,7 @@ static void rename_pids(void)
         close(pidfd);
 }
 
-pid_t launch_fork(void)
+pid_t child_fork(void)
 {
     pid_t pid = fork();
 
@@ -82,23 +83,6 @@ pid_t launch_fork(void)
         sigaction(SIGCHLD, &found.on_child, NULL);
         sigprocmask(SIG_SETMASK, &found.mask, NULL);
     }
-    return pid;
-}
-
-pid_t launch_start(struct launch *launch, int *status)
-{
-    pid_t pid = launch_fork();
-
-    if (pid == 0) {
-        execv(launch->file, launch->argv);
-        _exit(cli_exec_failed(launch->self, launch->argv[0]));
-    }
-    if (pid < 0) {
-        cli_error(launch->self, "cannot start a process: %s", strerror(errno));
-        *status = LAUNCH_FAILED;
-        return 0;
-    }
-    launch_release(-1);
     return pid;
 }
 
@@ -117,7 +101,7 @@ static void close_all(unsigned first, unsigned last)
         close_range_by_hand(first, last);
 }
 
-void launch_release(int kept)
+void child_release(int kept)
 {
     struct facts facts = {0};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -133,4 +117,19 @@ void launch_release(int kept)
     } else {
         close_all(STDERR_FILENO + 1, ~0u);
     }
+}
+
+void child_lend_name(const char *file, char *const *argv)
+{
+    char *first = program_invocation_name; /* argv[0], where the kernel begins to show them */
+    char *const *last = argv;
+    char name[64];
+
+    snprintf(name, sizeof(name), "(%.60s)", text_file_name(file));
+    prctl(PR_SET_NAME, name);
+    while (last[1])
+        last++;
+    size_t size = (size_t)(*last + strlen(*last) - first);
+    memset(first, 0, size);
+    snprintf(first, size, "%s", name);
 }

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The second backend of linger run: for programs whose system calls are raw (static, Go). */
+#ifndef LINGER_CLI_LAUNCH_SUPERVISOR_H
+#define LINGER_CLI_LAUNCH_SUPERVISOR_H
+
+#include <sys/types.h>
+
+#include "cli/launch/launch.h"
+
+/*
+ * Finds out whether this kernel lets a supervisor make accept(), if the policy asks for that. True
+ * where, for the policy or for want of that, each close() has to wait for the supervisor.
+ */
+bool supervisor_traps_close(struct settings *settings);
+
+/*
+ * In the keeper: starts the program under its filter. Returns its pid; or 0 after an error message,
+ * with a wait status. If a thread can be had it answers the calls; else `listener` is set, and the
+ * keeper calls supervisor_answer() when that can be read.
+ */
+pid_t supervisor_start(const struct launch *launch, int *status, int *listener);
+void supervisor_answer(void);
+
+#endif
