@@ -71,14 +71,14 @@ static void print_bar(FILE *out, const struct request *r, unsigned state)
 
 static void print_states(FILE *out, const struct request *r, const struct summary *s)
 {
-    fprintf(out, "TCP states\n");
+    bystate_print_head(out, "TCP states");
     for (unsigned i = 1; i < DIAG_STATES; i++) {
-        bool seen = s->states[i] > 0;
+        bool seen = s->states.count[i] > 0;
         for (unsigned j = 0; j < HISTORY; j++)
             seen = seen || r->history[j][i] > 0;
         if (!seen)
             continue;
-        fprintf(out, "  %-12s %8u", diag_state_name(i), s->states[i]);
+        bystate_print(out, &s->states, i, r->seconds > 0);
         if (r->seconds > 0) {
             fputs("  ", out);
             print_bar(out, r, i);
@@ -89,7 +89,7 @@ static void print_states(FILE *out, const struct request *r, const struct summar
 
 static void print_time_wait(FILE *out, const struct summary *s)
 {
-    if (s->states[TCP_TIME_WAIT] == 0)
+    if (s->states.count[TCP_TIME_WAIT] == 0)
         return;
     fprintf(out, "TIME_WAIT by destination\n");
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
@@ -200,8 +200,8 @@ static void print_line(FILE *out, const struct summary *s)
     strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &local));
     fputs(clock, out);
     for (unsigned i = 1; i < DIAG_STATES; i++) {
-        if (s->states[i] > 0)
-            fprintf(out, " %s=%u", diag_state_name(i), s->states[i]);
+        if (s->states.count[i] > 0)
+            fprintf(out, " %s=%u", diag_state_name(i), s->states.count[i]);
     }
     if (s->busiest.used > 0)
         fprintf(out, " ports=%u/%u to=%s", s->busiest.used, summary_range(s),
@@ -261,10 +261,7 @@ static void print_json(FILE *out, const struct summary *s)
     struct json json = {.out = out};
 
     json_open(&json, NULL, '{');
-    json_open(&json, "states", '{');
-    for (unsigned i = 1; i < DIAG_STATES; i++)
-        json_number(&json, diag_state_name(i), s->states[i]);
-    json_close(&json, '}');
+    bystate_print_json(&json, &s->states);
     print_json_peers(&json, s);
     print_json_unclosed(&json, "close_wait", &s->close_wait);
     print_json_unclosed(&json, "fin_wait2", &s->fin_wait2);
@@ -309,7 +306,7 @@ static int show(struct request *r, const struct sockets *sockets, FILE *out)
         return port_show(out, sockets, r->port, r->json);
     if (summary_make(&sum, sockets) != 0)
         return -1;
-    memcpy(r->history[r->samples++ % HISTORY], sum.states, sizeof(sum.states));
+    memcpy(r->history[r->samples++ % HISTORY], sum.states.count, sizeof(sum.states.count));
     if (r->json)
         print_json(out, &sum);
     else if (r->seconds > 0 && !r->redraw)

@@ -366,6 +366,53 @@ client.recv(1)"
     expect "JSON of the other" "$("$LINGER" states -jp 84 | grep -c client_of)" 0
 }
 
+# "established RECV-Q SEND-Q", a line a state with connections.
+queues_by_ss() { # [FILTER]
+    ss -Htan "$@" | awk '{ name = tolower($1); sub("estab", "established", name); received[name] += $2; sent[name] += $3 }
+        END { for (name in received) if (name !~ /listen|time-wait|unconn/) print name, received[name], sent[name] }' | sort
+}
+
+@test "Recv-Q and Send-Q: the bytes of each state, as ss adds them up, of all and of a port" {
+    needs_namespace
+    "$LINGER" close -q --state time-wait
+    start - python3 -c "
+import signal, socket
+listener = socket.create_server(('127.0.0.1', 0))
+pairs = [(socket.create_connection(listener.getsockname()), listener.accept()[0]) for _ in range(3)]
+pairs[0][1].send(b'unread') # the client's
+pairs[1][0].send(b'unread at its end')
+pairs[1][0].shutdown(socket.SHUT_WR)
+pairs[2][1].setblocking(False)
+try: # until nothing moves any more
+    while True:
+        pairs[2][1].send(b'x' * 65536)
+except BlockingIOError:
+    pass
+print('port', listener.getsockname()[1], flush=True)
+signal.pause()"
+    hear_port
+    same() { # what both say, while nothing has changed in between
+        queues_by_ss "${1:-}" >"$BATS_TEST_TMPDIR/ss"
+        "$LINGER" states ${2:-} >"$BATS_TEST_TMPDIR/out"
+        "$LINGER" states -j ${2:-} >"$BATS_TEST_TMPDIR/json"
+        queues_by_ss "${1:-}" | cmp -s - "$BATS_TEST_TMPDIR/ss"
+    }
+    eventually same
+    cat "$BATS_TEST_TMPDIR/ss" "$BATS_TEST_TMPDIR/out"
+    says '^TCP states  *sockets  *Recv-Q  *Send-Q$'
+    awk '/^[^ ]/ { on = /^TCP states/ } on && NF == 4 && !/^TCP/ { print $1, $3, $4 }' "$BATS_TEST_TMPDIR/out" | sort |
+        diff "$BATS_TEST_TMPDIR/ss" -
+    json '"\n".join(f"{k} {s['"'recv_q'][k]} {s['send_q'][k]}"'" for k in sorted(s["states"]) if s["states"][k] and k in s["recv_q"])' |
+        diff "$BATS_TEST_TMPDIR/ss" -
+    [ "$(awk '$1 == "established" { print ($2 > 65536 && $3 > 65536) }' "$BATS_TEST_TMPDIR/ss")" = 1 ]
+    [ "$(awk '$1 == "close-wait" { print $2 }' "$BATS_TEST_TMPDIR/ss")" = 18 ] # its FIN counts as one
+    eventually same "sport = :$PORT" "-p$PORT"
+    cat "$BATS_TEST_TMPDIR/ss" "$BATS_TEST_TMPDIR/out"
+    awk 'NF == 4 && !/^port/ { print $1, $3, $4 }' "$BATS_TEST_TMPDIR/out" | sort | diff "$BATS_TEST_TMPDIR/ss" -
+    json '"\n".join(f"{k} {s['"'recv_q'][k]} {s['send_q'][k]}"'" for k in sorted(s["states"]) if s["states"][k] and k in s["recv_q"])' |
+        diff "$BATS_TEST_TMPDIR/ss" -
+}
+
 @test "-w: a line each time if standard output is not a terminal, and silent when the reader goes" {
     (timeout 20 "$LINGER" states -w || echo "status $?" >&2) 2>"$BATS_TEST_TMPDIR/stderr" | head -2 >"$BATS_TEST_TMPDIR/out"
     cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/stderr"

@@ -120,7 +120,7 @@ static void say_exposed(struct advice *a, const struct summary *s)
 /* Beyond the limit the kernel forgets a connection at once (tcp_time_wait()). */
 static void say_buckets(struct advice *a, const struct summary *s)
 {
-    unsigned waiting = s->states[TCP_TIME_WAIT];
+    unsigned waiting = s->states.count[TCP_TIME_WAIT];
 
     if (s->sysctls.max_tw_buckets > 0 &&
         waiting * 100ul >= (unsigned long)s->sysctls.max_tw_buckets * BUCKETS_NEAR)
@@ -133,9 +133,9 @@ static void say_buckets(struct advice *a, const struct summary *s)
 
 static void say_closing(struct advice *a, const struct summary *s)
 {
-    unsigned unanswered =
-        s->states[TCP_FIN_WAIT1] + s->states[TCP_CLOSING] + s->states[TCP_LAST_ACK];
-    size_t held = s->states[TCP_FIN_WAIT2] - s->fin_wait2.orphans;
+    unsigned unanswered = s->states.count[TCP_FIN_WAIT1] + s->states.count[TCP_CLOSING] +
+                          s->states.count[TCP_LAST_ACK];
+    size_t held = s->states.count[TCP_FIN_WAIT2] - s->fin_wait2.orphans;
 
     if (s->fin_wait2.orphans >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
         advice_say(a,
@@ -153,7 +153,7 @@ static void say_closing(struct advice *a, const struct summary *s)
             "%u peers do not acknowledge our FIN: they are gone, or the network drops it; the "
             "kernel retries for minutes (tcp_orphan_retries), rst does not wait",
             unanswered);
-    if (s->states[TCP_CLOSE_WAIT] > 1)
+    if (s->states.count[TCP_CLOSE_WAIT] > 1)
         advice_say(a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger "
                       "close -m fin --state close-wait PID` ends the connections, though not the "
                       "descriptors");
@@ -166,13 +166,13 @@ static void say_closing(struct advice *a, const struct summary *s)
 
 static void say_opening(struct advice *a, const struct summary *s)
 {
-    if (s->states[TCP_SYN_SENT] >= MANY)
+    if (s->states.count[TCP_SYN_SENT] >= MANY)
         advice_say(
             a, "%u connect() wait: the destination does not answer, or the network drops the SYN",
-            s->states[TCP_SYN_SENT]);
-    if (s->states[TCP_SYN_RECV] >= MANY)
+            s->states.count[TCP_SYN_SENT]);
+    if (s->states.count[TCP_SYN_RECV] >= MANY)
         advice_say(a, "%u half-open: clients do not answer (a SYN flood: tcp_syncookies=1)",
-                   s->states[TCP_SYN_RECV]);
+                   s->states.count[TCP_SYN_RECV]);
     if (s->full.state)
         advice_say(
             a,

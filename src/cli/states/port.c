@@ -9,14 +9,16 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/process/holders.h"
+#include "cli/sockets/bystate.h"
 #include "socket/portholders.h"
 
 /* The part of a dump that concerns one port. */
 struct port {
-    unsigned states[DIAG_STATES];
+    struct bystate states;
     struct portholders use;
     struct holder *holders;
     size_t holder_count;
+    size_t total;
     size_t unseen; /* sockets whose process we may not inspect */
 };
 
@@ -42,7 +44,8 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
         const struct diag_socket *s = &sockets->items[i];
         if (s->local_port != port)
             continue;
-        p->states[s->state < DIAG_STATES ? s->state : 0]++;
+        bystate_add(&p->states, s);
+        p->total++;
         (void)portholders_add(s, &p->use);
         if (s->inode != 0)
             inodes[count++] = s->inode;
@@ -67,10 +70,7 @@ static void print_json(FILE *out, const struct port *p, long port)
 
     json_open(&json, NULL, '{');
     json_number(&json, "port", port);
-    json_open(&json, "states", '{');
-    for (unsigned i = 1; i < DIAG_STATES; i++)
-        json_number(&json, diag_state_name(i), p->states[i]);
-    json_close(&json, '}');
+    bystate_print_json(&json, &p->states);
     json_number(&json, "time_wait_seconds", seconds_left(p));
     json_open(&json, "holders", '[');
     for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i)) {
@@ -90,18 +90,20 @@ static void print_json(FILE *out, const struct port *p, long port)
 
 static void print(FILE *out, const struct port *p, long port)
 {
-    unsigned total = 0;
     char buffer[256];
     struct text why;
 
-    fprintf(out, "port %ld\n", port);
+    snprintf(buffer, sizeof(buffer), "port %ld", port);
+    if (p->total == 0)
+        fprintf(out, "%s\n  nobody holds it in this network namespace\n", buffer);
+    else
+        bystate_print_head(out, buffer);
     for (unsigned i = 1; i < DIAG_STATES; i++) {
-        total += p->states[i];
-        if (p->states[i] > 0)
-            fprintf(out, "  %-12s %8u\n", diag_state_name(i), p->states[i]);
+        if (p->states.count[i] == 0)
+            continue;
+        bystate_print(out, &p->states, i, false);
+        fputc('\n', out);
     }
-    if (total == 0)
-        fprintf(out, "  nobody holds it in this network namespace\n");
     for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
         cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program, (int)p->holders[i].pid);
     if (p->unseen > 0)

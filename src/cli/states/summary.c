@@ -299,7 +299,7 @@ int summary_make(struct summary *sum, const struct sockets *sockets)
     read_ports(&ports, sockets);
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
-        sum->states[s->state < DIAG_STATES ? s->state : 0]++;
+        bystate_add(&sum->states, s);
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }

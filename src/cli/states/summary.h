@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "cli/process/holders.h"
+#include "cli/sockets/bystate.h"
 #include "cli/sockets/sockets.h"
 
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
@@ -51,7 +52,7 @@ struct summary_unclosed {
 };
 
 struct summary {
-    unsigned states[DIAG_STATES];
+    struct bystate states;
     struct summary_peer *peers; /* the most TIME_WAIT first */
     size_t peer_count;
     struct summary_peer busiest;  /* the destination with the most held ports; none: used is 0 */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets by state: how many, and the bytes that wait in their queues. */
+#ifndef LINGER_CLI_SOCKETS_BYSTATE_H
+#define LINGER_CLI_SOCKETS_BYSTATE_H
+
+#include <stdio.h>
+
+#include "cli/json.h"
+#include "socket/diag.h"
+
+struct bystate {
+    unsigned count[DIAG_STATES];
+    uint64_t received[DIAG_STATES]; /* and not read: Recv-Q of ss(8) */
+    uint64_t sent[DIAG_STATES];     /* and not acknowledged: Send-Q */
+};
+
+/* Must be zeroed at first. */
+void bystate_add(struct bystate *sums, const struct diag_socket *socket);
+
+/* The heading of the columns, after `title`. */
+void bystate_print_head(FILE *out, const char *title);
+
+/* The line of a state, without a newline; `is_padded`: as wide as any other. */
+void bystate_print(FILE *out, const struct bystate *sums, unsigned state, bool is_padded);
+
+/* The members "states", "recv_q" and "send_q". */
+void bystate_print_json(struct json *json, const struct bystate *sums);
+
+#endif
