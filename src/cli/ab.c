@@ -410,7 +410,7 @@ static int measure(struct ab *ab)
     return cli_flush(ab->plan.self, status);
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+static int ab_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct ab ab;
     int status = CLI_FAILED;
@@ -439,4 +439,5 @@ static int run(const struct cli_command *self, int argc, char **argv)
     return status != CLI_OK ? status : measure(&ab);
 }
 
-const struct cli_command cli_ab = {"ab", "measure a daemon under each of several modes", help, run};
+const struct cli_command cli_ab = {"ab", "measure a daemon under each of several modes", help,
+                                   ab_main};

@@ -78,7 +78,7 @@ static int change(struct apply *a, char **pids)
     return cli_flush(a->selection.self, is_done ? CLI_OK : CLI_FAILED);
 }
 
-static int main_attach(const struct cli_command *self, int argc, char **argv)
+static int attach_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct apply a;
     const char *restored = NULL;
@@ -113,4 +113,4 @@ static int main_attach(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_attach = {"attach", "change a daemon that is running already", help,
-                                       main_attach};
+                                       attach_main};

@@ -52,19 +52,15 @@ static void print(const char *program, const struct reach *reach)
         print_row("library", reach->preload);
 }
 
-static int check(const struct cli_command *self, int argc, char **argv)
+static int check_main(const struct cli_command *self, int argc, char **argv)
 {
     static const struct option options[] = {CLI_OPTION_HELP, CLI_OPTIONS_END};
     static struct reach reach;
     int worst = 0;
     int status;
 
-    switch (cli_option(self, argc, argv, options, false, &status)) {
-    case 0:
+    if (cli_option(self, argc, argv, options, false, &status) == 0)
         return status;
-    default:
-        break;
-    }
     if (optind == argc)
         return cli_usage(self, "a program is missing");
     for (int i = optind; i < argc; i++) {
@@ -77,4 +73,4 @@ static int check(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_check = {"check", "can a program be reached, and if not why", help,
-                                      check};
+                                      check_main};

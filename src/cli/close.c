@@ -401,7 +401,7 @@ static const char *find_mistake(struct closing *c, bool has_pids)
     return s->mode ? NULL : "a policy is missing: -m";
 }
 
-static int main_close(const struct cli_command *self, int argc, char **argv)
+static int close_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct closing c;
     int option;
@@ -433,4 +433,4 @@ static int main_close(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_close = {"close", "end connections that are open now", help,
-                                      main_close};
+                                      close_main};

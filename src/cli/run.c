@@ -398,7 +398,7 @@ static int start(struct request *request, const struct reach *reach, char **argv
     return run_program(request, reach, argv);
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+static int run_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct request request;
     static struct reach reach;
@@ -420,4 +420,4 @@ static int run(const struct cli_command *self, int argc, char **argv)
     return start(&request, &reach, argv);
 }
 
-const struct cli_command cli_run = {"run", "run a program under a policy", help, run};
+const struct cli_command cli_run = {"run", "run a program under a policy", help, run_main};

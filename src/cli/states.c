@@ -360,7 +360,7 @@ static int states(const struct cli_command *self, struct request *r)
     return status;
 }
 
-static int main_states(const struct cli_command *self, int argc, char **argv)
+static int states_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct request request;
     int option;
@@ -384,4 +384,4 @@ static int main_states(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_states = {
-    "states", "TCP states, TIME_WAIT, ephemeral ports left, who holds a port", help, main_states};
+    "states", "TCP states, TIME_WAIT, ephemeral ports left, who holds a port", help, states_main};

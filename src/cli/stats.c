@@ -231,7 +231,7 @@ static int show(const struct cli_command *self, const char *path, int format, lo
     return cli_flush(self, CLI_OK);
 }
 
-static int main_stats(const struct cli_command *self, int argc, char **argv)
+static int stats_main(const struct cli_command *self, int argc, char **argv)
 {
     long seconds = 0;
     int format = 0;
@@ -256,4 +256,4 @@ static int main_stats(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_stats = {"stats", "the counters of a LINGER_STATS file", help,
-                                      main_stats};
+                                      stats_main};

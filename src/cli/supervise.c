@@ -293,7 +293,7 @@ static bool supervise_chosen(char **pids)
     return is_done;
 }
 
-static int main_supervise(const struct cli_command *self, int argc, char **argv)
+static int supervise_main(const struct cli_command *self, int argc, char **argv)
 {
     int option;
     int status = CLI_FAILED;
@@ -322,4 +322,4 @@ static int main_supervise(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_supervise = {
-    "supervise", "put a running program under a supervisor, until it ends", help, main_supervise};
+    "supervise", "put a running program under a supervisor, until it ends", help, supervise_main};

@@ -362,7 +362,7 @@ static bool take_port(struct watch *w, const char *text)
     return true;
 }
 
-static int main_watch(const struct cli_command *self, int argc, char **argv)
+static int watch_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct watch w;
     int option;
@@ -387,4 +387,4 @@ static int main_watch(const struct cli_command *self, int argc, char **argv)
 }
 
 const struct cli_command cli_watch = {"watch", "who closes first, how, and who resets and why",
-                                      help, main_watch};
+                                      help, watch_main};
