@@ -200,7 +200,13 @@ static bool is_armed_at_birth(void)
     return !plan.needs && settings->backend == BACKEND_PRELOAD;
 }
 
-bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
+/* Only TCP_LINGER2 is refused like that; where events are reported, it is asked what they show. */
+bool moments_asks_nothing(void)
+{
+    return !plan.needs && !reported && plan.whole.mode == MODE_FIN_RST && !plan.whole.gives_way;
+}
+
+enum moments_connecting moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
     KEEP_ERRNO;
@@ -208,11 +214,14 @@ bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length)
     if (sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
-    bool is_first = is_wanted && sock_facts(fd, asked_early(), &facts) &&
-                    facts.state == TCP_CLOSE; /* else it asks how the first one went */
-    bool open = is_first && !is_armed_at_birth() && !settle(fd, "connect", &facts, !plan.needs);
+    bool is_first = is_wanted && (moments_asks_nothing() ||
+                                  (sock_facts(fd, asked_early(), &facts) &&
+                                   facts.state == TCP_CLOSE)); /* else it asks how that went */
+    if (!is_first)
+        return MOMENTS_PASSED_OVER;
+    bool open = !is_armed_at_birth() && !settle(fd, "connect", &facts, !plan.needs);
 
-    return open && plan.needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT);
+    return open && plan.needs & (FACT_LOCAL_IP | FACT_LOCAL_PORT) ? MOMENTS_OPEN : MOMENTS_SETTLED;
 }
 
 void moments_connected(int fd)

@@ -34,11 +34,19 @@ void moments_socket(int fd, int domain, int type, int protocol);
 /* Does moments_connect() need the peer's address? */
 bool moments_asks_peer(void);
 
-/* Before connect(); `peer` may be NULL if that is not needed. True where the local end, known
- * only afterwards, may still decide. */
-bool moments_connect(int fd, const struct sockaddr *peer, socklen_t length);
+/* Is the verdict the same for every socket, and refused by the kernel for what is not TCP? */
+bool moments_asks_nothing(void);
 
-/* After connect(), where moments_connect() returned true. */
+enum moments_connecting {
+    MOMENTS_PASSED_OVER, /* not TCP, or not its first connect() */
+    MOMENTS_SETTLED,
+    MOMENTS_OPEN, /* the local end, known only afterwards, may still decide */
+};
+
+/* Before connect(); `peer` may be NULL if that is not needed. */
+enum moments_connecting moments_connect(int fd, const struct sockaddr *peer, socklen_t length);
+
+/* After connect(), where moments_connect() returned MOMENTS_OPEN. */
 void moments_connected(int fd);
 
 /* After connect() failed with `error`. */

@@ -132,7 +132,7 @@ EXPORT int socket(int domain, int type, int protocol)
 EXPORT int connect(int fd, const struct sockaddr *peer, socklen_t length)
 {
     bool asked = wanted(MOMENT_CONNECT);
-    bool ask_again = asked && moments_connect(fd, peer, length);
+    bool ask_again = asked && moments_connect(fd, peer, length) == MOMENTS_OPEN;
     int status = real.connect(fd, peer, length);
 
     if (ask_again || (!asked && wanted(MOMENT_CONNECT)))

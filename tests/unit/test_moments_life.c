@@ -178,6 +178,7 @@ static void test_connect(void **state)
     } cases[] = {
         {"rst", BACKEND_PRELOAD, false, false, MODE_FIN, MODE_RST}, /* socket() did it */
         {"rst", BACKEND_SUPERVISE, false, false, MODE_RST, MODE_RST},
+        {"fin-rst", BACKEND_SUPERVISE, false, false, MODE_FIN_RST, MODE_FIN_RST},
         {"rst role=client", BACKEND_PRELOAD, false, false, MODE_RST, MODE_RST},
         {"rst role=server", BACKEND_PRELOAD, false, false, MODE_FIN, MODE_FIN},
         {"rst peer=127.0.0.1", BACKEND_PRELOAD, true, false, MODE_RST, MODE_RST},
@@ -196,7 +197,7 @@ static void test_connect(void **state)
     struct sockaddr_in peer = address_of(listener);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(moments_asks_peer(), cases[i].asks_peer);
-    assert_int_equal(moments_connect(fd, (struct sockaddr *)&peer, sizeof(peer)),
+    assert_int_equal(moments_connect(fd, (struct sockaddr *)&peer, sizeof(peer)) == MOMENTS_OPEN,
                      cases[i].asks_again);
     assert_int_equal(mode_of(fd), cases[i].before);
     assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof(peer)), 0);
@@ -204,6 +205,19 @@ static void test_connect(void **state)
     assert_int_equal(mode_of(fd), cases[i].after);
     close(fd);
     end(NULL);
+}
+
+static void test_asks_nothing(void **state)
+{
+    (void)state;
+    start("fin-rst", BACKEND_SUPERVISE);
+    assert_true(moments_asks_nothing());
+    start("fin-rst overrule=no", BACKEND_SUPERVISE); /* what is set already? */
+    assert_false(moments_asks_nothing());
+    start("fin-rst role=client", BACKEND_SUPERVISE);
+    assert_false(moments_asks_nothing());
+    start("rst", BACKEND_SUPERVISE); /* SO_LINGER is an option of any socket */
+    assert_false(moments_asks_nothing());
 }
 
 /* The supervisor passes no address where the policy does not need it. */
@@ -215,12 +229,14 @@ static void test_connect_to_whom(void **state)
 
     (void)state;
     connect_under("rst role=client");
-    assert_false(moments_connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody)));
+    assert_int_equal(moments_connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody)),
+                     MOMENTS_PASSED_OVER);
     assert_int_equal(mode_of(fd), MODE_FIN);
-    assert_false(moments_connect(fd, NULL, 0));
+    assert_int_equal(moments_connect(fd, NULL, 0), MOMENTS_SETTLED);
     assert_int_equal(mode_of(fd), MODE_RST);
     /* That asks for the result of the first one. */
-    assert_false(moments_connect(client, (const struct sockaddr *)&somebody, sizeof(somebody)));
+    assert_int_equal(moments_connect(client, (const struct sockaddr *)&somebody, sizeof(somebody)),
+                     MOMENTS_PASSED_OVER);
     assert_int_equal(mode_of(client), MODE_FIN);
     close(fd);
     end(NULL);
@@ -424,6 +440,7 @@ int main(void)
         cmocka_unit_test_prestate(test_at_load, ROWS),
         cmocka_unit_test(test_a_listener_alone_at_load),
         cmocka_unit_test_prestate(test_connect, ROWS),
+        cmocka_unit_test(test_asks_nothing),
         cmocka_unit_test(test_connect_to_whom),
         cmocka_unit_test_prestate(test_listen, ROWS),
         cmocka_unit_test_prestate(test_the_program_sets_an_option, ROWS),

@@ -290,10 +290,12 @@ static int take(pid_t thread, int number, bool anew)
     return pidfd < 0 ? -1 : target_duplicate(pidfd, number);
 }
 
-int target_take(pid_t thread, int number)
+int target_take_again(pid_t thread, int number, bool *is_met)
 {
+    *is_met = places[(size_t)thread % PIDFDS_KEPT].thread == thread;
     int fd = take(thread, number, false);
 
+    *is_met = *is_met && fd >= 0;
     if (fd < 0 && errno == ESRCH)
         fd = take(thread, number, true);
     if (fd < 0 && errno == EMFILE) { /* RLIMIT_NOFILE is as low as that: none stays open */
@@ -301,6 +303,13 @@ int target_take(pid_t thread, int number)
         fd = take(thread, number, true);
     }
     return fd;
+}
+
+int target_take(pid_t thread, int number)
+{
+    bool is_met;
+
+    return target_take_again(thread, number, &is_met);
 }
 
 static void *close_it(void *fd)

@@ -40,6 +40,12 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
  */
 int target_take(pid_t thread, int number);
 
+/*
+ * The same; `is_met`: the thread, if not its number alone, or its process before Linux 6.9, is one
+ * that a descriptor was taken of before.
+ */
+int target_take_again(pid_t thread, int number, bool *is_met);
+
 /* The same, of the process behind a pidfd. */
 int target_duplicate(int pidfd, int number);
 

@@ -37,9 +37,11 @@ struct call {
     struct answerer *answerer;
     const struct seccomp_notif *request;
     struct seccomp_notif_resp answer;
-    bool is_over; /* has its answer, or waits for it */
-    bool is_open; /* connect(), and the local end decides */
-    int fd;       /* the duplicate */
+    bool is_over;   /* has its answer, or waits for it */
+    bool is_open;   /* connect(), and the local end decides */
+    bool is_met;    /* the caller is one that was supervised before */
+    bool waits_not; /* close() of the duplicate cannot wait: it is not connected yet */
+    int fd;         /* the duplicate */
 };
 
 static void answer(struct call *call, int status)
@@ -76,7 +78,7 @@ static void warn_of(const struct call *call, int error)
 /* Takes the duplicate; false if there is none: not open, closed by now, or out of reach. */
 static bool take(struct call *call, int number)
 {
-    call->fd = target_take((pid_t)call->request->pid, number);
+    call->fd = target_take_again((pid_t)call->request->pid, number, &call->is_met);
     int error = errno;
     if (call->fd < 0 && error != EBADF && is_valid(call)) {
         name_subject(call->request, number);
@@ -107,13 +109,15 @@ static bool take_first(struct call *call)
 
 /*
  * The same for a moment that itself passes over what is not TCP, so that the kernel is not asked
- * twice; where there is a log it is, as logging costs more.
+ * twice; where there is a log it is, as logging costs more. Where each socket of the program gets
+ * the same, it does not matter if the number means another one by now.
  */
 static bool take_first_to_look(struct call *call)
 {
     if (report_is_on())
         return take_first(call);
-    return take(call, (int)call->request->data.args[0]) && is_valid(call);
+    return take(call, (int)call->request->data.args[0]) &&
+           ((call->is_met && moments_asks_nothing()) || is_valid(call));
 }
 
 /* The address that is argument 1, its length being argument 2. */
@@ -136,10 +140,12 @@ static void handle_connect(struct call *call)
     socklen_t length = 0;
 
     bool has_address = !asks_peer || read_address(call, &address, &length);
-    if (take_first_to_look(call) && has_address)
-        call->is_open =
-            moments_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length) &&
-            !(moments_wanted & MOMENT_CLOSE);
+    if (!take_first_to_look(call) || !has_address)
+        return;
+    enum moments_connecting result =
+        moments_connect(call->fd, asks_peer ? (struct sockaddr *)&address : NULL, length);
+    call->is_open = result == MOMENTS_OPEN && !(moments_wanted & MOMENT_CLOSE);
+    call->waits_not = result == MOMENTS_SETTLED;
 }
 
 /* A supervisor is not notified after a call, so listen() is made here, and then looked at. */
@@ -448,7 +454,9 @@ static void answer_held(struct answerer *a)
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     meet(a, call.request);
     dispatch(&call);
-    if (call.fd >= 0 && !call.is_open)
+    if (call.waits_not)
+        close(call.fd);
+    else if (call.fd >= 0 && !call.is_open)
         target_release(call.fd);
     if (!call.is_over)
         notify_answer(a->listener, &call.answer);

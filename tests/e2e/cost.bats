@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
-# Twice as many sockets, or processes, are twice as much work, in what can be counted: the instructions of
-# the command itself, and its system calls.
+# What it costs, as far as it can be counted: instructions of linger itself, and its system calls.
 load helper
 
 LINGER=$ROOT/linger
@@ -53,4 +52,23 @@ is_linear() { # WHAT UNIT connections|processes COMMAND...: PORT and PID in it a
     also is_linear calls 25 processes "$LINGER" states -p PORT
     also is_linear calls 25 processes "$LINGER" attach -q -m fin-rst -p PORT
     also is_linear calls 25 processes "$LINGER" supervise -n -q -m fin-rst -p PORT
+}
+
+# The system calls of the thread that answers while so many connections are made.
+count_answers() { # POLICY CONNECTIONS
+    strace -f -qq -o "$BATS_TEST_TMPDIR/strace" "$LINGER" run -b supervise -m "$1" -- "$TOOLS/flood" "$PORT" "$2" >/dev/null 3>&-
+    awk '{ calls[$1] += !/resumed>/ }
+         /ioctl\(/ { ioctls[$1]++ }
+         END { for (thread in ioctls) if (ioctls[thread] > calls[thread] / 5) sum += calls[thread]; print sum }' "$BATS_TEST_TMPDIR/strace"
+}
+
+@test "a supervised connect() takes five system calls: receive, duplicate, set, close, answer" {
+    local few many
+    start - "$TOOLS/peer" -s 1 -n 300 listen
+    hear_port
+    few=$(count_answers fin-rst 50)
+    many=$(count_answers fin-rst 250)
+    finish
+    echo "$few of 50 connections, $many of 250"
+    expect "calls of 200 connections" $((many - few)) 1000
 }
