@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/watch/findings.h"
 #include "cli/watch/groups.h"
 
 static struct groups *groups;
@@ -175,6 +177,31 @@ static void test_resets_without_a_connection(void **state)
     assert_int_equal(groups->port_count, GROUPS_PORTS);
 }
 
+static unsigned lines_of_advice(void)
+{
+    struct advice advice = {.out = tmpfile()};
+
+    assert_non_null(advice.out);
+    groups_sort(groups);
+    findings_print(&advice, groups, &(struct findings){0});
+    fclose(advice.out);
+    return advice.lines;
+}
+
+/* Under fin-rst, too, both ends may close at the same moment. */
+static void test_one_time_wait_in_a_hundred_calls_for_nothing(void **state)
+{
+    struct connection c = server(80);
+
+    (void)state;
+    add(c);
+    assert_int_equal(lines_of_advice(), 1);
+    c.left = LEFT_NOTHING;
+    for (int i = 0; i < 199; i++)
+        add(c);
+    assert_int_equal(lines_of_advice(), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -187,6 +214,7 @@ int main(void)
         TEST(test_connects_that_failed_are_no_connections),
         TEST(test_brief_lives_are_counted),
         TEST(test_resets_without_a_connection),
+        TEST(test_one_time_wait_in_a_hundred_calls_for_nothing),
     };
 
     return cmocka_run_group_tests_name("groups", tests, NULL, NULL);

@@ -12,6 +12,8 @@
 #include "cli/cli.h"
 
 #define CHECKS 3 /* as many resets of one peer, each at once, are a habit */
+#define TIME_WAIT_SHARE                                                                            \
+    100 /* one in so many is left by ends that close at once, under fin-rst too */
 
 struct name {
     char text[4 * RECORD_NAME_MAX];
@@ -50,7 +52,7 @@ static void say_time_wait(struct advice *a, const struct groups *g)
 {
     const struct group *group = largest(g, is_time_wait);
 
-    if (!group)
+    if (!group || group->count < g->ended / TIME_WAIT_SHARE)
         return;
     const struct connection *c = &group->like;
     if (c->role == END_CLIENT)
