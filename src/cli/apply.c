@@ -15,20 +15,15 @@
 #include "cli/attach/savefile.h"
 #include "socket/sock.h"
 
-/* The outcome for one socket. */
-struct outcome {
-    struct verdict before;
-    enum decision decision;
-    struct verdict verdict;
-    bool is_beyond;      /* fin-rst, and the socket is MPTCP's, which has no TCP_LINGER2 */
-    const char *refused; /* an option, or NULL */
-    int error;
-};
+bool apply_gives_way(const struct apply_outcome *o)
+{
+    return o->verdict.gives_way && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT);
+}
 
 #define RESULT_SIZE 160
 #define result_text(a, o) put_result((char[RESULT_SIZE]){0}, a, o)
 static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
-                              const struct outcome *o)
+                              const struct apply_outcome *o)
 {
     const char *left = selection_left_text(o->decision, &o->verdict);
 
@@ -47,16 +42,14 @@ static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
         snprintf(buffer, RESULT_SIZE, "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
     }
-    if (o->verdict.gives_way && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT))
+    if (apply_gives_way(o))
         return "left alone: SO_LINGER is set already (overrule=no)";
     return a->selection.dry_run ? "would be applied" : "applied";
 }
 
-static void print_json(struct apply *a, const struct facts *f, const struct outcome *o)
+void apply_add_json(const struct apply *a, struct json *json, const struct facts *f,
+                    const struct apply_outcome *o)
 {
-    struct json *json = &a->selection.json;
-
-    json_open(json, NULL, '{');
     json_number(json, "pid", a->selection.target->pid);
     json_string(json, "kind", f->state == TCP_LISTEN ? "listener" : "connection");
     json_string(json, "local", cli_endpoint(f->local_ip, f->local_port));
@@ -64,22 +57,31 @@ static void print_json(struct apply *a, const struct facts *f, const struct outc
     json_string(json, "before", selection_mode_text(DECIDE_VERDICT, &o->before));
     json_string(json, "verdict", selection_mode_text(o->decision, &o->verdict));
     json_string(json, "result", result_text(a, o));
-    json_close(json, '}');
 }
 
-static void print(struct apply *a, const struct facts *f, const struct outcome *o)
+void apply_print(const struct apply *a, const struct facts *f, const struct apply_outcome *o)
 {
-    if (a->selection.quiet)
-        return;
-    if (a->selection.json.out) {
-        print_json(a, f, o);
-        return;
-    }
-    printf("%-10s  %s%s%s  before %s  verdict %s  %s\n",
+    printf("%-10s  %s%s%s  before %s  verdict %s  %s",
            f->state == TCP_LISTEN ? "listener" : "connection",
            cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
            selection_peer_text(f), selection_mode_text(DECIDE_VERDICT, &o->before),
            selection_mode_text(o->decision, &o->verdict), result_text(a, o));
+}
+
+static void print(struct apply *a, const struct facts *f, const struct apply_outcome *o)
+{
+    struct json *json = &a->selection.json;
+
+    if (a->selection.quiet)
+        return;
+    if (json->out) {
+        json_open(json, NULL, '{');
+        apply_add_json(a, json, f, o);
+        json_close(json, '}');
+    } else {
+        apply_print(a, f, o);
+        putchar('\n');
+    }
 }
 
 /* The first pass: a listener must be able to carry the policy, where no supervisor does. */
@@ -111,24 +113,40 @@ static bool save(struct apply *a, int fd)
     return false;
 }
 
+struct apply_outcome apply_decide(const struct policy *policy, int fd, const struct facts *f)
+{
+    struct apply_outcome o = {.decision = DECIDE_NO_RULE};
+    bool is_known = sock_linger(fd, &o.linger);
+
+    if (is_known)
+        o.before = sock_linger_mode(&o.linger);
+    o.decision = decide(policy, f, &o.verdict);
+    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
+                  !o.linger.has_linger2;
+    return o;
+}
+
+bool apply_has_options(const struct apply_outcome *o)
+{
+    return o->decision == DECIDE_VERDICT && o->verdict.mode != MODE_OFF;
+}
+
+void apply_set(int fd, struct apply_outcome *o)
+{
+    o->refused = sock_apply(fd, &o->verdict, false);
+    o->error = errno;
+}
+
 /* The second pass. */
 static bool change(struct selection *s, int fd, const struct facts *f, void *context)
 {
     struct apply *a = context;
-    struct outcome o = {.decision = DECIDE_NO_RULE};
-    struct sock_linger linger;
-    bool is_known = sock_linger(fd, &linger);
+    struct apply_outcome o = apply_decide(&s->policy, fd, f);
 
-    if (is_known)
-        o.before = sock_linger_mode(&linger);
-    o.decision = decide(&s->policy, f, &o.verdict);
-    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
-                  !linger.has_linger2;
-    if (o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF && !a->selection.dry_run) {
+    if (apply_has_options(&o) && !a->selection.dry_run) {
         if (!save(a, fd))
             return false;
-        o.refused = sock_apply(fd, &o.verdict, false);
-        o.error = errno;
+        apply_set(fd, &o);
     }
     if (f->state == TCP_LISTEN)
         a->listeners++;
@@ -196,6 +214,37 @@ bool apply(struct apply *a)
     if (a->saved)
         fclose(a->saved);
     return status == 0 && a->failed == 0;
+}
+
+/* Why nobody but a supervisor, or who only has the listener, can apply the rule; NULL if both can.
+ */
+static const char *what_is_late(const struct policy_rule *rule, bool has_listener_alone)
+{
+    if (rule->conditions & CONDITION_WHEN)
+        return "when= is known only when a connection closes";
+    if (rule->conditions & CONDITION_ROLE && rule->role == ROLE_CLIENT)
+        return "connections that the process will make do not exist yet";
+    if (has_listener_alone && rule->conditions & CONDITION_PEER)
+        return "peer= is known only when a connection has come";
+    if (has_listener_alone && rule->conditions & CONDITION_SHARE)
+        return "share= is drawn for each connection";
+    return NULL;
+}
+
+int apply_check_rules(const struct selection *s, bool has_listener_alone)
+{
+    for (unsigned i = 0; i < s->rules.rule_count; i++) {
+        const struct policy_rule *rule = &s->rules.rules[i];
+        const char *what = what_is_late(rule, has_listener_alone);
+        if (!what)
+            continue;
+        cli_error(s->self,
+                  "rule %u (%s) cannot be applied: %s; `linger run` or `linger supervise` "
+                  "decides it for each",
+                  rule->number, selection_rule_text(&s->rules, rule->number), what);
+        return -1;
+    }
+    return 0;
 }
 
 void apply_end_json(struct apply *a)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A policy on the sockets that running processes have: `linger attach` and `linger supervise`. */
+/* A policy on the sockets that running processes have: `linger attach`, `supervise` and `keep`. */
 #ifndef LINGER_CLI_APPLY_H
 #define LINGER_CLI_APPLY_H
 
@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cli/attach/selection.h"
+#include "socket/sock.h"
 
 struct apply {
     struct selection selection;
@@ -19,6 +20,41 @@ struct apply {
     unsigned connections;
     unsigned failed;
 };
+
+/* What is to be done with one socket, and what was. */
+struct apply_outcome {
+    struct sock_linger linger; /* as it was */
+    struct verdict before;     /* the same as a mode */
+    enum decision decision;
+    struct verdict verdict;
+    bool is_beyond;      /* fin-rst, and the socket is MPTCP's, which has no TCP_LINGER2 */
+    const char *refused; /* an option, or NULL */
+    int error;
+};
+
+struct apply_outcome apply_decide(const struct policy *policy, int fd, const struct facts *facts);
+
+/* Is there something to set? */
+bool apply_has_options(const struct apply_outcome *outcome);
+
+/* Does what the program itself has set stand, by overrule=no? */
+bool apply_gives_way(const struct apply_outcome *outcome);
+
+/* Sets it. */
+void apply_set(int fd, struct apply_outcome *outcome);
+
+/* The outcome as a line without its end, or as members of an object. */
+void apply_print(const struct apply *a, const struct facts *facts,
+                 const struct apply_outcome *outcome);
+void apply_add_json(const struct apply *a, struct json *json, const struct facts *facts,
+                    const struct apply_outcome *outcome);
+
+/*
+ * Refuses rules for what does not exist yet: no running process can be given them without a
+ * supervisor; and where nothing but a listener hands them on, those that depend on the peer.
+ * Returns 0, or -1 after a message.
+ */
+int apply_check_rules(const struct selection *s, bool has_listener_alone);
 
 /* Takes -s and those of the selection; false after a message. */
 bool apply_take_option(struct apply *a, int option);

@@ -37,27 +37,6 @@ static const struct option options[] = {
     CLI_OPTIONS_END,
 };
 
-/* Refuses what no running process can be given without a supervisor, whatever its sockets. */
-static int check_policy(const struct selection *s)
-{
-    for (unsigned i = 0; i < s->rules.rule_count; i++) {
-        const struct policy_rule *rule = &s->rules.rules[i];
-        const char *what = NULL;
-        if (rule->conditions & CONDITION_WHEN)
-            what = "when= is known only when a connection closes";
-        else if (rule->conditions & CONDITION_ROLE && rule->role == ROLE_CLIENT)
-            what = "connections that the process will make do not exist yet";
-        if (!what)
-            continue;
-        cli_error(s->self,
-                  "rule %u (%s) cannot be applied: %s; `linger run` or `linger supervise` "
-                  "decides it for each",
-                  rule->number, selection_rule_text(&s->rules, rule->number), what);
-        return -1;
-    }
-    return 0;
-}
-
 static const char *find_mistake(const struct apply *a, const char *restored, bool has_pids)
 {
     if (!restored)
@@ -69,7 +48,7 @@ static const char *find_mistake(const struct apply *a, const char *restored, boo
 
 static int change(struct apply *a, char **pids)
 {
-    if (selection_take_mode(&a->selection) != 0 || check_policy(&a->selection) != 0 ||
+    if (selection_take_mode(&a->selection) != 0 || apply_check_rules(&a->selection, false) != 0 ||
         selection_open(&a->selection, pids) != 0)
         return CLI_FAILED;
     bool is_done = apply(a);

@@ -25,7 +25,7 @@ struct cli_command {
     int (*run)(const struct cli_command *self, int argc, char **argv);
 };
 
-extern const struct cli_command cli_run, cli_check, cli_states, cli_stats, cli_attach,
+extern const struct cli_command cli_run, cli_check, cli_states, cli_stats, cli_attach, cli_keep,
     cli_supervise, cli_close, cli_ab, cli_watch;
 
 struct stats;

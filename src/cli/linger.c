@@ -6,9 +6,9 @@
 #include "base/nearest.h"
 #include "cli/cli.h"
 
-static const struct cli_command *const commands[] = {&cli_run,       &cli_check, &cli_states,
-                                                     &cli_watch,     &cli_stats, &cli_attach,
-                                                     &cli_supervise, &cli_close, &cli_ab};
+static const struct cli_command *const commands[] = {
+    &cli_run,    &cli_check, &cli_states,    &cli_watch, &cli_stats,
+    &cli_attach, &cli_keep,  &cli_supervise, &cli_close, &cli_ab};
 
 #define COMMAND_COUNT ((int)(sizeof(commands) / sizeof(commands[0])))
 

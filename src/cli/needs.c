@@ -45,6 +45,7 @@ static const struct {
     [NEED_SUPERVISOR] = {NOTIFIES | TAKES, "the supervisor", "5.6",
                          "-b preload does without, for what is dynamically linked"},
     [NEED_ATTACH] = {TAKES, "attach", "5.6", "start the program by `linger run`"},
+    [NEED_KEEP] = {TAKES, "keep", "5.6", "start the program by `linger run`"},
     [NEED_CLOSE] = {TAKES, "close", "5.6", "as root, `ss -K` resets connections"},
     [NEED_INJECTION] = {NOTIFIES | TAKES | INJECTS, "supervise", "5.9",
                         "start the program by `linger run`"},

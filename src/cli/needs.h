@@ -9,7 +9,7 @@
 
 #define NEEDS_WHY_MAX 256
 
-enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_CLOSE, NEED_INJECTION };
+enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_KEEP, NEED_CLOSE, NEED_INJECTION };
 
 /* Asks the kernel, and changes nothing. If a call is missing: false, and `why` says the way out. */
 bool needs_explain(enum need need, char why[NEEDS_WHY_MAX]);

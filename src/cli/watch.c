@@ -266,7 +266,7 @@ static int follow(struct watch *w)
         if (fflush(stdout) != 0)
             return 0;
         if (!is_last)
-            tracepoints_wait(w->tracepoints, TICK);
+            tracepoints_wait(w->tracepoints, TICK, NULL);
     }
     if (w->events && w->json && w->groups.lost > 0)
         cli_error(w->self,
@@ -317,7 +317,7 @@ static int watch(struct watch *w, char **pids)
     struct timespec time;
     int status;
 
-    w->tracepoints = tracepoints_open(w->scope.ports, w->scope.port_count, why);
+    w->tracepoints = tracepoints_open(false, w->scope.ports, w->scope.port_count, why);
     w->connections = connections_new();
     if (!w->connections)
         return cli_error(w->self, "out of memory"), -1;

@@ -18,11 +18,12 @@ _linger_find_program() {
 _linger_after() {
     case $1:$2 in
     *:-p | *:--port) kind=number ;;
-    run:-m | run:--mode | attach:-m | attach:--mode | supervise:-m | supervise:--mode | close:-m | close:--mode | ab:-m | ab:--mode) words="off fin rst fin-rst wait:" ;;
+    run:-m | run:--mode | attach:-m | attach:--mode | keep:-m | keep:--mode | supervise:-m | supervise:--mode | close:-m | close:--mode | ab:-m | ab:--mode) words="off fin rst fin-rst wait:" ;;
     run:-b | run:--backend) words="auto preload supervise" ;;
     run:-[rRB] | run:--reuse* | run:--bind-no-port) [ -z "$3" ] || words="on off" ;;
     run:-[ls] | run:--log | run:--stats) [ -z "$3" ] || kind=files ;;
     attach:-[sr] | attach:--save | attach:--restore | supervise:-[sl] | supervise:--save | supervise:--log) kind=files ;;
+    keep:-P | keep:--prometheus) kind=files ;;
     watch:-t | watch:--time) kind=number ;;
     close:-s | close:--state) words="established syn-sent fin-wait-1 fin-wait-2 close-wait last-ack closing time-wait connected synchronized" ;;
     close:-i | close:--idle) kind=number ;;
@@ -35,12 +36,13 @@ _linger_after() {
 # Sets words or kind: what else may stand in the place of $2.
 _linger_word() {
     case $1:$2 in
-    help:*) words="run check states watch stats attach supervise close ab" ;;
+    help:*) words="run check states watch stats attach keep supervise close ab" ;;
     run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -B --bind-no-port -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
     check:-*) words="-h --help" ;;
     states:*) words="-p --port= -w --watch -j --json -h --help" ;;
     watch:-*) words="-p --port= -t --time= -e --events -v --verbose -j --json -h --help" ;;
     attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -n --dry-run -j --json -q --quiet -h --help" ;;
+    keep:*) words="-m --mode= -f --follow -P --prometheus= -r --restore-at-end -n --dry-run -j --json -q --quiet -h --help" ;;
     supervise:-*) words="-m --mode= -p --port= -t --tree -l --log= -s --save= -y --yes -n --dry-run -j --json -q --quiet -h --help" ;;
     close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -a --all -n --dry-run -j --json -q --quiet -h --help" ;;
     ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
@@ -78,7 +80,7 @@ _linger() {
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check states watch stats attach supervise close ab help --help --version" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "run check states watch stats attach keep supervise close ab help --help --version" -- "$current")
         return
     fi
     if [ "$current" = = ]; then

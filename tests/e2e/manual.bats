@@ -501,6 +501,22 @@ daemon_is_switched() {
     example linger.1 attach daemon_is_switched
 }
 
+# On a host that is nothing but the daemon: the ports may be somebody's on this one.
+host_is_kept() {
+    commands linger.1 keep
+    export SCRIPT
+    unshare -pmf --mount-proc --kill-child bash -c 'mount -t tmpfs none /run
+        python3 -m http.server --bind 127.0.0.1 8080 >/dev/null 2>&1 &
+        bash -e "$SCRIPT" >kept &
+        until [ -s kept ]; do :; done'
+    cat kept
+    grep -q "^listener    127.0.0.1:8080  before fin  verdict fin-rst  applied  rule 1, python3" kept
+}
+
+@test "linger(1), keep: a daemon is found" {
+    example linger.1 keep host_is_kept
+}
+
 @test "linger(1), detach: again TIME_WAIT" {
     example linger.1 detach daemon_is_switched
 }

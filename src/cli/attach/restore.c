@@ -78,10 +78,20 @@ static void print(const struct restore_request *r, const struct saved *saved, co
            of[SAVED_GONE], of[SAVED_REFUSED]);
 }
 
+bool restore_report(const struct restore_request *request, const struct saved *saved)
+{
+    size_t of[SAVED_REFUSED + 1] = {0}; /* how many have each result */
+
+    for (size_t i = 0; i < saved->count; i++)
+        of[saved->sockets[i].result]++;
+    if (!request->quiet)
+        (request->json ? print_json : print)(request, saved, of);
+    return of[SAVED_REFUSED] == 0;
+}
+
 int restore(const struct cli_command *self, const struct restore_request *request)
 {
     struct saved saved = {0};
-    size_t of[SAVED_REFUSED + 1] = {0}; /* how many have each result */
     char why[SAVEFILE_WHY_MAX];
     int status = CLI_OK;
 
@@ -94,12 +104,8 @@ int restore(const struct cli_command *self, const struct restore_request *reques
         cli_error(self, "%s", why);
         status = CLI_FAILED;
     }
-    for (size_t i = 0; i < saved.count; i++)
-        of[saved.sockets[i].result]++;
-    if (of[SAVED_REFUSED] > 0)
+    if (!restore_report(request, &saved))
         status = CLI_FAILED;
-    if (!request->quiet)
-        (request->json ? print_json : print)(request, &saved, of);
     saved_free(&saved);
     return cli_flush(self, status);
 }

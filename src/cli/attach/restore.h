@@ -3,6 +3,7 @@
 #ifndef LINGER_CLI_ATTACH_RESTORE_H
 #define LINGER_CLI_ATTACH_RESTORE_H
 
+#include "cli/attach/saved.h"
 #include "cli/cli.h"
 
 struct restore_request {
@@ -11,6 +12,9 @@ struct restore_request {
     bool json;
     bool quiet;
 };
+
+/* Prints what saved_put_back() did; false if the kernel refused something. */
+bool restore_report(const struct restore_request *request, const struct saved *saved);
 
 /* Returns an exit status. */
 int restore(const struct cli_command *self, const struct restore_request *request);

@@ -46,7 +46,7 @@ static struct program *know(struct programs *p, pid_t pid)
     return one;
 }
 
-static uint64_t read_namespace(pid_t pid)
+uint64_t programs_namespace(pid_t pid)
 {
     struct stat status = {0};
 
@@ -61,7 +61,7 @@ static void look_at(struct programs *p, pid_t pid)
     if (!one)
         return;
     target_comm(pid, one->name, sizeof(one->name));
-    one->namespace = read_namespace(pid);
+    one->namespace = programs_namespace(pid);
     one->parent = (pid_t)target_status(pid, "PPid");
 }
 

@@ -28,6 +28,9 @@ void programs_note(struct programs *p, const struct record *record);
 /* NULL: unknown. */
 const struct program *programs_find(const struct programs *p, pid_t pid);
 
+/* The inode of a process's network namespace, from /proc; 0: unknown. */
+uint64_t programs_namespace(pid_t pid);
+
 /* Selects a process and its descendants, also those to come. Returns false where there is none. */
 bool programs_select(struct programs *p, pid_t pid);
 

@@ -23,9 +23,11 @@
 #define BUFFERS_MAX (64ul << 20) /* bytes, of all CPUs */
 #define BUFFER_MAX (8ul << 20)   /* of one */
 #define BUFFER_MIN (256ul << 10)
+#define BUFFER_OF_LISTENS (64ul << 10)
 #define EVENT_MAX 1024 /* ours are a fifth of that */
 #define FILTER_MAX 1024
 #define LISTEN_TO_SYN_RECV "(oldstate!=10||newstate!=3)" /* says nothing that the next does not */
+#define TO_LISTEN "newstate==10"
 
 /* Linux 5.2 (fsopen(2)); libc and headers may be older. */
 #define CALL_FSOPEN 430
@@ -47,6 +49,8 @@ struct buffer {
 };
 
 struct tracepoints {
+    bool has_listens_alone;
+    enum record_kind kinds; /* how many of the tracepoints */
     struct format formats[RECORD_TRACEPOINTS];
     size_t page;
     size_t size; /* of a buffer, a power of two */
@@ -120,7 +124,7 @@ static int read_formats(struct tracepoints *t, char why[TRACEPOINTS_WHY_MAX])
 {
     int events = open_tracefs(why);
 
-    for (enum record_kind kind = 0; events >= 0 && kind < RECORD_TRACEPOINTS; kind++) {
+    for (enum record_kind kind = 0; events >= 0 && kind < t->kinds; kind++) {
         if (read_format(events, kind, &t->formats[kind]) == 0)
             continue;
         int error = errno;
@@ -136,14 +140,15 @@ static int read_formats(struct tracepoints *t, char why[TRACEPOINTS_WHY_MAX])
 }
 
 /* In the kernel's own words, to which bpf(2) is not needed. */
-static void make_filter(char filter[FILTER_MAX], enum record_kind kind, const uint16_t *ports,
-                        unsigned count)
+static void make_filter(const struct tracepoints *t, char filter[FILTER_MAX], enum record_kind kind,
+                        const uint16_t *ports, unsigned count)
 {
     size_t length = 0;
 
     filter[0] = '\0';
     if (kind == RECORD_STATE)
-        length += (size_t)snprintf(filter, FILTER_MAX, "protocol==6&&" LISTEN_TO_SYN_RECV "%s",
+        length += (size_t)snprintf(filter, FILTER_MAX, "protocol==6&&%s%s",
+                                   t->has_listens_alone ? TO_LISTEN : LISTEN_TO_SYN_RECV,
                                    count > 0 ? "&&(" : "");
     for (unsigned i = 0; i < count; i++)
         length += (size_t)snprintf(filter + length, FILTER_MAX - length, "%ssport==%u||dport==%u",
@@ -156,6 +161,7 @@ static void make_filter(char filter[FILTER_MAX], enum record_kind kind, const ui
 static int open_one(const struct tracepoints *t, unsigned cpu, enum record_kind kind,
                     const char *filter)
 {
+    bool has_processes = kind == RECORD_STATE && !t->has_listens_alone;
     struct perf_event_attr attr = {
         .type = PERF_TYPE_TRACEPOINT,
         .size = sizeof(attr),
@@ -166,10 +172,10 @@ static int open_one(const struct tracepoints *t, unsigned cpu, enum record_kind 
         .use_clockid = 1,
         .clockid = CLOCK_MONOTONIC,
         .watermark = 1,
-        .wakeup_watermark = (uint32_t)(t->size / 4),
-        .comm = kind == RECORD_STATE,
-        .task = kind == RECORD_STATE,
-        .namespaces = kind == RECORD_STATE,
+        .wakeup_watermark = t->has_listens_alone ? 1 : (uint32_t)(t->size / 4),
+        .comm = has_processes,
+        .task = has_processes,
+        .namespaces = has_processes,
     };
     int fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -191,7 +197,7 @@ static int open_cpu(struct tracepoints *t, unsigned cpu, char filters[][FILTER_M
     buffer->control = mmap(NULL, t->page + t->size, PROT_READ | PROT_WRITE, MAP_SHARED, leader, 0);
     if (buffer->control == MAP_FAILED)
         return -1;
-    for (enum record_kind kind = RECORD_STATE + 1; kind < RECORD_TRACEPOINTS; kind++) {
+    for (enum record_kind kind = RECORD_STATE + 1; kind < t->kinds; kind++) {
         int fd = open_one(t, cpu, kind, filters[kind]);
         if (fd < 0)
             return -1;
@@ -213,7 +219,7 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
     t->page = (size_t)sysconf(_SC_PAGESIZE);
-    t->size = BUFFER_MAX;
+    t->size = t->has_listens_alone ? BUFFER_OF_LISTENS : BUFFER_MAX;
     while (t->size * cpus > BUFFERS_MAX && t->size > BUFFER_MIN)
         t->size /= 2;
     t->buffers = calloc(cpus, sizeof(*t->buffers));
@@ -221,8 +227,8 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
     t->followers = calloc((size_t)cpus * RECORD_TRACEPOINTS, sizeof(*t->followers));
     if (!t->buffers || !t->polled || !t->followers)
         return -1;
-    for (enum record_kind kind = 0; kind < RECORD_TRACEPOINTS; kind++)
-        make_filter(filters[kind], kind, kind == RECORD_SENT_RESET ? NULL : ports,
+    for (enum record_kind kind = 0; kind < t->kinds; kind++)
+        make_filter(t, filters[kind], kind, kind == RECORD_SENT_RESET ? NULL : ports,
                     kind == RECORD_SENT_RESET ? 0 : count);
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         if (open_cpu(t, cpu, filters) != 0)
@@ -231,7 +237,7 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
     return 0;
 }
 
-struct tracepoints *tracepoints_open(const uint16_t *ports, unsigned count,
+struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
                                      char why[TRACEPOINTS_WHY_MAX])
 {
     struct tracepoints *t = calloc(1, sizeof(*t));
@@ -240,6 +246,8 @@ struct tracepoints *tracepoints_open(const uint16_t *ports, unsigned count,
         snprintf(why, TRACEPOINTS_WHY_MAX, "out of memory");
         return NULL;
     }
+    t->has_listens_alone = has_listens_alone;
+    t->kinds = has_listens_alone ? RECORD_STATE + 1 : RECORD_TRACEPOINTS;
     int status = read_formats(t, why);
     if (status == 0 && (status = open_cpus(t, ports, count)) != 0)
         snprintf(why, TRACEPOINTS_WHY_MAX, "perf_event_open(2): %s", strerror(errno));
@@ -302,9 +310,11 @@ uint64_t tracepoints_lost(const struct tracepoints *t)
     return counted > t->samples ? counted - t->samples : 0;
 }
 
-void tracepoints_wait(const struct tracepoints *t, int milliseconds)
+void tracepoints_wait(const struct tracepoints *t, int milliseconds, const sigset_t *mask)
 {
-    (void)poll(t->polled, t->cpus, milliseconds);
+    const struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+
+    (void)ppoll(t ? t->polled : NULL, t ? t->cpus : 0, &time, mask);
 }
 
 /* perf_event_open(2), "MMAP layout": what each type has before its sample_id. */
@@ -352,7 +362,7 @@ static bool take_sample(const struct tracepoints *t, struct record *record, cons
     record->pid = (pid_t)sample.pid;
     if (sample.size < size - SAMPLE_RAW)
         size = SAMPLE_RAW + sample.size;
-    for (enum record_kind kind = 0; kind < RECORD_TRACEPOINTS; kind++) {
+    for (enum record_kind kind = 0; kind < t->kinds; kind++) {
         if (t->formats[kind].id == id)
             return record_read(record, &t->formats[kind], kind, bytes + SAMPLE_RAW,
                                size - SAMPLE_RAW);

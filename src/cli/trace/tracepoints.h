@@ -3,6 +3,8 @@
 #ifndef LINGER_CLI_TRACE_TRACEPOINTS_H
 #define LINGER_CLI_TRACE_TRACEPOINTS_H
 
+#include <signal.h>
+
 #include "cli/trace/record.h"
 
 #define TRACEPOINTS_PORTS 16
@@ -11,15 +13,19 @@
 struct tracepoints;
 
 /*
- * Opens them: all, or those with one of `count` ports at either end. Returns NULL and `why`, with
- * EACCES or EPERM in errno where it is a matter of rights.
+ * Opens them: all, or those with one of `count` ports at either end. With `has_listens_alone` there
+ * is nothing but sockets that begin to listen, and each event ends tracepoints_wait(). Returns NULL
+ * and `why`, with EACCES or EPERM in errno where it is a matter of rights.
  */
-struct tracepoints *tracepoints_open(const uint16_t *ports, unsigned count,
+struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
                                      char why[TRACEPOINTS_WHY_MAX]);
 void tracepoints_close(struct tracepoints *t);
 
-/* Waits until a buffer fills up, a signal comes, or that many milliseconds have passed. */
-void tracepoints_wait(const struct tracepoints *t, int milliseconds);
+/*
+ * Waits until a buffer fills up, a signal comes, or that many milliseconds have passed; `mask`, if
+ * it is not NULL, is that of signals until then, ppoll(2). NULL for `t`: there are no buffers.
+ */
+void tracepoints_wait(const struct tracepoints *t, int milliseconds, const sigset_t *mask);
 
 /*
  * The next event before that time, which must lie before the last call of tracepoints_wait():

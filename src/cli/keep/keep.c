@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waits, for the kernel's event that a socket begins to listen, for a signal and for the time to
+ * list the listeners again. Must never be kept busy by what processes do: it rests after each work.
+ */
+#include "cli/keep/keep.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <sys/stat.h>
+
+#include "cli/keep/status.h"
+#include "cli/trace/tracepoints.h"
+
+#define SECOND 1000000000ull
+#define EACH_SECOND SECOND
+#define EACH_WHILE (10 * SECOND) /* where events say what is new */
+#define RESTS 3                  /* times as long as it works */
+#define REST_MAX SECOND
+#define PIDS_MAX 256
+
+static volatile sig_atomic_t must_end, must_reread;
+
+struct life {
+    struct keep *keep;
+    struct tracepoints *tracepoints; /* NULL: the list alone */
+    sigset_t mask;                   /* of signals while it waits */
+    struct stat file;                /* the policy's, when it was read */
+    pid_t pids[PIDS_MAX];            /* that began to listen */
+    size_t pid_count;
+    uint64_t next_list, next_retry, next_status;
+    bool has_changed; /* the status is to be written */
+};
+
+static void on_signal(int number)
+{
+    if (number == SIGHUP)
+        must_reread = 1;
+    else
+        must_end = 1;
+}
+
+/* Held off except while it waits, so that none comes between the look at a flag and the wait. */
+static void catch_signals(struct life *life)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigset_t held;
+
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGINT);
+    sigprocmask(SIG_BLOCK, &held, &life->mask);
+    sigdelset(&life->mask, SIGHUP);
+    sigdelset(&life->mask, SIGTERM);
+    sigdelset(&life->mask, SIGINT);
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* The file of -m @FILE. */
+static const char *file_of(const struct life *life)
+{
+    const char *mode = life->keep->look.apply.selection.mode;
+
+    return mode[0] == '@' ? mode + 1 : NULL;
+}
+
+static void note_file(struct life *life)
+{
+    const char *file = file_of(life);
+
+    if (!file || stat(file, &life->file) != 0)
+        life->file = (struct stat){0};
+}
+
+/* A file that is replaced may be missing for a moment. */
+static bool has_new_file(const struct life *life)
+{
+    struct stat now;
+
+    return life->keep->follows && stat(file_of(life), &now) == 0 &&
+           (now.st_dev != life->file.st_dev || now.st_ino != life->file.st_ino ||
+            now.st_size != life->file.st_size || now.st_mtim.tv_sec != life->file.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != life->file.st_mtim.tv_nsec);
+}
+
+static void note_pid(struct life *life, pid_t pid)
+{
+    for (size_t i = 0; i < life->pid_count; i++) {
+        if (life->pids[i] == pid)
+            return;
+    }
+    if (pid > 0 && life->pid_count < PIDS_MAX)
+        life->pids[life->pid_count++] = pid;
+}
+
+/* Whatever an event does not say, because it was lost or is of a namespace of pids unknown here,
+ * the list does. */
+static void take_events(struct life *life)
+{
+    struct record record;
+    bool has_any = false;
+
+    while (life->tracepoints && tracepoints_next(life->tracepoints, UINT64_MAX, &record)) {
+        note_pid(life, record.pid);
+        has_any = true;
+    }
+    uint64_t soon = tracepoints_now() + EACH_SECOND;
+    if (has_any && life->next_list > soon)
+        life->next_list = soon;
+}
+
+static bool is_new(const struct listener *listener)
+{
+    return listener->state == LISTENER_NEW && !listener->is_tried;
+}
+
+static bool is_unseen(const struct listener *listener)
+{
+    return listener->state == LISTENER_NEW;
+}
+
+static bool is_left(const struct listener *listener)
+{
+    return listener->state == LISTENER_LEFT;
+}
+
+/* A listener may have come to another process, which a rule names. */
+static void retry(struct life *life, uint64_t now)
+{
+    struct look *l = &life->keep->look;
+
+    if (now < life->next_retry)
+        return;
+    life->next_retry = now + EACH_WHILE;
+    look_at_holders(l, is_unseen, false);
+    if (look_has_names(&l->apply.selection.rules))
+        look_at_holders(l, is_left, true);
+}
+
+/* What it was given by a former policy, and no rule of this one says. */
+static bool is_over(const struct listener *listener)
+{
+    return listener->state == LISTENER_LEFT || listener->state == LISTENER_REFUSED;
+}
+
+static int list(struct life *life, uint64_t now)
+{
+    struct look *l = &life->keep->look;
+
+    if (listeners_refresh(&l->listeners, l->apply.selection.self) != 0)
+        return -1;
+    look_at_holders(l, is_new, false);
+    retry(life, now);
+    look_put_back(l, is_over, false);
+    life->next_list = now + (life->tracepoints ? EACH_WHILE : EACH_SECOND);
+    if (look_at_connections(l) && life->tracepoints)
+        life->next_list = now + EACH_SECOND;
+    return 0;
+}
+
+static int work(struct life *life)
+{
+    struct look *l = &life->keep->look;
+    const struct look_counts before = l->counts;
+    size_t gone = l->listeners.gone;
+    uint64_t now = tracepoints_now();
+    int status = 0;
+
+    look_at_processes(l, life->pids, life->pid_count);
+    life->pid_count = 0;
+    if (l->counts.applied != before.applied)
+        (void)look_at_connections(l);
+    if (now >= life->next_list)
+        status = list(life, now);
+    life->has_changed |=
+        memcmp(&before, &l->counts, sizeof(before)) != 0 || gone != l->listeners.gone;
+    if (life->has_changed && now >= life->next_status) {
+        life->next_status = now + EACH_SECOND;
+        life->has_changed = false;
+        (void)status_write(l, life->keep->counters);
+    }
+    return cli_flush(l->apply.selection.self, status);
+}
+
+/* A mistake leaves the policy as it was. */
+static void reread(struct life *life)
+{
+    static struct policy former;
+    struct look *l = &life->keep->look;
+    struct selection *s = &l->apply.selection;
+
+    must_reread = 0;
+    former = s->rules;
+    note_file(life);
+    if (selection_take_mode(s) != 0 || apply_check_rules(s, true) != 0) {
+        s->rules = former;
+        cli_error(s->self, "the former policy stays");
+        return;
+    }
+    for (size_t i = 0; i < l->listeners.count; i++) {
+        l->listeners.items[i].state = LISTENER_NEW;
+        l->listeners.items[i].is_tried = false;
+    }
+    life->next_list = 0;
+    life->has_changed = true;
+}
+
+static int milliseconds_until(uint64_t when, uint64_t now)
+{
+    return when > now ? (int)((when - now) / 1000000) + 1 : 0;
+}
+
+/* Until the next work is due; and for a while in any case, whatever comes. */
+static void wait_for_work(const struct life *life, uint64_t worked)
+{
+    uint64_t now = tracepoints_now();
+    uint64_t rest = now + MIN(RESTS * worked, REST_MAX);
+    uint64_t next = life->has_changed ? MIN(life->next_status, life->next_list) : life->next_list;
+
+    if (life->keep->follows)
+        next = MIN(next, now + EACH_SECOND);
+    while (now < rest && !must_end) {
+        tracepoints_wait(NULL, milliseconds_until(rest, now), &life->mask);
+        now = tracepoints_now();
+    }
+    if (!must_end && !must_reread)
+        tracepoints_wait(life->tracepoints, milliseconds_until(next, now), &life->mask);
+}
+
+static bool is_any(const struct listener *listener)
+{
+    (void)listener;
+    return true;
+}
+
+static int live(struct life *life)
+{
+    struct look *l = &life->keep->look;
+    int status = CLI_OK;
+
+    while (!must_end && status == CLI_OK) {
+        uint64_t began = tracepoints_now();
+        if (must_reread || has_new_file(life))
+            reread(life);
+        take_events(life);
+        status = work(life);
+        wait_for_work(life, tracepoints_now() - began);
+    }
+    if (l->restores)
+        look_put_back(l, is_any, true);
+    return cli_flush(l->apply.selection.self, status);
+}
+
+static int show(struct look *l)
+{
+    if (listeners_refresh(&l->listeners, l->apply.selection.self) != 0)
+        return CLI_FAILED;
+    look_at_holders(l, is_new, false);
+    return cli_flush(l->apply.selection.self, CLI_OK);
+}
+
+int keep_run(struct keep *k)
+{
+    static struct life life;
+    struct apply *a = &k->look.apply;
+    char why[TRACEPOINTS_WHY_MAX];
+    int status;
+
+    life.keep = k;
+    if (a->selection.dry_run)
+        return show(&k->look);
+    if ((k->counters && !status_may_write(a->selection.self, k->counters)) ||
+        status_lock(a->selection.self) != 0)
+        return CLI_FAILED;
+    life.next_retry = tracepoints_now() + EACH_WHILE;
+    life.has_changed = true;
+    note_file(&life);
+    catch_signals(&life);
+    life.tracepoints = tracepoints_open(true, NULL, 0, why);
+    if (!life.tracepoints && !a->selection.quiet)
+        cli_error(a->selection.self, "listeners are looked for each second: %s", why);
+    status = live(&life);
+    if (life.tracepoints)
+        tracepoints_close(life.tracepoints);
+    listeners_free(&k->look.listeners);
+    saved_free(&k->look.connections);
+    return status;
+}

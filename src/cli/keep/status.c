@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock is fcntl(2)'s: the kernel knows whose it is, and ends it with the process. Must follow
+ * no link that another user could have made.
+ */
+#include "cli/keep/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "report/fileid.h"
+
+#define LOCK STATUS_DIRECTORY "/lock"
+#define LIST STATUS_DIRECTORY "/listeners"
+
+static int say_who_has_it(const struct cli_command *self, int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
+        cli_error(self, "process %d does so already: one policy for a host; end it first",
+                  (int)lock.l_pid);
+    else
+        cli_error(self, "a process in another PID namespace does so already: one policy for a "
+                        "host; end it first");
+    return -1;
+}
+
+bool status_may_write(const struct cli_command *self, const char *path)
+{
+    if (!fileid_may_be_replaced(path))
+        return true;
+    cli_error(self, "%s: another user may write one of its directories; name another place", path);
+    return false;
+}
+
+static void say_who_may(const struct cli_command *self, const char *path)
+{
+    cli_error(self, "%s: %s; root is needed", path, strerror(errno));
+}
+
+int status_lock(const struct cli_command *self)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (mkdir(STATUS_DIRECTORY, 0755) != 0 && errno != EEXIST) {
+        say_who_may(self, STATUS_DIRECTORY);
+        return -1;
+    }
+    if (!status_may_write(self, LOCK))
+        return -1;
+    int fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0) {
+        say_who_may(self, LOCK);
+        return -1;
+    }
+    if (fcntl(fd, F_SETLK, &lock) == 0)
+        return 0; /* open until the end */
+    int status = errno == EACCES || errno == EAGAIN ? say_who_has_it(self, fd) : -1;
+    close(fd);
+    return status;
+}
+
+/* A new file with a name of its own beside `path`, which rename() will give it. */
+static FILE *begin_file(const char *path, char name[PATH_MAX])
+{
+    FILE *file = NULL;
+    int fd;
+
+    snprintf(name, PATH_MAX, "%s.new", path);
+    (void)unlink(name);
+    fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd >= 0 && !(file = fdopen(fd, "w")))
+        close(fd);
+    return file;
+}
+
+static int end_file(const struct cli_command *self, FILE *file, const char *name, const char *path)
+{
+    bool is_whole = file && fflush(file) == 0 && !ferror(file);
+
+    if (file && fclose(file) == 0 && is_whole && rename(name, path) == 0)
+        return 0;
+    cli_error(self, "%s: cannot be written: %s", path, strerror(errno));
+    return -1;
+}
+
+static size_t count_kept(const struct listeners *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->count; i++)
+        kept += l->items[i].state == LISTENER_KEPT;
+    return kept;
+}
+
+static int write_list(const struct look *l)
+{
+    const struct policy *rules = &l->apply.selection.rules;
+    char name[PATH_MAX];
+    FILE *file = begin_file(LIST, name);
+
+    for (size_t i = 0; file && i < l->listeners.count; i++) {
+        const struct listener *one = &l->listeners.items[i];
+        if (one->state == LISTENER_KEPT)
+            fprintf(file, "%lu %u %s %s\n", (unsigned long)one->inode, one->verdict.rule,
+                    one->saved.local, selection_rule_text(rules, one->verdict.rule));
+    }
+    return end_file(l->apply.selection.self, file, name, LIST);
+}
+
+static const struct {
+    const char *name, *type, *help;
+} families[] = {
+    {"listeners", "gauge", "listeners that have what their rule says"},
+    {"applied_total", "counter", "listeners that were changed"},
+    {"refused_total", "counter", "listeners that cannot have what their rule says"},
+    {"gone_total", "counter", "such listeners that were closed"},
+    {"connections_total", "counter", "connections that were changed after accept()"},
+};
+
+static int write_counters(const struct look *l, const char *path)
+{
+    const size_t values[] = {count_kept(&l->listeners), l->counts.applied, l->counts.refused,
+                             l->listeners.gone, l->counts.connections};
+    char name[PATH_MAX];
+    FILE *file = begin_file(path, name);
+
+    for (size_t i = 0; file && i < sizeof(values) / sizeof(values[0]); i++)
+        fprintf(file, "# HELP linger_keep_%s %s\n# TYPE linger_keep_%s %s\nlinger_keep_%s %zu\n",
+                families[i].name, families[i].help, families[i].name, families[i].type,
+                families[i].name, values[i]);
+    return end_file(l->apply.selection.self, file, name, path);
+}
+
+int status_write(const struct look *l, const char *counters)
+{
+    int status = write_list(l);
+
+    if (counters && write_counters(l, counters) != 0)
+        status = -1;
+    return status;
+}

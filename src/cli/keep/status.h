@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* That `linger keep` runs, and what it does: a lock, a list and counters, in files. */
+#ifndef LINGER_CLI_KEEP_STATUS_H
+#define LINGER_CLI_KEEP_STATUS_H
+
+#include "cli/keep/look.h"
+
+#define STATUS_DIRECTORY "/run/linger-keep"
+
+/* Takes the lock of this host until this process ends. Returns 0, or -1 after a message. */
+int status_lock(const struct cli_command *self);
+
+/*
+ * Writes the list of what is kept, and the counters in Prometheus's text format to `counters`
+ * unless that is NULL; each file is replaced as a whole. Returns 0, or -1 after a message.
+ */
+int status_write(const struct look *l, const char *counters);
+
+/* Is there no other user who could replace that file? Else false, after a message. */
+bool status_may_write(const struct cli_command *self, const char *path);
+
+#endif
