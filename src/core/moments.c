@@ -211,7 +211,8 @@ enum moments_connecting moments_connect(int fd, const struct sockaddr *peer, soc
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_CLIENT};
     KEEP_ERRNO;
 
-    if (sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port))
+    if (peer && sock_endpoint(peer, length, settings->backend == BACKEND_SUPERVISE, &facts.peer_ip,
+                              &facts.peer_port))
         facts.known |= FACT_PEER;
     bool is_wanted = !peer || facts.known & FACT_PEER;
     bool is_first = is_wanted && (moments_asks_nothing() ||
@@ -241,7 +242,7 @@ void moments_connect_failed(int fd, const struct sockaddr *peer, socklen_t lengt
     KEEP_ERRNO;
 
     if (!report_is_on() || error == EINPROGRESS || error == EALREADY || error == EISCONN ||
-        error == EINTR || !sock_endpoint(peer, length, &facts.peer_ip, &facts.peer_port) ||
+        error == EINTR || !sock_endpoint(peer, length, false, &facts.peer_ip, &facts.peer_port) ||
         !sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_COOKIE, &facts))
         return;
     facts.known |= FACT_PEER;
@@ -267,12 +268,15 @@ void moments_listening(int fd)
     settle_existing(fd, "listen");
 }
 
-void moments_accept(int fd)
+void moments_accept(int fd, const struct sockaddr *peer, socklen_t length)
 {
     struct facts facts = {.known = FACT_ROLE, .role = ROLE_SERVER};
     KEEP_ERRNO;
 
-    if (sock_facts(fd, asked_early(), &facts))
+    if (peer && sock_endpoint(peer, length, true, &facts.peer_ip, &facts.peer_port))
+        facts.known |= FACT_PEER;
+    bool is_known = facts.known & FACT_PEER && !(asked_early() & ~facts.known);
+    if (is_known || sock_facts(fd, asked_early(), &facts))
         settle(fd, "accept", &facts, false);
 }
 
@@ -307,7 +311,7 @@ static void switch_option(int fd, const struct policy *policy, enum sock_switch 
 static bool bind_facts(int fd, const struct sockaddr *local, socklen_t length, struct facts *facts)
 {
     *facts = (struct facts){.role = ROLE_SERVER};
-    if (!sock_endpoint(local, length, &facts->local_ip, &facts->local_port))
+    if (!sock_endpoint(local, length, false, &facts->local_ip, &facts->local_port))
         return false;
     facts->known = FACT_ROLE | FACT_LOCAL_IP | (facts->local_port != 0 ? FACT_LOCAL_PORT : 0);
     return sock_facts(fd, 0, facts);

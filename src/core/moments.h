@@ -61,8 +61,8 @@ bool moments_listen(int fd);
 /* After listen() succeeded, where moments_listen() returned false. */
 void moments_listening(int fd);
 
-/* After accept() gave `fd`. */
-void moments_accept(int fd);
+/* After accept() gave `fd`; `peer`, or NULL, is a copy of what it said of one that is TCP. */
+void moments_accept(int fd, const struct sockaddr *peer, socklen_t length);
 
 /* After recvmsg(): treats each TCP socket that came in a control message as at load. */
 void moments_receive(const struct msghdr *message);

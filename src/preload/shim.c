@@ -158,7 +158,7 @@ EXPORT int accept(int fd, struct sockaddr *peer, socklen_t *length)
     int connection = real.accept(fd, peer, length);
 
     if (connection >= 0 && wanted(MOMENT_ACCEPT))
-        moments_accept(connection);
+        moments_accept(connection, NULL, 0);
     return connection;
 }
 
@@ -168,7 +168,7 @@ EXPORT int accept4(int fd, struct sockaddr *peer, socklen_t *length, int flags)
     int connection = real.accept4(fd, peer, length, flags);
 
     if (connection >= 0 && wanted(MOMENT_ACCEPT))
-        moments_accept(connection);
+        moments_accept(connection, NULL, 0);
     return connection;
 }
 

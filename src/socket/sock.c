@@ -77,10 +77,10 @@ static bool is_readable(const struct sockaddr *address, socklen_t length)
            kernel_is_readable((const char *)address + sizeof(struct sockaddr_in6) - KERNEL_PROBE);
 }
 
-bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
-                   uint16_t *port)
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, bool is_copy,
+                   struct policy_ip *ip, uint16_t *port)
 {
-    return length >= sizeof(struct sockaddr_in) && is_readable(address, length) &&
+    return length >= sizeof(struct sockaddr_in) && (is_copy || is_readable(address, length)) &&
            read_endpoint(address, length, ip, port);
 }
 

@@ -30,10 +30,10 @@ bool sock_facts(int fd, unsigned wanted, struct facts *facts);
  */
 void sock_withhold_share(struct facts *facts);
 
-/* Address and port of the program's sockaddr; false if it is neither IPv4 nor IPv6, or cannot be
- * read. */
-bool sock_endpoint(const struct sockaddr *address, socklen_t length, struct policy_ip *ip,
-                   uint16_t *port);
+/* Address and port of a sockaddr, the program's own or a copy; false if it is neither IPv4 nor
+ * IPv6, or cannot be read. */
+bool sock_endpoint(const struct sockaddr *address, socklen_t length, bool is_copy,
+                   struct policy_ip *ip, uint16_t *port);
 
 /* Which address this host lacks: the one of the socket, or any that reaches the peer. */
 enum sock_lack { SOCK_LACKS_NONE, SOCK_LACKS_LOCAL, SOCK_LACKS_SOURCE };

@@ -439,6 +439,15 @@ def go_server(prefix):
         return float(run(tool("connections"), "visit", port, "5000"))
 
 
+def go_requests(prefix):
+    fresh_network()
+    port = free_port()
+    with started(*prefix, f"{GO}/pages", port, "10", ready=False):
+        await_listener(port)
+        text = run("wrk", "-t1", "-c32", "-d1s", "-H", "Connection: close", f"http://127.0.0.1:{port}/")
+    return float(re.search(r"Requests/sec: *([\d.]+)", text).group(1))
+
+
 def go_client(prefix):
     fresh_network()
     with started(tool("connections"), "greet") as server:
@@ -472,10 +481,14 @@ def supervisor():
     accepted = rounds(11, SUPERVISED, go_server)
     dialled = rounds(11, {**SUPERVISED, "empty notification": [tool("notified")]}, go_client)
     getpid = rounds(9, {**SUPERVISED, "empty filter": None}, getpid_under)
+    made = rounds(11, {"without": [], "supervised": SUPERVISED["supervised"][:-2] + ["fin-rst peer=10.0.0.0/8; fin", "--"]},
+                  go_requests)
     calls = (answering_calls(300) - answering_calls(100)) / 200
     return [
         {"what": "supervisor: a Go server's connection", "unit": "us", "values": accepted,
          "goals": [at_most(accepted, "supervised", 1.03)]},
+        {"what": "supervisor: a Go server whose accept() is made for it, peer=10.0.0.0/8", "unit": "requests/s",
+         "values": made, "goals": [at_least(made, "supervised", 0.97)]},
         {"what": "supervisor: a Go client's connect", "unit": "us", "values": dialled,
          "columns": {"with": "supervised", "peer": "empty notification"},
          "goals": [count_at_most(calls, 5, "at most 5 system calls for a connect()"),

@@ -1,4 +1,4 @@
-// A Go HTTP server that knows nothing of SO_LINGER: each page is 100,000 bytes. The end of a page and
+// A Go HTTP server that knows nothing of SO_LINGER: each page is 100,000 bytes, or SIZE. The end of a page and
 // the FIN are one packet (by TCP_CORK), so that no client closes at the same moment.
 package main
 
@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -19,9 +20,13 @@ func cork(connection net.Conn, state http.ConnState) {
 }
 
 func main() {
-	page := bytes.Repeat([]byte("0123456789"), 10000)
+	size := 100000
+	if len(os.Args) > 2 {
+		size, _ = strconv.Atoi(os.Args[2])
+	}
+	page := bytes.Repeat([]byte("0123456789"), size/10)
 	http.HandleFunc("/", func(writer http.ResponseWriter, request *http.Request) {
-		writer.Header().Set("Content-Length", "100000")
+		writer.Header().Set("Content-Length", strconv.Itoa(len(page)))
 		writer.Write(page)
 	})
 	server := http.Server{Addr: "127.0.0.1:" + os.Args[1], ConnState: cork}

@@ -80,9 +80,9 @@ static void test_accept(void **state)
     moments_socket(-1, AF_INET, SOCK_STREAM, 0); /* as one that refuses */
     assert_true(moments_wanted & MOMENT_ACCEPT);
     connect_under("rst role=server");
-    moments_accept(server);
+    moments_accept(server, NULL, 0);
     assert_int_equal(mode_of(server), MODE_RST);
-    moments_accept(udp);
+    moments_accept(udp, NULL, 0);
     assert_int_equal(mode_of(udp), MODE_FIN);
     end(NULL);
     close(udp);

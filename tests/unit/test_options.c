@@ -332,7 +332,7 @@ static bool endpoint_at_end(sa_family_t family, size_t size, socklen_t length, s
     assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
     memcpy(memory + page - size, family == AF_INET6 ? (void *)&six : (void *)&four,
            size < sizeof(four) || family == AF_INET6 ? size : sizeof(four));
-    is_known = sock_endpoint((struct sockaddr *)(memory + page - size), length, ip, port);
+    is_known = sock_endpoint((struct sockaddr *)(memory + page - size), length, false, ip, port);
     munmap(memory, 2 * page);
     return is_known;
 }
@@ -371,9 +371,10 @@ static void test_no_address(void **state)
     uint16_t port;
 
     (void)state;
-    assert_false(sock_endpoint(NULL, sizeof(struct sockaddr_in), &ip, &port));
-    assert_false(sock_endpoint(NULL, 0, &ip, &port));
-    assert_false(sock_endpoint((const struct sockaddr *)8, sizeof(struct sockaddr_in), &ip, &port));
+    assert_false(sock_endpoint(NULL, sizeof(struct sockaddr_in), false, &ip, &port));
+    assert_false(sock_endpoint(NULL, 0, false, &ip, &port));
+    assert_false(
+        sock_endpoint((const struct sockaddr *)8, sizeof(struct sockaddr_in), false, &ip, &port));
 }
 
 int main(void)

@@ -147,7 +147,7 @@ static enum accept_result give(struct accepts *a, const struct seccomp_notif *re
         answer->error = -errno; /* the kernel drops the connection, too: do_accept() */
         result = ACCEPT_ANSWERED;
     } else {
-        moments_accept(next->fd);
+        moments_accept(next->fd, (struct sockaddr *)&next->peer, next->length);
         if (notify_give(a->listener, request, next->fd, flags & SOCK_CLOEXEC) != 0) {
             answer->error = -errno;
             result = errno == ENOENT ? ACCEPT_GIVEN : ACCEPT_ANSWERED;

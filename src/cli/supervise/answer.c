@@ -40,7 +40,7 @@ struct call {
     bool is_over;   /* has its answer, or waits for it */
     bool is_open;   /* connect(), and the local end decides */
     bool is_met;    /* the caller is one that was supervised before */
-    bool waits_not; /* close() of the duplicate cannot wait: it is not connected yet */
+    bool waits_not; /* close() of the duplicate cannot wait: it is not connected */
     int fd;         /* the duplicate */
 };
 
@@ -219,6 +219,7 @@ static void handle_accept(struct call *call)
     if (!take(call, (int)call->request->data.args[0]))
         return;
     int waiting = sock_waiting(call->fd);
+    call->waits_not = waiting >= 0; /* nor does a listener's, __tcp_close() */
     if (waiting == 0 && accept_has_none(accepts, call->request, call->fd)) {
         errno = EAGAIN;
         answer(call, -1);
@@ -454,7 +455,7 @@ static void answer_held(struct answerer *a)
     call.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     meet(a, call.request);
     dispatch(&call);
-    if (call.waits_not)
+    if (call.fd >= 0 && call.waits_not)
         close(call.fd);
     else if (call.fd >= 0 && !call.is_open)
         target_release(call.fd);
