@@ -90,12 +90,12 @@ below() {
 
 @test "each block has its test, each anchor its recipe, and there is no second" {
     sed -n 's/^```console //p' "$GALLERY" | sort >"$BATS_TEST_TMPDIR/blocks"
-    sed -n 's/^ *recipe \([a-z-]*\) .*/\1/p' "$BATS_TEST_FILENAME" | sort >"$BATS_TEST_TMPDIR/tests"
+    sed -n 's/^ *recipe\(_of_events\)\? \([a-z-]*\) .*/\2/p' "$BATS_TEST_FILENAME" | sort >"$BATS_TEST_TMPDIR/tests"
     diff "$BATS_TEST_TMPDIR/blocks" "$BATS_TEST_TMPDIR/tests"
-    grep -o '](#[a-z0-9-]*)' "$GALLERY" | tr -d '](#)' | sort -u >"$BATS_TEST_TMPDIR/anchors"
+    grep -o '](#[a-z0-9_-]*)' "$GALLERY" | tr -d '](#)' | sort -u >"$BATS_TEST_TMPDIR/anchors"
     sed -n 's/^## //p' "$GALLERY" | tr 'A-Z ' 'a-z-' | tr -d '(),:' | sort >"$BATS_TEST_TMPDIR/heads"
     expect "anchors without a recipe" "$(comm -23 "$BATS_TEST_TMPDIR/anchors" "$BATS_TEST_TMPDIR/heads")" ""
-    [ "$(wc -l <"$GALLERY")" -le 345 ]
+    [ "$(wc -l <"$GALLERY")" -le 440 ]
 }
 
 @test "each file and each link is there, and each file is listed" {
@@ -232,6 +232,82 @@ END
     done
 }
 
+@test "a port in TIME_WAIT" {
+    needs_root # for SOCK_DESTROY
+    cd "$BATS_TEST_TMPDIR"
+    cat >server.py <<'END'
+import socket, time
+listener = socket.socket()
+listener.bind(("127.0.0.1", 8080))
+listener.listen()
+time.sleep(600)
+END
+    cat >before.py <<'END'
+import socket
+listener = socket.create_server(("127.0.0.1", 8080))
+for _ in range(50):
+    client = socket.create_connection(("127.0.0.1", 8080))
+    listener.accept()[0].close()
+    client.recv(1)
+    client.close()
+END
+    recipe time-wait 8080 'python3 before.py'
+    expect listeners "$(below '[$] ss ')" 1
+}
+
+@test "a port taken by a client" {
+    needs_root # for ip_local_reserved_ports
+    cd "$BATS_TEST_TMPDIR"
+    # The kernel chose that port, as it were; the next one is its own choice.
+    cat >client.py <<'END'
+import socket
+connection = socket.create_connection(("127.0.0.1", 6379), source_address=("127.0.0.1", 50051))
+print("connected", flush=True)
+try:
+    connection.recv(1)
+except OSError:
+    connection = socket.create_connection(("127.0.0.1", 6379))
+connection.recv(1)
+END
+    recipe ports 50051 'sysctl -qw net.ipv4.ip_local_port_range="50000 50100"
+        redis-server --port 6379 --bind 127.0.0.1 --save "" >/dev/null & PORT=6379 PID=$!; await_listener
+        python3 client.py >client & until [ -s client ]; do :; done; PORT=50051'
+    expect listeners "$(below '[$] ss ')" 1
+}
+
+# recipe_of_events NAME PORT [FIXTURE]: with linger watch in it, which is ready before the next command.
+recipe_of_events() {
+    # shellcheck disable=SC2016  # it is for the script
+    local tries=0 ready='breathe() {
+        for pid in $(jobs -p); do
+            until [ "$(cat /proc/$pid/comm)" != linger ] || grep -q "^SigCgt:.*[2367abef]$" /proc/$pid/status; do :; done
+        done
+    }'
+    # The kernel may fail to deliver an event: then linger says so.
+    until
+        recipe "$1" "$2" "$ready; ${3:-}"
+    do
+        cat typed seen 2>/dev/null | grep -q "events were lost" && [ $((++tries)) -lt 5 ]
+    done
+}
+
+@test "Connection reset by peer, where the program asks for it" {
+    needs_events
+    cd "$BATS_TEST_TMPDIR"
+    cat >aborts.py <<'END'
+import socket, struct
+listener = socket.create_server(("127.0.0.1", 9001))
+while True:
+    connection, _ = listener.accept()
+    connection.recv(4096)
+    connection.send(b"HTTP/1.0 200 OK\r\n\r\nhello\n")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+END
+    recipe_of_events abort 9001 'python3 aborts.py & PID=$!; await_listener'
+    expect "after it" "$(below wait | awk '/FIN, python3 .*TIME_WAIT/ { print $NF }')" 5
+}
+
 @test "Connection reset by peer" {
     needs_events
     cd "$BATS_TEST_TMPDIR"
@@ -245,19 +321,7 @@ while True:
     connection.send(b"HTTP/1.1 413 Content Too Large\r\n\r\n")
     connection.close()
 END
-    # shellcheck disable=SC2016  # it is for the script
-    local ready='breathe() {
-        for pid in $(jobs -p); do
-            until [ "$(cat /proc/$pid/comm)" != linger ] || grep -q "^SigCgt:.*[2367abef]$" /proc/$pid/status; do :; done
-        done
-    }'
-    local tries=0
-    # The kernel may fail to deliver an event: then linger says so.
-    until
-        recipe watch 9000 "$ready"
-    do
-        grep -q "events were lost" typed && [ $((++tries)) -lt 5 ]
-    done
+    recipe_of_events watch 9000
     expect "with unread data" "$(below wait | awk '/unread data .*nothing/ { print $NF }')" 5
 }
 
