@@ -4,6 +4,7 @@ load helper
 
 LINGER=$ROOT/linger
 EACH_NEEDS=needs_host
+ASKS=
 
 needs_host() {
     needs_namespace
@@ -14,7 +15,7 @@ needs_host() {
 host() {
     (
         declare -f
-        declare -p ROOT LIB TOOLS LINGER SUBJECT NGINX NGINX_CONF BATS_TEST_TMPDIR HOW_SOON WITHOUT_EVENTS
+        declare -p ROOT LIB TOOLS LINGER SUBJECT NGINX NGINX_CONF BATS_TEST_TMPDIR HOW_SOON WITHOUT_EVENTS ASKS
         echo 'STARTED=(); trap end_started EXIT; trap "cat keep.err; echo failed: \$BASH_COMMAND" ERR; set -eET; cd "$BATS_TEST_TMPDIR"; mount -t tmpfs none /run'
         echo "$1"
     ) >"$BATS_TEST_TMPDIR/host"
@@ -223,4 +224,105 @@ it_refuses() {
 
 @test "what a listener cannot carry is refused by name before anything is changed" {
     host it_refuses
+}
+
+# The policy's file becomes this, at once as a whole.
+policy() {
+    printf '%s\n' "$@" >policy.new
+    mv policy.new policy
+}
+
+is_reported() { # PATTERN
+    [[ $(cat keep.err) == $1 ]]
+}
+
+it_is_read_again() {
+    with_own_options
+    policy "fin-rst port=1 # nobody's" "rst port=$PORT"
+    keeps -m @policy "$@"
+    keep_says "listener * 127.0.0.1:$PORT  before wait:5  verdict rst  applied  rule 2, *"
+    say - 1,0,60
+    policy "fin-rst port=$PORT"
+    $ASKS
+    keep_says "listener * 127.0.0.1:$PORT  before wait:5  verdict fin-rst  applied  rule 1, *"
+    say - 0,5,-1
+    keep
+    keep
+    say - "0,5,-1 1,3,9 0,5,-1" # the first has its own
+    policy "fin-rst prot=$PORT"
+    $ASKS
+    eventually is_reported "*policy:1: unknown condition 'prot'*the former policy stays"
+    policy "fin-rst port=1"
+    $ASKS
+    keep_says "listener * 127.0.0.1:$PORT  SO_LINGER {1, 5} TCP_LINGER2 7  put back"
+    keep_says "1 put back, and 1 accepted since; 0 gone, 0 failed"
+    say - "1,5,7 1,3,9 1,5,7"
+    policy "fin-rst peer=10.0.0.1"
+    $ASKS
+    eventually is_reported "*rule 1 (fin-rst peer=10.0.0.1) cannot be applied: *the former policy stays"
+    ends TERM
+}
+
+hangs_up() {
+    kill -HUP "$KEEP"
+}
+
+@test "SIGHUP: what changed is applied or put back, and a mistake keeps the former policy" {
+    ASKS=hangs_up
+    host it_is_read_again
+}
+
+@test "--follow: the same when the file changes" {
+    ASKS=:
+    host "it_is_read_again --follow"
+}
+
+there_is_one() {
+    keeps -m fin-rst
+    says_no "linger keep: process $KEEP does so already: one policy for a host; end it first" "$LINGER" keep -m fin
+    run -0 "$LINGER" keep -n -m fin # looks only
+    kill -KILL "$KEEP"
+    wait "$KEEP" || true
+    rm /run/linger-keep/listeners
+    keeps -m fin-rst
+    ends TERM
+}
+
+@test "one for a host: the second one says which process has it, a dead one has nothing" {
+    host there_is_one
+}
+
+counts() { # NAME VALUE
+    grep -qsx "linger_keep_$1 $2" /run/keep.prom
+}
+
+programs_are_told() {
+    local name=$'a\e[31m "name'
+    keeps -j -P /run/keep.prom -m "fin-rst prog=a*; rst local=10.0.0.1"
+    cp "$SUBJECT" "$name"
+    start - "./$name" -r close
+    hear_port
+    keep_says '{"time":*,"pid":'$PID',"kind":"listener","local":"127.0.0.1:'$PORT'","peer":"","before":"fin","verdict":"fin-rst","result":"applied","program":"a\\u001b\[31m \\"name","rule":1}'
+    eventually counts applied_total 1
+    counts listeners 1 && counts gone_total 0
+    promtool check metrics </run/keep.prom
+    "$TOOLS/peer" -k connect "$PORT"
+    finish
+    eventually counts gone_total 1
+    counts listeners 0
+    start - python3 -c "import socket, time
+listener = socket.create_server(('', 0))
+print('port', listener.getsockname()[1], flush=True)
+time.sleep(1000)"
+    hear_port
+    keep_says '{*"local":"0.0.0.0:'$PORT'",*"verdict":"none","result":"left alone: a rule cannot be decided here","program":"python3*","rule":2}'
+    eventually counts refused_total 1
+    ends TERM
+    mkdir -m 777 everybodys
+    says_no "linger keep: $PWD/everybodys/prom: another user may write one of its directories; name another place" \
+        "$LINGER" keep -m fin -P "$PWD/everybodys/prom"
+}
+
+@test "JSON, with what a program's name has in it escaped; counters for Prometheus" {
+    host programs_are_told
 }

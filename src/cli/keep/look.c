@@ -78,7 +78,7 @@ static void settle(struct look *l, struct listener *listener, int fd, const stru
                    is_alike(&o.verdict, &listener->verdict) &&
                    o.verdict.gives_way == listener->verdict.gives_way;
 
-    if (!is_done && has_former(listener)) {
+    if (!is_done && has_options && has_former(listener)) {
         (void)sock_put_back(fd, &listener->saved.linger); /* what the program had set counts */
         o = apply_decide(policy, fd, f);
     }
