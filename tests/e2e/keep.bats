@@ -326,3 +326,21 @@ time.sleep(1000)"
 @test "JSON, with what a program's name has in it escaped; counters for Prometheus" {
     host programs_are_told
 }
+
+states_says() { # LINE
+    "$LINGER" states -p "$PORT" | grep -x "  127.0.0.1:$PORT has what rule $1"
+}
+
+states_tells() {
+    start - "$SUBJECT" -r close
+    hear_port
+    keeps -m "fin-rst port=1; rst prog=subject" -q
+    eventually states_says "2 of linger keep (pid $KEEP) says: rst prog=subject"
+    "$LINGER" states -p "$PORT" -j | grep -F '"kept":[{"local":"127.0.0.1:'"$PORT"'","rule":2,"text":"rst prog=subject","pid":'"$KEEP"'}]'
+    ends TERM
+    [[ $("$LINGER" states -p "$PORT") != *"linger keep"* ]]
+}
+
+@test "states -p says by which rule a listener is kept, as long as it is" {
+    host states_tells
+}

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,23 @@
 #define LOCK STATUS_DIRECTORY "/lock"
 #define LIST STATUS_DIRECTORY "/listeners"
 
-static int say_who_has_it(const struct cli_command *self, int fd)
+/* Who has the lock: 0: nobody; below 0: a process in another PID namespace. */
+static pid_t find_keeper(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
+    if (fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        return 0;
+    return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+static int say_who_has_it(const struct cli_command *self, int fd)
+{
+    pid_t keeper = find_keeper(fd);
+
+    if (keeper > 0)
         cli_error(self, "process %d does so already: one policy for a host; end it first",
-                  (int)lock.l_pid);
+                  (int)keeper);
     else
         cli_error(self, "a process in another PID namespace does so already: one policy for a "
                         "host; end it first");
@@ -145,4 +156,32 @@ int status_write(const struct look *l, const char *counters)
     if (counters && write_counters(l, counters) != 0)
         status = -1;
     return status;
+}
+
+size_t status_read(struct status_kept **kept, pid_t *keeper)
+{
+    int lock = open(LOCK, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    FILE *file = NULL;
+    size_t count = 0;
+    struct status_kept one;
+    char line[512];
+
+    *kept = NULL;
+    *keeper = lock < 0 ? 0 : find_keeper(lock);
+    if (lock >= 0)
+        close(lock);
+    if (*keeper != 0)
+        file = fopen(LIST, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        struct status_kept *items = cli_grow(*kept, count, sizeof(*items));
+        if (!items)
+            break;
+        *kept = items;
+        if (sscanf(line, "%" SCNu32 " %u %63s %60[^\n]", &one.inode, &one.rule, one.local,
+                   one.text) == 4)
+            items[count++] = one;
+    }
+    if (file)
+        fclose(file);
+    return count;
 }

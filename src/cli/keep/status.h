@@ -16,6 +16,17 @@ int status_lock(const struct cli_command *self);
  */
 int status_write(const struct look *l, const char *counters);
 
+/* A listener that is kept, as the list has it. */
+struct status_kept {
+    uint32_t inode;
+    unsigned rule;
+    char local[SAVED_ENDPOINT_MAX];
+    char text[SELECTION_RULE_SIZE]; /* of the rule */
+};
+
+/* Reads the list into an array for free(3), and who keeps them; none if nobody does now. */
+size_t status_read(struct status_kept **kept, pid_t *keeper);
+
 /* Is there no other user who could replace that file? Else false, after a message. */
 bool status_may_write(const struct cli_command *self, const char *path);
 

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/keep/status.h"
 #include "cli/process/holders.h"
 #include "cli/sockets/bystate.h"
 #include "socket/portholders.h"
@@ -20,6 +21,9 @@ struct port {
     size_t holder_count;
     size_t total;
     size_t unseen; /* sockets whose process we may not inspect */
+    struct status_kept *kept;
+    size_t kept_count;
+    pid_t keeper;
 };
 
 static bool is_listened_on(const struct sockets *sockets, uint16_t port)
@@ -29,6 +33,20 @@ static bool is_listened_on(const struct sockets *sockets, uint16_t port)
             return true;
     }
     return false;
+}
+
+/* Of the listeners that are kept on this host, those of the port; listeners are few. */
+static void find_kept(struct port *p, const struct sockets *sockets, long port)
+{
+    size_t count = status_read(&p->kept, &p->keeper);
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < sockets->count; j++) {
+            const struct diag_socket *s = &sockets->items[j];
+            if (s->local_port == port && s->inode == p->kept[i].inode && s->state == TCP_LISTEN)
+                p->kept[p->kept_count++] = p->kept[i];
+        }
+    }
 }
 
 static int look_at(struct port *p, const struct sockets *sockets, long port)
@@ -56,6 +74,7 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
     p->unseen = holders_unseen(inodes, count, p->holders, p->holder_count);
     free(inodes);
     holders_sort(p->holders, p->holder_count);
+    find_kept(p, sockets, port);
     return 0;
 }
 
@@ -77,6 +96,16 @@ static void print_json(FILE *out, const struct port *p, long port)
         json_open(&json, NULL, '{');
         json_number(&json, "pid", p->holders[i].pid);
         json_string(&json, "program", p->holders[i].program);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_open(&json, "kept", '[');
+    for (size_t i = 0; i < p->kept_count; i++) {
+        json_open(&json, NULL, '{');
+        json_string(&json, "local", p->kept[i].local);
+        json_number(&json, "rule", p->kept[i].rule);
+        json_string(&json, "text", p->kept[i].text);
+        json_number(&json, "pid", p->keeper);
         json_close(&json, '}');
     }
     json_close(&json, ']');
@@ -106,6 +135,9 @@ static void print(FILE *out, const struct port *p, long port)
     }
     for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
         cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program, (int)p->holders[i].pid);
+    for (size_t i = 0; i < p->kept_count; i++)
+        cli_print_line(out, "  %s has what rule %u of linger keep (pid %d) says: %s",
+                       p->kept[i].local, p->kept[i].rule, (int)p->keeper, p->kept[i].text);
     if (p->unseen > 0)
         fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
                 p->unseen == 1 ? "" : "s");
@@ -136,5 +168,6 @@ int port_show(FILE *out, const struct sockets *sockets, long port, bool json)
     else
         print(out, &p, port);
     free(p.holders);
+    free(p.kept);
     return 0;
 }
