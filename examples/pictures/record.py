@@ -4,14 +4,14 @@ that as SVG; both stand beside it.
 
     record.py demo      records `make demo`
     record.py attach    records `linger states -w` while one nginx is under load, and linger attach mends it
-    record.py watch     records `linger watch` beside nginx, a server that closes too early, and a closed port
+    record.py watch     records `linger watch` beside nginx, linger attach, and `linger watch` again
     record.py draw FILE.txt    prints the picture of a recording
 
 Expected output: demo.txt and demo.svg, or those of the other, beside this file.
 
 A recording has a terminal's lines; a line that begins with `== ` opens another terminal. Needs root or user
 namespaces, nginx, curl, tcpdump and a build; linger watch needs root. The first recording takes
-some seconds, the second 85, the third 5.
+some seconds, the second 85, the third 10.
 """
 import os
 import pathlib
@@ -87,33 +87,29 @@ def attach():
     return [*mended, "== in another terminal, a minute later", "$ linger states -w=3", *screen]
 
 
-# It answers before it has read the request, in a process for each.
-EARLY = """import os, signal, socket
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-listener = socket.create_server(("127.0.0.1", 9000))
-print("listens", flush=True)
-while True:
-    connection, _ = listener.accept()
-    if os.fork() == 0:
-        connection.recv(10)
-        connection.send(b"HTTP/1.1 413 Content Too Large\\r\\n\\r\\n")
-        os._exit(0)
-    connection.close()"""
+def other_host():
+    """A network namespace at 10.203.0.2, of the process that is returned; here is 10.203.0.1."""
+    other = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo made; exec sleep 100"], stdout=subprocess.PIPE)
+    other.stdout.readline()
+    for line in (f"ip link add near type veth peer name far netns {other.pid}", "ip addr add 10.203.0.1/24 dev near",
+                 "ip link set near up", f"nsenter -t {other.pid} -n ip addr add 10.203.0.2/24 dev far",
+                 f"nsenter -t {other.pid} -n ip link set far up"):
+        subprocess.run(line.split(), check=True)
+    return other
 
 
 def watch():
-    """curl asks nginx, uploads to a server that does not read it, and finds nobody."""
+    """A server that closes first, linger attach, and the same server: nothing is left."""
     subprocess.run("nginx", check=True)
-    early = subprocess.Popen([sys.executable, "-c", EARLY], stdout=subprocess.PIPE)
-    early.stdout.readline()
-    load = subprocess.Popen(["sh", "-c", "while :; do curl -s0o /dev/null 'http://127.0.0.1/?[1-20]'; "
-                             "curl -so /dev/null --data-binary @src/man/linger.1 http://127.0.0.1:9000/; "
-                             "curl -s http://127.0.0.1:8081/; sleep 0.1; done"], start_new_session=True)
+    other = other_host()
+    load = subprocess.Popen(["nsenter", "-t", str(other.pid), "-n", "sh", "-c",
+                             "while :; do curl -s0o /dev/null 'http://10.203.0.1/?[1-20]'; sleep 0.1; done"],
+                            start_new_session=True)
     try:
-        return list(typed("linger watch -t 5"))
+        return list(typed("linger watch -p 80 -t 5", "linger attach -m fin-rst --port 80", "linger watch -p 80 -t 5"))
     finally:
         os.killpg(load.pid, signal.SIGTERM)
-        early.terminate()
+        other.terminate()
         subprocess.run(["nginx", "-s", "stop"], stderr=subprocess.DEVNULL, check=False)
 
 
