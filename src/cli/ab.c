@@ -211,7 +211,7 @@ static int check_server(const struct ab_plan *plan)
     reach_judge(plan->server[0], false, &reach);
     if (reach.how == REACH_PRELOAD || reach.how == REACH_SUPERVISE)
         return CLI_OK;
-    cli_error(plan->self, "%s: %s", plan->server[0], reach.why);
+    cli_error(plan->self, "%s: %s", plan->server[0], reach.why.text);
     return CLI_FAILED;
 }
 
@@ -223,10 +223,8 @@ static int make_directory(struct ab_plan *plan)
         return cli_make_temporary(plan->self, "linger-ab", plan->directory, sizeof(plan->directory))
                    ? 0
                    : -1;
-    if (access(plan->directory, W_OK | X_OK) != 0) {
-        cli_error(plan->self, "cannot write to %s: %s", plan->directory, strerror(errno));
-        return -1;
-    }
+    if (access(plan->directory, W_OK | X_OK) != 0)
+        return cli_error(plan->self, "cannot write to %s: %s", plan->directory, strerror(errno));
     snprintf(file, sizeof(file), "%s/*", plan->directory);
     cli_warn_exposed(plan->self, "-o", file);
     return 0;
@@ -234,36 +232,33 @@ static int make_directory(struct ab_plan *plan)
 
 static int open_target(struct ab *ab)
 {
-    char why[TARGET_WHY_MAX];
+    struct error why;
 
     if (!needs_are_met(NEED_ATTACH, ab->plan.self))
         return -1;
-    if (target_open(&ab->target, ab->plan.attach, why) != 0 ||
-        saved_take(&ab->saved, &ab->target, why) != 0) {
-        cli_error(ab->plan.self, "pid %d: %s", (int)ab->plan.attach, why);
-        return -1;
-    }
+    if (target_open(&ab->target, ab->plan.attach, &why) != 0 ||
+        saved_take(&ab->saved, &ab->target, &why) != 0)
+        return cli_error(ab->plan.self, "pid %d: %s", (int)ab->plan.attach, why.text);
     if (saved_has_listener(&ab->saved, ab->plan.port))
         return 0;
-    cli_error(ab->plan.self, "pid %d does not listen on port %ld", (int)ab->plan.attach,
-              ab->plan.port);
-    return -1;
+    return cli_error(ab->plan.self, "pid %d does not listen on port %ld", (int)ab->plan.attach,
+                     ab->plan.port);
 }
 
 /* For linger attach --restore, after a SIGKILL. */
 static int save_target(struct ab *ab)
 {
-    char why[SAVEFILE_WHY_MAX];
+    struct error why;
     int status = 0;
 
     snprintf(ab->was, sizeof(ab->was), "%s/was", ab->plan.directory);
-    FILE *file = savefile_create(ab->was, why);
+    FILE *file = savefile_create(ab->was, &why);
     for (size_t i = 0; file && status == 0 && i < ab->saved.count; i++)
         status = savefile_write(file, &ab->saved.sockets[i]);
     if (file && status != 0)
-        snprintf(why, sizeof(why), "cannot be written: %s", strerror(errno));
+        error_set(&why, "cannot be written: %s", strerror(errno));
     if (!file || status != 0)
-        cli_error(ab->plan.self, "%s: %s", ab->was, why);
+        cli_error(ab->plan.self, "%s: %s", ab->was, why.text);
     if (file)
         fclose(file);
     return file ? status : -1;
@@ -271,11 +266,11 @@ static int save_target(struct ab *ab)
 
 static void restore_target(struct ab *ab)
 {
-    char why[TARGET_WHY_MAX];
+    struct error why;
 
-    if (saved_put_back(&ab->saved, false, why) != 0)
+    if (saved_put_back(&ab->saved, false, &why) != 0)
         cli_error(ab->plan.self, "pid %d is left under the last mode: %s", (int)ab->plan.attach,
-                  why);
+                  why.text);
     else
         unlink(ab->was);
     saved_free(&ab->saved);
@@ -329,8 +324,7 @@ static enum ab_outcome run_one(struct ab *ab)
     snprintf(label, sizeof(label), "round%d-mode%d", r->done / r->mode_count + 1,
              r->done % r->mode_count + 1);
     if (ab->plan.attach && !switch_target(ab, mode)) {
-        snprintf(result->why, sizeof(result->why), "pid %d was not switched to %s",
-                 (int)ab->plan.attach, mode);
+        error_set(&result->why, "pid %d was not switched to %s", (int)ab->plan.attach, mode);
         return AB_FAILED;
     }
     ab_run(&ab->plan, mode, label, result);
@@ -372,7 +366,7 @@ static int run_all(struct ab *ab)
     }
     clear_progress();
     if (outcome == AB_FAILED)
-        complain_of(ab, r->results[r->done].why);
+        complain_of(ab, r->results[r->done].why.text);
     return outcome == AB_DONE ? CLI_OK : outcome == AB_INTERRUPTED ? 130 : CLI_FAILED;
 }
 

@@ -93,11 +93,11 @@ static bool plan(struct selection *s, int fd, const struct facts *f, void *conte
     (void)fd;
     if (a->is_supervised || decide(&s->policy, f, &verdict) != DECIDE_NOT_YET)
         return true;
-    snprintf(s->why, sizeof(s->why),
-             "rule %u (%s) cannot be carried by the listener %s: it depends on what only a later "
-             "connection knows; `linger run` decides it for each",
-             verdict.rule, selection_rule_text(&s->policy, verdict.rule),
-             cli_endpoint(f->local_ip, f->local_port));
+    error_set(&s->why,
+              "rule %u (%s) cannot be carried by the listener %s: it depends on what only a later "
+              "connection knows; `linger run` decides it for each",
+              verdict.rule, selection_rule_text(&s->policy, verdict.rule),
+              cli_endpoint(f->local_ip, f->local_port));
     return false;
 }
 
@@ -108,8 +108,7 @@ static bool save(struct apply *a, int fd)
 
     if (!a->saved || (saved_look(fd, &socket) && savefile_write(a->saved, &socket) == 0))
         return true;
-    snprintf(a->selection.why, sizeof(a->selection.why), "%.100s: cannot be written: %s", a->save,
-             strerror(errno));
+    error_set(&a->selection.why, "%.100s: cannot be written: %s", a->save, strerror(errno));
     return false;
 }
 
@@ -201,8 +200,8 @@ bool apply(struct apply *a)
     }
     if (a->save)
         cli_warn_exposed(s->self, "--save", a->save);
-    if (a->save && !(a->saved = savefile_create(a->save, s->why))) {
-        cli_error(s->self, "%s: %s", a->save, s->why);
+    if (a->save && !(a->saved = savefile_create(a->save, &s->why))) {
+        cli_error(s->self, "%s: %s", a->save, s->why.text);
         return false;
     }
     if (s->json.out && !s->quiet) {

@@ -37,13 +37,13 @@ static void print_elf(const struct elf *elf)
 
 static void print(const char *program, const struct reach *reach)
 {
-    char loses[REACH_WHY_MAX];
+    struct error loses;
 
     cli_print_line(stdout, "%s", program);
     print_row("reached by", reach_name(reach->how));
-    print_row("why", reach->why);
-    if (reach_loses(reach, program, NULL, loses))
-        print_row("but", loses);
+    print_row("why", reach->why.text);
+    if (reach_loses(reach, program, NULL, &loses))
+        print_row("but", loses.text);
     for (int i = 0; i < reach->depth; i++)
         print_row(i == 0 ? "file" : "through", reach->file[i]);
     if (reach->has_elf)

@@ -70,13 +70,14 @@ static void complain(const struct cli_command *command, const char *format, va_l
     print_line(stderr, format, arguments);
 }
 
-void cli_error(const struct cli_command *command, const char *format, ...)
+int cli_error(const struct cli_command *command, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
     complain(command, format, arguments);
     va_end(arguments);
+    return -1;
 }
 
 int cli_usage(const struct cli_command *command, const char *format, ...)

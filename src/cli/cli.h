@@ -33,8 +33,8 @@ struct stats;
 /* The table of `linger stats`, for the summary of `linger run -s`. */
 void cli_print_counters(FILE *out, const struct stats *stats);
 
-/* "linger run: ..." on standard error, with a newline. */
-void cli_error(const struct cli_command *command, const char *format, ...)
+/* "linger run: ..." on standard error, with a newline; returns -1. */
+int cli_error(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The same, and how to get help; returns CLI_FAILED. */

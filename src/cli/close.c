@@ -238,10 +238,9 @@ static int end_orphans(struct closing *c)
     struct sockets sockets = {NULL, 0};
     bool goes_on = true;
 
-    if (sockets_read(&sockets) != 0) {
-        cli_error(c->selection.self, "the kernel does not list its sockets: %s", strerror(errno));
-        return -1;
-    }
+    if (sockets_read(&sockets) != 0)
+        return cli_error(c->selection.self, "the kernel does not list its sockets: %s",
+                         strerror(errno));
     for (size_t i = 0; i < sockets.count && goes_on; i++) {
         const struct diag_socket *s = &sockets.items[i];
         bool is_chosen_state = c->states & FIN_SENT & 1u << s->state;
@@ -296,9 +295,8 @@ static int check_policy(const struct closing *c)
             what = "overrule= is about socket options, not about ending a connection";
         if (!what)
             continue;
-        cli_error(c->selection.self, "rule %u (%s) ends nothing here: %s", rule->number,
-                  selection_rule_text(rules, rule->number), what);
-        return -1;
+        return cli_error(c->selection.self, "rule %u (%s) ends nothing here: %s", rule->number,
+                         selection_rule_text(rules, rule->number), what);
     }
     return 0;
 }

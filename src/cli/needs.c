@@ -73,28 +73,28 @@ static bool is_hidden(enum need need)
            (uname(&name) == 0 && strverscmp(name.release, features[need].version) >= 0);
 }
 
-bool needs_explain(enum need need, char why[NEEDS_WHY_MAX])
+bool needs_explain(enum need need, struct error *why)
 {
     const char *missing = missing_call(need);
 
     if (missing && is_hidden(need))
-        snprintf(why, NEEDS_WHY_MAX,
-                 "%s is refused, perhaps by a container's profile: allow seccomp, pidfd_open and "
-                 "pidfd_getfd there, or add CAP_SYS_PTRACE",
-                 missing);
+        error_set(why,
+                  "%s is refused, perhaps by a container's profile: allow seccomp, pidfd_open and "
+                  "pidfd_getfd there, or add CAP_SYS_PTRACE",
+                  missing);
     else if (missing)
-        snprintf(why, NEEDS_WHY_MAX,
-                 "%s needs Linux %s: this kernel has no %s, or a seccomp profile hides it; %s",
-                 features[need].name, features[need].version, missing, features[need].instead);
+        error_set(why,
+                  "%s needs Linux %s: this kernel has no %s, or a seccomp profile hides it; %s",
+                  features[need].name, features[need].version, missing, features[need].instead);
     return !missing;
 }
 
 bool needs_are_met(enum need need, const struct cli_command *self)
 {
-    char why[NEEDS_WHY_MAX];
-    bool are_met = needs_explain(need, why);
+    struct error why;
+    bool are_met = needs_explain(need, &why);
 
     if (!are_met)
-        cli_error(self, "%s", why);
+        cli_error(self, "%s", why.text);
     return are_met;
 }

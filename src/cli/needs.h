@@ -6,13 +6,12 @@
 #include <stdbool.h>
 
 #include "cli/cli.h"
-
-#define NEEDS_WHY_MAX 256
+#include "cli/error.h"
 
 enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_KEEP, NEED_CLOSE, NEED_INJECTION };
 
 /* Asks the kernel, and changes nothing. If a call is missing: false, and `why` says the way out. */
-bool needs_explain(enum need need, char why[NEEDS_WHY_MAX]);
+bool needs_explain(enum need need, struct error *why);
 
 /* The same, with an error message. */
 bool needs_are_met(enum need need, const struct cli_command *self);

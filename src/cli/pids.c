@@ -120,10 +120,9 @@ static int take_unit(const struct cli_command *command, struct search *s)
         if (top >= 0)
             status = find_unit(s, top, "", 0);
     }
-    if (status == 0 && s->found == 0) {
-        cli_error(command, "%s: no process of that unit runs here (by /sys/fs/cgroup)", s->name);
-        return -1;
-    }
+    if (status == 0 && s->found == 0)
+        return cli_error(command, "%s: no process of that unit runs here (by /sys/fs/cgroup)",
+                         s->name);
     return status;
 }
 

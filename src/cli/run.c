@@ -90,11 +90,10 @@ static int take_backend(struct request *request, const char *name)
     }
     const char *near = nearest(name, strlen(name), names, BACKENDS);
     if (near)
-        cli_error(request->self, "-b: unknown backend '%s'; did you mean '%s'?", name, near);
-    else
-        cli_error(request->self,
-                  "-b: unknown backend '%s'; a backend is one of: auto, preload, supervise", name);
-    return -1;
+        return cli_error(request->self, "-b: unknown backend '%s'; did you mean '%s'?", name, near);
+    return cli_error(request->self,
+                     "-b: unknown backend '%s'; a backend is one of: auto, preload, supervise",
+                     name);
 }
 
 /* In every other command it is a port. */
@@ -203,15 +202,12 @@ static int check_version(const struct request *request, const struct reach *reac
 {
     const char *version = reach->library_elf.version;
 
-    if (!version[0]) {
-        cli_error(request->self, "%s: it names no version, so it is not liblinger", reach->library);
-        return -1;
-    }
-    if (strcmp(version, LINGER_VERSION) != 0) {
-        cli_error(request->self, "%s is version %s, and this is linger " LINGER_VERSION,
-                  reach->library, version);
-        return -1;
-    }
+    if (!version[0])
+        return cli_error(request->self, "%s: it names no version, so it is not liblinger",
+                         reach->library);
+    if (strcmp(version, LINGER_VERSION) != 0)
+        return cli_error(request->self, "%s is version %s, and this is linger " LINGER_VERSION,
+                         reach->library, version);
     return 0;
 }
 
@@ -269,7 +265,8 @@ static int print_plan(const struct request *request, const struct reach *reach, 
 {
     bool by_preload = reach->how == REACH_PRELOAD;
 
-    cli_print_line(stdout, "backend     %s: %s", by_preload ? "preload" : "supervise", reach->why);
+    cli_print_line(stdout, "backend     %s: %s", by_preload ? "preload" : "supervise",
+                   reach->why.text);
     fputs("command    ", stdout);
     if (by_preload)
         print_variables();
@@ -288,10 +285,10 @@ static int print_plan(const struct request *request, const struct reach *reach, 
 static int refuse(const struct request *request, const char *program, const struct reach *reach)
 {
     if (reach->how == REACH_ERROR && request->bare)
-        cli_error(request->self, "%s: %s; did you mean %s=%s?", program, reach->why, request->bare,
-                  program);
+        cli_error(request->self, "%s: %s; did you mean %s=%s?", program, reach->why.text,
+                  request->bare, program);
     else
-        cli_error(request->self, "%s: %s", program, reach->why);
+        cli_error(request->self, "%s: %s", program, reach->why.text);
     if (reach->how == REACH_ERROR)
         return reach->status;
     if (reach->how == REACH_SUPERVISE)
@@ -354,10 +351,10 @@ static int run_program(struct request *request, const struct reach *reach, char 
 /* What is out of the policy's reach although the program itself is not. */
 static void warn_of_launcher(const struct request *request, const struct reach *reach, char **argv)
 {
-    char why[REACH_WHY_MAX];
+    struct error why;
 
-    if (reach_loses(reach, argv[0], argv, why))
-        cli_error(request->self, "warning: %s", why);
+    if (reach_loses(reach, argv[0], argv, &why))
+        cli_error(request->self, "warning: %s", why.text);
 }
 
 /* A signal whose handler restarts calls, as Go's all do, takes nothing away. */

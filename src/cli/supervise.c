@@ -144,7 +144,7 @@ static bool ask(bool no_new_privs)
 static bool is_refused(int at, bool *is_fresh, bool *no_new_privs)
 {
     pid_t program = chosen->targets[at].pid;
-    struct inject_error error = {{0}, false};
+    struct error error;
     int turn;
 
     if (!handover_await_turn(chosen->self, program, &turn))

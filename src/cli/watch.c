@@ -288,10 +288,8 @@ static int count(struct watch *w, const char *why)
                   why);
     while (!is_over(w, tracepoints_now()))
         nanosleep(&(struct timespec){.tv_nsec = TICK * 1000000L}, NULL);
-    if (counters_read(counters) != 0) {
-        cli_error(w->self, "/proc/self/net/netstat: %s", strerror(errno));
-        return -1;
-    }
+    if (counters_read(counters) != 0)
+        return cli_error(w->self, "/proc/self/net/netstat: %s", strerror(errno));
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
         counters[i] -= w->counters[i];
     double seconds = (double)(tracepoints_now() - w->began) / SECOND;
@@ -313,14 +311,14 @@ static int count(struct watch *w, const char *why)
 /* The tracepoints first: from then on no process begins unseen. */
 static int watch(struct watch *w, char **pids)
 {
-    char why[TRACEPOINTS_WHY_MAX];
+    struct error why;
     struct timespec time;
     int status;
 
-    w->tracepoints = tracepoints_open(false, w->scope.ports, w->scope.port_count, why);
+    w->tracepoints = tracepoints_open(false, w->scope.ports, w->scope.port_count, &why);
     w->connections = connections_new();
     if (!w->connections)
-        return cli_error(w->self, "out of memory"), -1;
+        return cli_error(w->self, "out of memory");
     if (scope_begin(&w->scope, w->self, pids) != 0)
         return -1;
     (void)counters_read(w->counters);
@@ -330,7 +328,7 @@ static int watch(struct watch *w, char **pids)
         (double)time.tv_sec + (double)time.tv_nsec / SECOND - (double)w->began / SECOND;
     catch_signals();
     if (!w->tracepoints)
-        return count(w, why);
+        return count(w, why.text);
     status = follow(w);
     if (status != 0)
         cli_error(w->self, "out of memory");

@@ -36,7 +36,7 @@ static const struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
 
 static void look(pid_t pid)
 {
-    struct inject_error error;
+    struct error error;
     bool no_new_privs;
 
     if (inject_check(pid, &no_new_privs, &error) != 0) {
@@ -48,7 +48,7 @@ static void look(pid_t pid)
 
 static int take(pid_t pid)
 {
-    struct inject_error error;
+    struct error error;
     int listener = inject_filter(pid, &filter, &error);
 
     if (listener < 0) {
@@ -93,15 +93,15 @@ static pid_t any_thread(pid_t pid)
 static void repeat(int count, pid_t pid)
 {
     static const uint64_t nothing[TRACEE_ARGUMENTS];
-    char why[TARGET_WHY_MAX];
+    struct error why;
     struct tracee t;
     pid_t thread;
     int called = 0;
 
     while (called < count && (thread = any_thread(pid))) {
         nanosleep(&(struct timespec){.tv_nsec = rand() % 1000000}, NULL);
-        if (tracee_begin(&t, thread, false, why) != 0) {
-            check(!strstr(why, "try again"), why);
+        if (tracee_begin(&t, thread, false, &why) != 0) {
+            check(!strstr(why.text, "try again"), why.text);
             continue; /* a thread that has ended meanwhile */
         }
         long result = tracee_call(&t, SYS_getpid, nothing);
@@ -116,11 +116,11 @@ static void kill_at_work(pid_t pid)
 {
     static const uint64_t nothing[TRACEE_ARGUMENTS];
     char path[64];
-    char why[TARGET_WHY_MAX];
+    struct error why;
     struct tracee t;
     pid_t thread;
 
-    while ((thread = any_thread(pid)) == pid || tracee_begin(&t, thread, false, why) != 0)
+    while ((thread = any_thread(pid)) == pid || tracee_begin(&t, thread, false, &why) != 0)
         check(thread, "a second thread");
     kill(pid, SIGKILL);
     check(tracee_call(&t, SYS_getpid, nothing) < 0 && t.is_gone, "gone");

@@ -61,13 +61,13 @@ static bool fail(const char *output, const char *format, ...) __attribute__((for
 
 static bool fail(const char *output, const char *format, ...)
 {
-    char *why = run.result->why;
+    struct error *why = &run.result->why;
     char text[OUTPUT_SHOWN + 1] = "";
     va_list arguments;
     int fd = output ? open(output, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
 
     va_start(arguments, format);
-    int length = vsnprintf(why, AB_WHY_MAX, format, arguments);
+    int length = vsnprintf(why->text, sizeof(why->text), format, arguments);
     va_end(arguments);
     if (fd >= 0) {
         off_t size = lseek(fd, 0, SEEK_END);
@@ -75,9 +75,9 @@ static bool fail(const char *output, const char *format, ...)
         text[got > 0 ? got : 0] = '\0';
         close(fd);
     }
-    if (text[0] && length < AB_WHY_MAX)
-        snprintf(why + length, (size_t)(AB_WHY_MAX - length), "; the last of its output:\n%s",
-                 text);
+    if (text[0] && (size_t)length < sizeof(why->text))
+        snprintf(why->text + length, sizeof(why->text) - (size_t)length,
+                 "; the last of its output:\n%s", text);
     run.result->outcome = AB_FAILED;
     return false;
 }
@@ -399,14 +399,14 @@ void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
     snprintf(run.load_output, sizeof(run.load_output), "%s/%s.load", plan->directory, label);
     snprintf(run.stats_path, sizeof(run.stats_path), "%s/%s.counters", plan->directory, label);
     result->outcome = AB_FAILED;
-    snprintf(result->why, sizeof(result->why), "the run ended without a result");
+    error_set(&result->why, "the run ended without a result");
     pid_t runner = fork();
     if (runner == 0) {
         be_runner();
         _exit(0);
     }
     if (runner < 0)
-        snprintf(result->why, sizeof(result->why), "cannot start a process: %s", strerror(errno));
+        error_set(&result->why, "cannot start a process: %s", strerror(errno));
     while (runner > 0 && waitpid(runner, &status, 0) != runner) {
         /* A signal that only we received is meant for the runner too. */
         kill(runner, SIGTERM);

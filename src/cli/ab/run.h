@@ -9,8 +9,7 @@
 
 #include "cli/ab/figures.h"
 #include "cli/cli.h"
-
-#define AB_WHY_MAX 2048
+#include "cli/error.h"
 
 struct ab_plan {
     const struct cli_command *self;
@@ -38,7 +37,7 @@ enum ab_outcome {
 struct ab_result {
     enum ab_outcome outcome;
     double values[FIGURES_MAX]; /* NAN for a missing figure */
-    char why[AB_WHY_MAX];
+    struct error why;
 };
 
 /*

@@ -23,7 +23,6 @@
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,17 +43,6 @@
 #define LISTENER_LINK "anon_inode:seccomp" /* " notify" */
 
 #ifdef TRACEE_SUPPORTED
-__attribute__((format(printf, 2, 3))) static int refuse(struct inject_error *error,
-                                                        const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error->text, sizeof(error->text), format, arguments);
-    va_end(arguments);
-    return -1;
-}
-
 static bool is_admin(pid_t thread)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, thread};
@@ -86,7 +74,7 @@ static pid_t choose(pid_t pid)
     return best;
 }
 
-static int check_program(pid_t pid, struct inject_error *error)
+static int check_program(pid_t pid, struct error *error)
 {
     const char *reason;
     struct elf elf;
@@ -96,29 +84,30 @@ static int check_program(pid_t pid, struct inject_error *error)
     if (fd >= 0)
         close(fd);
     if (status != ELF_OK)
-        return refuse(error, "its program cannot be read: %s", strerror(errno));
+        return error_set(error, "its program cannot be read: %s", strerror(errno));
     if (elf.bits != 64 || elf.machine != filter_machine())
-        return refuse(error, "a program for %s, %d bits, is not supervised", elf_machine(&elf),
-                      elf.bits);
+        return error_set(error, "a program for %s, %d bits, is not supervised", elf_machine(&elf),
+                         elf.bits);
     return 0;
 }
 
 /* PTRACE_O_SUSPEND_SECCOMP keeps a filter of the program's from our calls; it is root's. */
-static int check_thread(pid_t thread, struct inject_error *error)
+static int check_thread(pid_t thread, struct error *error)
 {
     long tracer = target_status(thread, "TracerPid");
     long mode = target_status(thread, "Seccomp");
 
     if (tracer < 0 || mode < 0 || target_status(thread, "NoNewPrivs") < 0)
-        return refuse(error, "its status in /proc cannot be read");
+        return error_set(error, "its status in /proc cannot be read");
     if (tracer > 0)
-        return refuse(error, "process %ld traces it (a debugger, strace): end that first", tracer);
+        return error_set(error, "process %ld traces it (a debugger, strace): end that first",
+                         tracer);
     if (mode == SECCOMP_MODE_STRICT)
-        return refuse(error, "it runs in seccomp's strict mode, which permits no filter");
+        return error_set(error, "it runs in seccomp's strict mode, which permits no filter");
     if (mode == SECCOMP_MODE_FILTER && (!is_admin(0) || target_status(getpid(), "Seccomp") != 0))
-        return refuse(error,
-                      "a seccomp filter of its own may end it for the calls that linger makes "
-                      "in it: CAP_SYS_ADMIN, outside of a container, is needed");
+        return error_set(error,
+                         "a seccomp filter of its own may end it for the calls that linger makes "
+                         "in it: CAP_SYS_ADMIN, outside of a container, is needed");
     return 0;
 }
 
@@ -138,28 +127,25 @@ static bool has_descriptors(void)
 }
 
 /* Finds the thread that will make the calls. */
-static pid_t check(pid_t pid, struct inject_error *error)
+static pid_t check(pid_t pid, struct error *error)
 {
     struct target target;
-    char why[TARGET_WHY_MAX];
 
-    if (target_open(&target, pid, why) != 0)
-        return refuse(error, "%s", why);
+    if (target_open(&target, pid, error) != 0)
+        return -1;
     target_close(&target);
     if (!has_descriptors())
-        return refuse(error, "linger lacks descriptors for it: %s", strerror(errno));
+        return error_set(error, "linger lacks descriptors for it: %s", strerror(errno));
     if (cgroup_is_frozen(pid))
-        return refuse(error, "it is frozen by its cgroup, as by docker pause: thaw it first");
+        return error_set(error, "it is frozen by its cgroup, as by docker pause: thaw it first");
     if (!cgroup_may_enter(pid))
-        return refuse(error, CGROUP_ENDS_US);
+        return error_set(error, CGROUP_ENDS_US);
     pid_t thread = choose(pid);
     if (!thread)
-        return refuse(error, TRACEE_STUCK);
+        return error_set(error, TRACEE_STUCK);
     /* Whoever may take its descriptors may trace it. The pidfd stays: none is opened later. */
-    if (target_take(thread, INT_MAX) < 0 && errno != EBADF) {
-        target_explain_refusal(pid, why);
-        return refuse(error, "%s", why);
-    }
+    if (target_take(thread, INT_MAX) < 0 && errno != EBADF)
+        return target_explain_refusal(pid, error);
     return check_program(pid, error) == 0 && check_thread(thread, error) == 0 ? thread : -1;
 }
 
@@ -169,7 +155,7 @@ static bool needs_no_new_privs(pid_t thread)
     return target_status(thread, "NoNewPrivs") != 1 && !is_admin(thread);
 }
 
-int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
+int inject_check(pid_t pid, bool *no_new_privs, struct error *error)
 {
     pid_t thread = check(pid, error);
 
@@ -252,15 +238,14 @@ static int install(struct tracee *t, const struct sock_fprog *filter, int *spare
     return listener;
 }
 
-static int take_over(pid_t thread, const struct sock_fprog *filter, struct inject_error *error)
+static int take_over(pid_t thread, const struct sock_fprog *filter, struct error *error)
 {
     bool is_filtered = target_status(thread, "Seccomp") == SECCOMP_MODE_FILTER;
     int spare = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    char why[TARGET_WHY_MAX];
     struct tracee t;
 
-    if (tracee_begin(&t, thread, is_filtered, why) != 0)
-        return refuse(error, "%s", why);
+    if (tracee_begin(&t, thread, is_filtered, error) != 0)
+        return -1;
     int listener = -EAGAIN;
     if (is_filtered && tracee_is_supervised(&t))
         listener = -EBUSY;
@@ -269,11 +254,14 @@ static int take_over(pid_t thread, const struct sock_fprog *filter, struct injec
     tracee_end(&t);
     if (spare >= 0)
         close(spare);
-    error->is_supervised = listener == -EBUSY;
-    return listener >= 0 ? listener : refuse(error, "%s", explain(&t, listener));
+    if (listener >= 0)
+        return listener;
+    (void)error_set(error, "%s", explain(&t, listener));
+    error->cause = -listener;
+    return -1;
 }
 
-int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
+int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error)
 {
     sigset_t all;
     sigset_t before;
@@ -289,16 +277,15 @@ int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_erro
     return listener;
 }
 #else
-int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error)
+int inject_check(pid_t pid, bool *no_new_privs, struct error *error)
 {
     (void)pid;
     (void)no_new_privs;
-    snprintf(error->text, sizeof(error->text),
-             "linger supervise is for x86-64, aarch64 and riscv64; use `linger run`");
-    return -1;
+    return error_set(error,
+                     "linger supervise is for x86-64, aarch64 and riscv64; use `linger run`");
 }
 
-int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error)
+int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error)
 {
     (void)filter;
     return inject_check(pid, NULL, error);

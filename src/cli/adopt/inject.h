@@ -7,23 +7,21 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct inject_error {
-    char text[256];     /* what is in the way, and the way out */
-    bool is_supervised; /* that is what is in the way */
-};
+#include "cli/error.h"
 
 /*
  * May `pid` be taken over? Looks only. Returns 0, or -1 and the reason. `no_new_privs`: the kernel
  * will ask that no_new_privs be set in the program, which lacks CAP_SYS_ADMIN.
  */
-int inject_check(pid_t pid, bool *no_new_privs, struct inject_error *error);
+int inject_check(pid_t pid, bool *no_new_privs, struct error *error);
 
 /*
  * Puts all threads of `pid`, and whatever it will start, under `filter`, for good. The filter must
  * not notify of close_range and munmap: we tidy up the program by them before any call is answered.
- * Returns the listener (seccomp_unotify(2)), close-on-exec, or -1 and the reason; the program is as
- * before then. Where the reason is that a thread did not stop, it is held until we end.
+ * Returns the listener (seccomp_unotify(2)), close-on-exec, or -1 and the reason, whose cause is
+ * EBUSY if it has a supervisor; the program is as before then. Where the reason is that a thread
+ * did not stop, it is held until we end.
  */
-int inject_filter(pid_t pid, const struct sock_fprog *filter, struct inject_error *error);
+int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error);
 
 #endif

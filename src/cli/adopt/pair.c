@@ -192,24 +192,23 @@ static bool take_page(void)
 }
 
 /* Whose supervisor it is may not be known: a container runtime's, say. */
-static _Noreturn void fail_to_inject(const struct inject_error *error)
+static _Noreturn void fail_to_inject(struct error *error)
 {
-    char why[TARGET_WHY_MAX];
-    pid_t other = error->is_supervised ? handover_find(our.target.pid, true) : 0;
+    pid_t other = error->cause == EBUSY ? handover_find(our.target.pid, true) : 0;
 
-    if (!other)
-        fail(error->text, "");
-    snprintf(why, sizeof(why),
-             "process %d of user %ld supervises it: who replaces the policy must be that user and "
-             "have no other capabilities",
-             (int)other, target_status(other, "Uid"));
-    fail(why, "");
+    if (other)
+        error_set(
+            error,
+            "process %d of user %ld supervises it: who replaces the policy must be that user and "
+            "have no other capabilities",
+            (int)other, target_status(other, "Uid"));
+    fail(error->text, "");
 }
 
 static void put_under_filter(void)
 {
     static struct filter filter;
-    struct inject_error error = {{0}, false};
+    struct error error;
 
     our.page = handover_make(our.target.pid);
     if (!our.page)
@@ -244,11 +243,11 @@ static void become_daemon(void)
 
 static _Noreturn void run(void)
 {
-    char why[TARGET_WHY_MAX];
+    struct error why;
 
     become_daemon();
-    if (target_open(&our.target, our.target.pid, why) != 0)
-        fail(why, "");
+    if (target_open(&our.target, our.target.pid, &why) != 0)
+        fail(why.text, "");
     if (!cgroup_enter(our.target.pid))
         fail(CGROUP_ENDS_US, "");
     answer_begin(&our.answerer, our.target.pid, our.target.name);

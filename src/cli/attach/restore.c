@@ -92,16 +92,16 @@ bool restore_report(const struct restore_request *request, const struct saved *s
 int restore(const struct cli_command *self, const struct restore_request *request)
 {
     struct saved saved = {0};
-    char why[SAVEFILE_WHY_MAX];
+    struct error why;
     int status = CLI_OK;
 
-    if (savefile_read(request->path, &saved, why) != 0) {
-        cli_error(self, "%s: %s", request->path, why);
+    if (savefile_read(request->path, &saved, &why) != 0) {
+        cli_error(self, "%s: %s", request->path, why.text);
         saved_free(&saved);
         return CLI_FAILED;
     }
-    if (saved_put_back(&saved, request->dry_run, why) != 0) {
-        cli_error(self, "%s", why);
+    if (saved_put_back(&saved, request->dry_run, &why) != 0) {
+        cli_error(self, "%s", why.text);
         status = CLI_FAILED;
     }
     if (!restore_report(request, &saved))

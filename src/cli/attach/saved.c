@@ -53,10 +53,10 @@ static bool note_socket(int fd, int number, void *context)
     return !saved_look(fd, &socket) || saved_add(saved, &socket);
 }
 
-int saved_take(struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX])
+int saved_take(struct saved *saved, const struct target *target, struct error *why)
 {
     saved->count = 0;
-    snprintf(why, TARGET_WHY_MAX, "out of memory"); /* the reason why note_socket() stops */
+    error_set(why, "out of memory"); /* the reason why note_socket() stops */
     return target_each_socket(target, note_socket, saved, why);
 }
 
@@ -153,19 +153,19 @@ static bool put_back(int fd, int number, void *context)
 
 /* Calls `visit` for each socket of each of the holders, which are sorted. */
 static int each_socket(const struct holder *holders, size_t count, target_visit *visit,
-                       void *context, char why[TARGET_WHY_MAX])
+                       void *context, struct error *why)
 {
-    char reason[TARGET_WHY_MAX];
+    struct error reason;
     struct target target;
     int status = 0;
 
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && holders[i].pid == holders[i - 1].pid)
             continue;
-        if (target_open(&target, holders[i].pid, reason) != 0)
+        if (target_open(&target, holders[i].pid, &reason) != 0)
             continue; /* it has ended */
-        if (target_each_socket(&target, visit, context, reason) != 0) {
-            snprintf(why, TARGET_WHY_MAX, "pid %d: %.200s", (int)target.pid, reason);
+        if (target_each_socket(&target, visit, context, &reason) != 0) {
+            error_set(why, "pid %d: %.200s", (int)target.pid, reason.text);
             status = -1;
         }
         target_close(&target);
@@ -173,7 +173,7 @@ static int each_socket(const struct holder *holders, size_t count, target_visit 
     return status;
 }
 
-int saved_put_back(struct saved *saved, bool dry_run, char why[TARGET_WHY_MAX])
+int saved_put_back(struct saved *saved, bool dry_run, struct error *why)
 {
     struct restoring restoring = {saved, dry_run};
     uint32_t *inodes = calloc(saved->count + 1, sizeof(*inodes));
@@ -186,7 +186,7 @@ int saved_put_back(struct saved *saved, bool dry_run, char why[TARGET_WHY_MAX])
     if (inodes)
         count = holders_find(inodes, saved->count, &holders);
     if (count < 0)
-        snprintf(why, TARGET_WHY_MAX, "its processes cannot be found: %s", strerror(errno));
+        error_set(why, "its processes cannot be found: %s", strerror(errno));
     if (saved->count > 0)
         qsort(saved->sockets, saved->count, sizeof(*saved->sockets), by_cookie);
     if (count >= 0) {

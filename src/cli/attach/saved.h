@@ -53,14 +53,14 @@ bool saved_look(int fd, struct saved_socket *socket);
 bool saved_add(struct saved *saved, const struct saved_socket *socket);
 
 /* Notes each TCP socket of the process. Returns 0, or -1 and `why`. */
-int saved_take(struct saved *saved, const struct target *target, char why[TARGET_WHY_MAX]);
+int saved_take(struct saved *saved, const struct target *target, struct error *why);
 
 /*
  * Puts everything back, whoever holds the sockets now, and fills in each outcome. Connections that
  * were accepted since and have what their listener had until now get what it gets. With `dry_run`
  * nothing is changed. Returns 0, or -1 and `why` if a holder could not be inspected.
  */
-int saved_put_back(struct saved *saved, bool dry_run, char why[TARGET_WHY_MAX]);
+int saved_put_back(struct saved *saved, bool dry_run, struct error *why);
 
 bool saved_has_listener(const struct saved *saved, long port);
 

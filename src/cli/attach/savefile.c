@@ -30,7 +30,7 @@ static void read_boot(char boot[BOOT_MAX])
     boot[strcspn(boot, "\n")] = '\0';
 }
 
-FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX])
+FILE *savefile_create(const char *path, struct error *why)
 {
     char boot[BOOT_MAX];
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -38,12 +38,12 @@ FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX])
 
     read_boot(boot);
     if (fd < 0 && errno == EEXIST)
-        snprintf(why, SAVEFILE_WHY_MAX,
-                 "it exists, and its contents would be lost; --restore it, remove it, or name "
-                 "another");
+        error_set(why,
+                  "it exists, and its contents would be lost; --restore it, remove it, or name "
+                  "another");
     else if (!file || fprintf(file, HEAD " %d\nboot %s\n" COLUMNS "\n", VERSION, boot) < 0 ||
              fflush(file) != 0)
-        snprintf(why, SAVEFILE_WHY_MAX, "cannot be written: %s", strerror(errno));
+        error_set(why, "cannot be written: %s", strerror(errno));
     else
         return file;
     if (file)
@@ -88,7 +88,7 @@ static bool read_line(const char *line, struct saved_socket *s)
 }
 
 /* The first two lines: the kind of file, and whether its cookies are still valid. */
-static int check_head(FILE *file, char why[SAVEFILE_WHY_MAX])
+static int check_head(FILE *file, struct error *why)
 {
     char line[LINE_MAX_LENGTH] = "";
     char boot[BOOT_MAX];
@@ -96,26 +96,19 @@ static int check_head(FILE *file, char why[SAVEFILE_WHY_MAX])
     char end = '\0';
 
     if (!fgets(line, sizeof(line), file) || sscanf(line, HEAD " %d%c", &version, &end) != 2 ||
-        end != '\n') {
-        snprintf(why, SAVEFILE_WHY_MAX, "not a file that linger attach --save wrote");
-        return -1;
-    }
-    if (version != VERSION) {
-        snprintf(why, SAVEFILE_WHY_MAX, "it has version %d; this linger reads version %d", version,
-                 VERSION);
-        return -1;
-    }
+        end != '\n')
+        return error_set(why, "not a file that linger attach --save wrote");
+    if (version != VERSION)
+        return error_set(why, "it has version %d; this linger reads version %d", version, VERSION);
     read_boot(boot);
     if (!fgets(line, sizeof(line), file) || strncmp(line, "boot ", 5) != 0 ||
-        strcspn(line + 5, "\n") != strlen(boot) || strncmp(line + 5, boot, strlen(boot)) != 0) {
-        snprintf(why, SAVEFILE_WHY_MAX,
-                 "it is from an earlier boot or another machine: its sockets no longer exist");
-        return -1;
-    }
+        strcspn(line + 5, "\n") != strlen(boot) || strncmp(line + 5, boot, strlen(boot)) != 0)
+        return error_set(
+            why, "it is from an earlier boot or another machine: its sockets no longer exist");
     return 0;
 }
 
-static int read_sockets(FILE *file, struct saved *saved, char why[SAVEFILE_WHY_MAX])
+static int read_sockets(FILE *file, struct saved *saved, struct error *why)
 {
     char line[LINE_MAX_LENGTH];
     struct saved_socket socket;
@@ -123,15 +116,11 @@ static int read_sockets(FILE *file, struct saved *saved, char why[SAVEFILE_WHY_M
     for (int number = 3; fgets(line, sizeof(line), file); number++) {
         if (line[0] == '#')
             continue;
-        if (!read_line(line, &socket)) {
-            snprintf(why, SAVEFILE_WHY_MAX,
-                     "line %d is not a socket that linger attach --save wrote", number);
-            return -1;
-        }
-        if (!saved_add(saved, &socket)) {
-            snprintf(why, SAVEFILE_WHY_MAX, "out of memory");
-            return -1;
-        }
+        if (!read_line(line, &socket))
+            return error_set(why, "line %d is not a socket that linger attach --save wrote",
+                             number);
+        if (!saved_add(saved, &socket))
+            return error_set(why, "out of memory");
     }
     return 0;
 }
@@ -142,7 +131,7 @@ static bool is_own(const struct stat *status)
            (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_MAX])
+int savefile_read(const char *path, struct saved *saved, struct error *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
@@ -150,12 +139,11 @@ int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_M
     int result = -1;
 
     if (!file)
-        snprintf(why, SAVEFILE_WHY_MAX, "cannot be read: %s", strerror(errno));
+        error_set(why, "cannot be read: %s", strerror(errno));
     else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-        snprintf(why, SAVEFILE_WHY_MAX, "not a regular file");
+        error_set(why, "not a regular file");
     else if (!is_own(&status))
-        snprintf(why, SAVEFILE_WHY_MAX,
-                 "another user may write it; chown it if you trust what it says");
+        error_set(why, "another user may write it; chown it if you trust what it says");
     else if (check_head(file, why) == 0)
         result = read_sockets(file, saved, why);
     if (file)

@@ -10,15 +10,13 @@
 
 #include "cli/attach/saved.h"
 
-#define SAVEFILE_WHY_MAX 256
-
 /* Makes the file, which must not exist yet. NULL on failure; `why` follows the file's name. */
-FILE *savefile_create(const char *path, char why[SAVEFILE_WHY_MAX]);
+FILE *savefile_create(const char *path, struct error *why);
 
 /* Writes a socket through to the file. Returns 0, or -1 and errno. */
 int savefile_write(FILE *file, const struct saved_socket *socket);
 
 /* Reads it all. Returns 0, or -1; `why` follows the file's name. */
-int savefile_read(const char *path, struct saved *saved, char why[SAVEFILE_WHY_MAX]);
+int savefile_read(const char *path, struct saved *saved, struct error *why);
 
 #endif

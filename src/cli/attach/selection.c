@@ -94,16 +94,13 @@ int selection_add(struct selection *s, pid_t pid)
 {
     if (selection_has(s, pid))
         return 0;
-    if (s->target_count == SELECTION_TARGETS_MAX) {
-        cli_error(s->self, "more than %d processes", SELECTION_TARGETS_MAX);
-        return -1;
-    }
-    if (target_open(&s->targets[s->target_count], pid, s->why) != 0) {
+    if (s->target_count == SELECTION_TARGETS_MAX)
+        return cli_error(s->self, "more than %d processes", SELECTION_TARGETS_MAX);
+    if (target_open(&s->targets[s->target_count], pid, &s->why) != 0) {
         char state = target_state(pid);
         if (s->may_end && (state == '\0' || state == 'Z'))
             return 0;
-        cli_error(s->self, "pid %d: %s", (int)pid, s->why);
-        return -1;
+        return cli_error(s->self, "pid %d: %s", (int)pid, s->why.text);
     }
     s->target_count++;
     return 1;
@@ -181,10 +178,9 @@ static bool look(int fd, int number, void *context)
 static int look_into_all(struct selection *s)
 {
     for (int i = 0; !s->looks_first && i < s->target_count; i++) {
-        if (target_each_socket(&s->targets[i], look, NULL, s->why) == 0 || selection_is_gone(s, i))
+        if (target_each_socket(&s->targets[i], look, NULL, &s->why) == 0 || selection_is_gone(s, i))
             continue;
-        cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why);
-        return -1;
+        return cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why.text);
     }
     return 0;
 }
@@ -252,7 +248,7 @@ static bool visit_socket(int fd, int number, void *context)
         return true;
     is_new = seen_note(&s->seen, facts.cookie);
     if (is_new < 0)
-        snprintf(s->why, sizeof(s->why), "out of memory");
+        error_set(&s->why, "out of memory");
     if (is_new <= 0)
         return is_new == 0;
     sock_withhold_share(&facts);
@@ -269,9 +265,9 @@ static int take_policy(struct selection *s, const struct target *target)
         const struct policy_rule *rule = &s->rules.rules[i];
         if (policy_rule(&s->policy, rule->number))
             continue;
-        cli_error(s->self, "rule %u (%s) is not for %s (pid %d)", rule->number,
-                  selection_rule_text(&s->rules, rule->number), target->name, (int)target->pid);
-        return -1;
+        return cli_error(s->self, "rule %u (%s) is not for %s (pid %d)", rule->number,
+                         selection_rule_text(&s->rules, rule->number), target->name,
+                         (int)target->pid);
     }
     return 0;
 }
@@ -284,14 +280,12 @@ int selection_each(struct selection *s, selection_visit *visit, void *context)
     s->is_empty = true;
     for (int i = 0; i < s->target_count; i++) {
         s->target = &s->targets[i];
-        s->why[0] = '\0';
+        s->why.text[0] = '\0';
         if (take_policy(s, s->target) != 0)
             return -1;
-        if (target_each_socket(s->target, visit_socket, &pass, s->why) != 0 &&
-            !selection_is_gone(s, i)) {
-            cli_error(s->self, "pid %d: %s", (int)s->target->pid, s->why);
-            return -1;
-        }
+        if (target_each_socket(s->target, visit_socket, &pass, &s->why) != 0 &&
+            !selection_is_gone(s, i))
+            return cli_error(s->self, "pid %d: %s", (int)s->target->pid, s->why.text);
     }
     return 0;
 }

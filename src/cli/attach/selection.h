@@ -47,7 +47,7 @@ struct selection {
     struct policy policy; /* the target's: prog= is decided */
     struct seen seen;
     bool is_empty; /* nothing was met that listens or is connected */
-    char why[TARGET_WHY_MAX];
+    struct error why;
 };
 
 /* False after a message. */

@@ -269,7 +269,7 @@ int keep_run(struct keep *k)
 {
     static struct life life;
     struct apply *a = &k->look.apply;
-    char why[TRACEPOINTS_WHY_MAX];
+    struct error why;
     int status;
 
     life.keep = k;
@@ -282,9 +282,9 @@ int keep_run(struct keep *k)
     life.has_changed = true;
     note_file(&life);
     catch_signals(&life);
-    life.tracepoints = tracepoints_open(true, NULL, 0, why);
+    life.tracepoints = tracepoints_open(true, NULL, 0, &why);
     if (!life.tracepoints && !a->selection.quiet)
-        cli_error(a->selection.self, "listeners are looked for each second: %s", why);
+        cli_error(a->selection.self, "listeners are looked for each second: %s", why.text);
     status = live(&life);
     if (life.tracepoints)
         tracepoints_close(life.tracepoints);

@@ -220,15 +220,15 @@ static void each_socket(struct look *l, pid_t pid, bool by_name, target_visit *v
     struct selection *s = &l->apply.selection;
     struct target target;
 
-    if (target_open(&target, pid, s->why) != 0)
+    if (target_open(&target, pid, &s->why) != 0)
         return; /* it has ended */
     s->target = &target;
     s->policy = s->rules;
     policy_keep_program(&s->policy, target.name);
-    snprintf(s->why, sizeof(s->why), "out of memory"); /* the reason why a visit stops */
+    error_set(&s->why, "out of memory"); /* the reason why a visit stops */
     if ((!by_name || look_has_names(&s->policy)) &&
-        target_each_socket(&target, visit, context, s->why) != 0 && !target_has_ended(&target))
-        cli_error(s->self, "pid %d: %s", (int)pid, s->why);
+        target_each_socket(&target, visit, context, &s->why) != 0 && !target_has_ended(&target))
+        cli_error(s->self, "pid %d: %s", (int)pid, s->why.text);
     target_close(&target);
     s->target = NULL;
 }
@@ -313,8 +313,8 @@ void look_put_back(struct look *l, bool is_wanted(const struct listener *listene
     for (size_t i = 0; is_end && i < l->connections.count; i++)
         (void)saved_add(&saved, &l->connections.sockets[i]);
     if (saved.count > 0) {
-        if (saved_put_back(&saved, false, a->selection.why) != 0)
-            cli_error(a->selection.self, "%s", a->selection.why);
+        if (saved_put_back(&saved, false, &a->selection.why) != 0)
+            cli_error(a->selection.self, "%s", a->selection.why.text);
         (void)restore_report(
             &(struct restore_request){.json = a->selection.json.out, .quiet = a->selection.quiet},
             &saved);

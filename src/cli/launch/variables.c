@@ -13,10 +13,9 @@ static int append_preload(const struct cli_command *self, const char *library)
     const char *before = getenv("LD_PRELOAD");
     char *joined;
 
-    if (strpbrk(library, " :")) {
-        cli_error(self, "%s: LD_PRELOAD cannot name a path with a blank or a colon", library);
-        return -1;
-    }
+    if (strpbrk(library, " :"))
+        return cli_error(self, "%s: LD_PRELOAD cannot name a path with a blank or a colon",
+                         library);
     for (const char *at = before; at && *at; at += strspn(at, " :")) {
         size_t length = strcspn(at, " :");
         if (length == strlen(library) && memcmp(at, library, length) == 0)
@@ -24,10 +23,8 @@ static int append_preload(const struct cli_command *self, const char *library)
         at += length;
     }
     bool extends = before && before[0];
-    if (asprintf(&joined, "%s%s%s", extends ? before : "", extends ? ":" : "", library) < 0) {
-        cli_error(self, "out of memory");
-        return -1;
-    }
+    if (asprintf(&joined, "%s%s%s", extends ? before : "", extends ? ":" : "", library) < 0)
+        return cli_error(self, "out of memory");
     int status = setenv("LD_PRELOAD", joined, 1);
     free(joined);
     return status;
@@ -87,10 +84,8 @@ int variables_set(const struct cli_command *self, const struct settings *s,
                   const char *const values[SETTING_COUNT], const char *library)
 {
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
-        if (set_variable(s, i, values[i]) != 0) {
-            cli_error(self, "out of memory");
-            return -1;
-        }
+        if (set_variable(s, i, values[i]) != 0)
+            return cli_error(self, "out of memory");
     }
     return append_preload(self, library);
 }

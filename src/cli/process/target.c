@@ -136,18 +136,16 @@ static int yama_scope(void)
     return scope;
 }
 
-bool target_explain_yama(int least, char why[TARGET_WHY_MAX])
+bool target_explain_yama(int least, struct error *why)
 {
     int scope = yama_scope();
 
     if (scope < least)
         return false;
     if (scope >= 3)
-        snprintf(why, TARGET_WHY_MAX,
-                 "kernel.yama.ptrace_scope is 3: nobody may do so until a reboot");
+        error_set(why, "kernel.yama.ptrace_scope is 3: nobody may do so until a reboot");
     else
-        snprintf(why, TARGET_WHY_MAX,
-                 "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", scope);
+        error_set(why, "kernel.yama.ptrace_scope is %d: root or CAP_SYS_PTRACE is needed", scope);
     return true;
 }
 
@@ -157,26 +155,23 @@ int target_duplicate(int pidfd, int number)
 }
 
 /* ptrace(2), "Ptrace access mode checking". */
-void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX])
+int target_explain_refusal(pid_t pid, struct error *why)
 {
     struct stat status;
     long owner = target_status(pid, "Uid");
 
     if (owner >= 0 && (uid_t)owner != geteuid())
-        snprintf(
-            why, TARGET_WHY_MAX,
+        return error_set(
+            why,
             "it belongs to user %ld: root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
             owner);
-    else if (stat(target_path(pid, "fd"), &status) == 0 && status.st_uid != geteuid())
-        snprintf(why, TARGET_WHY_MAX,
-                 "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
-                 "privileges than its user's): root or CAP_SYS_PTRACE is needed");
-    else if (target_explain_yama(1, why))
-        ;
-    else
-        snprintf(why, TARGET_WHY_MAX,
-                 "the kernel does not permit it (another user namespace, or a "
-                 "security module): CAP_SYS_PTRACE in its namespace is needed");
+    if (stat(target_path(pid, "fd"), &status) == 0 && status.st_uid != geteuid())
+        return error_set(why, "it has made itself undumpable (prctl PR_SET_DUMPABLE, or more "
+                              "privileges than its user's): root or CAP_SYS_PTRACE is needed");
+    if (target_explain_yama(1, why))
+        return -1;
+    return error_set(why, "the kernel does not permit it (another user namespace, or a "
+                          "security module): CAP_SYS_PTRACE in its namespace is needed");
 }
 
 /* AT_EXECFN of the process, the path it was started by; false if it cannot be read. */
@@ -226,7 +221,7 @@ static const char *what_has_none(pid_t pid)
     return NULL;
 }
 
-int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
+int target_open(struct target *target, pid_t pid, struct error *why)
 {
     const char *none;
 
@@ -235,13 +230,13 @@ int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX])
     int error = errno;
     long process = target->pidfd < 0 ? target_status(pid, "Tgid") : (long)pid;
     if (target->pidfd < 0 && error == ESRCH)
-        snprintf(why, TARGET_WHY_MAX, "no such process");
+        error_set(why, "no such process");
     else if (process > 0 && process != (long)pid)
-        snprintf(why, TARGET_WHY_MAX, "a thread of process %ld: give that pid", process);
+        error_set(why, "a thread of process %ld: give that pid", process);
     else if (target->pidfd < 0)
-        snprintf(why, TARGET_WHY_MAX, "cannot be opened: %s", strerror(error));
+        error_set(why, "cannot be opened: %s", strerror(error));
     else if ((none = what_has_none(pid)))
-        snprintf(why, TARGET_WHY_MAX, "%s", none);
+        error_set(why, "%s", none);
     else {
         target_name(pid, target->name);
         return 0;
@@ -367,32 +362,25 @@ bool target_has_ended(const struct target *target)
 
 /* 1: continue, 0: `visit` said stop, -1: `why`. */
 static int look_at(const struct target *target, int number, target_visit *visit, void *context,
-                   char why[TARGET_WHY_MAX])
+                   struct error *why)
 {
     int fd = target_duplicate(target->pidfd, number);
     bool go_on;
 
     if (fd < 0 && errno == EBADF)
         return 1; /* closed by now */
-    if (fd < 0 && errno == ESRCH) {
-        snprintf(why, TARGET_WHY_MAX, "it has ended");
-        return -1;
-    }
-    if (fd < 0 && errno == EPERM) {
-        target_explain_refusal(target->pid, why);
-        return -1;
-    }
-    if (fd < 0) {
-        snprintf(why, TARGET_WHY_MAX, "%s", strerror(errno));
-        return -1;
-    }
+    if (fd < 0 && errno == ESRCH)
+        return error_set(why, "it has ended");
+    if (fd < 0)
+        return errno == EPERM ? target_explain_refusal(target->pid, why)
+                              : error_set(why, "%s", strerror(errno));
     go_on = visit(fd, number, context);
     target_release(fd);
     return go_on;
 }
 
 int target_each_socket(const struct target *target, target_visit *visit, void *context,
-                       char why[TARGET_WHY_MAX])
+                       struct error *why)
 {
     char link[32];
     const char *path = target_path(target->pid, "fd");
@@ -400,13 +388,9 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
     int status = 1;
     DIR *directory = opendir(path);
 
-    if (!directory) {
-        if (errno == EACCES || errno == EPERM)
-            target_explain_refusal(target->pid, why);
-        else
-            snprintf(why, TARGET_WHY_MAX, "%s: %s", path, strerror(errno));
-        return -1;
-    }
+    if (!directory)
+        return errno == EACCES || errno == EPERM ? target_explain_refusal(target->pid, why)
+                                                 : error_set(why, "%s: %s", path, strerror(errno));
     while (status == 1 && (entry = readdir(directory))) {
         ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof(link));
         if (length > 7 && memcmp(link, "socket:", 7) == 0)

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cli/error.h"
+
 #define TARGET_NAME_MAX 256
-#define TARGET_WHY_MAX 256
 
 struct target {
     pid_t pid;
@@ -17,7 +18,7 @@ struct target {
 };
 
 /* Opens the process. Returns 0, or -1; `why` says what prevents it and what would help. */
-int target_open(struct target *target, pid_t pid, char why[TARGET_WHY_MAX]);
+int target_open(struct target *target, pid_t pid, struct error *why);
 void target_close(struct target *target);
 
 /* Has it ended, or does it in a moment? Its first thread may have ended before the others. */
@@ -32,7 +33,7 @@ typedef bool target_visit(int fd, int number, void *context);
  * with -1 and `why` as it is, where `visit` returns false.
  */
 int target_each_socket(const struct target *target, target_visit *visit, void *context,
-                       char why[TARGET_WHY_MAX]);
+                       struct error *why);
 
 /*
  * A duplicate of descriptor `number` of a thread, close-on-exec; -1 and errno. `thread` may be any
@@ -58,14 +59,14 @@ void target_forget(void);
  */
 void target_release(int fd);
 
-/* Why pidfd_getfd(2) was refused (EPERM), and what would help. */
-void target_explain_refusal(pid_t pid, char why[TARGET_WHY_MAX]);
+/* Why pidfd_getfd(2) was refused (EPERM), and what would help. Returns -1. */
+int target_explain_refusal(pid_t pid, struct error *why);
 
 /*
  * Says in `why` that the Yama security module forbids it, if its scope (0 to 3) is `least` or more;
  * else returns false and leaves `why` as it was.
  */
-bool target_explain_yama(int least, char why[TARGET_WHY_MAX]);
+bool target_explain_yama(int least, struct error *why);
 
 /* "/proc/PID/NAME", in an array of the block that asks for it. */
 #define target_path(pid, ...) target_put_path((char[TARGET_PATH_SIZE]){0}, pid, __VA_ARGS__)

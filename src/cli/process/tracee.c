@@ -318,16 +318,14 @@ static void detach(const struct tracee *t)
         waitpid(t->thread, NULL, __WALL | WNOHANG);
 }
 
-int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX])
+int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, struct error *why)
 {
     uintptr_t options = PTRACE_O_TRACESYSGOOD | (unfiltered ? PTRACE_O_SUSPEND_SECCOMP : 0);
 
     t->thread = thread;
     t->is_gone = t->is_late = t->is_dispatched = false;
-    if (trace(t, PTRACE_SEIZE, 0, (void *)options) != 0) {
-        snprintf(why, TARGET_WHY_MAX, "it cannot be traced: %s", strerror(errno));
-        return -1;
-    }
+    if (trace(t, PTRACE_SEIZE, 0, (void *)options) != 0)
+        return error_set(why, "it cannot be traced: %s", strerror(errno));
     trace(t, PTRACE_INTERRUPT, 0, NULL);
     const char *obstacle = await_stop(t);
     if (!obstacle) {
@@ -338,7 +336,7 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGE
             detach(t);
     }
     if (obstacle)
-        snprintf(why, TARGET_WHY_MAX, "%s", obstacle);
+        error_set(why, "%s", obstacle);
     return obstacle ? -1 : 0;
 }
 

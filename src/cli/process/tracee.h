@@ -41,7 +41,7 @@ struct tracee {
  * from its seccomp filters; needs CAP_SYS_ADMIN. Returns 0, or -1 and `why`, with the thread as it
  * was; one that does not stop stays seized until we end.
  */
-int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, char why[TARGET_WHY_MAX]);
+int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, struct error *why);
 
 /*
  * The thread makes a call. Returns its result, or the error as a negative number; -ETIMEDOUT where

@@ -39,7 +39,7 @@ static void conclude(struct reach *reach, enum reach_how how, int status, const 
     reach->how = how;
     reach->status = status;
     va_start(arguments, format);
-    vsnprintf(reach->why, sizeof(reach->why), format, arguments);
+    vsnprintf(reach->why.text, sizeof(reach->why.text), format, arguments);
     va_end(arguments);
 }
 
@@ -160,7 +160,7 @@ static void judge_library(struct reach *reach)
 static void judge_supervised(struct reach *reach, const char *why, const char *more)
 {
     struct elf ours = {.bits = 64, .machine = filter_machine()};
-    char lacks[NEEDS_WHY_MAX];
+    struct error lacks;
 
     if (ours.machine == 0)
         conclude(reach, REACH_NONE, 0, "%s; on this architecture linger has no supervisor", why);
@@ -168,8 +168,8 @@ static void judge_supervised(struct reach *reach, const char *why, const char *m
         conclude(reach, REACH_NONE, 0,
                  "a %d-bit %s program, %s: the supervisor is for 64-bit %s programs only",
                  reach->elf.bits, elf_machine(&reach->elf), why, elf_machine(&ours));
-    else if (!needs_explain(NEED_SUPERVISOR, lacks))
-        conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks);
+    else if (!needs_explain(NEED_SUPERVISOR, &lacks))
+        conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks.text);
     else
         conclude(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
 }
@@ -440,30 +440,30 @@ static bool is_for_all(const char *path)
 }
 
 static bool explain(const struct launchers *l, const struct reach *reach, const char *name,
-                    const char *option, char why[REACH_WHY_MAX])
+                    const char *option, struct error *why)
 {
     if (l->what == ELSEWHERE)
-        snprintf(why, REACH_WHY_MAX,
-                 "%.64s has another process start programs, and they get no policy; set the "
-                 "variables that '-n' prints in the unit or the container",
-                 name);
+        error_set(why,
+                  "%.64s has another process start programs, and they get no policy; set the "
+                  "variables that '-n' prints in the unit or the container",
+                  name);
     else if (reach->how != REACH_PRELOAD || (l->what == BECOMES && is_for_all(reach->library)))
         return false;
     else if (l->what == BECOMES)
-        snprintf(why, REACH_WHY_MAX,
-                 "%.64s may become a user who cannot read %.256s, and what it starts then is not "
-                 "reached; install the library where everybody may read it, or use -b supervise",
-                 name, reach->library);
+        error_set(why,
+                  "%.64s may become a user who cannot read %.256s, and what it starts then is not "
+                  "reached; install the library where everybody may read it, or use -b supervise",
+                  name, reach->library);
     else
-        snprintf(why, REACH_WHY_MAX,
-                 "%.64s%s%s changes %s, and what it starts is not reached; -b supervise reaches it",
-                 name, option[0] ? " " : "", option,
-                 l->what == CLEARS ? "the environment" : "the root directory");
+        error_set(
+            why, "%.64s%s%s changes %s, and what it starts is not reached; -b supervise reaches it",
+            name, option[0] ? " " : "", option,
+            l->what == CLEARS ? "the environment" : "the root directory");
     return true;
 }
 
 bool reach_loses(const struct reach *reach, const char *program, char *const *argv,
-                 char why[REACH_WHY_MAX])
+                 struct error *why)
 {
     const char *name = text_file_name(program);
     char word[64];

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "cli/error.h"
 #include "cli/reach/elffile.h"
 #include "cli/reach/library.h"
 
@@ -19,11 +20,10 @@ enum reach_how {
 };
 
 #define REACH_CHAIN_MAX 6 /* a program and the interpreters of #! lines, and `env` */
-#define REACH_WHY_MAX 1024
 
 struct reach {
     enum reach_how how;
-    char why[REACH_WHY_MAX];              /* one sentence; for an error, what is wrong */
+    struct error why;                     /* one sentence; for an error, what is wrong */
     char file[REACH_CHAIN_MAX][PATH_MAX]; /* the program, then what interprets it */
     int depth;                            /* how many of them */
     bool by_supervisor;                   /* as asked for */
@@ -48,6 +48,6 @@ const char *reach_name(enum reach_how how);
  * says so, and what to do. `argv` are its arguments; NULL: whatever they are.
  */
 bool reach_loses(const struct reach *reach, const char *program, char *const *argv,
-                 char why[REACH_WHY_MAX]);
+                 struct error *why);
 
 #endif

@@ -64,15 +64,16 @@ static void name_subject(const struct seccomp_notif *request, int number)
 
 static void warn_of(const struct call *call, int error)
 {
-    char why[TARGET_WHY_MAX] = "its descriptors cannot be duplicated";
+    struct error why = {.text = "its descriptors cannot be duplicated"};
 
     report_failed(-1, "pidfd_getfd", error, NULL);
     if (call->answerer->has_warned)
         return;
     call->answerer->has_warned = true;
     if (error == EPERM)
-        target_explain_refusal((pid_t)call->request->pid, why);
-    cli_error(call->answerer->self, "pid %u is not under the policy: %s", call->request->pid, why);
+        (void)target_explain_refusal((pid_t)call->request->pid, &why);
+    cli_error(call->answerer->self, "pid %u is not under the policy: %s", call->request->pid,
+              why.text);
 }
 
 /* Takes the duplicate; false if there is none: not open, closed by now, or out of reach. */
@@ -275,13 +276,13 @@ static bool visit_at_exit(int fd, int number, void *context)
 static void handle_exit(struct call *call)
 {
     pid_t process = (pid_t)target_status((pid_t)call->request->pid, "Tgid");
-    char why[TARGET_WHY_MAX];
+    struct error why;
     struct target target;
 
-    if (target_open(&target, process, why) != 0)
+    if (target_open(&target, process, &why) != 0)
         return;
     if (is_valid(call))
-        (void)target_each_socket(&target, visit_at_exit, &process, why);
+        (void)target_each_socket(&target, visit_at_exit, &process, &why);
     target_close(&target);
 }
 
@@ -340,15 +341,6 @@ static void use_policy_for(struct answerer *a, const char *name)
     moments_switch(&a->cut);
 }
 
-static bool asks_name(const struct policy *policy)
-{
-    for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (policy->rules[i].conditions & CONDITION_PROG)
-            return true;
-    }
-    return false;
-}
-
 /*
  * Each call that is answered takes a descriptor or two. Until a call is taken a signal can
  * interrupt it, so that it is never made: the sooner the better, and that is root's right.
@@ -369,7 +361,8 @@ void answer_begin(struct answerer *a, pid_t program, const char *name)
     take_precedence();
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         const struct policy *policy = settings_policy(a->all, i);
-        a->asks_name = a->asks_name || (policy && asks_name(policy));
+        for (unsigned rule = 0; policy && rule < policy->rule_count; rule++)
+            a->asks_name = a->asks_name || policy->rules[rule].conditions & CONDITION_PROG;
     }
     a->program = program;
     report_subject(program, -1);

@@ -65,11 +65,11 @@ static void explain_filter(const struct cli_command *self, int error)
 
 static void explain_take(const struct cli_command *self, int error)
 {
-    char why[TARGET_WHY_MAX];
+    struct error why;
 
-    if (error != EPERM || !target_explain_yama(2, why)) /* at 1 an ancestor may */
-        snprintf(why, sizeof(why), "%s", strerror(error));
-    cli_error(self, "the program cannot be supervised: %s", why);
+    if (error != EPERM || !target_explain_yama(2, &why)) /* at 1 an ancestor may */
+        error_set(&why, "%s", strerror(error));
+    cli_error(self, "the program cannot be supervised: %s", why.text);
 }
 
 /* Takes the listener out of the program, which also shows that its descriptors can be taken. */

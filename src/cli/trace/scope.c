@@ -154,13 +154,12 @@ static int enter_namespace(struct scope *s, const struct cli_command *command, c
     const struct program *self = programs_find(s->programs, getpid());
 
     if (!program)
-        return cli_error(command, "process %s: no such process", argument), -1;
+        return cli_error(command, "process %s: no such process", argument);
     if (s->namespace != 0 && program->namespace != s->namespace)
         return cli_error(command,
                          "process %s: it is in another network namespace than the first; watch "
                          "each namespace by itself",
-                         argument),
-               -1;
+                         argument);
     s->namespace = program->namespace;
     if (program->namespace == 0 || (self && self->namespace == program->namespace))
         return 0;
@@ -193,7 +192,7 @@ int scope_begin(struct scope *s, const struct cli_command *command, char *const 
 {
     s->programs = programs_new();
     if (!s->programs)
-        return cli_error(command, "out of memory"), -1;
+        return cli_error(command, "out of memory");
     const struct program *self = programs_find(s->programs, getpid());
     s->has_pids = pids[0] != NULL;
     if (!s->has_pids && self)

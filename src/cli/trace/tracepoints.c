@@ -71,7 +71,7 @@ uint64_t tracepoints_now(void)
 }
 
 /* tracefs as it is mounted, or a mount of it that only this descriptor knows. */
-static int open_tracefs(char why[TRACEPOINTS_WHY_MAX])
+static int open_tracefs(struct error *why)
 {
     int fd = open("/sys/kernel/tracing/events", O_DIRECTORY | O_CLOEXEC);
 
@@ -88,14 +88,14 @@ static int open_tracefs(char why[TRACEPOINTS_WHY_MAX])
     int error = errno;
     if (context >= 0)
         close(context);
+    errno = error;
     if (fd < 0 && (error == EACCES || error == EPERM))
-        snprintf(why, TRACEPOINTS_WHY_MAX, "tracefs: %s", strerror(error));
+        error_set(why, "tracefs: %s", strerror(error));
     else if (fd < 0)
-        snprintf(
-            why, TRACEPOINTS_WHY_MAX,
+        error_set(
+            why,
             "tracefs cannot be read (%s); `mount -t tracefs none /sys/kernel/tracing` may help",
             strerror(error));
-    errno = error;
     return fd;
 }
 
@@ -120,7 +120,7 @@ static int read_format(int events, enum record_kind kind, struct format *format)
     return format_read(format, kind, text) ? 0 : -1;
 }
 
-static int read_formats(struct tracepoints *t, char why[TRACEPOINTS_WHY_MAX])
+static int read_formats(struct tracepoints *t, struct error *why)
 {
     int events = open_tracefs(why);
 
@@ -128,8 +128,7 @@ static int read_formats(struct tracepoints *t, char why[TRACEPOINTS_WHY_MAX])
         if (read_format(events, kind, &t->formats[kind]) == 0)
             continue;
         int error = errno;
-        snprintf(why, TRACEPOINTS_WHY_MAX, "tracepoint %s: %s (it came with Linux 4.16)",
-                 names[kind], strerror(error));
+        error_set(why, "tracepoint %s: %s (it came with Linux 4.16)", names[kind], strerror(error));
         close(events);
         errno = error;
         return -1;
@@ -238,19 +237,19 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
 }
 
 struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
-                                     char why[TRACEPOINTS_WHY_MAX])
+                                     struct error *why)
 {
     struct tracepoints *t = calloc(1, sizeof(*t));
 
     if (!t) {
-        snprintf(why, TRACEPOINTS_WHY_MAX, "out of memory");
+        error_set(why, "out of memory");
         return NULL;
     }
     t->has_listens_alone = has_listens_alone;
     t->kinds = has_listens_alone ? RECORD_STATE + 1 : RECORD_TRACEPOINTS;
     int status = read_formats(t, why);
     if (status == 0 && (status = open_cpus(t, ports, count)) != 0)
-        snprintf(why, TRACEPOINTS_WHY_MAX, "perf_event_open(2): %s", strerror(errno));
+        error_set(why, "perf_event_open(2): %s", strerror(errno));
     if (status == 0)
         return t;
     int error = errno;

@@ -5,10 +5,10 @@
 
 #include <signal.h>
 
+#include "cli/error.h"
 #include "cli/trace/record.h"
 
 #define TRACEPOINTS_PORTS 16
-#define TRACEPOINTS_WHY_MAX 256
 
 struct tracepoints;
 
@@ -18,7 +18,7 @@ struct tracepoints;
  * and `why`, with EACCES or EPERM in errno where it is a matter of rights.
  */
 struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
-                                     char why[TRACEPOINTS_WHY_MAX]);
+                                     struct error *why);
 void tracepoints_close(struct tracepoints *t);
 
 /*
