@@ -21,6 +21,7 @@ ip                      iproute2                 \<ip (addr|link|netns|route)\>|
 java                    default-jdk-headless     \<java\>|\<javac\>
 kamailio                kamailio                 \<kamailio\>
 lintian                 lintian                  \<lintian\>
+logrotate               logrotate                \<logrotate\>
 man                     man-db                   \<man -
 mandoc                  mandoc                   \<mandoc\>
 memcached               memcached                \<memcached\>

@@ -55,6 +55,38 @@ lost() {
     [ "$(grep 'event=close' "$LOG" | grep "local=127.0.0.1:$PORT" | grep -c "pid=$master ")" -le 1 ]
 }
 
+fetches() { # COUNT: each is a connection of a worker's, and a line of its log when it has ended
+    local lines=$(($(cat "$LOG" "$LOG.1" 2>/dev/null | grep -c event=close) + $1))
+    for ((i = 0; i < $1; i++)); do
+        curl -s "http://127.0.0.1:$PORT/" >/dev/null || true
+    done
+    eventually logged $lines
+}
+
+logged() {
+    [ "$(cat "$LOG" "$LOG.1" 2>/dev/null | grep -c event=close)" -ge "$1" ]
+}
+
+@test "logrotate by examples/linger.logrotate: the lines of workers that are nobody's are in the new file" {
+    needs_root
+    LOG=$BATS_TEST_TMPDIR/private/log
+    mkdir -p "$BATS_TEST_TMPDIR/private"
+    chmod 700 "$BATS_TEST_TMPDIR/private"
+    sed "s|^/var/log/linger.log |$LOG |" "$ROOT/examples/linger.logrotate" >"$BATS_TEST_TMPDIR/rotation"
+    chmod 644 "$BATS_TEST_TMPDIR/rotation"
+    PORT=$("$TOOLS/free-port")
+    LINGER_LOG=$LOG start rst bash -c "${NGINX/user root/user nobody nogroup}" _ "$PORT" "$BATS_TEST_TMPDIR" 2
+    await_listener
+    fetches 3
+    lines=$(wc -l <"$LOG")
+    logrotate -f -s "$BATS_TEST_TMPDIR/state" "$BATS_TEST_TMPDIR/rotation"
+    fetches 5
+    expect "lines before" "$(wc -l <"$LOG.1")" "$lines"
+    expect "lines since, and other bytes" "$(grep -c "event=close.*local=127.0.0.1:$PORT" "$LOG") $(tr -dc '\0' <"$LOG" | wc -c)" "5 0"
+    kill "$PID"
+    finish
+}
+
 @test "after setuid(), with %p too, and after chroot(): lines arrive, and no log is made in the jail" {
     needs_root
     for name in log "log.%p"; do
