@@ -36,6 +36,16 @@ manual() {
     done
 }
 
+@test "man has nothing to say about either, however wide the terminal is" {
+    for page in linger.1 liblinger.7; do
+        for width in 40 50 60 70 80 100; do
+            also expect "status and warnings of man -l $page at $width" \
+                "$(MANWIDTH=$width timeout 60 man --warnings -l "$PAGES/$page" 2>&1 >"$BATS_TEST_TMPDIR/page" </dev/null)$?" 0
+            [ "$(wc -l <"$BATS_TEST_TMPDIR/page")" -gt 500 ]
+        done
+    done
+}
+
 subcommands() {
     "$LINGER" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' | grep -v linger
 }
@@ -176,7 +186,7 @@ part() {
     tr -s ' \n' ' ' <"$ROOT/src/cli/needs.c" | grep -oE '"[a-z -]+", "[0-9.]+"' | tr -d '",' >"$BATS_TEST_TMPDIR/asked"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/asked")" -ge 4 ]
     while read -r row; do
-        sed -n '/^\.Ss Kernels/,/^\.S/s/^\.It \(.*\) Ta \([0-9.]*\) Ta.*/\1 \2/p' "$PAGES/liblinger.7" | grep -qx -- "$row" ||
+        sed -n '/^\.Ss Kernels/,/^\.S/s/^\([a-z ]*[a-z]\)  *\([0-9.]*\)  .*/\1 \2/p' "$PAGES/liblinger.7" | grep -qx -- "$row" ||
             expect "a row of the table" "" "$row"
     done <"$BATS_TEST_TMPDIR/asked"
 }
