@@ -265,7 +265,9 @@ bool cli_make_temporary(const struct cli_command *command, const char *prefix, c
     else if (mkdtemp(name))
         return true;
     else
-        cli_error(command, "cannot make %s: %s", name, strerror(errno));
+        cli_error(command,
+                  "no directory can be made in %s: %s; set TMPDIR to one for temporary files",
+                  directory, strerror(errno));
     return false;
 }
 

@@ -74,6 +74,14 @@ make_theirs() {
     done
 }
 
+@test "where no directory can be made, as in a container without /tmp, TMPDIR is named" {
+    export TMPDIR=/nowhere
+    also says_no "linger run: no directory can be made in /nowhere: No such file or directory; set TMPDIR to one for temporary files" \
+        "$LINGER" run -s -m rst -- true
+    also says_no "linger ab: no directory can be made in /nowhere: No such file or directory; set TMPDIR to *" \
+        "$LINGER" ab -m fin -m rst -p 1 -l true -- true
+}
+
 @test "what another user may write is not restored" {
     needs_root
     make_theirs
