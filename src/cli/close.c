@@ -38,7 +38,8 @@ static const char help[] =
     "  -p, --port=PORT     the processes with connections there, and only those\n"
     "  -s, --state=LIST    those in one of these states, as ss(8) names them\n"
     "  -i, --idle=SECONDS  those on which no data has moved for that long\n"
-    "  -a, --all           required unless a condition, state or idle time selects\n"
+    "  -S, --stuck=SECONDS those with data that the peer has not taken for that long\n"
+    "  -a, --all           required unless a condition, a state or a time selects\n"
     "  -n, --dry-run       show what would be ended\n"
     "  -j, --json          as JSON, in one line\n"
     "  -q, --quiet         only errors\n"
@@ -53,6 +54,7 @@ static const struct option options[] = {
     SELECTION_OPTIONS,
     {"state", required_argument, NULL, 's'},
     {"idle", required_argument, NULL, 'i'},
+    {"stuck", required_argument, NULL, 'S'},
     {"all", no_argument, NULL, 'a'},
     CLI_OPTIONS_END,
 };
@@ -61,6 +63,7 @@ struct closing {
     struct selection selection;
     unsigned states; /* 1 << TCP_ESTABLISHED, ...; 0: all */
     long idle;       /* seconds */
+    long stuck;      /* seconds */
     bool all;
     unsigned ended;
     unsigned orphans; /* of these: held by nobody */
@@ -72,6 +75,7 @@ struct closing {
 struct outcome {
     const struct facts *facts;
     uint32_t idle; /* milliseconds */
+    uint32_t stuck;
     enum decision decision;
     struct verdict verdict;
     const char *refused; /* a call or an option, or NULL */
@@ -86,13 +90,15 @@ struct outcome {
      1u << TCP_TIME_WAIT)
 
 /* Why a connection is left alone; NULL if it is not. */
-static const char *left_text(const struct outcome *o)
+static const char *left_text(const struct closing *c, const struct outcome *o)
 {
     const char *left = selection_left_text(o->decision, &o->verdict);
 
-    if (!left && o->verdict.mode != MODE_RST && FIN_SENT >> o->facts->state & 1)
+    if (left || o->verdict.mode == MODE_RST)
+        return left;
+    if (FIN_SENT >> o->facts->state & 1)
         return "left alone: its FIN is sent already; rst ends it";
-    return left;
+    return c->stuck > 0 ? "left alone: its FIN would wait behind the data; rst ends it" : NULL;
 }
 
 #define RESULT_MAX 128
@@ -100,7 +106,7 @@ static const char *left_text(const struct outcome *o)
 static const char *put_result(char text[RESULT_MAX], const struct closing *c,
                               const struct outcome *o)
 {
-    const char *left = left_text(o);
+    const char *left = left_text(c, o);
 
     if (left)
         return left;
@@ -124,6 +130,7 @@ static void print_json(struct closing *c, const struct outcome *o, const char *v
     json_string(json, "peer", selection_peer_text(f));
     json_string(json, "state", diag_state_name(f->state));
     json_real(json, "idle", o->is_orphan ? (double)NAN : o->idle / 1e3, 9);
+    json_real(json, "stuck", o->is_orphan ? (double)NAN : o->stuck / 1e3, 9);
     json_string(json, "verdict", verdict);
     json_string(json, "result", result_text(c, o));
     json_close(json, '}');
@@ -146,14 +153,19 @@ static void print(struct closing *c, const struct outcome *o)
         printf("held by nobody");
     else
         printf("idle %u s", o->idle / 1000);
+    if (c->stuck > 0)
+        printf(", stuck %u s", o->stuck / 1000);
     printf("  verdict %s  %s\n", verdict, result_text(c, o));
 }
 
-static bool is_chosen(const struct closing *c, int fd, const struct facts *f, uint32_t *idle)
+static bool is_chosen(const struct closing *c, int fd, struct outcome *o)
 {
+    const struct facts *f = o->facts;
+
     if (f->state == TCP_LISTEN || (c->states && !(c->states & 1u << f->state)))
         return false;
-    return sock_idle(fd, idle) && (long)(*idle / 1000) >= c->idle;
+    o->stuck = sock_stuck(fd, f->state);
+    return sock_idle(fd, &o->idle) && o->idle / 1000 >= c->idle && o->stuck / 1000 >= c->stuck;
 }
 
 /* A kernel that refuses nothing may have done nothing: look again. */
@@ -166,7 +178,7 @@ static bool has_changed(int fd, uint8_t before)
 
 static void conclude(struct closing *c, const struct outcome *o)
 {
-    if (left_text(o)) {
+    if (left_text(c, o)) {
         c->left++;
     } else if (o->refused || o->is_unchanged) {
         c->failed++;
@@ -182,10 +194,10 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
     struct closing *c = context;
     struct outcome o = {.facts = facts};
 
-    if (!is_chosen(c, fd, facts, &o.idle))
+    if (!is_chosen(c, fd, &o))
         return true;
     o.decision = decide(&s->policy, facts, &o.verdict);
-    if (!left_text(&o) && !c->selection.dry_run) {
+    if (!left_text(c, &o) && !c->selection.dry_run) {
         o.refused = sock_end(fd, &o.verdict);
         o.error = errno;
         o.is_unchanged = !o.refused && !has_changed(fd, facts->state);
@@ -213,7 +225,7 @@ static bool end_orphan(struct closing *c, const struct diag_socket *s)
     struct outcome o = {.facts = &facts, .is_orphan = true};
 
     o.decision = decide(&c->selection.rules, &facts, &o.verdict);
-    if (!left_text(&o) && !c->selection.dry_run && destroy_socket(s) != 0) {
+    if (!left_text(c, &o) && !c->selection.dry_run && destroy_socket(s) != 0) {
         if (errno == ENOENT)
             return true; /* it ended by itself */
         if (errno == EPERM || errno == EOPNOTSUPP)
@@ -305,7 +317,7 @@ static int check_policy(const struct closing *c)
 static bool chooses(const struct closing *c)
 {
     const struct policy *rules = &c->selection.rules;
-    bool chosen = c->all || c->states || c->idle > 0;
+    bool chosen = c->all || c->states || c->idle > 0 || c->stuck > 0;
 
     for (unsigned i = 0; i < rules->rule_count; i++)
         chosen = chosen || rules->rules[i].conditions & ~(unsigned)CONDITION_PROG;
@@ -358,6 +370,8 @@ static bool take_option(struct closing *c, int option)
         return take_states(c, optarg);
     case 'i':
         return cli_take_seconds(c->selection.self, "--idle", optarg, 1, IDLE_MAX, &c->idle);
+    case 'S':
+        return cli_take_seconds(c->selection.self, "--stuck", optarg, 1, IDLE_MAX, &c->stuck);
     case 'a':
         c->all = true;
         return true;
@@ -395,7 +409,7 @@ static const char *find_mistake(struct closing *c, bool has_pids)
         return "a pid or --port is missing";
     if (!s->mode && c->states == 1u << TCP_TIME_WAIT)
         s->mode = "rst";
-    s->also_orphans = !has_pids && c->states & FIN_SENT && c->idle == 0;
+    s->also_orphans = !has_pids && c->states & FIN_SENT && c->idle + c->stuck == 0;
     return s->mode ? NULL : "a policy is missing: -m";
 }
 
@@ -419,8 +433,8 @@ static int close_main(const struct cli_command *self, int argc, char **argv)
     if (selection_take_mode(&c.selection) != 0 || check_policy(&c) != 0)
         return CLI_FAILED;
     if (!chooses(&c))
-        return cli_usage(self, "that is every connection: narrow it by a condition, --state or "
-                               "--idle, or give --all");
+        return cli_usage(self, "that is every connection: narrow it by a condition, --state, "
+                               "--idle or --stuck, or give --all");
     bool has_processes = argv[optind] || (c.selection.port && c.states != 1u << TCP_TIME_WAIT);
     if (has_processes &&
         (!needs_are_met(NEED_CLOSE, self) || selection_open(&c.selection, argv + optind) != 0))

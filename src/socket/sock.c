@@ -377,6 +377,27 @@ void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread)
     *unread = in > 0 ? (uint32_t)in : 0;
 }
 
+/*
+ * A peer whose window is zero is probed by segments without data, and answers. Where data is
+ * unacknowledged, the kernel sends it again, to a zero window too (tcp_retransmit_timer()), each
+ * time after twice as long: the current interval less the first one is for how long it has. Without
+ * timestamps an acknowledgement may leave that interval as it was (RFC 6298).
+ */
+uint32_t sock_stuck(int fd, uint8_t state)
+{
+    struct tcp_info info = {0};
+    uint32_t unsent;
+    uint32_t unread;
+
+    sock_queues(fd, state, &unsent, &unread);
+    if (unsent == 0 || sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) != 0)
+        return 0;
+    bool sends_again = info.tcpi_unacked > 0 && info.tcpi_options & TCPI_OPT_TIMESTAMPS;
+    uint32_t interval = info.tcpi_rto / 1000;
+    return info.tcpi_last_data_sent +
+           (sends_again && info.tcpi_backoff < 32 ? interval - (interval >> info.tcpi_backoff) : 0);
+}
+
 bool sock_is_open(int fd)
 {
     int type;

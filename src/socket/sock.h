@@ -117,6 +117,12 @@ const char *sock_end(int fd, const struct verdict *verdict);
 bool sock_idle(int fd, uint32_t *milliseconds);
 
 /*
+ * For how many milliseconds what is in the send queue has not moved, at least; 0 where it is empty.
+ * Where the kernel sends a segment again and again, no more than four minutes can be told.
+ */
+uint32_t sock_stuck(int fd, uint8_t state);
+
+/*
  * Bytes in the send queue (SIOCOUTQ: sent and not acknowledged, or not sent) and unread (SIOCINQ).
  * In the states in which our FIN is not acknowledged yet the kernel counts it as a byte; we do not.
  */

@@ -290,7 +290,7 @@ refused() {
 
 @test "refusals name the cause, and nothing is ended" {
     owing 1
-    refused "that is every connection: narrow it by a condition, --state or --idle, or give --all" -m rst "$PID"
+    refused "that is every connection: narrow it by a condition, --state, --idle or --stuck, or give --all" -m rst "$PID"
     refused "that is every connection" -m "rst prog=python*" --port "$PORT"
     refused "rule 1 (wait:5) ends nothing here: wait is for the process's own close()" -m wait:5 --all "$PID"
     refused "rule 1 (rst overrule=no) ends nothing here" -m "rst overrule=no" --all "$PID"
@@ -368,4 +368,61 @@ waiting() { # STATE
     done
     closes 0 --state time-wait --port "$served" --json
     expect "JSON" "$SUM" '{"connections":[],"ended":0,"left":0,"failed":0}'
+}
+
+@test "--stuck: a peer that does not read, or is gone; not one that reads, and not an idle one" {
+    needs_namespace
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - python3 "$ROOT/tests/tools/stuck.py" <&"$GO"
+    declare -A port
+    for name in unread trickle idle; do
+        hear
+        expect "a name" "${REPLY% *}" "$name"
+        port[$name]=${REPLY#* }
+    done
+    stuck() { # NAME...: exactly those are, for a second
+        "$LINGER" close -n -m rst --stuck 1 "$PID" >"$BATS_TEST_TMPDIR/out" 2>&1
+        [ "$(grep -c 'stuck' "$BATS_TEST_TMPDIR/out")" = $# ] || return 1
+        local name
+        for name; do
+            grep -qE "^127.0.0.1:([0-9]+ 127.0.0.1:)?${port[$name]} .*, idle [0-9]+ s, stuck [1-9][0-9]* s  verdict rst  would be ended$" "$BATS_TEST_TMPDIR/out" || return 1
+        done
+    }
+    eventually stuck unread trickle
+    closes 0 -n -m rst --stuck 3600 "$PID"
+    expect "for an hour" "$SUM" "0 connections of 1 process would be ended, 0 left alone, 0 failed"
+    closes 0 -m fin --stuck 1 "$PID"
+    expect "by fin" "$SUM" "0 connections of 1 process ended, 2 left alone, 0 failed"
+    grep -q "  verdict fin  left alone: its FIN would wait behind the data; rst ends it$" "$BATS_TEST_TMPDIR/out"
+    echo drain >&"$GO"
+    hear
+    expect "the client" "$REPLY" drained
+    stuck trickle
+    closes 0 -m rst --stuck 1 "$PID"
+    expect "the sum" "$SUM" "1 connection of 1 process ended, 0 left alone, 0 failed"
+    expect "of the others" "$(ss -Htan state established "dport = :${port[unread]} or dport = :${port[idle]}" | wc -l)" 2
+    expect "of that" "$(ss -Htan state established "sport = :${port[trickle]} or dport = :${port[trickle]}" | wc -l)" 0
+    # The segments of one that was answered before are lost.
+    echo lost >&"$GO"
+    hear
+    port[ack-lost]=${REPLY#* }
+    nft -f - <<END
+table inet lost {
+    chain leaving {
+        type filter hook output priority 0;
+        tcp dport 81 drop
+    }
+}
+END
+    echo send >&"$GO"
+    hear
+    expect "the client" "$REPLY" sent
+    eventually stuck ack-lost
+    "$LINGER" close -m rst --stuck 1 --json "$PID" | python3 -c "
+import json, sys
+one, = json.load(sys.stdin)['connections']
+assert one['local'] == '127.0.0.1:${port[ack-lost]}' and one['stuck'] >= 1 and one['result'] == 'ended', one"
+    nft delete table inet lost
+    kill "$PID"
 }
