@@ -212,7 +212,7 @@ bool apply(struct apply *a)
     print_summary(a);
     if (a->saved)
         fclose(a->saved);
-    return status == 0 && a->failed == 0;
+    return status == 0 && a->failed == 0 && s->unseen == 0;
 }
 
 /* Why nobody but a supervisor, or who only has the listener, can apply the rule; NULL if both can.

@@ -392,7 +392,8 @@ static int end_connections(struct closing *c)
     if (status == 0 && s->also_orphans)
         status = end_orphans(c);
     print_summary(c);
-    return cli_flush(s->self, status == 0 && c->failed == 0 ? CLI_OK : CLI_FAILED);
+    return cli_flush(s->self,
+                     status == 0 && c->failed == 0 && s->unseen == 0 ? CLI_OK : CLI_FAILED);
 }
 
 /* What is missing or contradictory, or NULL. Completes what follows from the rest. */

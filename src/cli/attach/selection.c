@@ -111,18 +111,45 @@ bool selection_is_gone(const struct selection *s, int at)
     return at >= s->named && target_has_ended(&s->targets[at]);
 }
 
-/* Root may inspect every process; what it does not find has gone. */
-static void tell_unseen(const struct selection *s, const uint32_t *inodes, size_t count,
-                        struct holder *holders, size_t found)
+/* How many of them nobody holds whom we may inspect, though they are still there. */
+static size_t count_unseen(const struct selection *s, uint32_t *inodes, size_t count,
+                           struct holder *holders, size_t found)
 {
-    size_t unseen = geteuid() == 0 ? 0 : holders_unseen(inodes, count, holders, found);
+    uint32_t *now = NULL;
+    ssize_t still =
+        holders_unseen(inodes, count, holders, found) > 0 ? sockets_at(s->port, &now) : 0;
 
-    if (unseen > 0)
-        cli_error(s->self,
-                  "%zu at port %ld left alone: gone, or of a process that this user may "
-                  "not inspect",
-                  unseen, s->port);
+    if (still > 0)
+        count = holders_keep(inodes, count, now, (size_t)still);
+    free(now);
+    return still > 0 ? holders_unseen(inodes, count, holders, found) : 0;
+}
+
+static void tell_unseen(const struct selection *s)
+{
+    char why[HOLDERS_WHY_MAX];
+
+    holders_explain_unseen(why);
+    cli_error(s->self, "%zu socket%s at port %ld held by processes that %s", s->unseen,
+              s->unseen == 1 ? "" : "s", s->port, why);
+}
+
+/* Those that hold a listener of the port, or any socket of it. */
+static int add_each(struct selection *s, struct holder *holders, size_t found)
+{
+    uint32_t *listeners = NULL;
+
+    if (s->of_listeners) {
+        ssize_t count = sockets_listeners(s->port, &listeners);
+        found = count > 0 ? holders_select(listeners, (size_t)count, holders, found) : 0;
+    }
+    free(listeners);
     holders_sort(holders, found);
+    for (size_t i = 0; holders && i < found; i = holders_next(holders, found, i)) {
+        if (selection_add(s, holders[i].pid) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Adds every process that holds a listener, or any socket, of the port. */
@@ -130,32 +157,28 @@ static int add_holders(struct selection *s)
 {
     struct holder *holders = NULL;
     uint32_t *inodes = NULL;
-    ssize_t count =
-        s->of_listeners ? sockets_listeners(s->port, &inodes) : sockets_at(s->port, &inodes);
+    ssize_t count = sockets_at(s->port, &inodes);
     ssize_t found = count > 0 ? holders_find(inodes, (size_t)count, &holders) : 0;
     int status = -1;
 
     s->network = sockets_own_network();
-    if (count < 0)
+    if (count < 0 || found < 0) {
         cli_error(s->self, "the kernel does not list its sockets: %s", strerror(errno));
-    else if (count == 0 && !s->also_orphans)
-        cli_error(s->self, "nobody %s port %ld (in this network namespace)",
-                  s->of_listeners ? "listens on" : "has a connection at", s->port);
-    else if (count > 0 && found <= 0)
-        cli_error(s->self,
-                  "port %ld is held by a process that this user may not inspect: root, or "
-                  "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, is needed",
-                  s->port);
-    else
-        status = 0;
-    if (status == 0)
-        tell_unseen(s, inodes, (size_t)count, holders, (size_t)found);
-    for (size_t i = 0; (ssize_t)i < found && status == 0;
-         i = holders_next(holders, (size_t)found, i))
-        status = selection_add(s, holders[i].pid) < 0 ? -1 : 0;
+    } else {
+        status = add_each(s, holders, (size_t)found);
+        s->unseen = count_unseen(s, inodes, (size_t)count, holders, (size_t)found);
+    }
     free(inodes);
     free(holders);
-    return status;
+    if (status != 0)
+        return status;
+    if (s->unseen > 0)
+        tell_unseen(s);
+    else if (s->target_count == 0 && !s->also_orphans)
+        cli_error(s->self,
+                  "nobody %s port %ld in this network namespace; nsenter -t PID -n enters another",
+                  s->of_listeners ? "listens on" : "has a connection at", s->port);
+    return s->target_count > 0 || (s->also_orphans && s->unseen == 0) ? 0 : -1;
 }
 
 static int add_named(const char *name, pid_t pid, void *selection)

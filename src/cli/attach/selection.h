@@ -29,6 +29,7 @@ struct selection {
     bool dry_run;
     bool quiet;
     struct json json;  /* on no stream without --json */
+    size_t unseen;     /* with -p: sockets there that no process holds which we may inspect */
     uint64_t network;  /* with -p: the namespace that the port is of, sockets_network() */
     bool of_listeners; /* -p means processes that listen there, not all with a socket there */
     bool also_orphans; /* with -p: processes may have no socket there */

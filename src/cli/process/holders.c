@@ -3,12 +3,15 @@
 #include "cli/process/holders.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/process/target.h"
 #include "cli/sockets/sockets.h"
@@ -169,6 +172,18 @@ size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, si
     return front;
 }
 
+size_t holders_keep(uint32_t *inodes, size_t count, uint32_t *others, size_t other_count)
+{
+    size_t kept = 0;
+
+    qsort(others, other_count, sizeof(*others), compare);
+    for (size_t i = 0; i < count; i++) {
+        if (bsearch(&inodes[i], others, other_count, sizeof(*others), compare))
+            inodes[kept++] = inodes[i];
+    }
+    return kept;
+}
+
 size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holders,
                       size_t holder_count)
 {
@@ -183,6 +198,34 @@ size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holde
         unseen += at == holder_count || holders[at].inode != inodes[i];
     }
     return unseen;
+}
+
+/* proc_pid_fd(5), capabilities(7). */
+void holders_explain_unseen(char why[HOLDERS_WHY_MAX])
+{
+    char text[TARGET_STATUS_MAX] = "";
+    struct stat status = {0};
+    struct text out;
+
+    (void)target_status_text(getpid(), "CapEff", text);
+    unsigned long long has = strtoull(text, NULL, 16);
+    bool traces = has >> CAP_SYS_PTRACE & 1;
+    bool reads = has & (1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_DAC_OVERRIDE);
+    /* Every process has a number in the first namespace, PROC_PID_INIT_INO. */
+    bool sees_all = stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == 0xeffffffc;
+    text_begin(&out, why, HOLDERS_WHY_MAX);
+    if (!traces || !reads) {
+        text_put(&out, "this user may not inspect: ");
+        text_put(&out, geteuid() == 0 ? "" : "root, or ");
+        text_put(&out, traces ? "" : "CAP_SYS_PTRACE");
+        text_put(&out, traces || reads ? "" : " and ");
+        text_put(&out, reads ? "" : "CAP_DAC_READ_SEARCH");
+        text_put(&out, geteuid() == 0 ? " is needed" : ", is needed");
+        text_put(&out, sees_all ? "" : ", or that ");
+    }
+    if (!sees_all || (traces && reads))
+        text_put(&out,
+                 "are in another PID namespace: --pid=container:NAME, kubectl debug --target");
 }
 
 static int by_pid(const void *a, const void *b)

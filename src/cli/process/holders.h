@@ -39,6 +39,13 @@ size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holde
 /* Sorts the inodes, and moves their holders to the front. Returns how many these are. */
 size_t holders_select(uint32_t *inodes, size_t count, struct holder *holders, size_t holder_count);
 
+/* Keeps those inodes that are among the others, too, which it sorts. Returns how many. */
+size_t holders_keep(uint32_t *inodes, size_t count, uint32_t *others, size_t other_count);
+
+/* What follows "processes that": why they are not seen, and what would show them. */
+#define HOLDERS_WHY_MAX 192
+void holders_explain_unseen(char why[HOLDERS_WHY_MAX]);
+
 /* Sorts by pid, so that the sockets of a process stand together. */
 void holders_sort(struct holder *holders, size_t count);
 
