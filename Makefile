@@ -53,7 +53,7 @@ CLI = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 PRELOAD = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/preload/*.c))
 SOURCES = $(shell find src tests examples -name '*.[ch]')
 
-.PHONY: all mutate check check-all check-kernels test-deps test-tools test-programs demo install uninstall dist deb rpm tarball clean lint coverage soak bench examples format help FORCE
+.PHONY: all mutate check check-all check-kernels check-machines test-deps test-tools test-programs demo install uninstall dist deb rpm tarball clean lint coverage soak bench examples format help FORCE
 .DELETE_ON_ERROR:
 
 all: liblinger.so linger
@@ -66,7 +66,9 @@ help:
 	@echo 'check      run the tests, as far as what they need is here (SAN=address,undefined or'
 	@echo '           SAN=thread: with sanitizers); T=attach: the files with that word in their name'
 	@echo 'check-all  check, and other projects'"'"' own tests under the library, an older glibc,'
-	@echo '           long fuzzing, the soak: two hours'
+	@echo '           long fuzzing, the soak, check-machines: two hours'
+	@echo 'check-machines  containers (podman) and a booted systemd (systemd-nspawn), with the daemons'
+	@echo '           and units that Debian ships; as root, 15 minutes'
 	@echo 'check-kernels  the tests of the promise on the kernels of Debian 11, 12, 13 and testing,'
 	@echo '           emulated by qemu: hours (KVM=1: minutes); KERNELS="trixie bookworm:arm64"'
 	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
@@ -292,6 +294,10 @@ check: | $(filter test-deps,$(MAKECMDGOALS))
 # Adds what takes hours: an older glibc, long fuzzing, other projects' own tests, the soak.
 check-all:
 	$(Q)LONG=1 SAN=$(SAN) tests/check
+
+# As root; the network is needed once, for packages.
+check-machines:
+	$(Q)MACHINES=1 T=machines/ tests/check
 
 # Root is not needed, but the network is, for packages.
 check-kernels: test-tools

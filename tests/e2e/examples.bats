@@ -453,25 +453,6 @@ assert "-t " + init["image"] in image
 END
 }
 
-# rootfs LIBC: $ROOTFS is an image with nothing but echo-server as /server and what it needs.
-rootfs() {
-    ROOTFS=$BATS_TEST_TMPDIR/$1
-    mkdir "$ROOTFS"
-    case $1 in
-        musl) musl-gcc -O2 -o "$ROOTFS/server" "$EXAMPLES/echo-server.c" -idirafter /usr/include \
-            -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
-        glibc) cp "$ROOT/build/examples/echo-server" "$ROOTFS/server" ;;
-        go) cp "$ROOT/build/examples/go/echo-server" "$ROOTFS/server" ;;
-    esac
-    loader=$(readelf -lW "$ROOTFS/server" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
-    [ -n "$loader" ] || return 0
-    install -D "$loader" "$ROOTFS$loader"
-    if [ "$1" = glibc ]; then
-        libraries=$(dirname "$(ldd "$ROOTFS/server" | sed -n 's/.*libc\.so\.6 => \(.*\) (.*/\1/p')")
-        install -D -t "$ROOTFS$libraries" "$libraries"/lib{c.so.6,dl.so.2}
-    fi
-}
-
 # in_pod COMMAND...: in namespaces of its own, under $PID; its first process, 1 there, is $ONE.
 in_pod() {
     start - unshare -m -p -f "$@"

@@ -380,6 +380,25 @@ keep() {
     expect "the server" "$REPLY" kept
 }
 
+# rootfs LIBC: $ROOTFS is an image with nothing but echo-server as /server and what it needs.
+rootfs() {
+    ROOTFS=$BATS_TEST_TMPDIR/$1
+    mkdir "$ROOTFS"
+    case $1 in
+        musl) musl-gcc -O2 -o "$ROOTFS/server" "$ROOT/examples/echo-server.c" -idirafter /usr/include \
+            -idirafter "/usr/include/$(gcc -print-multiarch)" ;;
+        glibc) cp "$ROOT/build/examples/echo-server" "$ROOTFS/server" ;;
+        go) cp "$ROOT/build/examples/go/echo-server" "$ROOTFS/server" ;;
+    esac
+    loader=$(readelf -lW "$ROOTFS/server" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+    [ -n "$loader" ] || return 0
+    install -D "$loader" "$ROOTFS$loader"
+    if [ "$1" = glibc ]; then
+        libraries=$(dirname "$(ldd "$ROOTFS/server" | sed -n 's/.*libc\.so\.6 => \(.*\) (.*/\1/p')")
+        install -D -t "$ROOTFS$libraries" "$libraries"/lib{c.so.6,dl.so.2}
+    fi
+}
+
 NGINX_CONF='daemon off; user root; pid $2/nginx.pid; error_log stderr; worker_processes $3;
 events {}
 http {

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# Containers of podman: what linger does inside, and from a second container. Each has the host's network, which
+# is a namespace of this file's own (see hosts).
+load ../e2e/helper
+
+IMAGE=registry.example/liblinger:1.0.0
+BESIDE=(podman --log-level=error run --rm --user 0) # linger in a second container
+ECHO_CLIENT=$ROOT/build/examples/echo-client
+RESET="12 bytes, then ECONNRESET (Connection reset by peer)"
+
+# runc, no limit of pids, and limits as they are: a host may lack CAP_SYS_RESOURCE, and its cgroups controllers.
+setup_file() {
+    export CONTAINERS_STORAGE_CONF=$SCRATCH/storage.conf CONTAINERS_CONF=$SCRATCH/containers.conf FILES=$SCRATCH/files
+    printf '[storage]\ndriver = "overlay"\nrunroot = "%s/run"\ngraphroot = "%s/graph"\n' "$SCRATCH" "$SCRATCH" >"$CONTAINERS_STORAGE_CONF"
+    cat >"$CONTAINERS_CONF" <<END
+[containers]
+netns = "host"
+pids_limit = 0
+default_ulimits = ["nofile=1024:$(ulimit -Hn)", "nproc=$(ulimit -Hu):$(ulimit -Hu)"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+infra_image = "localhost/pause"
+END
+    # The Dockerfile by its letter: packages are there already.
+    mkdir "$SCRATCH/apt" "$FILES"
+    printf '#!/bin/sh\n' >"$SCRATCH/apt/apt-get"
+    chmod +x "$SCRATCH/apt/apt-get"
+    tar -C "$ROOT/build/bookworm-machine" -c . | podman import --change 'ENV PATH=/apt:/usr/bin:/bin' - debian:bookworm-slim
+    podman build --isolation=chroot -v "$SCRATCH/apt:/apt" -f "$ROOT/examples/kubernetes/Dockerfile" -t "$IMAGE" "$ROOT"
+    podman create --name files "$IMAGE"
+    podman export files | tar -x -C "$FILES"
+}
+
+teardown() {
+    podman rm -f --time 0 server >/dev/null 2>&1 || true
+    end_started
+}
+
+# serve ARGUMENT...: of podman run; the container is called "server". It prints its port.
+serve() {
+    start - podman run --name server -v "$FILES:/opt/linger:ro" "$@"
+    hear
+    PORT=${REPLY##* }
+}
+
+@test "the Dockerfile's image: linger is its entry point" {
+    expect output "$(podman run --rm "$IMAGE" --version)" "linger 1.0.0"
+}
+
+@test "a Go server as process 1 of a container FROM scratch, under linger run, without SYS_PTRACE" {
+    rootfs go
+    serve --rootfs "$ROOTFS" /opt/linger/linger run -m rst -- /server
+    expect "the client" "$("$ECHO_CLIENT" "$PORT" 1)" "$RESET"
+    expect "the first process" "$(podman exec server /opt/linger/linger check /proc/1/exe | head -1)" /proc/1/exe
+}
+
+@test "busybox, which is static, under linger run: its exit status is the container's" {
+    mkdir -p "$BATS_TEST_TMPDIR/root/bin"
+    cp /bin/busybox "$BATS_TEST_TMPDIR/root/bin/sh"
+    run podman run --rm -v "$FILES:/opt/linger:ro" --rootfs "$BATS_TEST_TMPDIR/root" /opt/linger/linger run -m rst -- /bin/sh -c 'exit 7'
+    echo "$output"
+    expect status "$status" 7
+}
+
+@test "one library in containers of bookworm, trixie and musl" {
+    for libc in bookworm trixie musl; do
+        if [ $libc = musl ]; then
+            rootfs musl
+        else
+            ROOTFS=$ROOT/build/$libc-machine:O
+        fi
+        serve -v "$ROOT/build/examples:/examples:ro" -e LD_PRELOAD=/opt/linger/liblinger.so -e LINGER_MODE=rst --rootfs "$ROOTFS" \
+            "$([ $libc = musl ] && echo /server || echo /examples/echo-server)"
+        expect "the client under $libc" "$("$ECHO_CLIENT" "$PORT" 1)" "$RESET"
+        podman rm -f --time 0 server
+    done
+}
+
+@test "attach from a second container, by pid" {
+    rootfs glibc
+    serve --rootfs "$ROOTFS" /server
+    "${BESIDE[@]}" --pid=container:server --cap-add SYS_PTRACE "$IMAGE" attach -m rst 1
+    expect "the client" "$("$ECHO_CLIENT" "$PORT" 1)" "$RESET"
+}
+
+# Debian's nginx, whose workers are of another user, with a connection that one of them has open.
+serve_nginx() {
+    start - podman run --name server --rootfs "$ROOT/build/bookworm-machine:O" nginx -g 'daemon off;'
+    PORT=80
+    await_listener
+    exec {CLIENT}<>/dev/tcp/127.0.0.1/80
+    printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&$CLIENT
+    read -r -t 30 REPLY <&$CLIENT
+    [[ $REPLY = "HTTP/1.1 200"* ]]
+}
+
+@test "attach and close with a container's default capabilities: the workers that they may not inspect, and 125" {
+    serve_nginx
+    for command in "attach -m rst" "close -m rst --all"; do
+        # shellcheck disable=SC2086 # options
+        says_no '* at port 80 held by processes that this user may not inspect: CAP_SYS_PTRACE is needed*' "${BESIDE[@]}" --pid=container:server "$IMAGE" $command --port 80
+    done
+}
+
+@test "attach and close where the port is held in another PID namespace, or there is no such port" {
+    serve_nginx
+    for command in "attach -m rst" "close -m rst --all"; do
+        # shellcheck disable=SC2086 # options
+        says_no '*another PID namespace*--pid=container:NAME*kubectl debug --target*' "${BESIDE[@]}" --cap-add SYS_PTRACE "$IMAGE" $command --port 80
+        # shellcheck disable=SC2086 # options
+        says_no '*in this network namespace*nsenter -t PID -n*' "${BESIDE[@]}" --network=none "$IMAGE" $command --port 80
+    done
+}
