@@ -3,7 +3,7 @@ import contextlib
 import resource
 import time
 
-from measure import LINGER, ROOT, at_most, count_at_most, fresh_network, rounds, run, started, syscalls, tool
+from measure import LINGER, ROOT, at_most, count_at_most, fresh_network, run, set_network, started, syscalls, tool
 from scale import grown, row_of
 
 ROUNDS = 3
@@ -14,8 +14,7 @@ EACH = 16667  # connections of a process: the limit of descriptors is 20,000 in 
 def connections(processes, each=EACH):
     """The servers' pids, and the port of the last; both ends are here."""
     fresh_network()
-    with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as file:
-        file.write("1024 65535")
+    set_network("ipv4/ip_local_port_range", "1024 65535")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with contextlib.ExitStack() as stack:

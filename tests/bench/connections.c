@@ -69,7 +69,7 @@ static int listener(void)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     check(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0, "bind");
-    check(listen(fd, 1024) == 0, "listen");
+    check(listen(fd, 65535) == 0, "listen");
     printf("port %d\n", port_of(fd));
     fflush(stdout);
     return fd;

@@ -7,7 +7,6 @@
               that counts first. A goal is a count, or a ratio to another variant of the same run: never a time
     columns   of the short table, {"with": variant, "peer": variant}; table.py finds those that are missing
 """
-import collections
 import contextlib
 import os
 import re
@@ -17,9 +16,10 @@ import subprocess
 import tempfile
 import time
 
-from measure import (BUILT, DEBIAN, FIN_RST, LIBRARY, LINGER, NAIVE, NAIVE_FIN_RST, ROOT, RST, WITHOUT, at_least,
+from measure import (BUILT, DEBIAN, FIN_RST, LIBRARY, LINGER, NAIVE, NAIVE_FIN_RST, ROOT, RST, WITHOUT, answering_calls, at_least,
                      at_most, count_at_most, difference, each_of, environment, fresh_network, instructions,
-                     policy, port_in, preload, ratio, rounds, run, started, syscalls, tool)
+                     policy, port_in, preload, ratio, rounds, run, set_network,
+                     started, syscalls, tool)
 from scale import SCALE
 
 import commands
@@ -158,11 +158,6 @@ def the_wall():
                       at_least(values, "fin-rst", 50), at_least(values, "rst", 50)]}
 
 
-def set_network(name, value):
-    with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
-        file.write(value)
-
-
 # tcp_tw_reuse, and the environment of the client.
 REUSE = {"without": ("0", WITHOUT), "tcp_tw_reuse=1": ("1", WITHOUT), "tcp_tw_reuse=2": ("2", WITHOUT),
          "fin-rst": ("0", FIN_RST), "rst": ("0", RST)}
@@ -173,7 +168,7 @@ def latency_curve(setting):
     """[connections made, p50, p99 of connect() in microseconds], for every 500."""
     reuse, variant = setting
     fresh_network()
-    set_network("tcp_tw_reuse", reuse)
+    set_network("ipv4/tcp_tw_reuse", reuse)
     with started(tool("connections"), "answer") as server:
         text = run(tool("connections"), "latency", port_in(server.line), str(PORTS), variant=variant)
     return [[float(word) for word in line.split()] for line in text.splitlines()]
@@ -460,30 +455,13 @@ def getpid_under(prefix):
     return float(run(*(prefix or ()), tool("calls"), *call, "1000000"))
 
 
-def answering_calls(count):
-    """System calls of the thread that answers, while a client under the supervisor makes so many connections."""
-    fresh_network()
-    log = os.path.join(BUILT, "strace")
-    with started(tool("connections"), "answer") as server:
-        run("strace", "-f", "-qq", "-o", log, *SUPERVISED["supervised"], tool("connections"), "call",
-            port_in(server.line), str(count))
-    calls = collections.Counter()
-    ioctls = collections.Counter()
-    with open(log, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            thread, call = line.split(None, 1)
-            calls[thread] += "resumed>" not in call
-            ioctls[thread] += call.startswith("ioctl(")
-    return sum(calls[thread] for thread in calls if ioctls[thread] > calls[thread] / 5)
-
-
 def supervisor():
     accepted = rounds(11, SUPERVISED, go_server)
     dialled = rounds(11, {**SUPERVISED, "empty notification": [tool("notified")]}, go_client)
     getpid = rounds(9, {**SUPERVISED, "empty filter": None}, getpid_under)
     made = rounds(11, {"without": [], "supervised": SUPERVISED["supervised"][:-2] + ["fin-rst peer=10.0.0.0/8; fin", "--"]},
                   go_requests)
-    calls = (answering_calls(300) - answering_calls(100)) / 200
+    few, many = (answering_calls(SUPERVISED["supervised"], "call", count) for count in ("100", "300"))
     return [
         {"what": "supervisor: a Go server's connection", "unit": "us", "values": accepted,
          "goals": [at_most(accepted, "supervised", 1.03)]},
@@ -491,7 +469,7 @@ def supervisor():
          "values": made, "goals": [at_least(made, "supervised", 0.97)]},
         {"what": "supervisor: a Go client's connect", "unit": "us", "values": dialled,
          "columns": {"with": "supervised", "peer": "empty notification"},
-         "goals": [count_at_most(calls, 5, "at most 5 system calls for a connect()"),
+         "goals": [count_at_most((many - few) / 200, 5, "at most 5 system calls for a connect()"),
                    at_most(dialled, "supervised", 1.05, "empty notification")]},
         {"what": "supervisor: getpid", "unit": "ns", "values": getpid,
          "goals": [at_most(getpid, "supervised", 1.05, "empty filter")]},

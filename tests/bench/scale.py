@@ -5,7 +5,8 @@ import os
 import statistics
 import time
 
-from measure import BUILT, LINGER, WITHOUT, at_most, fresh_network, interval, policy, port_in, rounds, run, started, tool
+from measure import (BUILT, LINGER, WITHOUT, answering_calls, at_most, count_at_most, fresh_network, interval, policy,
+                     port_in, rounds, run, set_network, started, tool)
 
 ROUNDS = 5
 
@@ -65,17 +66,32 @@ def threads():
             "goals": [at_most(grows, "with", 1.1, text="from 1 thread to 200: at most 1.1 of what it is without")]}
 
 
+SWARMS = {"without": [], "empty notification": [tool("notified")],
+          "supervised": [LINGER, "run", "-b", "supervise", "-m", "fin-rst", "--"]}
+
+
 def processes():
-    """Each makes 16 connections and ends."""
-    def swarm(count):
+    """Each makes 16 connections and ends. Growth is compared with that of what no supervisor could do less: the
+    rest is the scheduler's."""
+    def swarm(case):
+        prefix, count = case
         fresh_network()
+        set_network("ipv4/ip_local_port_range", "1024 65535")  # half of the ports are more than all connections
         with started(tool("connections"), "answer") as server:
-            each = run(LINGER, "run", "-b", "supervise", "-m", "fin-rst role=client", "--",
-                       tool("connections"), "swarm", port_in(server.line), str(16 * count), str(count))
+            each = run(*prefix, tool("connections"), "swarm", port_in(server.line), str(16 * count), str(count))
         return float(each) * 16 * count / 1e3
 
-    return grown("16 connections of each of 100 supervised processes at a time, of 1,000", "ms",
-                 {"100": 100, "1,000": 1000}, swarm)
+    values = rounds(ROUNDS, {f"{name}, {count:,}": (prefix, count) for name, prefix in SWARMS.items()
+                             for count in (100, 1000)}, swarm)
+    grows = {name: [more / less for less, more in zip(values[f"{name}, 100"], values[f"{name}, 1,000"])]
+             for name in SWARMS}
+    few, many = (answering_calls(SWARMS["supervised"], "swarm", str(16 * count), str(count)) / 16 / count
+                 for count in (100, 400))
+    return {"what": "16 connections of each of 100 processes at a time, of 1,000", "unit": "ms", "values": values,
+            "columns": {"without": "without, 1,000", "with": "supervised, 1,000", "peer": "empty notification, 1,000"},
+            "goals": [count_at_most(many / few, 1.15, "system calls for a connect(), by 400 processes and by 100: at most 1.15"),
+                      at_most(grows, "supervised", 1.1, "empty notification",
+                              "from 100 processes to 1,000: at most 1.1 of an empty notification's growth")]}
 
 
 SCALE = (decisions, listeners_born, listeners_attached, threads, processes)
