@@ -17,7 +17,6 @@
 
 #include "cli/attach/selection.h"
 #include "cli/needs.h"
-#include "cli/sockets/destroy.h"
 #include "cli/sockets/sockets.h"
 #include "socket/diag.h"
 #include "socket/sock.h"
@@ -225,7 +224,7 @@ static bool end_orphan(struct closing *c, const struct diag_socket *s)
     struct outcome o = {.facts = &facts, .is_orphan = true};
 
     o.decision = decide(&c->selection.rules, &facts, &o.verdict);
-    if (!left_text(c, &o) && !c->selection.dry_run && destroy_socket(s) != 0) {
+    if (!left_text(c, &o) && !c->selection.dry_run && sockets_destroy(s) != 0) {
         if (errno == ENOENT)
             return true; /* it ended by itself */
         if (errno == EPERM || errno == EOPNOTSUPP)

@@ -14,7 +14,7 @@
 #include "base/kernel.h"
 #include "base/nearest.h"
 #include "policy/deadrules.h"
-#include "report/event.h"
+#include "report/log.h"
 
 #define PREFIX "LINGER_"
 #define EXCERPT_COLUMNS 76 /* of the line with the mistake */

@@ -19,6 +19,10 @@
 #include "report/write.h"
 #include "socket/sock.h"
 
+const char *const event_names[] = {
+    "load", "arm", "override", "interrupt", "reset", "close", "bind", "connect", "fail",
+};
+
 static enum { LOG_OFF, LOG_DESCRIPTOR_2, LOG_FILE } kind;
 static struct fileid first;  /* descriptor 2 at load */
 static bool is_found;        /* it is known, and not a TCP socket */

@@ -8,6 +8,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The events, by the names that lines and LINGER_LOG have for them. */
+enum event {
+    EVENT_LOAD,
+    EVENT_ARM,
+    EVENT_OVERRIDE,
+    EVENT_INTERRUPT,
+    EVENT_RESET,
+    EVENT_CLOSE,
+    EVENT_BIND,
+    EVENT_CONNECT,
+    EVENT_FAIL,
+    EVENT_COUNT
+};
+
+#define EVENT_ALL ((1u << EVENT_COUNT) - 1)
+
+extern const char *const event_names[EVENT_COUNT];
+
 #define LOG_PATH_MAX 4096      /* PATH_MAX, the NUL included */
 #define LOG_TO_STDERR "stderr" /* the value of LINGER_LOG that is not a file */
 

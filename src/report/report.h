@@ -10,7 +10,6 @@
 #include <sys/types.h>
 
 #include "policy/decide.h"
-#include "report/event.h"
 #include "socket/sock.h"
 
 /*

@@ -149,7 +149,7 @@ part() {
         grep -oE '(settle|settle_existing|arm)\(fd, "[a-z]+"|\{"[a-z_]+", &settings->' "$ROOT/src/core/moments.c" |
             sed 's/.*"\(.*\)".*/\1/'
         strings socket/sock.c switches
-        strings report/event.c event_names
+        strings report/log.c event_names
     } >>"$BATS_TEST_TMPDIR/source"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/source")" -gt 40 ]
     text=$(manual text "$PAGES/liblinger.7" DESCRIPTION "The log")

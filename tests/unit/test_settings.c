@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/settings.h"
-#include "report/event.h"
+#include "report/log.h"
 #include "rows.h"
 
 static struct settings settings;

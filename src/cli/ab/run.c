@@ -155,7 +155,7 @@ static bool find_port_free(void)
 {
     uint32_t *inodes = NULL;
     struct holder *holders = NULL;
-    ssize_t listeners = sockets_listeners(run.plan->port, &inodes);
+    ssize_t listeners = sockets_at(run.plan->port, true, &inodes);
 
     if (listeners < 0)
         return fail(NULL, NOT_LISTED ": %s", strerror(errno));
@@ -173,7 +173,7 @@ static bool find_port_free(void)
 static bool has_listener(void)
 {
     uint32_t *inodes = NULL;
-    ssize_t count = sockets_listeners(run.plan->port, &inodes);
+    ssize_t count = sockets_at(run.plan->port, true, &inodes);
 
     free(inodes);
     return count > 0;

@@ -117,7 +117,7 @@ static size_t count_unseen(const struct selection *s, uint32_t *inodes, size_t c
 {
     uint32_t *now = NULL;
     ssize_t still =
-        holders_unseen(inodes, count, holders, found) > 0 ? sockets_at(s->port, &now) : 0;
+        holders_unseen(inodes, count, holders, found) > 0 ? sockets_at(s->port, false, &now) : 0;
 
     if (still > 0)
         count = holders_keep(inodes, count, now, (size_t)still);
@@ -140,7 +140,7 @@ static int add_each(struct selection *s, struct holder *holders, size_t found)
     uint32_t *listeners = NULL;
 
     if (s->of_listeners) {
-        ssize_t count = sockets_listeners(s->port, &listeners);
+        ssize_t count = sockets_at(s->port, true, &listeners);
         found = count > 0 ? holders_select(listeners, (size_t)count, holders, found) : 0;
     }
     free(listeners);
@@ -157,7 +157,7 @@ static int add_holders(struct selection *s)
 {
     struct holder *holders = NULL;
     uint32_t *inodes = NULL;
-    ssize_t count = sockets_at(s->port, &inodes);
+    ssize_t count = sockets_at(s->port, false, &inodes);
     ssize_t found = count > 0 ? holders_find(inodes, (size_t)count, &holders) : 0;
     int status = -1;
 

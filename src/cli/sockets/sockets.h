@@ -18,11 +18,11 @@ int sockets_read(struct sockets *sockets);
 /* The same for some states: see diag.h. */
 int sockets_read_in(struct sockets *sockets, uint32_t states);
 
-/* Fills `inodes`, for free(3), with those of the listeners at a port. Returns how many, or -1. */
-ssize_t sockets_listeners(long port, uint32_t **inodes);
-
-/* The same for all sockets with that local port that a process may hold. */
-ssize_t sockets_at(long port, uint32_t **inodes);
+/*
+ * Fills `inodes`, for free(3), with those of the listeners at a port, or of all sockets with that
+ * local port that a process may hold. Returns how many, or -1.
+ */
+ssize_t sockets_at(long port, bool of_listeners, uint32_t **inodes);
 
 /*
  * Which network namespace a socket is of; its port means nothing in another one. 0 where the kernel
@@ -32,5 +32,13 @@ uint64_t sockets_network(int fd);
 
 /* That of this process. */
 uint64_t sockets_own_network(void);
+
+/*
+ * Ends a socket that no process holds, SOCK_DESTROY of sock_diag(7): by its cookie, so that no
+ * other socket can be meant. A TIME_WAIT is forgotten; an orphan is aborted (tcp_abort()). Returns
+ * 0, or -1 and errno: ENOENT: it is gone; EPERM: CAP_NET_ADMIN is needed in the network namespace;
+ * EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY.
+ */
+int sockets_destroy(const struct diag_socket *socket);
 
 #endif
