@@ -186,7 +186,7 @@ part() {
     tr -s ' \n' ' ' <"$ROOT/src/cli/needs.c" | grep -oE '"[a-z -]+", "[0-9.]+"' | tr -d '",' >"$BATS_TEST_TMPDIR/asked"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/asked")" -ge 4 ]
     while read -r row; do
-        sed -n '/^\.Ss Kernels/,/^\.S/s/^\([a-z ]*[a-z]\)  *\([0-9.]*\)  .*/\1 \2/p' "$PAGES/liblinger.7" | grep -qx -- "$row" ||
+        sed -n '/^\.Sh KERNELS/,/^\.S/s/^\([a-z ]*[a-z]\)  *\([0-9.]*\)  .*/\1 \2/p' "$PAGES/liblinger.7" | grep -qx -- "$row" ||
             expect "a row of the table" "" "$row"
     done <"$BATS_TEST_TMPDIR/asked"
 }
@@ -710,11 +710,11 @@ log_of_bind() {
 
 # -------- the questions --------
 
-@test "liblinger(7) answers ten questions, each in a few lines" {
+@test "liblinger(7) answers eight questions, each in a few lines" {
     mandoc -Tascii "$PAGES/liblinger.7" | col -b | expand |
         awk '/^[A-Z]/ { on = /^FREQUENTLY ASKED/ } on && /^   [A-Z]/ { question = $0 } on && /^     / { lines[question]++ }
              END { for (question in lines) print lines[question], question }' >"$BATS_TEST_TMPDIR/answers"
-    expect questions "$(grep -c '?$' "$BATS_TEST_TMPDIR/answers")" 10
+    expect questions "$(grep -c '?$' "$BATS_TEST_TMPDIR/answers")" 8
     expect "answers too long" "$(awk '$1 > 7' "$BATS_TEST_TMPDIR/answers")" ""
 }
 
