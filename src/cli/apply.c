@@ -44,7 +44,9 @@ static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
     }
     if (apply_gives_way(o))
         return "left alone: SO_LINGER is set already (overrule=no)";
-    return a->selection.dry_run ? "would be applied" : "applied";
+    snprintf(buffer, RESULT_SIZE, "%s%s", a->selection.dry_run ? "would be applied" : "applied",
+             o->is_lossy ? "; what TCP_CORK holds back at close() is lost" : "");
+    return buffer;
 }
 
 void apply_add_json(const struct apply *a, struct json *json, const struct facts *f,
@@ -122,6 +124,7 @@ struct apply_outcome apply_decide(const struct policy *policy, int fd, const str
     o.decision = decide(policy, f, &o.verdict);
     o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
                   !o.linger.has_linger2;
+    o.is_lossy = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_RST && sock_holds_back(fd);
     return o;
 }
 

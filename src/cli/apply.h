@@ -28,6 +28,7 @@ struct apply_outcome {
     enum decision decision;
     struct verdict verdict;
     bool is_beyond;      /* fin-rst, and the socket is MPTCP's, which has no TCP_LINGER2 */
+    bool is_lossy;       /* rst, and TCP_CORK is set */
     const char *refused; /* an option, or NULL */
     int error;
 };

@@ -251,7 +251,7 @@ __attribute__((noinline)) static void put_rule(struct line *line, const struct p
 }
 
 /* Options act on a connection: without one, no verdict was carried out. */
-static void put_outcome(struct line *line, bool is_connected, uint32_t unread,
+static void put_outcome(struct line *line, bool is_connected, uint32_t unread, bool is_corked,
                         const struct policy *policy, const struct verdict *verdict)
 {
     put_verdict(line, is_connected ? verdict : NULL);
@@ -261,6 +261,8 @@ static void put_outcome(struct line *line, bool is_connected, uint32_t unread,
         line_value(line, "why", "unread data: the kernel sends RST whatever the mode");
     else if (!verdict)
         line_value(line, "why", "no rule matches");
+    else if (is_corked)
+        line_value(line, "why", "TCP_CORK is set: RST discards what it holds back");
     else
         put_rule(line, policy, verdict->rule);
 }
@@ -291,7 +293,8 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
         line_word(&line, "when", condition_when_name(facts->when));
     line_number(&line, "unsent", unsent);
     line_number(&line, "unread", unread);
-    put_outcome(&line, is_connected, unread, policy, verdict);
+    bool is_corked = unsent > 0 && verdict && verdict->mode == MODE_RST && sock_holds_back(fd);
+    put_outcome(&line, is_connected, unread, is_corked, policy, verdict);
     end(&line);
 }
 

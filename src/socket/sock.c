@@ -258,6 +258,13 @@ bool sock_waits(int fd)
            linger.l_linger != 0;
 }
 
+bool sock_holds_back(int fd)
+{
+    int is_corked = 0;
+
+    return sock_get(fd, IPPROTO_TCP, TCP_CORK, &is_corked, sizeof(is_corked)) == 0 && is_corked;
+}
+
 bool sock_applied(int fd, struct verdict *verdict)
 {
     struct sock_linger l;

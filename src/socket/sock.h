@@ -72,6 +72,9 @@ const char *sock_put_back(int fd, const struct sock_linger *linger);
 /* The mode that sets the two like that. */
 struct verdict sock_linger_mode(const struct sock_linger *linger);
 
+/* Does TCP_CORK hold back what does not fill a packet? close() sends it, an abort does not. */
+bool sock_holds_back(int fd);
+
 /* Does close() wait until what was sent is acknowledged? (SO_LINGER {1, N}) */
 bool sock_waits(int fd);
 

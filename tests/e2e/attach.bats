@@ -93,6 +93,27 @@ signal.pause()"
     [[ $output == *" verdict rst  applied"* ]]
 }
 
+@test "rst where TCP_CORK is set: what it holds back is said to be lost" {
+    start - python3 -c "
+import signal, socket
+listener = socket.create_server(('127.0.0.1', 0))
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+print('port', listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+print('accepted', flush=True)
+signal.pause()"
+    hear_port
+    exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
+    hear
+    run -0 "$LINGER" attach -n -m rst "$PID"
+    expect "sockets" "$(grep -c "  verdict rst  would be applied; what TCP_CORK holds back at close() is lost$" <<<"$output")" 2
+    run -0 "$LINGER" attach -m rst "$PID"
+    expect "sockets" "$(grep -c "  verdict rst  applied; what TCP_CORK holds back at close() is lost$" <<<"$output")" 2
+    run -0 "$LINGER" attach -m fin-rst "$PID"
+    expect "sockets" "$(grep -c "  verdict fin-rst  applied$" <<<"$output")" 2
+    kill "$PID"
+}
+
 @test "under load: modes change, no request fails" {
     PORT=$("$TOOLS/free-port")
     start - bash -c "$nginx_with_4_workers" daemon "$PORT" "$BATS_TEST_TMPDIR"

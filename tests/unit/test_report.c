@@ -391,6 +391,27 @@ static void test_close_with_unread_data(void **state)
     expect_count(STAT_CLOSED_UNCONNECTED);
 }
 
+static void test_close_with_data_held_back(void **state)
+{
+    static const enum stats_counter moved[] = {STAT_CLOSED_ACTIVE + 1 + MODE_RST,
+                                               STAT_UNSENT_BYTES};
+    static const struct verdict fin = {.mode = MODE_FIN, .rule = 2};
+    int on = 1;
+
+    (void)state;
+    assert_int_equal(setsockopt(server, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)), 0);
+    expect_close(" state=established when=active unsent=0 unread=0 verdict=rst rule=2 why=rst",
+                 &rst);
+    memset(seen->sums, 0, sizeof(seen->sums));
+    assert_int_equal(write(server, "a", 1), 1);
+    expect_close(" state=established when=active unsent=1 unread=0 verdict=rst rule=2 "
+                 "why=\"TCP_CORK is set: RST discards what it holds back\"",
+                 &rst);
+    expect_counts(2, moved, 1);
+    expect_close(" state=established when=active unsent=1 unread=0 verdict=fin rule=2 why=rst",
+                 &fin);
+}
+
 /* Only an abort discards it. */
 static void test_close_with_unsent_data(void **state)
 {
@@ -482,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_events_of_a_connection, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_close, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_close_with_unread_data, begin_report, end_report),
+        cmocka_unit_test_setup_teardown(test_close_with_data_held_back, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_close_with_unsent_data, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_bind, begin_report, end_report),
         cmocka_unit_test_setup_teardown(test_bind_that_fails_says_who_holds_the_port, begin_report,
