@@ -531,6 +531,54 @@ host_is_kept() {
     example linger.1 detach daemon_is_switched
 }
 
+connections_of_a_proxy_leave_none() {
+    redis
+    daemon 8080 python3 -c '
+import socket
+listener = socket.create_server(("127.0.0.1", 8080))
+while True:
+    connection, _ = listener.accept()
+    with socket.create_connection(("127.0.0.1", 6379)) as server:
+        server.sendall(b"PING\r\n")
+        connection.sendall(server.recv(64))
+    connection.recv(1)
+    connection.close()'
+    ask_proxy() {
+        exec {CLIENT}<>/dev/tcp/127.0.0.1/8080
+        head -c 7 <&"$CLIENT"
+        exec {CLIENT}>&-
+    }
+    expect answer "$(ask_proxy)" $'+PONG\r'
+    expect "TIME_WAIT left, without it" "$(left_by_clients 6379)" 1
+    perform linger.1 supervise
+    expect status "$STATUS" 0
+    expect answer "$(ask_proxy)" $'+PONG\r'
+    expect "TIME_WAIT left" "$(left_by_clients 6379)" 1
+}
+
+@test "linger(1), supervise: no more TIME_WAIT of a client that runs" {
+    needs_no_filter
+    example linger.1 supervise connections_of_a_proxy_leave_none
+}
+
+port_is_free() {
+    python3 -c '
+import socket
+listener = socket.create_server(("127.0.0.1", 8080))
+client = socket.create_connection(("127.0.0.1", 8080))
+listener.accept()[0].close()
+client.recv(1)'
+    expect "TIME_WAIT left" "$(time_wait 8080)" 1
+    perform linger.1 free
+    expect status "$STATUS" 0
+    expect "TIME_WAIT left" "$(time_wait 8080)" 0
+}
+
+@test "linger(1), free: a port's TIME_WAIT is gone" {
+    needs_root # for SOCK_DESTROY
+    example linger.1 free port_is_free
+}
+
 owed_connections_are_ended() {
     mkfifo go
     exec {GO}<>go
