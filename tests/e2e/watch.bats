@@ -108,6 +108,8 @@ each_quick_way() {
     are 100 unaccepted "server: this end, RST (not accepted); left nothing" "client: the peer, RST; left nothing"
     are 100 reset-before-accept "server: the peer, RST; left nothing" "client: this end, RST (SO_LINGER 0); left nothing"
     are 100 fast-open "server: this end, FIN; left TIME_WAIT" "client: the peer, FIN; left nothing"
+    are 100 port-again "server: this end, FIN; left TIME_WAIT" "client: the peer, FIN; left nothing" \
+        "client: this end, FIN; left TIME_WAIT" "server: the peer, FIN; left nothing"
     are 100 refused "client: nobody, refused; left nothing"
     are 100 given-up "client: nobody, given up; left nothing"
     are 20 destroyed "server: this end, RST (SOCK_DESTROY); left nothing" "client: the peer, RST; left nothing"
@@ -127,6 +129,7 @@ each_slow_way() {
     are 1 keepalive "server: nobody, timeout (keepalive); left nothing" "client: this end, RST (SO_LINGER 0); left nothing"
     are 1 unacknowledged "server: this end, FIN, then timeout; left nothing" \
         "client: this end, RST (SO_LINGER 0); left nothing"
+    are 1 last-ack-lost "server: this end, FIN; left TIME_WAIT" "client: the peer, FIN; left nothing"
     are 1 unanswered "client: nobody, unanswered; left nothing"
     are 1 held "server: this end, FIN; left FIN_WAIT2" "client: the peer, FIN; left nothing"
 }
@@ -505,30 +508,30 @@ for abort in (0, 1):
     kinds | grep "FIN; left"
 }
 
-@test "the sums are nstat's: nginx, redis and a server that aborts, under load" {
-    local directory=$BATS_TEST_TMPDIR ports=() servers=()
+# serve_at COMMAND...: at a port of its own, which is PORT in the command, and one of $PORTS.
+serve_at() {
     PORT=$("$TOOLS/free-port")
-    start - bash -c "$NGINX" _ "$PORT" "$directory" 1
+    start - "${@//PORT/$PORT}"
     await_listener
-    ports+=("$PORT")
-    PORT=$("$TOOLS/free-port")
-    start - redis-server --port "$PORT" --save ""
-    await_listener
-    ports+=("$PORT")
-    WRAPPED="" prepare linger0 500
+    PORTS+=("$PORT")
+}
+
+# load_by COMMAND...: watch and nstat over the same time, anew where the kernel has dropped an event.
+load_by() {
     local tries
     for ((tries = 0; tries < 5; tries++)); do
-        NSTAT_HISTORY=$directory/history nstat -n
+        NSTAT_HISTORY=$BATS_TEST_TMPDIR/history nstat -n
         watch_begins -j
-        ab -q -n 2000 -c 8 "http://127.0.0.1:${ports[0]}/" >/dev/null
-        redis-benchmark -k 0 -n 1000 -t ping_inline -q -p "${ports[1]}" >/dev/null
-        [ "$tries" -gt 0 ] || { echo go >&"$GO" && hear; }
-        for PORT in "${ports[@]}"; do time_wait "$PORT" >/dev/null; done
-        NSTAT_HISTORY=$directory/history nstat -jsz >"$directory/nstat"
+        "$@" >/dev/null
+        for PORT in "${PORTS[@]}"; do time_wait "$PORT" >/dev/null; done
+        NSTAT_HISTORY=$BATS_TEST_TMPDIR/history nstat -jsz >"$BATS_TEST_TMPDIR/nstat"
         watch_ends >/dev/null
-        grep -q '"lost":0,' "$directory/watch" && break
+        ! grep -q '"lost":0,' "$BATS_TEST_TMPDIR/watch" || break
     done
-    python3 - "$directory/watch" "$directory/nstat" <<'EOF'
+}
+
+sums_are_nstats() { # LEAST
+    python3 - "$BATS_TEST_TMPDIR/watch" "$BATS_TEST_TMPDIR/nstat" "$1" <<'EOF'
 import json, sys
 w = json.load(open(sys.argv[1]))
 n = json.load(open(sys.argv[2]))["kernel"]
@@ -543,6 +546,38 @@ pairs = {
 print(pairs)
 for name, (theirs, ours) in pairs.items():
     assert abs(theirs - ours) <= theirs / 100, name
-assert pairs["connected"][0] >= 3000, pairs
+assert pairs["connected"][0] >= int(sys.argv[3]), pairs
 EOF
+}
+
+PORTS=()
+
+@test "the sums are nstat's: nginx, redis and a server that aborts, under load" {
+    serve_at bash -c "$NGINX" _ PORT "$BATS_TEST_TMPDIR" 1
+    serve_at redis-server --port PORT --save ""
+    WRAPPED="" prepare linger0 500
+    at_work() {
+        ab -q -n 2000 -c 8 "http://127.0.0.1:${PORTS[0]}/"
+        redis-benchmark -k 0 -n 1000 -t ping_inline -q -p "${PORTS[1]}"
+        [ "$tries" -gt 0 ] || { echo go >&"$GO" && hear; }
+    }
+    load_by at_work
+    sums_are_nstats 3000
+}
+
+@test "the sums are nstat's: haproxy before a Go server" {
+    serve_at "$TOOLS/go/pages" PORT 100
+    printf '%s\n' "defaults" "mode http" "timeout connect 10s" "timeout client 10s" "timeout server 10s" \
+        "option httpclose" "listen front" "bind 127.0.0.1:\${FRONT}" "server back 127.0.0.1:$PORT" >"$BATS_TEST_TMPDIR/haproxy.cfg"
+    serve_at env FRONT=PORT haproxy -db -f "$BATS_TEST_TMPDIR/haproxy.cfg"
+    load_by ab -q -n 2000 -c 8 "http://127.0.0.1:$PORT/"
+    sums_are_nstats 4000
+}
+
+@test "the sums are nstat's: a Java server" {
+    command -v javac >/dev/null || skip "no javac here"
+    javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/JvmServer.java"
+    serve_at java -cp "$BATS_TEST_TMPDIR" JvmServer channel PORT
+    load_by ab -q -n 2000 -c 8 "http://127.0.0.1:$PORT/"
+    sums_are_nstats 2000
 }

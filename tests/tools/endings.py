@@ -171,18 +171,51 @@ def held(server, client):
 
 
 class Cut:
-    """Meanwhile no packet of the connection arrives anywhere."""
+    """Meanwhile no packet of the connection arrives anywhere, or none that the end sends."""
 
-    def __init__(self, end):
+    def __init__(self, end, is_half=False):
         self.port = end.getsockname()[1]
+        self.to_it = "" if is_half else f"tcp dport {self.port} drop; "
 
     def __enter__(self):
         rule = (f"table inet cut {{ chain in {{ type filter hook input priority 0; "
-                f"tcp dport {self.port} drop; tcp sport {self.port} drop; }}; }}")
+                f"{self.to_it}tcp sport {self.port} drop; }}; }}")
         subprocess.run(["nft", rule], check=True)
 
     def __exit__(self, *_):
         subprocess.run(["nft", "delete table inet cut"], check=True)
+
+
+def await_at(port, state, is_there):
+    while bool(subprocess.run(["ss", "-Htan", "state", state, f"( sport = :{port} or dport = :{port} )"], check=True,
+                              capture_output=True).stdout) != is_there:
+        pass
+
+
+def last_ack_lost(server, client):
+    """TIME_WAIT answers the client's FIN again."""
+    port = server.getsockname()[1]
+    lossy = Cut(server, True)
+    server.close()
+    until_hup(client)
+    with lossy:
+        client.close()
+        await_at(port, "last-ack", True)
+    await_at(port, "last-ack", False)
+
+
+def port_again(listener):
+    """TIME_WAIT answers a SYN, and makes room for the client's next connection from the same port."""
+    address = listener.getsockname()[:2]
+    client = socket.create_connection(address)
+    port = client.getsockname()[1]
+    close(listener.accept()[0], client)
+    await_at(port, "time-wait", True)
+    again = socket.socket(listener.family)
+    again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    again.bind((address[0], port))
+    again.connect(address)
+    close(again, listener.accept()[0])
 
 
 def forgotten(server, client):
@@ -356,11 +389,11 @@ def refused(listener):
 WAYS = {
     f.__name__.replace("_", "-"): f
     for f in (close, client_close, unread, client_unread, read_first, linger0, client_linger0, unspec, fin_rst,
-              client_fin_rst, half_close, half_close_fin_rst, answered_by_linger0,
+              client_fin_rst, half_close, half_close_fin_rst, answered_by_linger0, last_ack_lost, port_again,
               answered_by_unread, orphan, orphan_late, orphan_before_ack, held, forgotten, simultaneous, timeout,
               keepalive, unacknowledged, destroyed, unaccepted, refused, overflow, reset_before_accept, fast_open, given_up, unanswered)
 }
-LISTENERS = ("unaccepted", "reset-before-accept", "fast-open", "refused", "overflow", "given-up", "unanswered")
+LISTENERS = ("port-again", "unaccepted", "reset-before-accept", "fast-open", "refused", "overflow", "given-up", "unanswered")
 WAYS["exit"] = exit_with("exit")
 WAYS["sigkill"] = exit_with("sigkill")
 
