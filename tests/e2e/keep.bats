@@ -15,7 +15,7 @@ needs_host() {
 host() {
     (
         declare -f
-        declare -p ROOT LIB TOOLS LINGER SUBJECT NGINX NGINX_CONF BATS_TEST_TMPDIR HOW_SOON WITHOUT_EVENTS ASKS
+        declare -p ROOT LIB TOOLS LINGER SUBJECT NGINX NGINX_CONF BATS_TEST_TMPDIR HOW_SOON WITHOUT_EVENTS ASKS UNIT
         echo 'STARTED=(); trap end_started EXIT; trap "cat keep.err; echo failed: \$BASH_COMMAND" ERR; set -eET; cd "$BATS_TEST_TMPDIR"; mount -t tmpfs none /run'
         echo "$1"
     ) >"$BATS_TEST_TMPDIR/host"
@@ -343,4 +343,97 @@ states_tells() {
 
 @test "states -p says by which rule a listener is kept, as long as it is" {
     host states_tells
+}
+
+UNIT=$ROOT/src/packaging/linger-keep.service
+
+of_unit() { # NAME
+    sed -n "s/^$1=//p" "$UNIT"
+}
+
+# Somebody else's, in a network namespace of its own.
+foreign_server() {
+    start - unshare -n setpriv --reuid=65534 --clear-groups python3 -c "import socket, time
+listener = socket.create_server(('', 8080))
+print('up', flush=True)
+time.sleep(1000)"
+    hear
+}
+
+finds_it() { # CAPABILITY... of setpriv(1)
+    setpriv --bounding-set "-all$(printf ',+%s' "$@")" "$LINGER" keep -n -m "fin-rst prog=python3*" 2>&1 |
+        grep "^listener .* would be applied  rule 1, python3"
+}
+
+each_capability_is_needed() {
+    local capabilities at
+    read -ra capabilities < <(of_unit CapabilityBoundingSet | sed 's/CAP_//g' | tr '[:upper:]' '[:lower:]')
+    expect "how many" ${#capabilities[@]} 3
+    foreign_server
+    finds_it "${capabilities[@]}"
+    for at in "${!capabilities[@]}"; do
+        run ! finds_it "${capabilities[@]:0:at}" "${capabilities[@]:at+1}"
+    done
+    AS="setpriv --bounding-set -all$(printf ',+%s' "${capabilities[@]}")" keeps -m "fin-rst prog=python3*"
+    keep_says "listener * 0.0.0.0:8080 * applied  rule 1, python3* (pid *)"
+    foreign_server
+    keep_says "listener * 0.0.0.0:8080 * applied  rule 1, python3* (pid $PID)"
+    expect "what it lacks" "$(cat keep.err)" ""
+    ends TERM
+}
+
+@test "linger-keep.service: its capabilities suffice, and it has none that it does not need" {
+    needs_root
+    needs_events
+    host each_capability_is_needed
+}
+
+# The system calls of a group of systemd's, and of the groups in it.
+group() { # @NAME
+    local word
+    systemd-analyze syscall-filter "$1" | tail -n +2 | while read -r word _; do
+        case $word in
+            @*) group "$word" ;;
+            [a-z_]*) echo "$word" ;;
+        esac
+    done
+}
+
+traced() {
+    AS="strace -f -o strace" keeps -m "wait:1 port=1; fin-rst" -P /run/keep.prom
+    foreign_server
+    keep_says "listener * applied *"
+    kill -HUP "$(pgrep -x linger)"
+    kill -TERM "$(pgrep -x linger)"
+    PID=$KEEP OUT=$KEEP_OUT finish
+}
+
+@test "linger-keep.service: its filter lets through what linger keep calls, and names nothing else" {
+    needs_root
+    host traced
+    cd "$BATS_TEST_TMPDIR"
+    sed -nE 's/^[0-9]+ +([a-z0-9_]+)\(.*/\1/p' strace | sort -u >made
+    of_unit SystemCallFilter | tr ' ' '\n' | grep -v @ | sort >named
+    expect "named and not used" "$(comm -23 named made)" ""
+    group @system-service | sort -u - named >permitted
+    [ "$(wc -l <permitted)" -gt 200 ]
+    # Where nobody has mounted tracefs, as systemd does.
+    expect "beyond the filter" "$(comm -23 made permitted | grep -vx 'fs\(open\|config\|mount\)')" ""
+    expect "sockets made" "$(grep -o ' socket([A-Z_0-9]*' strace | sort -u)" " socket($(of_unit RestrictAddressFamilies)"
+    expect "namespaces entered" "$(grep -o 'setns([0-9]*, [A-Z_]*' strace | sed 's/.* //' | sort -u)" "CLONE_NEWNET"
+}
+
+@test "linger-keep.service is well-formed, and off until somebody enables it; its policy has no rule yet" {
+    sed "s|/usr/local/bin/linger|$LINGER|; /^Documentation/d" "$UNIT" >"$BATS_TEST_TMPDIR/linger-keep.service"
+    run systemd-analyze verify "$BATS_TEST_TMPDIR/linger-keep.service"
+    [[ $output != *"Cannot determine cgroup"* ]] || skip "systemd-analyze verify needs cgroups, which are not here"
+    expect complaints "$output" ""
+    expect "what it runs" "$(of_unit ExecStart)" "/usr/local/bin/linger keep -m @/etc/linger/policy"
+    expect "its directory" "/run/$(of_unit RuntimeDirectory)" /run/linger-keep
+    says_no "linger keep: -m: the policy has no rules*" "$LINGER" keep -m "@$ROOT/src/packaging/policy"
+    # Without the mark of a comment its examples are rules.
+    sed -n 's/^# \([a-z-]*  *[a-z]*=[^ ]*\).*/\1/p' "$ROOT/src/packaging/policy" >"$BATS_TEST_TMPDIR/policy"
+    expect examples "$(wc -l <"$BATS_TEST_TMPDIR/policy")" 3
+    run -0 "$LINGER" run -n -m "@$BATS_TEST_TMPDIR/policy" -- true
+    [[ $output == *"rule 3"* ]]
 }
