@@ -9,6 +9,8 @@ CFLAGS ?= -O2
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 BUILD = build
 
 # WERROR=1, as the tests build: a warning is an error.
@@ -321,12 +323,20 @@ install: all
 	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man7
 	sed 's|/usr/local/lib/|$(LIBDIR)/|' src/man/linger.1 >$(DESTDIR)$(MANDIR)/man1/linger.1
 	sed 's|/usr/local/lib/|$(LIBDIR)/|' src/man/liblinger.7 >$(DESTDIR)$(MANDIR)/man7/liblinger.7
-	chmod 644 $(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/linger/|$(SYSCONFDIR)/linger/|' src/packaging/linger-keep.service \
+		>$(DESTDIR)$(UNITDIR)/linger-keep.service
+	chmod 644 $(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7 \
+		$(DESTDIR)$(UNITDIR)/linger-keep.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/linger/policy ] || \
+		install -D -m 644 src/packaging/policy $(DESTDIR)$(SYSCONFDIR)/linger/policy
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so $(DESTDIR)$(BINDIR)/linger \
 		$(DESTDIR)$(BASHDIR)/linger $(DESTDIR)$(ZSHDIR)/_linger \
-		$(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7
+		$(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7 \
+		$(DESTDIR)$(UNITDIR)/linger-keep.service
+	! cmp -s src/packaging/policy $(DESTDIR)$(SYSCONFDIR)/linger/policy || rm $(DESTDIR)$(SYSCONFDIR)/linger/policy
 
 # Reproducible: the last commit gives the bytes.
 TARBALL = $(BUILD)/liblinger-$(VERSION).tar.gz

@@ -511,6 +511,52 @@ end_pod() {
     end_pod
 }
 
+# A pod of the node whose first process is $ONE: its server, of another user in a network of its own.
+pod_of_node() {
+    start - nsenter -t "$ONE" -p unshare -n sh -c 'ip link set lo up && exec chroot --userspec=12345:12345 "$0" /server 8080' "$ROOTFS"
+    hear
+    there=(nsenter -t "$(pgrep -P "$PID")" -n)
+}
+
+# Lines of the node's linger keep, until one is like that.
+node_says() { # PATTERN
+    REPLY=
+    # shellcheck disable=SC2053  # it is a pattern
+    until [[ $REPLY == $1 ]]; do
+        OUT=$KEEP_OUT hear
+        echo "$REPLY"
+    done
+}
+
+@test "keep.yaml: the pods of a node, with its three privileges alone; the ConfigMap changes" {
+    image
+    needs_events
+    rootfs glibc
+    start - unshare -m -p -f sh -c 'mount -t tmpfs none /run && exec "$@"' sh \
+        python3 "$ROOT/tests/tools/pod.py" own "$EXAMPLES/kubernetes/keep.yaml" "$IMAGE"
+    KEEP_OUT=$OUT
+    eventually pgrep -P "$PID" linger
+    ONE=$(pgrep -P "$PID")
+    STARTED+=("$ONE")
+    OUTPUT=$BATS_TEST_TMPDIR/output
+    for pod in one two; do
+        pod_of_node
+        node_says "listener *" | tee "$OUTPUT"
+        as_expected kubernetes/keep.yaml
+        expect "the client of pod $pod" "$("${there[@]}" "$ROOT/build/examples/echo-client" 8080 20)" "240 bytes, then EOF"
+        eventually expect "in pod $pod" "$("${there[@]}" ss -Htan "sport = :8080" | awk '{ print $1 }' | sort -u)" LISTEN
+    done
+    # As the kubelet does it.
+    mkdir "$IMAGE.policy/..2"
+    echo "rst port=8080" >"$IMAGE.policy/..2/policy"
+    ln -s ..2 "$IMAGE.policy/..new"
+    mv -T "$IMAGE.policy/..new" "$IMAGE.policy/..data"
+    node_says "listener * verdict rst  applied  rule 1, server *"
+    node_says "listener * verdict rst  applied  rule 1, server *"
+    expect "the client of the last pod" "$("${there[@]}" "$ROOT/build/examples/echo-client" 8080 1)" "12 bytes, then ECONNRESET (Connection reset by peer)"
+    kill -KILL "$ONE"
+}
+
 @test "attach to a process of other namespaces, from outside, with CAP_SYS_PTRACE alone" {
     needs_root
     needs_mount_namespace

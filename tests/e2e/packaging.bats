@@ -86,13 +86,20 @@ liblinger (2.0.0) unstable; urgency=medium
     copy_of_the_build
     at=$BATS_TEST_TMPDIR/at
     make -s -C "$TREE" install PREFIX="$at/usr"
-    expect files "$(files_in "$at/usr" | tr '\n' ' ')" "./bin/linger ./lib/liblinger.so ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
+    expect files "$(files_in "$at/usr" | tr '\n' ' ')" "./bin/linger ./etc/linger/policy ./lib/liblinger.so ./lib/systemd/system/linger-keep.service ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
     cmp "$TREE/liblinger.so" "$at/usr/lib/liblinger.so"
     LINGER_MODE=rst "$at/usr/bin/linger" run -n -m rst -- true | grep -q "$at/usr/lib/liblinger.so"
     "$at/usr/bin/linger" run -m rst -- true
     man -l "$at/usr/share/man/man1/linger.1" | grep -q "EXIT STATUS"
+    grep -qx "ExecStart=$at/usr/bin/linger keep -m @$at/usr/etc/linger/policy" "$at/usr/lib/systemd/system/linger-keep.service"
     make -s -C "$TREE" uninstall PREFIX="$at/usr"
     expect "files left" "$(files_in "$at/usr")" ""
+    # A policy of one's own outlasts both.
+    mkdir -p "$at/usr/etc/linger"
+    echo "fin-rst port=80" >"$at/usr/etc/linger/policy"
+    make -s -C "$TREE" install PREFIX="$at/usr"
+    make -s -C "$TREE" uninstall PREFIX="$at/usr"
+    expect "the policy" "$(cat "$at/usr/etc/linger/policy")" "fin-rst port=80"
 }
 
 @test "built for one prefix, installed in another, moved to a third: linger finds its library" {
@@ -314,7 +321,7 @@ unpack() {
             (cd "$TREE" && pkgdir=$BATS_TEST_TMPDIR/$file && recipe $file && "$name") >>"$BATS_TEST_TMPDIR/said"
         done
         expect "files of $file" "$(files_in "$BATS_TEST_TMPDIR/$file/usr" | tr '\n' ' ')" \
-            "./bin/linger ./lib/liblinger.so ./share/bash-completion/completions/linger ./share/licenses/liblinger/LICENSE ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
+            "./bin/linger ./lib/liblinger.so ./lib/systemd/system/linger-keep.service ./share/bash-completion/completions/linger ./share/licenses/liblinger/LICENSE ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
     done
     expect "the sums" "$(recipe APKBUILD && echo "$sha512sums")" "SKIP  liblinger-$VERSION.tar.gz"
     shellcheck "$ROOT/src/packaging/APKBUILD" "$ROOT/src/packaging/PKGBUILD"
