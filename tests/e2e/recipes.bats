@@ -53,7 +53,7 @@ recipe() {
         echo "${3:-}"
         typing <shown
     } >script
-    unshare -n timeout -k 5 60 bash script >typed 2>errors 3>&- || true
+    unshare -n ${AS_HOST:-} timeout -k 5 60 bash script >typed 2>errors 3>&- || true
     cat typed errors
     diff <(normal <shown) <(tr -d '\r' <typed | normal)
 }
@@ -464,4 +464,19 @@ END
     read -r ended _ <<<"$(below close)"
     [ "$ended" -ge 4 ] && [ "$ended" -le 45 ] # 20 of 200
     expect "left open" "$(<left-open)" $((200 - ended))
+}
+
+# The reader's host has processes of its own, and an /etc and a /run to write to. Who types takes longer than
+# linger keep to find what listens.
+@test "one policy for a host" {
+    AS_HOST="-pmf --mount-proc --kill-child"
+    # shellcheck disable=SC2086
+    unshare $AS_HOST true 2>/dev/null || skip "needs namespaces of processes and mounts"
+    nginx_of_the_system
+    command_is systemctl "sh -c 'exec linger keep -q -m @/etc/linger/policy >/dev/null 2>&1 &'"
+    mkdir -p etc/linger
+    cp -a /etc/. etc 2>/dev/null || true
+    recipe host 80 'mount -t tmpfs none /run; mount --bind etc /etc
+        is_kept() { [ -z "$(ss -Htln sport = :80)" ] || linger states -p 80 | grep -q " rule 1 of linger keep "; }
+        breathe() { eventually is_kept; }'
 }
