@@ -1,9 +1,11 @@
 #!/bin/sh
-# Purpose: shows how an unmodified server ends its connections under fin, rst and fin-rst.
+# Purpose: shows how an unmodified server ends its connections under fin, rst and fin-rst, and changes one
+# that is running.
 # Expected output: for each mode what the client got, the packets of one teardown (if tcpdump may
-# capture; else the reason), and how many TIME_WAIT sockets 20 connections left.
+# capture; else the reason), and how many TIME_WAIT sockets 20 connections left; then what linger watch
+# shows of a running server (if it may see; else the reason), before and after linger attach.
 #
-# Needs what `make` needs; uses tcpdump and a network namespace if they are available.
+# Needs what `make` needs; uses tcpdump, a network namespace and the kernel's events if they are available.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 programs=$root/build/examples
@@ -27,13 +29,15 @@ if [ -z "${DEMO_INSIDE:-}" ]; then
 fi
 if [ "$DEMO_INSIDE" = namespace ]; then
     ip link set lo up
+    free_port=8080
 fi
 
 work=$(mktemp -d)
 server=
 capture=
+watch=
 clean_up() {
-    for pid in $server $capture; do
+    for pid in $server $capture $watch; do
         kill "$pid" 2>/dev/null || true
     done
     rm -rf "$work"
@@ -59,9 +63,9 @@ await() {
     done
 }
 
-start_server() { # MODE
+start_server() { # COMMAND...
     : >"$work/server"
-    LD_PRELOAD=$root/liblinger.so LINGER_MODE=$1 "$programs/echo-server" >"$work/server" 2>&1 &
+    "$@" >"$work/server" 2>&1 &
     server=$!
     await "$work/server" listening
     port=$(sed -n 's/listening on //p' "$work/server")
@@ -121,7 +125,7 @@ show_packets() { # FIN-AND-RST: how many of them to wait for
 
 demonstrate() { # MODE WHAT-IT-IS FIN-AND-RST
     printf '\nLINGER_MODE=%-8s %s\n' "$1" "$2"
-    start_server "$1"
+    start_server env LD_PRELOAD="$root/liblinger.so" LINGER_MODE="$1" "$programs/echo-server"
     show_packets "$3"
     printf '  %-12s %s\n' "client got" "$(cat "$work/client")"
     before=$(time_wait "$port")
@@ -131,8 +135,44 @@ demonstrate() { # MODE WHAT-IT-IS FIN-AND-RST
     stop_server
 }
 
+typed() {
+    printf '$ %s\n' "$*"
+}
+
+# Who closes 20 connections first, by linger watch. False if it may not see: $why_not says why.
+watch_some() {
+    "$root/linger" watch -p "$port" >"$work/watched" 2>"$work/blind" &
+    watch=$!
+    # It is ready when it takes SIGTERM; where it may not see it says so.
+    until [ -s "$work/blind" ] || { [ "$(cat "/proc/$watch/comm")" = linger ] &&
+        grep -q '^SigCgt:.*[4567cdef]...$' "/proc/$watch/status"; }; do :; done
+    "$programs/echo-client" "$port" $count >"$work/many"
+    kill "$watch"
+    wait "$watch" || true
+    watch=
+    why_not=$(sed 's/.*: //' "$work/blind")
+    [ -z "$why_not" ] || return 1
+    typed linger watch -p "$port"
+    sed '/^advice/,$d' "$work/watched"
+}
+
+attach_live() {
+    start_server "$programs/echo-server" ${free_port:+"$free_port"}
+    printf '\nThe same server runs already, without liblinger. Who closes %s connections first?\n' $count
+    if watch_some; then
+        typed linger attach -m fin-rst --port "$port"
+        "$root/linger" attach -m fin-rst --port "$port"
+        watch_some
+    else
+        echo "  (not shown: linger watch needs root, outside of containers: $why_not)"
+    fi
+    stop_server
+}
+
 echo "One server program, never recompiled, that closes each connection first:"
 echo "  LD_PRELOAD=./liblinger.so LINGER_MODE=... build/examples/echo-server"
 demonstrate fin "the orderly release: FIN from both sides, and we wait in TIME_WAIT" 2
 demonstrate rst "the abort: one RST, nothing is left, unsent data would be lost" 1
 demonstrate fin-rst "FIN as above, and no TIME_WAIT; a client on Linux reads all data and then EOF" 2
+attach_live
+printf '\nNext, on a server of your own, as root:\n  linger watch -p 80 -t 10\n'

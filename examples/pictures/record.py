@@ -25,7 +25,7 @@ from html import escape
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-COLUMNS = 100
+COLUMNS = 120
 
 # -------- recording --------
 

@@ -11,6 +11,7 @@ load helper
 12 bytes, then ECONNRESET (Connection reset by peer)
 12 bytes, then EOF"
     expect "left behind" "$(sed -n 's/.*left behind *\([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/demo" | tr '\n' ' ')" "20 0 0 "
+    expect "the end" "$(tail -1 "$BATS_TEST_TMPDIR/demo")" "  linger watch -p 80 -t 10"
     # In a user namespace of somebody who is not root tcpdump may not capture.
     if grep -q 'not shown' "$BATS_TEST_TMPDIR/demo"; then
         run ! grep -q '^ *0 *0 *4294967295$' /proc/self/uid_map
@@ -18,6 +19,20 @@ load helper
     fi
     expect "packets of the server" "$(grep -o 'server  --- [A-Z]*' "$BATS_TEST_TMPDIR/demo" | awk '{ print $3 }' | tr '\n' ' ')" \
         "FIN ACK RST FIN RST "
+}
+
+@test "the demo changes a server that runs: TIME_WAIT, linger attach, nothing" {
+    needs_events
+    local tries=0
+    # The kernel may fail to deliver an event: then linger says so.
+    until
+        (unset TESTS_IN_NAMESPACE && exec "$ROOT/examples/demo.sh") >"$BATS_TEST_TMPDIR/demo"
+        cat "$BATS_TEST_TMPDIR/demo"
+        expect "left at the server" "$(awk '/server at port 8080 .*echo-server/ { print $(NF - 1), $NF }' "$BATS_TEST_TMPDIR/demo" | xargs)" \
+            "TIME_WAIT 20 nothing 20"
+    do
+        grep -q "events were lost" "$BATS_TEST_TMPDIR/demo" && [ $((++tries)) -lt 5 ]
+    done
 }
 
 @test "the demo needs neither tcpdump nor a namespace" {
