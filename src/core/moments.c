@@ -160,8 +160,7 @@ void moments_start(const struct settings *s, const char *program)
     plan_make(&plan, &s->mode, s->backend == BACKEND_SUPERVISE, s->makes_accept);
     unsigned moments = plan.moments;
     if (report_is_on()) {
-        reported =
-            FACT_ROLE | FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE | FACT_WHEN;
+        reported = FACT_END - 1;
         moments |= MOMENT_BIND;
         if (s->backend == BACKEND_PRELOAD)
             moments |= MOMENT_CLOSE | MOMENT_CONNECT_FAILED;

@@ -140,6 +140,7 @@ enum fact {
     FACT_PEER = 1 << 3,     /* address and port */
     FACT_COOKIE = 1 << 4,
     FACT_WHEN = 1 << 5,
+    FACT_END = 1 << 6 /* the first free bit */
 };
 
 struct facts {

@@ -182,6 +182,20 @@ part() {
     also manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
 }
 
+@test "what the tables put into a message is in DIAGNOSTICS, word for word" {
+    text=$(manual text "$PAGES/liblinger.7" DIAGNOSTICS)
+    mistakes=(--mode=never "--mode=rst never=1" --mode=wait:0 --reuseaddr=never "--reuseaddr=on never=1"
+        "--bind-no-port=on never=1" --log=never:/dev/null)
+    for condition in $(said conditions | grep -o '^[a-z]*='); do
+        mistakes+=("--mode=rst $condition" "--mode=rst $condition/")
+    done
+    for mistake in "${mistakes[@]}"; do
+        run -125 "$LINGER" run "$mistake" -- true
+        [[ $text == *"${lines[-1]#  }"* ]] || also expect "in the page, for $mistake" "" "${lines[-1]}"
+    done
+    [ "${#mistakes[@]}" -gt 20 ]
+}
+
 @test "what liblinger(7) says that a feature needs of the kernel is what linger asks for" {
     tr -s ' \n' ' ' <"$ROOT/src/cli/needs.c" | grep -oE '"[a-z -]+", "[0-9.]+"' | tr -d '",' >"$BATS_TEST_TMPDIR/asked"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/asked")" -ge 4 ]

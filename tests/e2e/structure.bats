@@ -104,6 +104,24 @@ there() {
     told | sort | diff - <(there)
 }
 
+places() {
+    python3 "$ROOT/tests/tools/places.py" "$ROOT" "$@"
+}
+
+@test "each mode, condition, fact, hook and command is mentioned wherever its kind has to be" {
+    expect "what is missing, and where" "$(places)" ""
+}
+
+@test "one that is nowhere yet is missed at every place, all at once" {
+    places mode=cut condition=family fact=FAMILY hook=send command=foo | tee "$BATS_TEST_TMPDIR/missing"
+    expect "places of all kinds" "$(wc -l <"$BATS_TEST_TMPDIR/missing")" \
+        "$(grep -cE '^    \("(mode|condition|fact|hook|command)"' "$ROOT/tests/tools/places.py")"
+    for place in "mode cut: README.md" "condition family: src/man/liblinger.7, .Ss Grammar" "fact FAMILY: src/report/report.c" \
+        "hook send: src/man/liblinger.7, .Ss Moments" "command foo: src/completion/linger.bash"; do
+        grep -qF "$place" "$BATS_TEST_TMPDIR/missing" || also expect "a place" "" "$place"
+    done
+}
+
 @test "what src/README.md tells to touch is there" {
     sed -n '/^| to add/,/^$/p' "$ROOT/src/README.md" | grep -oE '`[a-z/]+\.[a-z]+`' | tr -d '`' | sort -u >"$BATS_TEST_TMPDIR/told"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/told")" -ge 8 ]
