@@ -4,15 +4,18 @@
 BATS_TEST_TIMEOUT=180
 load helper
 
-# build ARCHITECTURE: in a copy of the sources. Sets LIB, SUBJECT and EMULATOR.
+# build ARCHITECTURE: in a copy of the sources, once for all tests of it, without a warning. Sets LIB,
+# SUBJECT and EMULATOR.
 build() {
-    local tree=$BATS_TEST_TMPDIR/$1 compiler=$1-linux-gnu-gcc
-    mkdir "$tree"
-    cp -r "$ROOT/Makefile" "$ROOT/src" "$tree"
-    (cd "$tree" && make -s CC="$compiler")
-    "$compiler" -O1 -D_GNU_SOURCE -o "$tree/subject" "$ROOT/tests/tools/subject.c" -pthread
+    local tree=$BATS_FILE_TMPDIR/$1 compiler=$1-linux-gnu-gcc
+    if [ ! -e "$tree/linger" ]; then
+        mkdir -p "$tree"
+        cp -r "$ROOT/Makefile" "$ROOT/src" "$tree"
+        make -s -C "$tree" WERROR=1 CC="$compiler" 2>&1 | diff /dev/null -
+    fi
     LIB=$tree/liblinger.so
-    SUBJECT=$tree/subject
+    SUBJECT=$BATS_TEST_TMPDIR/$1-subject
+    "$compiler" -O1 -D_GNU_SOURCE -o "$SUBJECT" "$ROOT/tests/tools/subject.c" -pthread
     EMULATOR=(qemu-"$1" -L "/usr/$1-linux-gnu")
     if [ "$1" = i686 ]; then
         EMULATOR=(qemu-i386 -L /usr/i686-linux-gnu)
@@ -49,7 +52,7 @@ works_on() { # ARCHITECTURE WHAT-READELF-SAYS
     (under rts "$SUBJECT" nothing) 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
     expect "status of a bad policy" "$status" 125
     # The command line, as far as it needs no other process.
-    "${EMULATOR[@]}" "$BATS_TEST_TMPDIR/$1/linger" check "$SUBJECT" | grep -q "dynamically linked, glibc"
+    "${EMULATOR[@]}" "${LIB%/*}/linger" check "$SUBJECT" | grep -q "dynamically linked, glibc"
 }
 
 # bats test_tags=plain
@@ -116,7 +119,7 @@ build_with_64_bit_time() {
     works_on s390x "ELF64 .*big endian .*S/390"
     run "$ROOT/linger" stats "$BATS_TEST_TMPDIR/stats"
     expect "status for a file of another byte order" "$status" 125
-    "${EMULATOR[@]}" "$BATS_TEST_TMPDIR/s390x/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
+    "${EMULATOR[@]}" "${LIB%/*}/linger" stats -j "$BATS_TEST_TMPDIR/stats" | grep -q '"armed_rst":1'
     # Alone but for alpha it has words of 8 bytes in DT_HASH.
     SUBJECT=$BATS_TEST_TMPDIR/closes
     echo 'int close(int); int main(void) { return close(0); }' | s390x-linux-gnu-gcc -o "$SUBJECT" -x c -
