@@ -1,6 +1,6 @@
 # liblinger. `make help` lists the goals; V=1 shows the commands.
 
-VERSION = 1.0.0
+VERSION = 1.1.0
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
