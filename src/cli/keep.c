@@ -57,7 +57,7 @@ static int keep_main(const struct cli_command *self, int argc, char **argv)
         k.follows = k.follows || option == 'f';
         k.look.restores = k.look.restores || option == 'r';
         if (option == 'P')
-            k.counters = optarg;
+            k.prometheus = optarg;
         else if (!selection_take_option(&a->selection, option))
             return CLI_FAILED;
     }

@@ -32,7 +32,10 @@ struct life {
     pid_t pids[PIDS_MAX];            /* that began to listen */
     size_t pid_count;
     uint64_t next_list, next_retry, next_status;
-    bool has_changed; /* the status is to be written */
+    uint64_t next_walk; /* through all processes: not before that */
+    uint64_t rest;      /* nothing before that */
+    bool must_pass;     /* the connections of listeners are to be examined */
+    bool has_changed;   /* the status is to be written */
 };
 
 static void on_signal(int number)
@@ -103,16 +106,17 @@ static void note_pid(struct life *life, pid_t pid)
  * the list does. */
 static void take_events(struct life *life)
 {
+    uint64_t before =
+        tracepoints_now(); /* what comes later ends the next wait, and this loop ends */
     struct record record;
     bool has_any = false;
 
-    while (life->tracepoints && tracepoints_next(life->tracepoints, UINT64_MAX, &record)) {
+    while (life->tracepoints && tracepoints_next(life->tracepoints, before, &record)) {
         note_pid(life, record.pid);
         has_any = true;
     }
-    uint64_t soon = tracepoints_now() + EACH_SECOND;
-    if (has_any && life->next_list > soon)
-        life->next_list = soon;
+    if (has_any)
+        life->next_list = MIN(life->next_list, before + EACH_SECOND);
 }
 
 static bool is_new(const struct listener *listener)
@@ -154,14 +158,50 @@ static int list(struct life *life, uint64_t now)
     struct look *l = &life->keep->look;
 
     if (listeners_refresh(&l->listeners, l->apply.selection.self) != 0)
-        return -1;
+        return CLI_FAILED;
     look_at_holders(l, is_new, false);
     retry(life, now);
     look_put_back(l, is_over, false);
     life->next_list = now + (life->tracepoints ? EACH_WHILE : EACH_SECOND);
-    if (look_at_connections(l) && life->tracepoints)
+    if (look_at_connections(l))
         life->next_list = now + EACH_SECOND;
-    return 0;
+    return CLI_OK;
+}
+
+static uint64_t after_rest(uint64_t began)
+{
+    uint64_t now = tracepoints_now();
+
+    return now + MIN(RESTS * (now - began), REST_MAX);
+}
+
+/* What takes longer the more processes there are; what has begun to listen does not wait for it. */
+static int walk(struct life *life)
+{
+    struct look *l = &life->keep->look;
+    uint64_t now = tracepoints_now();
+    int status = CLI_OK;
+
+    if (now < life->next_walk || (!life->must_pass && now < life->next_list))
+        return CLI_OK;
+    if (life->must_pass)
+        (void)look_at_connections(l);
+    life->must_pass = false;
+    if (now >= life->next_list)
+        status = list(life, now);
+    life->next_walk = after_rest(now);
+    return status;
+}
+
+static void write_status(struct life *life)
+{
+    uint64_t now = tracepoints_now();
+
+    if (!life->has_changed || now < life->next_status)
+        return;
+    life->next_status = now + EACH_SECOND;
+    life->has_changed = false;
+    (void)status_write(&life->keep->look, life->keep->prometheus);
 }
 
 static int work(struct life *life)
@@ -169,22 +209,16 @@ static int work(struct life *life)
     struct look *l = &life->keep->look;
     const struct look_counts before = l->counts;
     size_t gone = l->listeners.gone;
-    uint64_t now = tracepoints_now();
-    int status = 0;
+    uint64_t began = tracepoints_now();
 
     look_at_processes(l, life->pids, life->pid_count);
     life->pid_count = 0;
-    if (l->counts.applied != before.applied)
-        (void)look_at_connections(l);
-    if (now >= life->next_list)
-        status = list(life, now);
+    life->must_pass |= l->counts.applied != before.applied;
+    life->rest = after_rest(began);
+    int status = walk(life);
     life->has_changed |=
         memcmp(&before, &l->counts, sizeof(before)) != 0 || gone != l->listeners.gone;
-    if (life->has_changed && now >= life->next_status) {
-        life->next_status = now + EACH_SECOND;
-        life->has_changed = false;
-        (void)status_write(l, life->keep->counters);
-    }
+    write_status(life);
     return cli_flush(l->apply.selection.self, status);
 }
 
@@ -207,7 +241,7 @@ static void reread(struct life *life)
         l->listeners.items[i].state = LISTENER_NEW;
         l->listeners.items[i].is_tried = false;
     }
-    life->next_list = 0;
+    life->next_list = life->next_walk = 0;
     life->has_changed = true;
 }
 
@@ -216,17 +250,18 @@ static int milliseconds_until(uint64_t when, uint64_t now)
     return when > now ? (int)((when - now) / 1000000) + 1 : 0;
 }
 
-/* Until the next work is due; and for a while in any case, whatever comes. */
-static void wait_for_work(const struct life *life, uint64_t worked)
+/* Until the next work is due, and never less than a rest, whatever comes. */
+static void wait_for_work(const struct life *life)
 {
     uint64_t now = tracepoints_now();
-    uint64_t rest = now + MIN(RESTS * worked, REST_MAX);
-    uint64_t next = life->has_changed ? MIN(life->next_status, life->next_list) : life->next_list;
+    uint64_t next = MAX(life->must_pass ? 0 : life->next_list, life->next_walk);
 
+    if (life->has_changed)
+        next = MIN(next, life->next_status);
     if (life->keep->follows)
         next = MIN(next, now + EACH_SECOND);
-    while (now < rest && !must_end) {
-        tracepoints_wait(NULL, milliseconds_until(rest, now), &life->mask);
+    while (now < life->rest && !must_end) {
+        tracepoints_wait(NULL, milliseconds_until(life->rest, now), &life->mask);
         now = tracepoints_now();
     }
     if (!must_end && !must_reread)
@@ -245,12 +280,11 @@ static int live(struct life *life)
     int status = CLI_OK;
 
     while (!must_end && status == CLI_OK) {
-        uint64_t began = tracepoints_now();
         if (must_reread || has_new_file(life))
             reread(life);
         take_events(life);
         status = work(life);
-        wait_for_work(life, tracepoints_now() - began);
+        wait_for_work(life);
     }
     if (l->restores)
         look_put_back(l, is_any, true);
@@ -275,7 +309,7 @@ int keep_run(struct keep *k)
     life.keep = k;
     if (a->selection.dry_run)
         return show(&k->look);
-    if ((k->counters && !status_may_write(a->selection.self, k->counters)) ||
+    if ((k->prometheus && !status_may_write(a->selection.self, k->prometheus)) ||
         status_lock(a->selection.self) != 0)
         return CLI_FAILED;
     life.next_retry = tracepoints_now() + EACH_WHILE;

@@ -7,8 +7,8 @@
 
 struct keep {
     struct look look;
-    const char *counters; /* a file's name, or NULL */
-    bool follows;         /* the policy's file is read when it changes */
+    const char *prometheus; /* a file's name, or NULL */
+    bool follows;           /* the policy's file is read when it changes */
 };
 
 /* With the policy taken. Runs until SIGTERM or SIGINT; once where nothing is to be changed. */
