@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +238,28 @@ void *cli_grow(void *items, size_t count, size_t size)
     bool is_full = (count & (count - 1)) == 0; /* 0, 1, 2, 4, ... */
 
     return is_full ? reallocarray(items, count > 0 ? 2 * count : 1, size) : items;
+}
+
+static volatile sig_atomic_t is_interrupted;
+
+static void interrupt(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
+/* Without SA_RESTART: a signal ends the wait. */
+void cli_catch_signals(void)
+{
+    const struct sigaction action = {.sa_handler = interrupt};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_is_interrupted(void)
+{
+    return is_interrupted;
 }
 
 double cli_now(void)

@@ -80,6 +80,10 @@ const char *cli_optional(const char *argument, const char *otherwise);
  */
 void *cli_grow(void *items, size_t count, size_t size);
 
+/* From then on SIGINT and SIGTERM do not end this process, but its waits, and are noticed. */
+void cli_catch_signals(void);
+bool cli_is_interrupted(void);
+
 /* Seconds since an arbitrary point in the past, for differences. */
 double cli_now(void);
 

@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/attach/selection.h"
 #include "cli/needs.h"
@@ -21,6 +22,7 @@
 #include "socket/diag.h"
 #include "socket/sock.h"
 
+#define WATCH_PAUSE 100000000 /* nanoseconds */
 #define IDLE_MAX 10000000 /* seconds, some months; the kernel's milliseconds wrap after 49 days */
 
 static const char help[] =
@@ -39,6 +41,7 @@ static const char help[] =
     "  -i, --idle=SECONDS  those on which no data has moved for that long\n"
     "  -S, --stuck=SECONDS those with data that the peer has not taken for that long\n"
     "  -a, --all           required unless a condition, a state or a time selects\n"
+    "  -w, --watch=SECONDS go on for that long, or until Ctrl-C: connections come back\n"
     "  -n, --dry-run       show what would be ended\n"
     "  -j, --json          as JSON, in one line\n"
     "  -q, --quiet         only errors\n"
@@ -55,6 +58,7 @@ static const struct option options[] = {
     {"idle", required_argument, NULL, 'i'},
     {"stuck", required_argument, NULL, 'S'},
     {"all", no_argument, NULL, 'a'},
+    {"watch", required_argument, NULL, 'w'},
     CLI_OPTIONS_END,
 };
 
@@ -64,6 +68,9 @@ struct closing {
     long idle;       /* seconds */
     long stuck;      /* seconds */
     bool all;
+    long watch;          /* seconds; 0: one pass */
+    struct seen settled; /* ended, or what failed: not again */
+    struct seen left_at; /* once left alone, and printed */
     unsigned ended;
     unsigned orphans; /* of these: held by nobody */
     unsigned left;
@@ -175,8 +182,17 @@ static bool has_changed(int fd, uint8_t before)
     return !sock_facts(fd, 0, &now) || now.state != before;
 }
 
+/* False for what an earlier pass of --watch has said already. */
+static bool is_news(struct closing *c, const struct outcome *o)
+{
+    return c->watch == 0 ||
+           seen_note(left_text(c, o) ? &c->left_at : &c->settled, o->facts->cookie) != 0;
+}
+
 static void conclude(struct closing *c, const struct outcome *o)
 {
+    if (!is_news(c, o))
+        return;
     if (left_text(c, o)) {
         c->left++;
     } else if (o->refused || o->is_unchanged) {
@@ -193,7 +209,7 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
     struct closing *c = context;
     struct outcome o = {.facts = facts};
 
-    if (!is_chosen(c, fd, &o))
+    if (!is_chosen(c, fd, &o) || seen_has(&c->settled, facts->cookie))
         return true;
     o.decision = decide(&s->policy, facts, &o.verdict);
     if (!left_text(c, &o) && !c->selection.dry_run) {
@@ -255,7 +271,7 @@ static int end_orphans(struct closing *c)
     for (size_t i = 0; i < sockets.count && goes_on; i++) {
         const struct diag_socket *s = &sockets.items[i];
         bool is_chosen_state = c->states & FIN_SENT & 1u << s->state;
-        if (is_chosen_state && s->inode == 0 &&
+        if (is_chosen_state && s->inode == 0 && !seen_has(&c->settled, s->cookie) &&
             (!c->selection.port || s->local_port == c->selection.port))
             goes_on = end_orphan(c, s);
     }
@@ -281,7 +297,7 @@ static void print_summary(struct closing *c)
         putchar('\n');
     } else {
         unsigned held = c->ended - c->orphans;
-        int processes = c->selection.target_count;
+        int processes = c->selection.met;
         if (processes > 0 || !c->selection.also_orphans)
             printf("%u connection%s of %d process%s%s", held, held == 1 ? "" : "s", processes,
                    processes == 1 ? "" : "es", c->orphans > 0 ? " and " : "");
@@ -371,6 +387,8 @@ static bool take_option(struct closing *c, int option)
         return cli_take_seconds(c->selection.self, "--idle", optarg, 1, IDLE_MAX, &c->idle);
     case 'S':
         return cli_take_seconds(c->selection.self, "--stuck", optarg, 1, IDLE_MAX, &c->stuck);
+    case 'w':
+        return cli_take_seconds(c->selection.self, "--watch", optarg, 1, IDLE_MAX, &c->watch);
     case 'a':
         c->all = true;
         return true;
@@ -379,20 +397,46 @@ static bool take_option(struct closing *c, int option)
     }
 }
 
-static int end_connections(struct closing *c)
+/* Are there processes whose connections may come back? -1 after a message. */
+static int renew(struct closing *c)
 {
     struct selection *s = &c->selection;
 
+    if (c->states == 1u << TCP_TIME_WAIT || (s->port == 0 && s->met == 0))
+        return 1; /* no process has those */
+    int count = selection_renew(s);
+    return count == 0 ? s->port > 0 : count;
+}
+
+static int make_passes(struct closing *c)
+{
+    double end = cli_now() + (double)c->watch;
+    int status;
+
+    if (c->watch > 0)
+        cli_catch_signals();
+    do {
+        status = selection_each(&c->selection, visit, c);
+        if (status == 0 && c->selection.also_orphans)
+            status = end_orphans(c);
+        if (status != 0 || c->watch == 0 || fflush(stdout) != 0)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = WATCH_PAUSE}, NULL);
+        status = renew(c);
+    } while (status > 0 && !cli_is_interrupted() && cli_now() < end);
+    return status < 0 ? -1 : 0;
+}
+
+static int end_connections(struct closing *c)
+{
     if (c->selection.json.out && !c->selection.quiet) {
         json_open(&c->selection.json, NULL, '{');
         json_open(&c->selection.json, "connections", '[');
     }
-    int status = selection_each(s, visit, c);
-    if (status == 0 && s->also_orphans)
-        status = end_orphans(c);
+    int status = make_passes(c);
     print_summary(c);
-    return cli_flush(s->self,
-                     status == 0 && c->failed == 0 && s->unseen == 0 ? CLI_OK : CLI_FAILED);
+    bool is_done = status == 0 && c->failed == 0 && c->selection.unseen == 0;
+    return cli_flush(c->selection.self, is_done ? CLI_OK : CLI_FAILED);
 }
 
 /* What is missing or contradictory, or NULL. Completes what follows from the rest. */
@@ -410,6 +454,7 @@ static const char *find_mistake(struct closing *c, bool has_pids)
     if (!s->mode && c->states == 1u << TCP_TIME_WAIT)
         s->mode = "rst";
     s->also_orphans = !has_pids && c->states & FIN_SENT && c->idle + c->stuck == 0;
+    s->may_come = c->watch > 0;
     return s->mode ? NULL : "a policy is missing: -m";
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <locale.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -67,23 +66,6 @@ struct watch {
     uint64_t began;
     double clock_offset; /* from the events' time to the time of day */
 };
-
-static volatile sig_atomic_t is_interrupted;
-
-static void interrupt(int signal_number)
-{
-    (void)signal_number;
-    is_interrupted = 1;
-}
-
-/* Without SA_RESTART: a signal ends the wait. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = interrupt};
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* RST of no connection, or of one that only its TIME_WAIT remembers. */
 static void see_stray(struct watch *w, const struct record *record, struct scope_actor actor)
@@ -232,7 +214,8 @@ static void redraw(struct watch *w)
 
 static bool is_over(const struct watch *w, uint64_t now)
 {
-    return is_interrupted || (w->seconds > 0 && now - w->began >= (uint64_t)w->seconds * SECOND);
+    return cli_is_interrupted() ||
+           (w->seconds > 0 && now - w->began >= (uint64_t)w->seconds * SECOND);
 }
 
 /* Events older than the last look: of those all are there. */
@@ -326,7 +309,7 @@ static int watch(struct watch *w, char **pids)
     w->began = tracepoints_now();
     w->clock_offset =
         (double)time.tv_sec + (double)time.tv_nsec / SECOND - (double)w->began / SECOND;
-    catch_signals();
+    cli_catch_signals();
     if (!w->tracepoints)
         return count(w, why.text);
     status = follow(w);

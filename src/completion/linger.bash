@@ -26,7 +26,7 @@ _linger_after() {
     keep:-P | keep:--prometheus) kind=files ;;
     watch:-t | watch:--time) kind=number ;;
     close:-s | close:--state) words="established syn-sent fin-wait-1 fin-wait-2 close-wait last-ack closing time-wait connected synchronized" ;;
-    close:-[iS] | close:--idle | close:--stuck) kind=number ;;
+    close:-[iSw] | close:--idle | close:--stuck | close:--watch) kind=number ;;
     ab:-a | ab:--attach) kind=pids ;;
     ab:-o | ab:--output) kind=directories ;;
     ab:-[lrMtg] | ab:--load | ab:--rounds | ab:--metric | ab:--timeout | ab:--grace) kind=number ;;
@@ -44,7 +44,7 @@ _linger_word() {
     attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -n --dry-run -j --json -q --quiet -h --help" ;;
     keep:*) words="-m --mode= -f --follow -P --prometheus= -r --restore-at-end -n --dry-run -j --json -q --quiet -h --help" ;;
     supervise:-*) words="-m --mode= -p --port= -t --tree -l --log= -s --save= -y --yes -n --dry-run -j --json -q --quiet -h --help" ;;
-    close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -S --stuck= -a --all -n --dry-run -j --json -q --quiet -h --help" ;;
+    close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -S --stuck= -a --all -w --watch= -n --dry-run -j --json -q --quiet -h --help" ;;
     ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
     stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;
     watch:* | attach:* | supervise:* | close:*) kind=processes ;;

@@ -426,3 +426,63 @@ assert one['local'] == '127.0.0.1:${port[ack-lost]}' and one['stuck'] >= 1 and o
     nft delete table inet lost
     kill "$PID"
 }
+
+# Connects again each time that its connection ends; "ended N" for each of so many.
+comes_back() { # COUNT
+    timeout 60 python3 -c "
+import socket, sys
+for i in range($1):
+    with socket.create_connection(('127.0.0.1', $PORT)) as client:
+        try:
+            while client.recv(100):
+                pass
+        except ConnectionResetError:
+            pass
+    print('ended', i + 1)"
+}
+
+@test "--watch: what comes back is ended again, of a restarted server too, until Ctrl-C" {
+    PORT=$("$TOOLS/free-port")
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - "$LINGER" close -m "rst role=server" --watch 60 --port "$PORT" # nobody is there yet
+    watch=$PID
+    exec {LINES}<&"$OUT"
+    for run in 1 2; do
+        start - python3 "$ROOT/tests/tools/owing.py" 0 "$PORT" <&"$GO"
+        hear
+        expect "run $run" "$(comes_back 3 | tail -1)" "ended 3"
+        for _ in 1 2 3; do
+            read -r -t 30 REPLY <&"$LINES"
+            [[ $REPLY == "127.0.0.1:$PORT 127.0.0.1:"*"  verdict rst  ended" ]]
+        done
+        kill "$PID"
+        finish
+    done
+    kill -INT "$watch"
+    read -r -t 30 REPLY <&"$LINES"
+    expect "the sum" "$REPLY" "6 connections of 2 processes ended, 0 left alone, 0 failed"
+    PID=$watch finish
+    expect status "$STATUS" 0
+}
+
+@test "--watch ends when its time is over, or the process: each connection is named once" {
+    owing 2
+    closes 0 -n -m rst --state close-wait --watch 1 "$PID"
+    expect "-n" "$SUM" "2 connections of 1 process would be ended, 0 left alone, 0 failed"
+    closes 0 -m "off local=127.0.0.1:$PORT; rst" --watch 1 "$PID"
+    expect "off" "$SUM" "0 connections of 1 process ended, 2 left alone, 0 failed"
+    closes 0 -m fin --state close-wait,last-ack,fin-wait-1 --watch 1 --json "$PID"
+    expect "JSON" "$(python3 -c 'import json, sys; s = json.loads(sys.argv[1]); print(len(s["connections"]), s["ended"], s["left"])' "$SUM")" "2 2 0"
+    connected
+    served=$PID
+    start - "$LINGER" close -m "off peer=127.0.0.1" --watch 60 "$served"
+    hear
+    [[ $REPLY == *"  verdict off  left alone: off" ]]
+    kill "$served"
+    hear
+    expect "the sum" "$REPLY" "0 connections of 1 process ended, 1 left alone, 0 failed"
+    finish
+    expect status "$STATUS" 0
+    refused "--watch: '0' is not a time from" -m rst --all --watch 0 "$$"
+}

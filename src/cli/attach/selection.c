@@ -103,6 +103,7 @@ int selection_add(struct selection *s, pid_t pid)
         return cli_error(s->self, "pid %d: %s", (int)pid, s->why.text);
     }
     s->target_count++;
+    s->met++;
     return 1;
 }
 
@@ -166,19 +167,21 @@ static int add_holders(struct selection *s)
         cli_error(s->self, "the kernel does not list its sockets: %s", strerror(errno));
     } else {
         status = add_each(s, holders, (size_t)found);
-        s->unseen = count_unseen(s, inodes, (size_t)count, holders, (size_t)found);
+        if (!s->is_renewed)
+            s->unseen = count_unseen(s, inodes, (size_t)count, holders, (size_t)found);
     }
     free(inodes);
     free(holders);
-    if (status != 0)
+    if (status != 0 || s->is_renewed)
         return status;
+    bool may_be_none = s->also_orphans || s->may_come;
     if (s->unseen > 0)
         tell_unseen(s);
-    else if (s->target_count == 0 && !s->also_orphans)
+    else if (s->target_count == 0 && !may_be_none)
         cli_error(s->self,
                   "nobody %s port %ld in this network namespace; nsenter -t PID -n enters another",
                   s->of_listeners ? "listens on" : "has a connection at", s->port);
-    return s->target_count > 0 || (s->also_orphans && s->unseen == 0) ? 0 : -1;
+    return s->target_count > 0 || (may_be_none && s->unseen == 0) ? 0 : -1;
 }
 
 static int add_named(const char *name, pid_t pid, void *selection)
@@ -216,6 +219,22 @@ int selection_open(struct selection *s, char **pids)
     s->named = s->may_end ? 0 : s->target_count;
     s->may_end = true;
     return status != 0 ? -1 : look_into_all(s);
+}
+
+int selection_renew(struct selection *s)
+{
+    int count = 0;
+
+    s->named = 0;
+    s->is_renewed = true;
+    for (int i = 0; i < s->target_count; i++) {
+        if (target_has_ended(&s->targets[i]))
+            target_close(&s->targets[i]);
+        else
+            s->targets[count++] = s->targets[i];
+    }
+    s->target_count = count;
+    return s->port && add_holders(s) != 0 ? -1 : s->target_count;
 }
 
 void selection_close(struct selection *s)

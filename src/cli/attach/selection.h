@@ -33,6 +33,7 @@ struct selection {
     uint64_t network;  /* with -p: the namespace that the port is of, sockets_network() */
     bool of_listeners; /* -p means processes that listen there, not all with a socket there */
     bool also_orphans; /* with -p: processes may have no socket there */
+    bool may_come;     /* the same: they may have one later, selection_renew() */
     bool takes_others; /* rules for programs of other names: a supervisor meets those too */
     unsigned wanted; /* facts for each socket, enum fact or-ed, besides those that the rules need */
     bool looks_first;    /* the first pass changes nothing */
@@ -40,7 +41,9 @@ struct selection {
     struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
     int target_count;
-    int named;    /* of these, by pid; the others are passed over when they end */
+    int met;   /* processes, those that have ended since among them */
+    int named; /* of these, by pid; the others are passed over when they end */
+    bool is_renewed;
     bool may_end; /* what is added is passed over if it has ended */
 
     /* Of the current pass. */
@@ -60,6 +63,12 @@ int selection_take_mode(struct selection *s);
 /* Opens the processes of `pids`, or of `port`. Returns 0, or -1 after a message. */
 int selection_open(struct selection *s, char **pids);
 void selection_close(struct selection *s);
+
+/*
+ * Forgets the processes that have ended and, with a port, adds those that came; from then on a
+ * process may end. Returns how many there are, or -1 after a message.
+ */
+int selection_renew(struct selection *s);
 
 bool selection_has(const struct selection *s, pid_t pid);
 
