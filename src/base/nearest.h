@@ -5,8 +5,10 @@
 
 #include <stddef.h>
 
-/* The one of `count` names that `length` bytes of `word` resemble most: up to two letters differ,
- * case aside. NULL if none does. */
+/*
+ * The one of `count` names that `length` bytes of `word` resemble most: up to two letters differ,
+ * case aside. NULL if none does.
+ */
 const char *nearest(const char *word, size_t length, const char *const *names, size_t count);
 
 #endif

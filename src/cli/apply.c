@@ -218,8 +218,7 @@ bool apply(struct apply *a)
     return status == 0 && a->failed == 0 && s->unseen == 0;
 }
 
-/* Why nobody but a supervisor, or who only has the listener, can apply the rule; NULL if both can.
- */
+/* Why the rule cannot be applied without a supervisor, or by a listener alone; NULL if it can. */
 static const char *what_is_late(const struct policy_rule *rule, bool has_listener_alone)
 {
     if (rule->conditions & CONDITION_WHEN)

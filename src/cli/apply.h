@@ -51,9 +51,9 @@ void apply_add_json(const struct apply *a, struct json *json, const struct facts
                     const struct apply_outcome *outcome);
 
 /*
- * Refuses rules for what does not exist yet: no running process can be given them without a
- * supervisor; and where nothing but a listener hands them on, those that depend on the peer.
- * Returns 0, or -1 after a message.
+ * Refuses rules about connections to come, which only a supervisor can apply to a running process;
+ * and, where a listener alone hands the policy on, rules that depend on the peer. Returns 0, or -1
+ * after a message.
  */
 int apply_check_rules(const struct selection *s, bool has_listener_alone);
 

@@ -59,7 +59,7 @@ static struct supervise {
 
 static struct selection *const chosen = &our.apply.selection;
 
-/* The policy, --log, and the variables, of which LINGER_MODE does not count. */
+/* Takes --log and the variables. The policy is that of -m: LINGER_MODE is ignored. */
 static bool take_settings(void)
 {
     struct settings *s = &our.settings;
@@ -84,8 +84,7 @@ static bool take_settings(void)
     return status == 0;
 }
 
-/* A call of accept() that already waits is not seen, so what only a connection knows is decided at
- * close(). */
+/* accept() that waits already is not seen: what only a connection knows is decided at close(). */
 static void warn_of_closes(void)
 {
     struct plan plan;
@@ -140,7 +139,7 @@ static bool ask(bool no_new_privs)
     return false;
 }
 
-/* One that is not supervised yet, and would be refused; after a message. */
+/* Would that process be refused, which is not supervised yet? Then after a message. */
 static bool is_refused(int at, bool *is_fresh, bool *no_new_privs)
 {
     pid_t program = chosen->targets[at].pid;
@@ -197,8 +196,8 @@ static bool start(int at)
 }
 
 /*
- * Is the child under the filter that its parent has now? It was made before, if it has fewer
- * filters; the line is of Linux 5.9, as the injection is.
+ * Is the child under the filter that its parent has now? If it has fewer filters, it was made
+ * before. /proc has shown their number since Linux 5.9, which the injection needs.
  */
 static bool is_under_filter_of(pid_t child, pid_t parent)
 {

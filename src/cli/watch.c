@@ -115,7 +115,7 @@ static bool add(struct watch *w, struct connection *c)
 {
     const struct scope_ends ends = {c->local, c->local_port, c->peer_port, c->role == END_SERVER};
 
-    /* Before, not every tracepoint was open: what is known of those may not be all. */
+    /* What began before all tracepoints were open may be known in part only. */
     if (c->ended < w->began || !scope_has(&w->scope, c->whose, &ends))
         return true;
     if (c->role == END_UNSEEN)
@@ -218,7 +218,7 @@ static bool is_over(const struct watch *w, uint64_t now)
            (w->seconds > 0 && now - w->began >= (uint64_t)w->seconds * SECOND);
 }
 
-/* Events older than the last look: of those all are there. */
+/* Takes the events older than the last look: all of those have arrived. */
 static int follow(struct watch *w)
 {
     uint64_t last = w->began, next_settle = 0, next_redraw = 0, now;

@@ -92,7 +92,7 @@ static int parse_prefix(struct cursor *p, struct span *s, struct policy_address 
     return 0;
 }
 
-/* Two colons, and nothing before the second that IPv6 has not. */
+/* Is it IPv6 without brackets? Up to the second colon: hexadecimal digits alone. */
 static bool is_bare_ipv6(const struct cursor *p, struct span s)
 {
     unsigned colons = 0;

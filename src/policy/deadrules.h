@@ -5,8 +5,10 @@
 
 #include "policy/policy.h"
 
-/* Can the rule of that index never decide? Says no if only several addresses or shares together
- * cover it. */
+/*
+ * Can the rule of that index never decide? No, if several addresses or shares only together cover
+ * it.
+ */
 bool deadrules_has(const struct policy *policy, unsigned index);
 
 #endif

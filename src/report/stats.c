@@ -147,8 +147,10 @@ static enum stats_status map(int fd, struct stats **stats)
     return STATS_OK;
 }
 
-/* At random, so that processes that each add little pass a multiple of 2^16 as often, together, as
- * one that adds all of it. */
+/*
+ * At random: many processes that each add little then pass a multiple of 2^16 as often as one that
+ * adds it all.
+ */
 static void begin_at_random(void)
 {
     struct timespec now = {0, 0};

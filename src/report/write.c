@@ -19,8 +19,10 @@
 #define RWF_NOWAIT 8 /* linux/fs.h, Linux 4.14 */
 #endif
 
-/* The kernel's set of signals, signal(7). libc's is 16 times as long, and the stack may be a signal
- * handler's; and libc's sigtimedwait(3) is a cancellation point. */
+/*
+ * The kernel's set of signals, signal(7): libc's is 16 times as long, and the stack may be a signal
+ * handler's. libc's sigtimedwait(3) would be a cancellation point, too.
+ */
 struct signals {
     unsigned long words[64 / 8 / sizeof(long)];
 };

@@ -10,7 +10,7 @@
 
 /*
  * Calls `visit` for each of these numbers, and for some that are not open. `buffer` has `size`
- * bytes, 24 for each number that one question to the kernel brings: a hook may have 2 KiB of stack.
+ * bytes, 24 for each number that one call to the kernel returns: a hook may have 2 KiB of stack.
  */
 void descriptors_each(unsigned first, unsigned last, void (*visit)(int fd), uint64_t *buffer,
                       size_t size);

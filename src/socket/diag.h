@@ -10,7 +10,7 @@
 
 #define DIAG_STATES 13 /* TCP_ESTABLISHED (1) to TCP_NEW_SYN_RECV (12), and 0 for none */
 
-/* Holds a part of a dump with any page size; the kernel fills no more than it is given. */
+/* Enough for a part of a dump at any page size; the kernel fills no more than it is given. */
 #define DIAG_BUFFER_SIZE 32768
 
 struct diag_socket {

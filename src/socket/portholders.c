@@ -50,7 +50,9 @@ static bool is_reserved(uint16_t port)
     return reserved;
 }
 
-/* A peer below the range is a server's port; where one is listened on here, there is no doubt. */
+/*
+ * A peer's port below the range is a server's, and so, without doubt, is one with a listener here.
+ */
 void portholders_judge(struct portholders *h, bool peer_listens)
 {
     struct role_range range;

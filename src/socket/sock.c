@@ -64,8 +64,10 @@ static bool read_endpoint(const struct sockaddr *address, socklen_t length, stru
     return true;
 }
 
-/* Checking both ends is enough, as an address is shorter than a page. A probe is no longer than a
- * struct sockaddr_in. */
+/*
+ * Checking both ends is enough, as an address is shorter than a page. A probe is no longer than a
+ * struct sockaddr_in.
+ */
 static bool is_readable(const struct sockaddr *address, socklen_t length)
 {
     sa_family_t family;

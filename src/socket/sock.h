@@ -30,8 +30,10 @@ bool sock_facts(int fd, unsigned wanted, struct facts *facts);
  */
 void sock_withhold_share(struct facts *facts);
 
-/* Address and port of a sockaddr, the program's own or a copy; false if it is neither IPv4 nor
- * IPv6, or cannot be read. */
+/*
+ * Address and port of a sockaddr, the program's own or a copy; false if it is neither IPv4 nor
+ * IPv6, or cannot be read.
+ */
 bool sock_endpoint(const struct sockaddr *address, socklen_t length, bool is_copy,
                    struct policy_ip *ip, uint16_t *port);
 
@@ -120,8 +122,8 @@ const char *sock_end(int fd, const struct verdict *verdict);
 bool sock_idle(int fd, uint32_t *milliseconds);
 
 /*
- * For how many milliseconds what is in the send queue has not moved, at least; 0 where it is empty.
- * Where the kernel sends a segment again and again, no more than four minutes can be told.
+ * For how many milliseconds, at least, the send queue has not moved; 0 if it is empty. While the
+ * kernel retransmits, more than four minutes cannot be seen.
  */
 uint32_t sock_stuck(int fd, uint8_t state);
 

@@ -66,7 +66,7 @@ static void answer(int listener)
     struct seccomp_notif_resp response = {0};
 
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
-        return; /* it has been killed meanwhile */
+        return; /* it is dead already */
     response.id = call.id;
     response.val = 42;
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -102,7 +102,7 @@ static void repeat(int count, pid_t pid)
         nanosleep(&(struct timespec){.tv_nsec = rand() % 1000000}, NULL);
         if (tracee_begin(&t, thread, false, &why) != 0) {
             check(!strstr(why.text, "try again"), why.text);
-            continue; /* a thread that has ended meanwhile */
+            continue; /* a thread that has ended by now */
         }
         long result = tracee_call(&t, SYS_getpid, nothing);
         tracee_end(&t);

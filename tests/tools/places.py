@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """places.py ROOT [KIND=NAME...]: where a name of the program's tables is not mentioned and has to be.
 
-Prints "KIND NAME: FILE, SECTION: PATTERN" for each such place, all at once. The names are those that the
-sources have, and those of the arguments: what a mode of that name would need.
+Prints "KIND NAME: FILE, SECTION: PATTERN" for each such place, all at once. The names are those of the
+arguments; without any, those that the sources have.
 """
 import re
 import subprocess
@@ -84,7 +84,7 @@ def is_there(name, section, pattern):
 
 def main(root, *more):
     given = [tuple(word.split("=")) for word in more]
-    for kind, name in [*names(root), *given]:
+    for kind, name in given or names(root):
         for of, path, begin, end, pattern, *exempt in PLACES:
             if of != kind or name in exempt:
                 continue

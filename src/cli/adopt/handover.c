@@ -5,8 +5,8 @@
  * it is of, and hold it and the listener by fixed numbers.
  *
  * Any process can use that name, and name a page like that. So a process is a supervisor only if it
- * may do all that we may: what it makes us do it could do itself. It is judged when a pidfd of it
- * is open, and by that alone its descriptors are taken and it is ended.
+ * may do all that we may: what it makes us do it could do itself. A pidfd is opened first; then the
+ * process is judged, and by that pidfd alone its descriptors are taken and it is ended.
  */
 #include "cli/adopt/handover.h"
 
@@ -83,15 +83,15 @@ static bool is_named(pid_t pid)
     return target_status_text(pid, "Name", name) && strcmp(name, HANDOVER_NAME "\n") == 0;
 }
 
-/* Where supervisors of the program are to be looked for: nowhere, where it is under no filter. */
+/* A stream of /proc to look for the program's supervisors in; NULL if it is under no filter. */
 static DIR *open_processes(pid_t program)
 {
     return target_status(program, "Seccomp") == SECCOMP_MODE_FILTER ? opendir("/proc") : NULL;
 }
 
 /*
- * Of the processes in /proc the next one that supervises the program: its pid, and a pidfd of it.
- * Not ourselves, and not our own successor.
+ * The next process in /proc that supervises the program: its pid, and a pidfd of it. Passes over
+ * this process and its own successor.
  */
 static pid_t next(DIR *proc, pid_t program, bool anybody, int *pidfd)
 {

@@ -23,13 +23,16 @@ struct page {
 };
 
 /*
- * One at a time for a process: a second one would find it traced by the first. Lasts until `turn`
- * is closed. The process itself can hold that lock, and so can all that may trace it: we wait no
- * longer than another takeover lasts. False after a message; -1 without the right.
+ * Waits until no other takeover of the process goes on, which would be in the way of ours: one
+ * traces it. Ours lasts until `turn` is closed; -1 without the right to lock. The process itself
+ * can hold that lock, and so can all that may trace it: we wait no longer than a takeover lasts.
+ * False after a message.
  */
 bool handover_await_turn(const struct cli_command *self, pid_t program, int *turn);
 
-/* The process that supervises `program`, by this user, or, with `anybody`, that says so; or 0. */
+/*
+ * The process that supervises `program` for this user, or, with `anybody`, that claims to; 0: none.
+ */
 pid_t handover_find(pid_t program, bool anybody);
 
 /*

@@ -143,7 +143,7 @@ static pid_t check(pid_t pid, struct error *error)
     pid_t thread = choose(pid);
     if (!thread)
         return error_set(error, TRACEE_STUCK);
-    /* Whoever may take its descriptors may trace it. The pidfd stays: none is opened later. */
+    /* Whoever may take its descriptors may trace it. target_take() keeps the pidfd for later. */
     if (target_take(thread, INT_MAX) < 0 && errno != EBADF)
         return target_explain_refusal(pid, error);
     return check_program(pid, error) == 0 && check_thread(thread, error) == 0 ? thread : -1;
@@ -196,7 +196,10 @@ static const char *explain(const struct tracee *t, long result)
                : strerror((int)-result);
 }
 
-/* The number is what the program's registers say, so anything may have it. Or a negative error. */
+/*
+ * Returns the listener, or a negative error. Its number comes from the program's registers, so it
+ * may be anything.
+ */
 static int take_listener(const struct tracee *t, int number)
 {
     char path[64];

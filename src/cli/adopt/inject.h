@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts a running process under a seccomp filter, which it need not notice. */
+/* Puts a running process under a seccomp filter, unnoticed by it. */
 #ifndef LINGER_CLI_ADOPT_INJECT_H
 #define LINGER_CLI_ADOPT_INJECT_H
 
@@ -17,10 +17,10 @@ int inject_check(pid_t pid, bool *no_new_privs, struct error *error);
 
 /*
  * Puts all threads of `pid`, and whatever it will start, under `filter`, for good. The filter must
- * not notify of close_range and munmap: we tidy up the program by them before any call is answered.
- * Returns the listener (seccomp_unotify(2)), close-on-exec, or -1 and the reason, whose cause is
- * EBUSY if it has a supervisor; the program is as before then. Where the reason is that a thread
- * did not stop, it is held until we end.
+ * not notify of close_range and munmap: by these calls the program is cleaned up before any call is
+ * answered. Returns the listener (seccomp_unotify(2)), close-on-exec, or -1 and the reason, whose
+ * cause is EBUSY if it has a supervisor; the program is as before then. Where the reason is that a
+ * thread did not stop, it is held until we end.
  */
 int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error);
 

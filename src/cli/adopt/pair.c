@@ -56,7 +56,9 @@ static struct supervisor {
 
 static volatile sig_atomic_t is_alone; /* the partner has ended, or there never was one */
 
-/* A signal just before we wait for a call would go unnoticed: then there is a second one. */
+/*
+ * A signal that comes just before we wait for a call goes unnoticed, so alarm() sends a second one.
+ */
 static void note_end(int number)
 {
     (void)number;
@@ -191,7 +193,7 @@ static bool take_page(void)
     return our.page != NULL;
 }
 
-/* Whose supervisor it is may not be known: a container runtime's, say. */
+/* The supervisor that it has may be one that we cannot name, such as a container runtime's. */
 static _Noreturn void fail_to_inject(struct error *error)
 {
     pid_t other = error->cause == EBUSY ? handover_find(our.target.pid, true) : 0;

@@ -103,7 +103,7 @@ static bool has_inherited(const struct sock_linger *own, const struct sock_linge
            (!listener->has_linger2 || own->linger2 == listener->linger2);
 }
 
-/* What listeners have until now shows which connections inherited it. */
+/* Notes what each listener has now: connections that have the same inherited it. */
 static bool look_before(int fd, int number, void *context)
 {
     struct saved *saved = context;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Text, so that a person can read it if all else fails. Each socket is written through before it is
- * changed: if the change is killed half-way, the file has all that was changed. */
+/*
+ * Text, so that a person can read it if all else fails. Must write each socket through before it is
+ * changed: if linger is killed half-way, the file has all that was changed.
+ */
 #include "cli/attach/savefile.h"
 
 #include <errno.h>

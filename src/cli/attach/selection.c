@@ -112,7 +112,7 @@ bool selection_is_gone(const struct selection *s, int at)
     return at >= s->named && target_has_ended(&s->targets[at]);
 }
 
-/* How many of them nobody holds whom we may inspect, though they are still there. */
+/* How many of them still exist and are held only by processes that we may not inspect. */
 static size_t count_unseen(const struct selection *s, uint32_t *inodes, size_t count,
                            struct holder *holders, size_t found)
 {
@@ -200,7 +200,7 @@ static bool look(int fd, int number, void *context)
     return true;
 }
 
-/* Finds processes that may not be inspected, before any change, unless the first pass does it. */
+/* Before any change, finds processes that may not be inspected, unless the first pass does so. */
 static int look_into_all(struct selection *s)
 {
     for (int i = 0; !s->looks_first && i < s->target_count; i++) {

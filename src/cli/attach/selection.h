@@ -75,7 +75,7 @@ bool selection_has(const struct selection *s, pid_t pid);
 /* Adds a process, unless it is there. Returns how many were added, or -1 after a message. */
 int selection_add(struct selection *s, pid_t pid);
 
-/* Has that target ended, which the user did not name? */
+/* Has that target ended, if the user did not name it? */
 bool selection_is_gone(const struct selection *s, int at);
 
 /* Examines a duplicate of a socket. False: stop, for the reason in `why`. */

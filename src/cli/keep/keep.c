@@ -46,7 +46,7 @@ static void on_signal(int number)
         must_end = 1;
 }
 
-/* Held off except while it waits, so that none comes between the look at a flag and the wait. */
+/* Blocked except while it waits: none comes between the check of a flag and the wait. */
 static void catch_signals(struct life *life)
 {
     struct sigaction action = {.sa_handler = on_signal};
@@ -102,8 +102,7 @@ static void note_pid(struct life *life, pid_t pid)
         life->pids[life->pid_count++] = pid;
 }
 
-/* Whatever an event does not say, because it was lost or is of a namespace of pids unknown here,
- * the list does. */
+/* The list makes up for events that were lost, or have a pid of a namespace unknown here. */
 static void take_events(struct life *life)
 {
     uint64_t before =
@@ -147,7 +146,7 @@ static void retry(struct life *life, uint64_t now)
         look_at_holders(l, is_left, true);
 }
 
-/* What it was given by a former policy, and no rule of this one says. */
+/* It has what a former policy gave it, and no rule of this one matches. */
 static bool is_over(const struct listener *listener)
 {
     return listener->state == LISTENER_LEFT || listener->state == LISTENER_REFUSED;

@@ -146,7 +146,7 @@ static int list_all(struct listeners *l, const struct cli_command *self, int own
     return status < 0 ? -1 : 0;
 }
 
-/* A socket that no list has may be of a namespace without a process: has anybody got it still? */
+/* A socket in no list may be of a namespace without a process: does any process still hold it? */
 static int look_for_others(struct listeners *l)
 {
     uint32_t *inodes = calloc(l->count + 1, sizeof(*inodes));

@@ -9,7 +9,8 @@
 
 /*
  * Finds out whether this kernel lets a supervisor make accept(), if the policy asks for that. True
- * where, for the policy or for want of that, each close() has to wait for the supervisor.
+ * if each close() has to wait for the supervisor, as the policy asks or as the kernel cannot do
+ * better.
  */
 bool supervisor_traps_close(struct settings *settings);
 

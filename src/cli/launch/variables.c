@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The variables of the program that is started. Must leave no relative name in them: a child may
- * read it elsewhere. */
+/* The program's variables. Must leave no relative name in them: a child may read it elsewhere. */
 #include "cli/launch/variables.h"
 
 #include <stdlib.h>

@@ -105,7 +105,7 @@ static bool take_kept(struct accepts *a, uint64_t listener, int flags, struct ac
     return false;
 }
 
-/* Of too many the oldest is closed, as its listener would close it. */
+/* If there are too many, closes the oldest, as its listener would. */
 static void keep(struct accepts *a, const struct accept_kept *kept)
 {
     if (a->kept_count == ACCEPT_KEPT_MAX) {

@@ -21,7 +21,7 @@ struct target {
 int target_open(struct target *target, pid_t pid, struct error *why);
 void target_close(struct target *target);
 
-/* Has it ended, or does it in a moment? Its first thread may have ended before the others. */
+/* Has it ended, or does it within a second? Its first thread may have ended before the others. */
 bool target_has_ended(const struct target *target);
 
 /* Examines a duplicate of the socket that has this number in the process. False: stop. */
@@ -42,8 +42,8 @@ int target_each_socket(const struct target *target, target_visit *visit, void *c
 int target_take(pid_t thread, int number);
 
 /*
- * The same; `is_met`: the thread, if not its number alone, or its process before Linux 6.9, is one
- * that a descriptor was taken of before.
+ * The same. `is_met`: a descriptor was taken of that very thread before, or of its process before
+ * Linux 6.9; not of another one that had its number.
  */
 int target_take_again(pid_t thread, int number, bool *is_met);
 

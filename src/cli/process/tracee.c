@@ -256,9 +256,9 @@ static bool is_at_call(const struct tracee *t)
 
 /*
  * A thread that was interrupted in a restartable sequence, rseq(2), goes on where that is aborted.
- * By our registers the kernel would see that it has left it, and forget about it
- * (rseq_ip_fixup()): so it is led there by us. False where a kernel does not say where sequences
- * are, and the thread may be in one: it may not make a call there.
+ * By our registers the kernel would see that it has left it, and forget about it (rseq_ip_fixup()):
+ * so we lead it there. False where a kernel does not say where sequences are, and the thread may be
+ * in one: it may not make a call there.
  */
 static bool leave_sequence(struct tracee *t)
 {

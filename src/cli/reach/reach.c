@@ -378,7 +378,7 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach)
         ;
 }
 
-/* What LD_PRELOAD does not survive, with one of these options, or always. */
+/* Launchers that LD_PRELOAD does not survive: under one of these options, or always. */
 static const struct launchers {
     const char *names; /* each between colons */
     const char *options[4];
@@ -398,8 +398,8 @@ static const struct launchers {
 };
 
 /*
- * Is the option among the launcher's own, by itself, as --root=DIR, or with the word behind it? Its
- * own end with a word that no option precedes.
+ * Is the option among the launcher's own: alone, as --root=DIR, or with its value in the next word?
+ * They end at a word that neither is an option nor follows one.
  */
 static bool has_option(char *const *argv, const char *option)
 {
@@ -415,7 +415,7 @@ static bool has_option(char *const *argv, const char *option)
     return false;
 }
 
-/* The first option that makes it one, "" if any does; NULL if none is there. */
+/* The option by which LD_PRELOAD is lost; "" if it always is, NULL if it is not. */
 static const char *option_of(const struct launchers *l, char *const *argv)
 {
     for (size_t i = 0; i < 4 && l->options[i]; i++) {

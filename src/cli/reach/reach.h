@@ -36,8 +36,10 @@ struct reach {
     int status;                     /* REACH_ERROR: enum cli_status, as a shell's; else 0 */
 };
 
-/* Judges `program` as execvp() would find it, and finds the library for it. By preload if that
- * reaches it, unless `by_supervisor`. */
+/*
+ * Judges `program` as execvp() would find it, and finds the library for it. By preload if that
+ * reaches it, unless `by_supervisor`.
+ */
 void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 
 /* "preload", "supervisor", "not at all", "error". */

@@ -197,7 +197,7 @@ static int count_peers(struct summary *sum, const struct sockets *sockets,
     return 0;
 }
 
-/* Those in that state, whose holders are moved to the front. Returns how many holders these are. */
+/* Fills in the sockets in that state, and moves their holders to the front. Returns how many. */
 static size_t take_unclosed(struct summary_unclosed *unclosed, const struct sockets *sockets,
                             uint8_t state, uint32_t *inodes, struct holder *holders, size_t held)
 {

@@ -54,7 +54,7 @@ static void set_number(const char *variable, unsigned long long number)
     setenv(variable, text, 1);
 }
 
-/* systemd's: by these the program checks that it is meant, sd_listen_fds(3). */
+/* systemd's variables, by which a program sees that the sockets are for it, sd_listen_fds(3). */
 static void rename_pids(void)
 {
     static const char *const names[] = {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"};

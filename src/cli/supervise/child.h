@@ -13,8 +13,7 @@ enum { CHILD_FAILED = CLI_FAILED << 8 };
 /* Before the first fork(2): blocks all signals, and makes children waitable. */
 void child_prepare(void);
 
-/* fork(2). In the child signals are as child_prepare() found them, and variables name its own pid.
- */
+/* fork(2). The child has the signals that child_prepare() found, and its own pid in variables. */
 pid_t child_fork(void);
 
 /*

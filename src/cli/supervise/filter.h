@@ -27,7 +27,7 @@ struct filter {
 /* The machine (EM_X86_64, ... of <elf.h>) whose programs can be filtered; 0 if none can. */
 uint16_t filter_machine(void);
 
-/* Is a call by that architecture's table, of struct seccomp_data, one that is not supervised? */
+/* Is a call of that architecture, struct seccomp_data, one that is not supervised? */
 bool filter_is_foreign(uint32_t arch);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes by pid, those too that have ended before anybody could look into /proc. */
+/* Processes by pid, also those that ended before anybody could look into /proc. */
 #ifndef LINGER_CLI_TRACE_PROGRAMS_H
 #define LINGER_CLI_TRACE_PROGRAMS_H
 

@@ -62,8 +62,10 @@ static enum record_reason reason_of(const char *name, size_t length)
     return strncmp(name, "MPTCP", strlen("MPTCP")) == 0 ? REASON_MPTCP : REASON_OTHER;
 }
 
-/* "__print_symbolic(REC->reason, { 0, "NOT_SPECIFIED" }, { 1, "NO_SOCKET" }, ...": a new kernel
- * numbers them anew. */
+/*
+ * "__print_symbolic(REC->reason, { 0, "NOT_SPECIFIED" }, { 1, "NO_SOCKET" }, ...": the numbers
+ * differ between kernels.
+ */
 static void read_reasons(struct format *format, const char *text)
 {
     const char *at = strstr(text, "__print_symbolic(REC->reason");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The selection: by the process of an event where that is the one whose socket it is, else by
- * address and by who listens at the port. What no process says of may be another namespace's.
+ * Selects events by their process, if the socket is its own; else by address, and by the listeners
+ * at the port. An event without such a process may belong to another namespace.
  */
 #include "cli/trace/scope.h"
 
@@ -104,7 +104,7 @@ static void read_listeners(struct scope *s)
 }
 
 /* A process as it was when the event happened. */
-/* Children of kthreadd: at work for whoever has the socket, and of no namespace. */
+/* Children of kthreadd: they work for the socket's owner, and are of no namespace. */
 static bool is_kernel_thread(const struct program *program)
 {
     return program->pid == 2 || program->parent == 2;
@@ -222,7 +222,7 @@ bool scope_has(const struct scope *s, enum scope_whose whose, const struct scope
     return !is_loopback(ends->local) || s->was_listener[ends->peer_port];
 }
 
-/* On loopback it is sent while the sender of what it answers runs. */
+/* On loopback the sender of the packet that it answers is running when it is sent. */
 bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor)
 {
     bool is_elsewhere = is_loopback(record->local) && actor.whose == WHOSE_OTHERS;
