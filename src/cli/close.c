@@ -32,8 +32,8 @@ static const char help[] =
     "\n"
     "Ends TCP connections that running processes have open, and never a listener:\n"
     "rst aborts; fin shuts down both directions; fin-rst does so and asks for no\n"
-    "TIME_WAIT; off leaves a connection alone. Without a PID, it ends what no process\n"
-    "holds as well, as root: TIME_WAIT, and what was closed in another state named.\n"
+    "TIME_WAIT; off leaves a connection alone. Without a PID it also ends, as root,\n"
+    "what no process holds, in the states that are named: TIME_WAIT, for example.\n"
     "\n"
     "  -m, --mode=POLICY   a mode, or rules (for time-wait alone: default rst)\n"
     "  -p, --port=PORT     the processes with connections there, and only those\n"
@@ -49,8 +49,9 @@ static const char help[] =
     "\n"
     "exit status: 0 all done; 125 refused, or something was not done\n"
     "\n"
-    "example:\n"
-    "  linger close -m fin --state close-wait --port 8080\n";
+    "examples:\n"
+    "  linger close -m fin --state close-wait --port 8080\n"
+    "  linger close --state time-wait --port 8080\n";
 
 static const struct option options[] = {
     SELECTION_OPTIONS,
@@ -489,5 +490,5 @@ static int close_main(const struct cli_command *self, int argc, char **argv)
     return status;
 }
 
-const struct cli_command cli_close = {"close", "end connections that are open now", help,
-                                      close_main};
+const struct cli_command cli_close = {"close", "end connections that are open now, or TIME_WAIT",
+                                      help, close_main};

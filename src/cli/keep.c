@@ -9,9 +9,9 @@
 static const char help[] =
     "usage: linger keep -m POLICY [OPTION...]\n"
     "\n"
-    "Attaches to each TCP listener of this host that the policy matches, and to each\n"
-    "that begins to listen, in all network namespaces, until it is ended. SIGHUP\n"
-    "makes it read the policy again, SIGTERM ends it.\n"
+    "Keeps one policy for a host: attaches to each TCP listener that it matches, and\n"
+    "to each that begins to listen, in all network namespaces, until it is ended.\n"
+    "SIGHUP makes it read the policy again, SIGTERM ends it.\n"
     "\n"
     "  -m, --mode=POLICY     a mode, or rules for listeners; @FILE reads them\n"
     "  -f, --follow          read the file again whenever it changes\n"
