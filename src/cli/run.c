@@ -365,7 +365,7 @@ static void warn_of_closes(struct request *request, const struct reach *reach)
         return;
     cli_error(request->self,
               "warning: %s at close(): a signal whose handler has no SA_RESTART may take a close() "
-              "away, of a pipe or file too, and who reads that pipe waits for ever; %s",
+              "away, of a pipe or file too, and whoever reads that pipe waits for ever; %s",
               decide_needs(&request->settings.mode) & FACT_WHEN
                   ? "when= is decided"
                   : "before Linux 5.14 a server's peer=, share= and local= are decided",

@@ -94,8 +94,8 @@ static void warn_of_closes(void)
         cli_error(
             chosen->self,
             "warning: this policy decides at close(): a signal whose handler has no SA_RESTART "
-            "may take a close() away, of a pipe or file too, and who reads that pipe waits for "
-            "ever; rules by role= and port= are decided before");
+            "may take a close() away, of a pipe or file too, and whoever reads that pipe waits "
+            "for ever; rules by role= and port= are decided before");
 }
 
 /* What cannot be undone. */

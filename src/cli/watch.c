@@ -30,7 +30,7 @@ static const char help[] =
     "Watches TCP connections as they end, and shows who closed first (this end, and\n"
     "which program, or the peer), how (FIN, RST and why, timeout), what that left,\n"
     "and what to do about it: in this network namespace, or of the processes with\n"
-    "these PIDs and their descendants. Others than root get the kernel's counters.\n"
+    "these PIDs and their descendants. Users other than root get the kernel's counters.\n"
     "\n"
     "  -p, --port=PORT         only connections with that port at either end; may be\n"
     "                          given several times\n"

@@ -435,7 +435,7 @@ signal.pause()'
     # Root would act for that user's processes, and that user for root's.
     run adopt 'fin-rst role=client' -q "$CLIENT"
     expect status "$status" 125
-    [[ $output == "linger supervise: process $CLIENT: process "*" of user 65534 supervises it: who replaces the policy must be that user and have no other capabilities" ]]
+    [[ $output == "linger supervise: process $CLIENT: process "*" of user 65534 supervises it: whoever replaces the policy must be that user, with no more capabilities" ]]
     leaves all
     start - sleep 100
     adopt off -q "$PID"

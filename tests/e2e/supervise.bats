@@ -205,7 +205,7 @@ listener.listen()"
 }
 
 @test "what close() decides is said at the start, with what to do instead; not of Go" {
-    gap="may take a close() away, of a pipe or file too, and who reads that pipe waits for ever"
+    gap="may take a close() away, of a pipe or file too, and whoever reads that pipe waits for ever"
     warned() { expect "$*" "$("$@" 2>&1)" "linger run: warning: $WARNING"; }
     WARNING="when= is decided at close(): a signal whose handler has no SA_RESTART $gap; -b preload has no such gap"
     warned "$LINGER" run -b supervise -m "rst when=active" -- true

@@ -189,7 +189,7 @@ static const char *explain(const struct tracee *t, long result)
                ? "it has a supervisor already (a container runtime's, or linger's own), and "
                  "the kernel permits one"
            : result == -EAGAIN ? "it has put itself under a filter just now: try again"
-           : result == -EBADF  ? "what it says is the listener is none"
+           : result == -EBADF  ? "what it returned is not the listener of the filter"
            : result == -ESRCH  ? "one of its threads has a seccomp filter that the others have not"
            : result == -EMFILE
                ? "it has as many descriptors as its RLIMIT_NOFILE permits: raise that, prlimit(1)"

@@ -199,11 +199,10 @@ static _Noreturn void fail_to_inject(struct error *error)
     pid_t other = error->cause == EBUSY ? handover_find(our.target.pid, true) : 0;
 
     if (other)
-        error_set(
-            error,
-            "process %d of user %ld supervises it: who replaces the policy must be that user and "
-            "have no other capabilities",
-            (int)other, target_status(other, "Uid"));
+        error_set(error,
+                  "process %d of user %ld supervises it: whoever replaces the policy must be that "
+                  "user, with no more capabilities",
+                  (int)other, target_status(other, "Uid"));
     fail(error->text, "");
 }
 

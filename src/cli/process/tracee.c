@@ -300,7 +300,7 @@ static const char *prepare(struct tracee *t)
         return "it is in 32-bit code";
     t->at = find_instruction(t); /* not before: it may have been in execve(2) */
     if (!t->at)
-        return "nothing in it enters the kernel";
+        return "no instruction of its vDSO enters the kernel";
     if (!leave_sequence(t))
         return "it computes, and before Linux 5.13 it may be stopped only in a system call: try "
                "again";
