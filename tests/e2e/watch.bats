@@ -218,11 +218,11 @@ EOF
     looks() { cat /proc/self/mountinfo && find /sys/kernel/tracing/instances 2>/dev/null | sort; }
     before=$(looks)
     watch_begins -p 1
+    run ! pgrep -P "$WATCH" # a child of it could be left
     kill -KILL "$WATCH"
     wait "$WATCH" || true
     after=$(looks)
     expect "mounts and instances" "$after" "$before"
-    run ! pgrep -P "$WATCH"
 }
 
 @test "PIDs: these processes and their descendants, and nobody else" {
