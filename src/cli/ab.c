@@ -48,6 +48,7 @@ static const char help[] =
     "  -g, --grace=SECONDS      between SIGTERM and SIGKILL (default 5)\n"
     "  -o, --output=DIRECTORY   an existing one, for what server and load print\n"
     "                           (default: a new one)\n"
+    "  -w, --watch              what linger watch sees of each run: a file there\n"
     "  -N, --no-namespace       no network namespace for each run\n"
     "  -j, --json               as JSON, in one line\n"
     "  -h, --help               this text\n"
@@ -70,6 +71,7 @@ static const struct option options[] = {
     {"timeout", required_argument, NULL, 't'},
     {"grace", required_argument, NULL, 'g'},
     {"output", required_argument, NULL, 'o'},
+    {"watch", no_argument, NULL, 'w'},
     {"no-namespace", no_argument, NULL, 'N'},
     CLI_OPTION_JSON,
     CLI_OPTION_HELP,
@@ -171,6 +173,9 @@ static bool take_option(struct ab *ab, int option)
         break;
     case 'b':
         ab->plan.on_client = true;
+        break;
+    case 'w':
+        ab->plan.is_watched = true;
         break;
     case 'N':
         ab->plan.in_namespace = false;

@@ -45,7 +45,7 @@ _linger_word() {
     keep:*) words="-m --mode= -f --follow -P --prometheus= -r --restore-at-end -n --dry-run -j --json -q --quiet -h --help" ;;
     supervise:-*) words="-m --mode= -p --port= -t --tree -l --log= -s --save= -y --yes -n --dry-run -j --json -q --quiet -h --help" ;;
     close:-*) words="-m --mode= -p --port= -s --state= -i --idle= -S --stuck= -a --all -w --watch= -n --dry-run -j --json -q --quiet -h --help" ;;
-    ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -N --no-namespace -j --json -h --help --" ;;
+    ab:-*) words="-m --mode= -p --port= -l --load= -r --rounds= -a --attach= -c --client -b --both -M --metric= -t --timeout= -g --grace= -o --output= -w --watch -N --no-namespace -j --json -h --help --" ;;
     stats:-*) words="-j --json -P --prometheus -w --watch -h --help" ;;
     watch:* | attach:* | supervise:* | close:*) kind=processes ;;
     stats:*) kind=counters ;;

@@ -135,6 +135,20 @@ import json, sys; print(json.load(open(sys.argv[1]))["modes"][1]["runs"][0]["rst
     nobody_left
 }
 
+@test "--watch: who closed first in each run, in a file of its own" {
+    needs_events
+    nginx_here
+    mkdir "$BATS_TEST_TMPDIR/seen"
+    measure -w -o "$BATS_TEST_TMPDIR/seen" -m fin -m rst -r 1 \
+        -l "wrk -t1 -c4 -d1s -H 'Connection: close' http://127.0.0.1:$PORT/" -- "${SERVER[@]}"
+    head -5 "$BATS_TEST_TMPDIR"/seen/*.watch
+    grep -q "server at port $PORT .* this end .*FIN, nginx .*TIME_WAIT" "$BATS_TEST_TMPDIR/seen/round1-mode1.watch"
+    grep -q "server at port $PORT .* this end .*RST, nginx .*nothing" "$BATS_TEST_TMPDIR/seen/round1-mode2.watch"
+    expect "files without --watch" "$(measure -m fin -m rst -r 1 -o "$BATS_TEST_TMPDIR" -l true -- "${SERVER[@]}" >/dev/null &&
+        ls "$BATS_TEST_TMPDIR" | grep -c watch$)" 0
+    nobody_left
+}
+
 # A sanitizer's thread keeps unshare(CLONE_NEWUSER) from working.
 # bats test_tags=plain
 @test "without privileges: user namespaces, or a note and one namespace for all" {

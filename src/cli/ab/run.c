@@ -25,6 +25,7 @@
 #include "cli/ab/netns.h"
 #include "cli/process/holders.h"
 #include "cli/process/processes.h"
+#include "cli/process/target.h"
 #include "cli/reach/reach.h"
 #include "cli/sockets/sockets.h"
 
@@ -41,11 +42,12 @@ static struct run {
     const char *mode;
     char server_output[PATH_MAX];
     char load_output[PATH_MAX];
+    char watch_output[PATH_MAX];
     char stats_path[PATH_MAX];
     bool counts;        /* there is a file of counters */
     pid_t server;       /* 0: not our child, or it has ended */
     struct seen former; /* sockets that an earlier run left */
-    double load_cpu;    /* seconds, of the load and all that it waited for */
+    double other_cpu;   /* seconds, of the load, all that it waited for, and the watch */
     volatile sig_atomic_t interrupted;
 } run;
 
@@ -244,7 +246,7 @@ static double server_cpu(void)
     if (run.plan->attach)
         return processes_cpu(run.plan->attach);
     getrusage(RUSAGE_SELF, &own);
-    return processes_cpu(getpid()) - seconds_of(&own) - run.load_cpu;
+    return processes_cpu(getpid()) - seconds_of(&own) - run.other_cpu;
 }
 
 /* Waits for the load; ends it and all that it started if it does not end by itself. */
@@ -265,9 +267,46 @@ static bool await_load(pid_t load)
         }
         nap();
     }
-    run.load_cpu = seconds_of(&usage);
+    run.other_cpu = seconds_of(&usage);
     return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
            fail(run.load_output, "the load %s", ending(status));
+}
+
+/*
+ * `linger watch` sees every connection from when it has a handler of SIGINT. Until exec(), whose
+ * end of the pipe closes then, the handler is ours.
+ */
+static pid_t start_watch(void)
+{
+    char port[16], text[TARGET_STATUS_MAX] = "";
+    const char *const watch[] = {"/proc/self/exe", "watch", "-p", port, NULL};
+    const unsigned long long wanted = 1ull << (SIGINT - 1);
+    int ends[2];
+
+    if (!run.plan->is_watched || pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    snprintf(port, sizeof(port), "%ld", run.plan->port);
+    pid_t pid = start(watch, run.watch_output);
+    close(ends[1]);
+    while (read(ends[0], port, 1) < 0 && errno == EINTR)
+        ;
+    close(ends[0]);
+    while (pid > 0 && !run.interrupted && target_state(pid) != 'Z' &&
+           target_status_text(pid, "SigCgt", text) && !(strtoull(text, NULL, 16) & wanted))
+        nap();
+    return pid;
+}
+
+static void end_watch(pid_t pid)
+{
+    struct rusage usage = {0};
+
+    if (pid <= 0)
+        return;
+    kill(pid, SIGINT);
+    while (wait4(pid, NULL, 0, &usage) < 0 && errno == EINTR)
+        ;
+    run.other_cpu += seconds_of(&usage);
 }
 
 static bool put_load_on(double *values)
@@ -279,6 +318,7 @@ static bool put_load_on(double *values)
 
     if (!figures_note_former(run.plan->port, &run.former))
         return fail(NULL, NOT_LISTED ": %s", strerror(errno));
+    pid_t watch = start_watch();
     figures_begin(counters);
     double begin = cli_now();
     pid_t load = run.plan->on_client
@@ -286,9 +326,11 @@ static bool put_load_on(double *values)
                      : start(shell, run.load_output);
     if (load < 0)
         return fail(NULL, "cannot start a process: %s", strerror(errno));
-    if (!await_load(load))
-        return false;
+    bool is_done = await_load(load);
     values[FIGURE_SECONDS] = cli_now() - begin;
+    end_watch(watch);
+    if (!is_done)
+        return false;
     cpu = server_cpu() - cpu;
     values[FIGURE_CPU] = cpu > 0 ? cpu : 0;
     figures_end(counters, values);
@@ -394,9 +436,10 @@ void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
     run.result = result;
     run.counts = false;
     run.server = 0;
-    run.load_cpu = 0;
+    run.other_cpu = 0;
     snprintf(run.server_output, sizeof(run.server_output), "%s/%s.server", plan->directory, label);
     snprintf(run.load_output, sizeof(run.load_output), "%s/%s.load", plan->directory, label);
+    snprintf(run.watch_output, sizeof(run.watch_output), "%s/%s.watch", plan->directory, label);
     snprintf(run.stats_path, sizeof(run.stats_path), "%s/%s.counters", plan->directory, label);
     result->outcome = AB_FAILED;
     error_set(&result->why, "the run ended without a result");

@@ -20,11 +20,12 @@ struct ab_plan {
     bool on_server;
     bool on_client;
     bool in_namespace;
+    bool is_watched;
     long timeout; /* seconds: of the load */
     long grace;   /* seconds between SIGTERM and SIGKILL */
     struct figures_metric metrics[FIGURES_METRICS_MAX];
     int metric_count;
-    char directory[PATH_MAX - 64]; /* for what the server and the load print */
+    char directory[PATH_MAX - 64]; /* for what the server, the load and `linger watch` print */
 };
 
 enum ab_outcome {
