@@ -51,6 +51,14 @@ time_wait() {
         '$4 == "06" && substr($2, length($2) - 4) == port { n++ } END { print n + 0 }' /proc/net/tcp
 }
 
+# 20 connections; returns when both ends have closed all of them: nothing is left, or TIME_WAIT, 06. The
+# listener is 0A.
+make_many() {
+    "$programs/echo-client" "$port" $count >"$work/many"
+    until awk -v port="$(printf ':%04X' "$port")" \
+        '$4 != "06" && $4 != "0A" && ($2 ~ port "$" || $3 ~ port "$") { exit 1 }' /proc/net/tcp; do :; done
+}
+
 # Waits until file $1 has a line that matches $2.
 await() {
     tries=0
@@ -129,7 +137,7 @@ demonstrate() { # MODE WHAT-IT-IS FIN-AND-RST
     show_packets "$3"
     printf '  %-12s %s\n' "client got" "$(cat "$work/client")"
     before=$(time_wait "$port")
-    "$programs/echo-client" "$port" $count >"$work/many"
+    make_many
     printf '  %-12s %s\n' "left behind" \
         "$(($(time_wait "$port") - before)) TIME_WAIT sockets after $count more connections"
     stop_server
@@ -146,7 +154,7 @@ watch_some() {
     # It is ready when it takes SIGTERM; where it may not see it says so.
     until [ -s "$work/blind" ] || { [ "$(cat "/proc/$watch/comm")" = linger ] &&
         grep -q '^SigCgt:.*[4567cdef]...$' "/proc/$watch/status"; }; do :; done
-    "$programs/echo-client" "$port" $count >"$work/many"
+    make_many
     kill "$watch"
     wait "$watch" || true
     watch=
