@@ -11,6 +11,7 @@ ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+DOCDIR ?= $(PREFIX)/share/doc/liblinger
 BUILD = build
 
 # WERROR=1, as the tests build: a warning is an error.
@@ -315,23 +316,31 @@ soak: all
 demo: all $(EXAMPLES)
 	$(Q)examples/demo.sh
 
+# In the texts that are installed, the paths are those of the installation.
+PATHS = sed 's|/usr/local/lib/|$(LIBDIR)/|; s|/usr/local/bin/linger |$(BINDIR)/linger |'
+
 install: all
 	install -D -m 644 liblinger.so $(DESTDIR)$(LIBDIR)/liblinger.so
 	install -D -m 755 linger $(DESTDIR)$(BINDIR)/linger
 	install -D -m 644 src/completion/linger.bash $(DESTDIR)$(BASHDIR)/linger
 	install -D -m 644 src/completion/_linger $(DESTDIR)$(ZSHDIR)/_linger
 	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man7
-	sed 's|/usr/local/lib/|$(LIBDIR)/|' src/man/linger.1 >$(DESTDIR)$(MANDIR)/man1/linger.1
-	sed 's|/usr/local/lib/|$(LIBDIR)/|' src/man/liblinger.7 >$(DESTDIR)$(MANDIR)/man7/liblinger.7
+	$(PATHS) src/man/linger.1 >$(DESTDIR)$(MANDIR)/man1/linger.1
+	$(PATHS) src/man/liblinger.7 >$(DESTDIR)$(MANDIR)/man7/liblinger.7
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/linger/|$(SYSCONFDIR)/linger/|' src/packaging/linger-keep.service \
+	$(PATHS) src/packaging/linger-keep.service | sed 's|/etc/linger/|$(SYSCONFDIR)/linger/|' \
 		>$(DESTDIR)$(UNITDIR)/linger-keep.service
 	chmod 644 $(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7 \
 		$(DESTDIR)$(UNITDIR)/linger-keep.service
 	[ -e $(DESTDIR)$(SYSCONFDIR)/linger/policy ] || \
 		install -D -m 644 src/packaging/policy $(DESTDIR)$(SYSCONFDIR)/linger/policy
+	for file in $$(find examples -type f ! -name '*.pyc'); do \
+		install -D -m $$(test -x $$file && echo 755 || echo 644) $$file $(DESTDIR)$(DOCDIR)/$$file && \
+		$(PATHS) $$file >$(DESTDIR)$(DOCDIR)/$$file || exit; done
 
 uninstall:
+	rm -rf $(DESTDIR)$(DOCDIR)/examples
+	rmdir $(DESTDIR)$(DOCDIR) 2>/dev/null || true
 	rm -f $(DESTDIR)$(LIBDIR)/liblinger.so $(DESTDIR)$(BINDIR)/linger \
 		$(DESTDIR)$(BASHDIR)/linger $(DESTDIR)$(ZSHDIR)/_linger \
 		$(DESTDIR)$(MANDIR)/man1/linger.1 $(DESTDIR)$(MANDIR)/man7/liblinger.7 \
@@ -343,6 +352,7 @@ TARBALL = $(BUILD)/liblinger-$(VERSION).tar.gz
 
 dist:
 	$(Q)[ -e .git ] || { echo 'make dist: no .git here; a tarball is made from the last commit of a checkout' >&2; exit 1; }
+	$(Q)command -v git >/dev/null || { echo 'make dist: no git here; apt-get install git' >&2; exit 1; }
 	$(Q)mkdir -p $(BUILD)
 	$(Q)git archive --format=tar --prefix=liblinger-$(VERSION)/ -o $(TARBALL:.gz=) HEAD
 	$(Q)gzip -9nf $(TARBALL:.gz=)

@@ -10,6 +10,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 programs=$root/build/examples
 count=20
+[ -x "$programs/echo-server" ] || { echo "demo.sh: build/examples/echo-server is not there: \`make demo\`, with the sources" >&2 && exit 1; }
 
 # In a network namespace of its own it sees no other traffic, and may capture.
 if [ -z "${DEMO_INSIDE:-}" ]; then

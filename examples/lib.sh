@@ -90,4 +90,4 @@ if [ -x "$here/../linger" ]; then
 else
     linger=$(command -v linger) || die "linger is neither beside examples/ (make) nor on PATH (make install)"
 fi
-[ -x "$programs/echo-server" ] || die "build/examples/echo-server is not there: make examples"
+[ -x "$programs/echo-server" ] || die "build/examples/echo-server is not there: \`make examples\`, with the sources"

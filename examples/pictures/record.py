@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Purpose: pictures of a terminal, each from a real run. record.py writes what it records as text and draws
 that as SVG; both stand beside it.
 

@@ -186,7 +186,9 @@ field() {
     # Elsewhere, with linger on PATH or without.
     cp -r "$EXAMPLES" "$BATS_TEST_TMPDIR"
     PATH=$ROOT:$PATH run -1 "$BATS_TEST_TMPDIR/examples/live-ab.sh"
-    expect live-ab "$output" "live-ab.sh: build/examples/echo-server is not there: make examples"
+    expect live-ab "$output" "live-ab.sh: build/examples/echo-server is not there: \`make examples\`, with the sources"
+    run -1 "$BATS_TEST_TMPDIR/examples/demo.sh"
+    expect demo "$output" "demo.sh: build/examples/echo-server is not there: \`make demo\`, with the sources"
     run -1 "$BATS_TEST_TMPDIR/examples/live-ab.sh"
     expect "live-ab without linger" "$output" \
         "live-ab.sh: linger is neither beside examples/ (make) nor on PATH (make install)"

@@ -8,6 +8,19 @@ files_in() {
     (cd "$1" && find . ! -type d | sort)
 }
 
+# PREFIX has the examples, whole; the one for systemd names the library that is in DIRECTORY.
+has_examples() { # PREFIX DIRECTORY
+    local examples=$1/share/doc/liblinger/examples
+    diff <(files_in "$ROOT/examples" | grep -v '\.pyc$') <(files_in "$examples")
+    grep -qx "Environment=LD_PRELOAD=$2/liblinger.so" "$examples/systemd/liblinger.conf"
+    expect "with another prefix" "$(grep -rl /usr/local/lib "$examples")" ""
+}
+
+# Without its examples.
+programs_in() {
+    files_in "$1" | grep -v '^./share/doc/liblinger/examples/' | tr '\n' ' '
+}
+
 # A copy to build in: the tree of the tests is left as it is.
 copy_of_the_sources() {
     TREE=$BATS_TEST_TMPDIR/tree
@@ -86,7 +99,8 @@ liblinger (2.0.0) unstable; urgency=medium
     copy_of_the_build
     at=$BATS_TEST_TMPDIR/at
     make -s -C "$TREE" install PREFIX="$at/usr"
-    expect files "$(files_in "$at/usr" | tr '\n' ' ')" "./bin/linger ./etc/linger/policy ./lib/liblinger.so ./lib/systemd/system/linger-keep.service ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
+    has_examples "$at/usr" "$at/usr/lib"
+    expect files "$(programs_in "$at/usr")" "./bin/linger ./etc/linger/policy ./lib/liblinger.so ./lib/systemd/system/linger-keep.service ./share/bash-completion/completions/linger ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
     cmp "$TREE/liblinger.so" "$at/usr/lib/liblinger.so"
     LINGER_MODE=rst "$at/usr/bin/linger" run -n -m rst -- true | grep -q "$at/usr/lib/liblinger.so"
     "$at/usr/bin/linger" run -m rst -- true
@@ -94,6 +108,7 @@ liblinger (2.0.0) unstable; urgency=medium
     grep -qx "ExecStart=$at/usr/bin/linger keep -m @$at/usr/etc/linger/policy" "$at/usr/lib/systemd/system/linger-keep.service"
     make -s -C "$TREE" uninstall PREFIX="$at/usr"
     expect "files left" "$(files_in "$at/usr")" ""
+    expect "directories of ours left" "$(find "$at/usr" -path '*liblinger*')" ""
     # A policy of one's own outlasts both.
     mkdir -p "$at/usr/etc/linger"
     echo "fin-rst port=80" >"$at/usr/etc/linger/policy"
@@ -108,7 +123,7 @@ liblinger (2.0.0) unstable; urgency=medium
     make -s -C "$TREE"
     make -s -C "$TREE" install PREFIX="$at/one"
     "$at/one/bin/linger" run -n -m rst -- true | grep -q "LD_PRELOAD=$at/one/lib/liblinger.so"
-    expect "manuals with another prefix" "$(grep -l /usr/local/lib -r "$at/one/share/man")" ""
+    expect "lines of the manuals with another prefix" "$(sed 's/\\://g' "$at"/one/share/man/*/* | grep /usr/local/lib)" ""
     grep -q "LD_PRELOAD=$at/one/lib/liblinger.so" "$at/one/share/man/man7/liblinger.7"
     mv "$at/one" "$at/two"
     "$at/two/bin/linger" run -n -m rst -- true | grep -q "LD_PRELOAD=$at/two/lib/liblinger.so"
@@ -215,6 +230,7 @@ liblinger (2.0.0) unstable; urgency=medium
     files_in "$at/usr" >"$BATS_TEST_TMPDIR/files"
     grep -q "^./bin/linger$" "$BATS_TEST_TMPDIR/files"
     grep -q "^./share/man/man7/liblinger.7.gz$" "$BATS_TEST_TMPDIR/files"
+    has_examples "$at/usr" "$(echo "$at"/usr/lib/*/liblinger.so | sed "s|^$at||; s|/[^/]*$||")"
     (cd "$at" && md5sum --quiet -c var/lib/dpkg/info/liblinger.md5sums)
     LIB=$(echo "$at"/usr/lib/*/liblinger.so) meet rst close
     sees 5 0 1 0
@@ -234,6 +250,7 @@ liblinger (2.0.0) unstable; urgency=medium
     rpm --root "$at" --nodeps -i "$MADE"
     rpm --root "$at" -V --nodeps liblinger
     library=$(echo "$at"/usr/lib*/liblinger.so)
+    has_examples "$at/usr" "$(dirname "${library#"$at"}")"
     "$at/usr/bin/linger" run -n -m rst -- true | grep -q "LD_PRELOAD=$library "
     LIB=$library meet rst close
     sees 5 0 1 0
@@ -272,6 +289,36 @@ unpack() {
     export TREE
     "$TREE/src/packaging/tarball" "$VERSION"
     expect time "$(TZ=UTC tar -tvzf "$TREE/build/${MADE##*/}" | awk '{ print $2, $4, $5 }' | sort -u)" "0/0 2031-03-05 00:00"
+}
+
+# links FILE: what its links lead to.
+links() {
+    grep -oE '\]\([^)#:]+\)' "$1" | tr -d '()]' | sort -u
+}
+
+@test "make tarball: its README links to what is in it, and says the rest without a link" {
+    unpack
+    cd "$AT/linger-$VERSION"
+    for target in $(links README.md); do
+        [ -e "$target" ] || also expect "a file in the tarball" "" "$target"
+    done
+    [ "$(links README.md | wc -l)" -lt "$(links "$ROOT/README.md" | wc -l)" ]
+    expect "the other words" "$(tr -d '[]!' <README.md)" "$(sed -E 's/\]\((\.github|src|tests)\/[^)]*\)//g' "$ROOT/README.md" | tr -d '[]!')"
+    diff <(files_in "$ROOT/examples" | grep -v '\.pyc$') <(files_in examples)
+}
+
+@test "make tarball and make dist where there is no git: one works, the other says so" {
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    ln -s /usr/bin/* "$BATS_TEST_TMPDIR/bin"
+    rm -f "$BATS_TEST_TMPDIR/bin/git"
+    made tarball
+    copy_of_the_sources
+    mkdir "$TREE/.git"
+    run -0 env PATH="$BATS_TEST_TMPDIR/bin" make -s -C "$TREE" tarball
+    expect "what it says" "$output" "${MADE#"$BATS_FILE_TMPDIR/tarball/"}"
+    cmp "$MADE" "$TREE/$output"
+    run ! env PATH="$BATS_TEST_TMPDIR/bin" make -s -C "$TREE" dist
+    expect said "${lines[0]}" "make dist: no git here; apt-get install git"
 }
 
 @test "make tarball: unpacked anywhere, linger finds its library and runs a dynamic and a static program" {
@@ -323,7 +370,8 @@ unpack() {
         for name in build check package; do
             (cd "$TREE" && pkgdir=$BATS_TEST_TMPDIR/$file && recipe $file && "$name") >>"$BATS_TEST_TMPDIR/said"
         done
-        expect "files of $file" "$(files_in "$BATS_TEST_TMPDIR/$file/usr" | tr '\n' ' ')" \
+        has_examples "$BATS_TEST_TMPDIR/$file/usr" /usr/lib
+        expect "files of $file" "$(programs_in "$BATS_TEST_TMPDIR/$file/usr")" \
             "./bin/linger ./lib/liblinger.so ./lib/systemd/system/linger-keep.service ./share/bash-completion/completions/linger ./share/licenses/liblinger/LICENSE ./share/man/man1/linger.1 ./share/man/man7/liblinger.7 ./share/zsh/site-functions/_linger "
     done
     expect "the sums" "$(recipe APKBUILD && echo "$sha512sums")" "SKIP  liblinger-$VERSION.tar.gz"
