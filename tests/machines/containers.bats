@@ -3,7 +3,8 @@
 # is a namespace of this file's own (see hosts).
 load ../e2e/helper
 
-IMAGE=registry.example/liblinger:1.0.0
+VERSION=$(sed -n "s/^VERSION = //p" "$ROOT/Makefile")
+IMAGE=registry.example/liblinger:$VERSION
 BESIDE=(podman --log-level=error run --rm --user 0) # linger in a second container
 ECHO_CLIENT=$ROOT/build/examples/echo-client
 RESET="12 bytes, then ECONNRESET (Connection reset by peer)"
@@ -34,7 +35,7 @@ END
 }
 
 teardown() {
-    podman rm -f --time 0 server >/dev/null 2>&1 || true
+    podman rm -f --time 0 server keep >/dev/null 2>&1 || true
     end_started
 }
 
@@ -46,7 +47,7 @@ serve() {
 }
 
 @test "the Dockerfile's image: linger is its entry point" {
-    expect output "$(podman run --rm "$IMAGE" --version)" "linger 1.0.0"
+    expect output "$(podman run --rm "$IMAGE" --version)" "linger $VERSION"
 }
 
 @test "a Go server as process 1 of a container FROM scratch, under linger run, without SYS_PTRACE" {
@@ -112,4 +113,57 @@ serve_nginx() {
         # shellcheck disable=SC2086 # options
         says_no '*in this network namespace*nsenter -t PID -n*' "${BESIDE[@]}" --network=none "$IMAGE" $command --port 80
     done
+}
+
+# The container of keep.yaml, as far as podman knows its words.
+start_keep() {
+    local flags
+    mkdir "$BATS_TEST_TMPDIR/policy" "$BATS_TEST_TMPDIR/run"
+    echo "fin-rst port=80,8080" >"$BATS_TEST_TMPDIR/policy/policy"
+    mapfile -t flags < <(python3 - "$ROOT/examples/kubernetes/keep.yaml" <<'END'
+import sys, yaml
+pod = list(yaml.safe_load_all(open(sys.argv[1])))[-1]["spec"]["template"]["spec"]
+[keep] = pod["containers"]
+security = keep["securityContext"]
+assert pod["hostPID"] and security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
+print("--pid=host", "--read-only", "--security-opt=no-new-privileges", f"--user={security['runAsUser']}", "--cap-drop=all", sep="\n")
+print(*("--cap-add=" + name for name in security["capabilities"]["add"]), keep["image"], *keep["command"][1:], sep="\n")
+END
+    )
+    start - podman run --name keep -v "$BATS_TEST_TMPDIR/policy:/etc/linger:ro" -v "$BATS_TEST_TMPDIR/run:/run/linger-keep" "${flags[@]}"
+    KEEP_OUT=$OUT
+    eventually test -e "$BATS_TEST_TMPDIR/run/listeners" || { cat "$BATS_TEST_TMPDIR/stderr" && return 1; }
+}
+
+# is_kept PORT REQUEST REPLY ARGUMENT...: of podman run; a container that is started twice, with its own network.
+is_kept() {
+    local life pid port=$1 conversation=("$2" ${3:+"$3"})
+    shift 3
+    for life in one two; do
+        start - podman run --name server --network=none "$@"
+        for _ in $(seq "${LISTENERS:-1}"); do
+            OUT=$KEEP_OUT WITHIN=60 hear
+            echo "$REPLY"
+            [[ $REPLY == "listener "*":$port  before fin  verdict fin-rst  applied  rule 1, "* ]]
+        done
+        pid=$(podman inspect --format '{{.State.Pid}}' server)
+        expect "life $life" "$(nsenter -t "$pid" -n python3 "$ROOT/tests/tools/talk.py" "$port" 100 "${conversation[@]}" <<<close)" \
+            "whole=100 eof=100 reset=0"
+        expect "TIME_WAIT in life $life" "$(nsenter -t "$pid" -n ss -Htan state time-wait "sport = :$port")" ""
+        podman rm -f --time 0 server
+    done
+}
+
+@test "linger keep in keep.yaml's container: nginx, Go, Python and Java in others, which are started again" {
+    start_keep
+    rootfs go
+    is_kept 8080 hello hello --rootfs "$ROOTFS" /server 8080
+    LISTENERS=2 is_kept 80 http "" --rootfs "$ROOT/build/bookworm-machine:O" nginx -g 'daemon off;'
+    is_kept 8080 hello hello --rootfs /:O python3 -c "import socket
+listener = socket.create_server(('', 8080))
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(connection.recv(100))
+    connection.close()"
+    is_kept 8080 hello hello --rootfs /:O java "$ROOT/tests/tools/JvmServer.java" socket 8080
 }
