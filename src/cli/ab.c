@@ -18,7 +18,6 @@
 #include "cli/needs.h"
 #include "cli/process/target.h"
 #include "cli/reach/reach.h"
-#include "core/settings.h"
 
 #define DEFAULT_ROUNDS 3
 #define DEFAULT_TIMEOUT 600
@@ -89,18 +88,10 @@ struct ab {
 
 static bool take_mode(struct ab *ab, const char *text)
 {
-    static struct settings settings;
-    char buffer[SETTINGS_COMPLAINT_MAX];
-    struct text complaint;
+    static struct policy policy;
 
-    text_begin(&complaint, buffer, sizeof(buffer));
-    settings.who = "linger ab";
-    if (settings_take(&settings, SETTING_MODE, "-m", text, &complaint) != 0) {
-        fputs(complaint.data, stderr);
+    if (!cli_take_policy(ab->plan.self, text, &policy))
         return false;
-    }
-    settings_warn(&settings, SETTING_MODE, "-m", &complaint);
-    fputs(complaint.data, stderr);
     if (ab->table.mode_count == AB_MODES_MAX) {
         cli_error(ab->plan.self, "more than %d modes", AB_MODES_MAX);
         return false;

@@ -15,6 +15,7 @@
 #include <wctype.h>
 
 #include "base/nearest.h"
+#include "core/settings.h"
 #include "policy/address.h"
 #include "policy/condition.h"
 #include "policy/mode.h"
@@ -378,6 +379,24 @@ bool cli_take_number(const struct cli_command *command, const char *name, const 
         return true;
     cli_error(command, "%s: '%s' is not a number from %ld to %ld", name, text, low, high);
     return false;
+}
+
+bool cli_take_policy(const struct cli_command *command, const char *text, struct policy *policy)
+{
+    static struct settings settings;
+    char buffer[SETTINGS_COMPLAINT_MAX];
+    char who[32];
+    struct text complaint;
+
+    snprintf(who, sizeof(who), "linger %s", command->name);
+    settings.who = who;
+    text_begin(&complaint, buffer, sizeof(buffer));
+    bool is_read = settings_take(&settings, SETTING_MODE, "-m", text, &complaint) == 0;
+    if (is_read)
+        settings_warn(&settings, SETTING_MODE, "-m", &complaint);
+    fputs(complaint.data, stderr);
+    *policy = settings.mode;
+    return is_read;
 }
 
 bool cli_take_port(const struct cli_command *command, const char *text, long *port)

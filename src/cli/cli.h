@@ -131,6 +131,9 @@ bool cli_take_number(const struct cli_command *command, const char *name, const 
 bool cli_take_seconds(const struct cli_command *command, const char *name, const char *text,
                       long low, long high, long *seconds);
 
+/* The value of -m: reads the policy, and warns of dead rules; false after a message. */
+bool cli_take_policy(const struct cli_command *command, const char *text, struct policy *policy);
+
 /* The values of -p and of -w (NULL: a second); false after a message. */
 bool cli_take_port(const struct cli_command *command, const char *text, long *port);
 bool cli_take_interval(const struct cli_command *command, const char *text, long *seconds);

@@ -312,7 +312,7 @@ static int make_stats_file(struct request *request)
     if (!cli_make_temporary(request->self, "linger", file,
                             sizeof(request->settings.stats_path) - sizeof("/stats")))
         return -1;
-    strcat(file, "/stats");
+    memcpy(file + strlen(file), "/stats", sizeof("/stats"));
     if (stats_open(file, &stats) != STATS_OK) {
         cli_error(request->self, "-s: cannot make %s: %s", file, strerror(errno));
         launch_remove_stats(file);

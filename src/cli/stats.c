@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "policy/mode.h"
 
 static const char help[] =
@@ -157,10 +158,13 @@ void cli_print_counters(FILE *out, const struct stats *stats)
 
 static void print_json(const struct stats *stats)
 {
+    struct json json = {.out = stdout};
+
+    json_open(&json, NULL, '{');
     for (int i = 0; i < STAT_COUNT; i++)
-        printf("%s\"%s\":%llu", i == 0 ? "{" : ",", counters[i].key,
-               (unsigned long long)stats_get(stats, i));
-    puts("}");
+        json_number(&json, counters[i].key, (long long)stats_get(stats, i));
+    json_close(&json, '}');
+    putchar('\n');
 }
 
 static void print_prometheus(const struct stats *stats)

@@ -181,19 +181,27 @@ static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64
     return number == -EINVAL ? tracee_call(t, SYS_seccomp, call) : number; /* before Linux 5.19 */
 }
 
-static const char *explain(const struct tracee *t, long result)
+static const char *explain(const struct tracee *t, int error)
 {
-    return t->is_gone   ? "it has ended"
-           : t->is_late ? "it does not run, frozen or without a processor: try again later"
-           : result == -EBUSY
-               ? "it has a supervisor already (a container runtime's, or linger's own), and "
-                 "the kernel permits one"
-           : result == -EAGAIN ? "it has put itself under a filter just now: try again"
-           : result == -EBADF  ? "what it returned is not the listener of the filter"
-           : result == -ESRCH  ? "one of its threads has a seccomp filter that the others have not"
-           : result == -EMFILE
-               ? "it has as many descriptors as its RLIMIT_NOFILE permits: raise that, prlimit(1)"
-               : strerror((int)-result);
+    if (t->is_gone)
+        return "it has ended";
+    if (t->is_late)
+        return "it does not run, frozen or without a processor: try again later";
+    switch (error) {
+    case EBUSY:
+        return "it has a supervisor already (a container runtime's, or linger's own), and the "
+               "kernel permits one";
+    case EAGAIN:
+        return "it has put itself under a filter just now: try again";
+    case EBADF:
+        return "what it returned is not the listener of the filter";
+    case ESRCH:
+        return "one of its threads has a seccomp filter that the others have not";
+    case EMFILE:
+        return "it has as many descriptors as its RLIMIT_NOFILE permits: raise that, prlimit(1)";
+    default:
+        return strerror(error);
+    }
 }
 
 /*
@@ -259,7 +267,7 @@ static int take_over(pid_t thread, const struct sock_fprog *filter, struct error
         close(spare);
     if (listener >= 0)
         return listener;
-    (void)error_set(error, "%s", explain(&t, listener));
+    (void)error_set(error, "%s", explain(&t, -listener));
     error->cause = -listener;
     return -1;
 }

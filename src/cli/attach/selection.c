@@ -59,26 +59,9 @@ bool selection_take_option(struct selection *s, int option)
 
 int selection_take_mode(struct selection *s)
 {
-    static struct settings settings;
-    char buffer[SETTINGS_COMPLAINT_MAX];
-    char who[32];
-    struct text complaint;
-
-    snprintf(who, sizeof(who), "linger %s", s->self->name);
-    settings.who = who;
-    text_begin(&complaint, buffer, sizeof(buffer));
-    if (settings_take(&settings, SETTING_MODE, "-m", s->mode, &complaint) != 0) {
-        fputs(complaint.data, stderr);
+    if (!cli_take_policy(s->self, s->mode, &s->rules))
         return -1;
-    }
-    settings_warn(&settings, SETTING_MODE, "-m", &complaint);
-    fputs(complaint.data, stderr);
-    if (settings.mode.rule_count == 0) {
-        (void)cli_usage(s->self, "-m: the policy has no rules");
-        return -1;
-    }
-    s->rules = settings.mode;
-    return 0;
+    return s->rules.rule_count > 0 ? 0 : (cli_usage(s->self, "-m: the policy has no rules"), -1);
 }
 
 bool selection_has(const struct selection *s, pid_t pid)
