@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* linger check: can a program be reached, by which backend, and if not why. */
 #include "cli/cli.h"
+#include "cli/launchers/launchers.h"
 #include "cli/reach/reach.h"
 
 static const char help[] =
@@ -42,7 +43,7 @@ static void print(const char *program, const struct reach *reach)
     cli_print_line(stdout, "%s", program);
     print_row("reached by", reach_name(reach->how));
     print_row("why", reach->why.text);
-    if (reach_loses(reach, program, NULL, &loses))
+    if (launchers_lose(reach, program, NULL, &loses))
         print_row("but", loses.text);
     for (int i = 0; i < reach->depth; i++)
         print_row(i == 0 ? "file" : "through", reach->file[i]);

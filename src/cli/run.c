@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/launch/supervisor.h"
 #include "cli/launch/variables.h"
+#include "cli/launchers/launchers.h"
 #include "cli/reach/reach.h"
 #include "core/settings.h"
 #include "policy/condition.h"
@@ -352,7 +353,7 @@ static void warn_of_launcher(const struct request *request, const struct reach *
 {
     struct error why;
 
-    if (reach_loses(reach, argv[0], argv, &why))
+    if (launchers_lose(reach, argv[0], argv, &why))
         cli_error(request->self, "warning: %s", why.text);
 }
 

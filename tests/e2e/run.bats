@@ -130,6 +130,17 @@ says_of() {
         run -0 "$LINGER" check "$BATS_TEST_TMPDIR/$name"
         [[ "$(tr -s ' \n' ' ' <<<"$output")" == *" but "$said* ]]
     done
+    # Behind others, too, as far as their arguments say what they start.
+    sudo=$BATS_TEST_TMPDIR/sudo
+    said="sudo changes the environment, and what it starts is not reached; -b supervise reaches it"
+    says_of "$said" timeout 60 "$sudo" true
+    says_of "$said" timeout -k 1 --signal=KILL 60 "$sudo" true
+    says_of "$said" env -u TERM A=1 nice -n 1 setsid -w stdbuf -oL -e 0 "$sudo" true
+    says_of "$said" taskset -c 0 nice -1 -- "$sudo" true
+    says_of "$said" xargs -I {} -n1 "$sudo" true </dev/null
+    says_of "env -i changes the environment, and what it starts is not reached; -b supervise reaches it" timeout 60 env -i true
+    says_of "" timeout 60 true "$sudo"
+    says_of "" stdbuf -oL true
     # It is true: the peer sees FIN, and under the supervisor RST.
     for backend in preload supervise; do
         start - "$TOOLS/peer" listen

@@ -45,11 +45,4 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 /* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
 
-/*
- * Is it a launcher, such as sudo or docker, whose programs the policy may not reach? Then `why`
- * says so, and what to do. `argv` are its arguments; NULL: whatever they are.
- */
-bool reach_loses(const struct reach *reach, const char *program, char *const *argv,
-                 struct error *why);
-
 #endif
