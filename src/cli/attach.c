@@ -16,17 +16,10 @@ static const char help[] =
     "Sets how the TCP connections of running processes end: those they have, and\n"
     "those their listeners will accept. Nothing is injected or restarted.\n"
     "\n"
-    "  -m, --mode=POLICY  a mode, or rules; fin is the kernel's default\n"
-    "  -p, --port=PORT    the processes that listen there; only sockets of that port\n"
-    "  -s, --save=FILE    note what each socket had, in a new file\n"
-    "  -r, --restore=FILE put back what was noted, and report which sockets are gone\n"
-    "  -n, --dry-run      show what would be done\n"
-    "  -j, --json         as JSON, in one line\n"
-    "  -q, --quiet        only errors\n"
-    "  -h, --help         this text\n"
-    "\n"
-    "exit status: 0 all done; 125 refused, or something was not done\n"
-    "\n"
+    "  -m, --mode=POLICY   a mode, or rules; fin is the kernel's default\n"
+    "  -p, --port=PORT     the processes that listen there; only sockets of that port\n"
+    "  -s, --save=FILE     note what each socket had, in a new file\n"
+    "  -r, --restore=FILE  put back what was noted, and report which are gone\n" SELECTION_HELP
     "examples:\n"
     "  linger attach -m fin-rst --port 8080\n";
 

@@ -22,6 +22,16 @@
     CLI_OPTION_MODE, CLI_OPTION_PORT, CLI_OPTION_DRY_RUN, CLI_OPTION_JSON, CLI_OPTION_QUIET,       \
         CLI_OPTION_HELP
 
+/* Their help, and the exit status. */
+#define SELECTION_HELP                                                                             \
+    "  -n, --dry-run       show what would be done\n"                                              \
+    "  -j, --json          as JSON, in one line\n"                                                 \
+    "  -q, --quiet         only errors\n"                                                          \
+    "  -h, --help          this text\n"                                                            \
+    "\n"                                                                                           \
+    "exit status: 0 all done; 125 refused, or something was not done\n"                            \
+    "\n"
+
 struct selection {
     const struct cli_command *self;
     const char *mode; /* the text of -m */
