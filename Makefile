@@ -77,7 +77,7 @@ help:
 	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
 	@echo 'bench      what it costs, beside others: eight minutes on a quiet machine; KEEP=1: into the'
-	@echo '           READMEs, too; ROWS="wall restart server": these alone'
+	@echo '           READMEs, too; ROWS="wall server": these alone'
 	@echo 'coverage   how much of the policy and the decision the tests reach'
 	@echo 'lint       static analysis and formatting, as far as the tools are here'
 	@echo 'format     format the sources'

@@ -83,7 +83,7 @@ def processes(count):
 def in_processes(what, *command, took=seconds):
     def measure(count):
         with processes(count) as port:
-            return took(LINGER, *command, "-p", port)
+            return took(LINGER, *(port if word == "PORT" else word for word in command))
 
     return grown(f"{what} 250 processes, 1,000", "s", {"250": 250, "1,000": 1000}, measure, ROUNDS)
 
@@ -103,6 +103,7 @@ def all_rows():
     yield from in_sockets()
     yield at_a_port()
     yield calls_of_attach()
-    yield in_processes("linger states -p for", "states")
-    yield in_processes("linger attach to", "attach", "-q", "-m", "fin-rst")
-    yield in_processes("linger supervise of", "supervise", "-q", "-y", "-m", "fin-rst", took=elapsed)
+    yield in_processes("linger states -p for", "states", "-p", "PORT")
+    yield in_processes("linger attach to", "attach", "-q", "-m", "fin-rst", "-p", "PORT")
+    yield in_processes("linger keep -n with", "keep", "-n", "-q", "-m", "fin-rst")
+    yield in_processes("linger supervise of", "supervise", "-q", "-y", "-m", "fin-rst", "-p", "PORT", took=elapsed)

@@ -5,8 +5,8 @@ import os
 import statistics
 import time
 
-from measure import (BUILT, LINGER, WITHOUT, answering_calls, at_most, count_at_most, fresh_network, interval, policy,
-                     port_in, rounds, run, set_network, started, tool)
+from measure import (BUILT, LINGER, WITHOUT, answering_calls, at_most, count_at_most, each_of, fresh_network,
+                     instructions, interval, policy, port_in, rounds, run, set_network, started, tool)
 
 ROUNDS = 5
 
@@ -29,8 +29,11 @@ def decisions():
     def decide(rules):
         return float(run(tool("decides"), str(rules), "200000"))
 
-    return grown("a decision by 16 rules with 64 addresses, by 64 with 256", "ns",
-                 {"16 rules": 16, "64 rules": 64}, decide)
+    counts = [each_of(instructions, WITHOUT, tool("decides"), rules) for rules in ("16", "64")]
+    return {"what": "a decision by 16 rules with 64 addresses, by 64 with 256", "unit": "ns",
+            "values": rounds(ROUNDS, {"16 rules": 16, "64 rules": 64}, decide),
+            "columns": {"without": "16 rules", "with": "64 rules"},
+            "goals": [count_at_most(math.log(counts[1] / counts[0], 4), 1.1, "exponent of its instructions at most 1.1")]}
 
 
 def listeners_born():
@@ -58,7 +61,7 @@ def threads():
     counted = policy("rst", LINGER_STATS=os.path.join(BUILT, "stats"))
     values = rounds(ROUNDS, {f"{name}, {count}": (variant, count) for name, variant in
                              (("without", WITHOUT), ("with", counted)) for count in (1, 200)},
-                    lambda pair: float(run(tool("calls"), "threads", "200000", str(pair[1]), variant=pair[0])))
+                    lambda pair: float(run(tool("calls"), "threads", "100000", str(pair[1]), variant=pair[0])))
     grows = {name: [more / less for less, more in zip(values[f"{name}, 1"], values[f"{name}, 200"])]
              for name in ("without", "with")}
     return {"what": "socket, close in 200 threads, counted", "unit": "ns", "values": values,

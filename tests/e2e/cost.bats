@@ -42,15 +42,17 @@ is_linear() { # WHAT UNIT connections|processes COMMAND...: PORT and PID in it a
     also is_linear calls 500 connections "$LINGER" states -p PORT
 }
 
-@test "attach and close are linear in the sockets of a process" {
+@test "attach, close and keep are linear in the sockets of a process" {
     also is_linear calls 500 connections "$LINGER" attach -q -m fin-rst PID
     also is_linear calls 500 connections "$LINGER" attach -q -m fin-rst -p PORT
     also is_linear calls 500 connections "$LINGER" close -q -a -m rst -p PORT
+    also is_linear calls 500 connections "$LINGER" keep -n -q -m fin-rst
 }
 
-@test "states, attach and supervise are linear in processes" {
+@test "states, attach, supervise and keep are linear in processes" {
     also is_linear calls 25 processes "$LINGER" states -p PORT
     also is_linear calls 25 processes "$LINGER" attach -q -m fin-rst -p PORT
+    also is_linear calls 25 processes "$LINGER" keep -n -q -m fin-rst
     also is_linear calls 25 processes "$LINGER" supervise -n -q -m fin-rst -p PORT
 }
 
