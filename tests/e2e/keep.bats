@@ -15,7 +15,7 @@ needs_host() {
 host() {
     (
         declare -f
-        declare -p ROOT LIB TOOLS LINGER SUBJECT NGINX NGINX_CONF BATS_TEST_TMPDIR HOW_SOON WITHOUT_EVENTS ASKS UNIT
+        declare -p ROOT LIB TOOLS LINGER SUBJECT NGINX NGINX_CONF BATS_TEST_TMPDIR HOW_SOON WITHOUT_EVENTS ASKS UNIT A_CHILD_HAS_IT
         echo 'STARTED=(); trap end_started EXIT; trap "cat keep.err; echo failed: \$BASH_COMMAND" ERR; set -eET; cd "$BATS_TEST_TMPDIR"; mount -t tmpfs none /run'
         echo "$1"
     ) >"$BATS_TEST_TMPDIR/host"
@@ -226,6 +226,12 @@ it_refuses() {
     host it_refuses
 }
 
+UNIT=$ROOT/src/packaging/linger-keep.service
+
+of_unit() { # NAME
+    sed -n "s/^$1=//p" "$UNIT"
+}
+
 # The policy's file becomes this, at once as a whole.
 policy() {
     printf '%s\n' "$@" >policy.new
@@ -263,12 +269,15 @@ it_is_read_again() {
     ends TERM
 }
 
-hangs_up() {
-    kill -HUP "$KEEP"
+# As the unit does it, where there is no kill(1): Debian's comes with procps.
+reloads() {
+    mkdir -p bin
+    ln -sf /bin/sh bin/sh
+    eval "MAINPID=$KEEP PATH=$PWD/bin $(of_unit ExecReload)"
 }
 
 @test "SIGHUP: what changed is applied or put back, and a mistake keeps the former policy" {
-    ASKS=hangs_up
+    ASKS=reloads
     host it_is_read_again
 }
 
@@ -343,12 +352,6 @@ states_tells() {
 
 @test "states -p says by which rule a listener is kept, as long as it is" {
     host states_tells
-}
-
-UNIT=$ROOT/src/packaging/linger-keep.service
-
-of_unit() { # NAME
-    sed -n "s/^$1=//p" "$UNIT"
 }
 
 # Somebody else's, in a network namespace of its own.
@@ -436,4 +439,45 @@ traced() {
     expect examples "$(wc -l <"$BATS_TEST_TMPDIR/policy")" 3
     run -0 "$LINGER" run -n -m "@$BATS_TEST_TMPDIR/policy" -- true
     [[ $output == *"rule 3"* ]]
+}
+
+# The same of a daemon whose first process, which has called listen(), is gone when its turn comes: of two
+# listeners, the best of five.
+A_CHILD_HAS_IT='
+import os, signal, socket, sys, time
+keeper = int(sys.argv[1])
+best = 1e9
+for _ in range(5):
+    os.kill(keeper, signal.SIGSTOP)
+    reader, writer = os.pipe()
+    first = os.fork()
+    if first == 0:
+        first = os.getpid()
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        if os.fork():
+            os._exit(0)
+        while os.getppid() == first:
+            pass
+        began = time.monotonic()
+        os.kill(keeper, signal.SIGCONT)
+        while any(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2) != -1 for one in listeners):
+            assert time.monotonic() - began < 60
+        os.write(writer, b"%d" % int((time.monotonic() - began) * 1000))
+        os._exit(0)
+    os.waitpid(first, 0)
+    os.close(writer)
+    best = min(best, int(os.read(reader, 100)))
+print(best)'
+
+a_child_has_it() {
+    keeps -q -m fin-rst
+    start - python3 -c "$A_CHILD_HAS_IT" "$KEEP"
+    WITHIN=100 hear
+    echo "$REPLY ms"
+    [ "$REPLY" -lt 100 ]
+}
+
+@test "a daemon whose first process has ended: its child's listeners are found as soon" {
+    needs_events
+    host a_child_has_it
 }

@@ -210,7 +210,8 @@ static int work(struct life *life)
     size_t gone = l->listeners.gone;
     uint64_t began = tracepoints_now();
 
-    look_at_processes(l, life->pids, life->pid_count);
+    if (!look_at_processes(l, life->pids, life->pid_count))
+        life->next_list = 0; /* a daemon's first process has ended and its child has the listener */
     life->pid_count = 0;
     life->must_pass |= l->counts.applied != before.applied;
     life->rest = after_rest(began);

@@ -214,29 +214,35 @@ bool look_has_names(const struct policy *policy)
     return false;
 }
 
-/* Calls `visit` for each socket of the process, under its policy. */
-static void each_socket(struct look *l, pid_t pid, bool by_name, target_visit *visit, void *context)
+/* Calls `visit` for each socket of the process, under its policy. False: it has ended. */
+static bool each_socket(struct look *l, pid_t pid, bool by_name, target_visit *visit, void *context)
 {
     struct selection *s = &l->apply.selection;
     struct target target;
 
     if (target_open(&target, pid, &s->why) != 0)
-        return; /* it has ended */
+        return false;
     s->target = &target;
     s->policy = s->rules;
     policy_keep_program(&s->policy, target.name);
     error_set(&s->why, "out of memory"); /* the reason why a visit stops */
-    if ((!by_name || look_has_names(&s->policy)) &&
-        target_each_socket(&target, visit, context, &s->why) != 0 && !target_has_ended(&target))
+    bool is_done = (by_name && !look_has_names(&s->policy)) ||
+                   target_each_socket(&target, visit, context, &s->why) == 0;
+    bool has_ended = !is_done && target_has_ended(&target);
+    if (!is_done && !has_ended)
         cli_error(s->self, "pid %d: %s", (int)pid, s->why.text);
     target_close(&target);
     s->target = NULL;
+    return !has_ended;
 }
 
-void look_at_processes(struct look *l, const pid_t *pids, size_t count)
+bool look_at_processes(struct look *l, const pid_t *pids, size_t count)
 {
+    bool are_there = true;
+
     for (size_t i = 0; i < count; i++)
-        each_socket(l, pids[i], false, see_listener, l);
+        are_there &= each_socket(l, pids[i], false, see_listener, l);
+    return are_there;
 }
 
 /* Who has a listener that is_wanted(), sorted by pid; for free(3). */
@@ -267,7 +273,7 @@ void look_at_holders(struct look *l, bool is_wanted(const struct listener *liste
     for (size_t i = 0; i < l->listeners.count; i++)
         l->listeners.items[i].is_tried = true;
     for (size_t i = 0; i < count; i = holders_next(holders, count, i))
-        each_socket(l, holders[i].pid, by_name, see_listener, l);
+        (void)each_socket(l, holders[i].pid, by_name, see_listener, l);
     free(holders);
 }
 
@@ -293,7 +299,7 @@ bool look_at_connections(struct look *l)
         has_more |= one->passes > 0;
     }
     for (size_t i = 0; i < count; i = holders_next(holders, count, i))
-        each_socket(l, holders[i].pid, false, see_connection, &places);
+        (void)each_socket(l, holders[i].pid, false, see_connection, &places);
     seen_forget(&places.seen);
     free(places.items);
     free(holders);

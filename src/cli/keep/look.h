@@ -22,8 +22,8 @@ struct look {
     struct look_counts counts;
 };
 
-/* Examines what these processes listen on. One that has ended is passed over. */
-void look_at_processes(struct look *l, const pid_t *pids, size_t count);
+/* Examines what these processes listen on. False: one has ended; a child may have what it had. */
+bool look_at_processes(struct look *l, const pid_t *pids, size_t count);
 
 /*
  * The same with the processes that have a listener which is_wanted(); `by_name`: those of them
