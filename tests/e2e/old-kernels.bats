@@ -170,6 +170,21 @@ client.close()" <&"$go"
     if has 5.9; then sees 5 0 1 0; else sees 5 1 0 1; fi
 }
 
+# What it would do now; keep.bats has the rest.
+shows_what_it_keeps() {
+    serve_plainly
+    if has 5.6; then
+        old "$LINGER" keep -n -m "rst port=$PORT" | grep -q ":$PORT .*  verdict rst  would be applied  rule 1, subject (pid $PID)$"
+    else
+        refused 5.6 "linger run" "$LINGER" keep -m rst
+    fi
+    ends_as 5 1 0 1
+}
+
+@test "keep" {
+    on_each shows_what_it_keeps
+}
+
 @test "supervise" {
     needs_no_filter
     on_each stays
