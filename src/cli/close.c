@@ -41,7 +41,7 @@ static const char help[] =
     "  -i, --idle=SECONDS  those on which no data has moved for that long\n"
     "  -S, --stuck=SECONDS those with data that the peer has not taken for that long\n"
     "  -a, --all           required unless a condition, a state or a time selects\n"
-    "  -w, --watch=SECONDS go on for so long, or until Ctrl-C: as they come back\n" SELECTION_HELP
+    "  -w, --watch=SECONDS go on for so long, or until Ctrl-C: peers connect again\n" SELECTION_HELP
     "examples:\n"
     "  linger close -m fin --state close-wait --port 8080\n"
     "  linger close --state time-wait --port 8080\n";

@@ -223,6 +223,14 @@ END
     [ -e "$BATS_TEST_TMPDIR/a file" ]
 }
 
+@test "-n with -s and no file names no file of counters, and makes none" {
+    mkdir "$BATS_TEST_TMPDIR/tmp"
+    run env TMPDIR="$BATS_TEST_TMPDIR/tmp" LINGER_STATS=/nowhere "$LINGER" run -n -s -m rst -- true
+    expect status "$status" 0
+    expect command "$(sed -n 's/^command *//p' <<<"$output" | grep -o '^[A-Z_]*=\w* [A-Z_]*')" "LINGER_MODE=rst LD_PRELOAD"
+    expect "what it made" "$(ls "$BATS_TEST_TMPDIR/tmp")" ""
+}
+
 @test "file names are relative to where linger was called: the program may be elsewhere" {
     cd "$BATS_TEST_TMPDIR"
     echo "rst # a file of rules" >rules
