@@ -38,7 +38,7 @@ _linger_word() {
     case $1:$2 in
     help:*) words="run check states watch stats attach keep supervise close ab" ;;
     run:-*) words="-m --mode= -r --reuseaddr -R --reuseport -B --bind-no-port -l --log -s --stats -b --backend= -n --dry-run -h --help --" ;;
-    check:-*) words="-h --help" ;;
+    check:-*) words="-p --pid -h --help" ;;
     states:*) words="-p --port= -w --watch -j --json -h --help" ;;
     watch:-*) words="-p --port= -t --time= -e --events -v --verbose -j --json -h --help" ;;
     attach:-*) words="-m --mode= -p --port= -s --save= -r --restore= -n --dry-run -j --json -q --quiet -h --help" ;;

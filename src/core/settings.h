@@ -44,6 +44,17 @@ struct settings {
     char stats_path[LOG_PATH_MAX];
 };
 
+/*
+ * By this `linger check --pid` finds the settings in the memory of a running program: those of a
+ * library of its own version and size.
+ */
+#define SETTINGS_MARK "liblinger " LINGER_VERSION " settings"
+struct settings_mark {
+    char text[sizeof(SETTINGS_MARK)];
+    size_t size;
+    const struct settings *at;
+};
+
 /* A complaint of five lines fits. */
 #define SETTINGS_COMPLAINT_MAX 1024
 

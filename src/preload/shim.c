@@ -58,9 +58,12 @@ static const char *program_name(void)
     return path ? text_file_name(path) : "";
 }
 
+static struct settings settings;
+static const struct settings_mark mark
+    __attribute__((used)) = {SETTINGS_MARK, sizeof(settings), &settings};
+
 static void load(void)
 {
-    static struct settings settings;
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
 

@@ -174,3 +174,76 @@ int posix_spawn(void); int posix_spawn(void) { return ENOEXEC; }' | gcc -shared 
     run "$LINGER" check
     expect status "$status" 125
 }
+
+# -------- running programs --------
+
+# running STATUS PATTERN PID
+running() {
+    run "$LINGER" check --pid "$3"
+    echo "$output"
+    expect status "$status" "$1"
+    # shellcheck disable=SC2053 # it is a pattern
+    [[ $output == $2 ]]
+}
+
+@test "--pid: the library and the policy, though the program has overwritten its environment" {
+    start "off port=22; fin-rst role=server prog=python3*; rst" python3 -c '
+import ctypes, socket, time
+at, end = [int(field) for field in open("/proc/self/stat").read().rsplit(")", 1)[1].split()[47:49]]
+ctypes.memset(at, 0, end - at)
+listener = socket.create_server(("127.0.0.1", 0))
+print("port", listener.getsockname()[1], flush=True)
+time.sleep(100)'
+    hear_port
+    expect "its environment" "$(tr -d '\0' <"/proc/$PID/environ" | wc -c)" 0
+    running 0 "python3* (pid $PID)
+  library     $LIB
+  policy      off port=22; fin-rst role=server*; rst
+  listener    127.0.0.1:$PORT  fin-rst" "$PID"
+}
+
+@test "--pid: not loaded, and what attach left on a listener" {
+    start - "$TOOLS/subject" -r close
+    hear_port
+    running 2 "subject (pid $PID)
+  library     not loaded
+  why         it was started without LD_PRELOAD, or *
+  listener    127.0.0.1:$PORT  fin" "$PID"
+    "$LINGER" attach -q -m rst "$PID"
+    running 0 "*
+  listener    127.0.0.1:$PORT  rst" "$PID"
+    kill "$PID"
+    finish
+}
+
+@test "--pid: the supervisor, of linger run and of linger supervise" {
+    start - "$LINGER" run -b supervise -m rst -- "$TOOLS/subject" -r close
+    hear_port
+    pid=$(ss -Htlnp "sport = :$PORT" | grep -oP '"subject",pid=\K\d+')
+    running 1 "*  library     not loaded
+  supervisor  pid $PID: $LINGER run -b supervise -m rst -- $TOOLS/subject -r close
+*" "$pid"
+    kill "$PID"
+    finish
+    start - "$TOOLS/subject" -r close
+    hear_port
+    "$LINGER" supervise -q -y -m rst "$PID"
+    running 1 "*  supervisor  pid *: $LINGER supervise -q -y -m rst $PID
+*" "$PID"
+    kill "$PID"
+    finish
+}
+
+@test "--pid: another user's process, no process, no word" {
+    needs_root
+    start - "$TOOLS/subject" -r close
+    hear_port
+    cp "$LINGER" "$BATS_TEST_TMPDIR"
+    chmod 755 "$BATS_TEST_TMPDIR"
+    says_no "*pid $PID: it belongs to user 0: root, or CAP_SYS_PTRACE*" \
+        setpriv --reuid=65534 --clear-groups "$BATS_TEST_TMPDIR/linger" check --pid "$PID"
+    kill "$PID"
+    finish
+    says_no "*pid $PID: no such process" "$LINGER" check --pid "$PID"
+    says_no "*a pid or the name of a unit is missing*" "$LINGER" check --pid
+}
