@@ -303,7 +303,13 @@ understood() { # NAME
     understood nginx >"$BATS_TEST_TMPDIR/understood" || true
     [ -s "$BATS_TEST_TMPDIR/understood" ] || skip "systemd's test mode does not run here"
     sed -n 's/^\t*Environment: //p' "$BATS_TEST_TMPDIR/understood" >"$BATS_TEST_TMPDIR/environment"
-    diff <(echo OF_THE_UNIT=1; expected "$EXAMPLES/systemd/liblinger.conf" | sed 's/^ *//') "$BATS_TEST_TMPDIR/environment"
+    diff - "$BATS_TEST_TMPDIR/environment" <<'END'
+OF_THE_UNIT=1
+LD_PRELOAD=/usr/local/lib/liblinger.so
+LINGER_MODE=fin-rst role=server
+LINGER_REUSEADDR=1
+LINGER_STATS=/run/linger/nginx/counters
+END
     grep -q 'EnvironmentFile: -/etc/linger/nginx.env$' "$BATS_TEST_TMPDIR/understood"
     grep -q 'RuntimeDirectory: .*linger/nginx' "$BATS_TEST_TMPDIR/understood"
     # It is what liblinger takes.
