@@ -215,7 +215,7 @@ listener.listen()"
     warned "$TOOLS/refuse" 22 0x40182103 "$LINGER" run -m "rst share=50%" -- busybox true # SECCOMP_IOCTL_NOTIF_ADDFD
     expect "share=" "$("$LINGER" run -m "rst share=50%" -- busybox true 2>&1)" ""
     [ -x "$GO_TOOLS/echo" ] || skip "no Go here"
-    expect "of Go" "$(timeout 1 "$LINGER" run -n -m "rst when=active" -- "$GO_TOOLS/echo" 2>&1 >/dev/null)" ""
+    expect "of Go" "$(timeout 60 "$LINGER" run -n -m "rst when=active" -- "$GO_TOOLS/echo" 2>&1 >/dev/null)" ""
 }
 
 @test "before Linux 5.14 close() decides what depends on the peer" {
