@@ -189,13 +189,13 @@ static bool start(int at)
 
 /*
  * Is the child under the filter that its parent has now? If it has fewer filters, it was made
- * before. /proc has shown their number since Linux 5.9, which the injection needs.
+ * before. /proc has shown their number since Linux 5.9, which the injection needs. It is asked
+ * first, as a supervisor is looked for in all processes.
  */
 static bool is_under_filter_of(pid_t child, pid_t parent)
 {
-    return handover_find(parent, false) > 0 &&
-           target_status(child, "Seccomp_filters") >= target_status(parent, "Seccomp_filters") &&
-           handover_find(child, false) == 0;
+    return target_status(child, "Seccomp_filters") >= target_status(parent, "Seccomp_filters") &&
+           handover_find(parent, false) > 0 && handover_find(child, false) == 0;
 }
 
 /*

@@ -62,7 +62,7 @@ static int connected_to(int port)
     return -1;
 }
 
-static int listener(void)
+static int silent_listener(void)
 {
     struct sockaddr_storage address;
     socklen_t length = test_address(AF_INET, 0, &address);
@@ -70,8 +70,20 @@ static int listener(void)
 
     check(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0, "bind");
     check(listen(fd, 65535) == 0, "listen");
+    return fd;
+}
+
+static void print_port(int fd)
+{
     printf("port %d\n", port_of(fd));
     fflush(stdout);
+}
+
+static int listener(void)
+{
+    int fd = silent_listener();
+
+    print_port(fd);
     return fd;
 }
 
@@ -236,6 +248,7 @@ static void share(int processes)
     int life[2];
     char byte;
 
+    int fd = silent_listener();
     check(pipe(life) == 0, "pipe");
     for (int i = 1; i < processes; i++) {
         pid_t child = fork();
@@ -245,6 +258,7 @@ static void share(int processes)
             _exit(read(life[0], &byte, 1) != 0);
         }
     }
+    print_port(fd);
     getchar();
 }
 
@@ -367,10 +381,9 @@ int main(int argc, char **argv)
         fetch_all(port, count, strcmp(argv[4], "client") == 0);
     else if (strcmp(what, "listen") == 0 && argc == 3)
         listen_on(atol(argv[2]));
-    else if (strcmp(what, "share") == 0 && argc == 3) {
-        listener();
+    else if (strcmp(what, "share") == 0 && argc == 3)
         share(port);
-    } else if (strcmp(what, "latency") == 0 && argc == 4)
+    else if (strcmp(what, "latency") == 0 && argc == 4)
         latency(port, count);
     else if (strcmp(what, "wall") == 0 && argc == 5)
         wall(port, count, atof(argv[4]));

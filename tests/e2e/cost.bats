@@ -18,7 +18,7 @@ count() {
             valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" >/dev/null 2>"$file"
             sed -n "s/.*Collected : //p" "$file"
         else
-            strace -f -c -U calls,name -o "$file" "$@" >/dev/null
+            strace -c -U calls,name -o "$file" "$@" >/dev/null
             awk "\$NF == \"total\" { print \$1 }" "$file"
         fi' _ "$1" "$BATS_TEST_TMPDIR/counted" "$ROOT/tests/tools/holder.py" "${@:2}"
 }
@@ -62,6 +62,10 @@ count_answers() { # POLICY CONNECTIONS
     awk '{ calls[$1] += !/resumed>/ }
          /ioctl\(/ { ioctls[$1]++ }
          END { for (thread in ioctls) if (ioctls[thread] > calls[thread] / 5) sum += calls[thread]; print sum }' "$BATS_TEST_TMPDIR/strace"
+}
+
+@test "supervise is linear in children that run already" {
+    also is_linear calls 25 processes "$LINGER" supervise -y -q -m fin-rst PID
 }
 
 @test "a supervised connect() takes five system calls: receive, duplicate, set, close, answer" {
