@@ -139,12 +139,15 @@ liblinger.so: $(OBJECTS) $(STUB) src/preload/liblinger.map
 		-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete,-z,noseparate-code -Wl,--no-as-needed $(STUB) -lgcc \
 		$(filter-out $(UNLINKABLE),$(LDFLAGS))
 
+# timer_create() is in librt before glibc 2.34 (Debian 11).
+LIBRARIES = -pthread -lrt
+
 # The library and the launcher share the same object files.
 linger: $(SHARED) $(CLI)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINKED) $(SAN_LINGER) -MF $(BUILD)/linger.d -pie -o $@ \
 		$(if $(SAN),$(SHARED_SOURCES) $(wildcard src/cli/*.c src/cli/*/*.c),$(SHARED) $(CLI)) \
-		-Wl,-z,relro,-z,now -pthread $(LDFLAGS)
+		-Wl,-z,relro,-z,now $(LIBRARIES) $(LDFLAGS)
 
 # The examples are built as a stranger would build them.
 EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
@@ -198,7 +201,7 @@ $(BUILD)/sanitized/%.o: src/%.c Makefile
 
 $(UNIT_LIBRARY): $(UNIT_OBJECTS)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(UNIT_CFLAGS) -shared -o $@ $^ -pthread
+	$(Q)$(CC) $(UNIT_CFLAGS) -shared -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c Makefile | $(UNIT_LIBRARY)
 	@mkdir -p $(@D)
@@ -228,7 +231,7 @@ $(BUILD)/fuzz/calls: tests/fuzz/calls.c tests/fuzz/model.h
 $(BUILD)/tests/%: tests/tools/%.c $(BUILD)/sanitizer
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< $(TEST_LIBS) -pthread
+	$(Q)$(CC) $(TEST_CFLAGS) $(SAN_TOOLS) -o $@ $< $(TEST_LIBS) $(LIBRARIES)
 
 # It drives what only a subcommand would: linger without its main().
 $(BUILD)/tests/inject: TEST_CFLAGS += -Isrc
@@ -260,7 +263,7 @@ $(BUILD)/tests/go/%: tests/tools/%.go
 # linger with the sanitizers in it, whatever the rest is built with.
 $(BUILD)/sanitized/linger: $(patsubst $(BUILD)/%,$(BUILD)/sanitized/%,$(SHARED) $(CLI))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $^ -pthread
+	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBRARIES)
 
 # What the benchmark measures with.
 BENCH_TOOLS = $(patsubst %,$(BUILD)/bench/%,naive.so naive-fin-rst.so empty.so calls connections decides notified starts)
