@@ -320,15 +320,6 @@ bool cli_is_terminal(FILE *stream)
            strcmp(terminal, "dumb") != 0;
 }
 
-/* Clears the rest of each line, and everything below. */
-void cli_redraw(const char *text)
-{
-    fputs("\033[H", stdout);
-    for (const char *c = text; *c; c++)
-        fputs(*c == '\n' ? "\033[K\n" : (char[]){*c, '\0'}, stdout);
-    fputs("\033[J", stdout);
-}
-
 const char *cli_put_endpoint(char buffer[CLI_ENDPOINT_SIZE], struct policy_ip ip, uint16_t port)
 {
     struct text out;

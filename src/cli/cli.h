@@ -103,9 +103,6 @@ int cli_flush(const struct cli_command *command, int status);
 /* May `stream` be coloured and redrawn? No: a file, NO_COLOR, a dumb terminal. */
 bool cli_is_terminal(FILE *stream);
 
-/* Draws the text over what the terminal shows. */
-void cli_redraw(const char *text);
-
 /* "192.0.2.1:80", without a port if that is 0, in an array of the block that asks for it. */
 #define cli_endpoint(ip, port) cli_put_endpoint((char[CLI_ENDPOINT_SIZE]){0}, ip, port)
 #define CLI_ENDPOINT_SIZE 64

@@ -12,11 +12,14 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/screen.h"
 #include "cli/states/advice.h"
 #include "cli/states/port.h"
 #include "cli/states/summary.h"
 
-#define HISTORY 30     /* samples in a bar of -w */
+#define HISTORY 30    /* samples in a bar of -w */
+#define BESIDE_BAR 48 /* columns, or without queues: */
+#define BESIDE_BAR_NARROW 26
 #define PEERS_SHOWN 10 /* of those with the most TIME_WAIT */
 
 static const char help[] =
@@ -50,12 +53,12 @@ struct request {
 };
 
 /* The last samples of a state as a bar, in eighths of the largest. */
-static void print_bar(FILE *out, const struct request *r, unsigned state)
+static void print_bar(FILE *out, const struct request *r, unsigned state, unsigned most)
 {
     static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     static const char *const letters[] = {" ", ".", ".", ":", ":", "+", "+", "#", "#"};
     bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    unsigned shown = r->samples < HISTORY ? r->samples : HISTORY;
+    unsigned shown = r->samples < most ? r->samples : most;
     unsigned largest = 1;
 
     for (unsigned i = 0; i < HISTORY; i++) {
@@ -71,17 +74,24 @@ static void print_bar(FILE *out, const struct request *r, unsigned state)
 
 static void print_states(FILE *out, const struct request *r, const struct summary *s)
 {
-    bystate_print_head(out, "TCP states");
+    bool is_narrow = r->redraw && screen_columns() < BESIDE_BAR + HISTORY / 2;
+    unsigned beside = is_narrow ? BESIDE_BAR_NARROW : BESIDE_BAR;
+    unsigned room = screen_columns() > beside ? screen_columns() - beside : 1;
+    enum bystate_form form = is_narrow        ? BYSTATE_NARROW
+                             : r->seconds > 0 ? BYSTATE_PADDED
+                                              : BYSTATE_PLAIN;
+
+    bystate_print_head(out, "TCP states", form);
     for (unsigned i = 1; i < DIAG_STATES; i++) {
         bool seen = s->states.count[i] > 0;
         for (unsigned j = 0; j < HISTORY; j++)
             seen = seen || r->history[j][i] > 0;
         if (!seen)
             continue;
-        bystate_print(out, &s->states, i, r->seconds > 0);
+        bystate_print(out, &s->states, i, form);
         if (r->seconds > 0) {
             fputs("  ", out);
-            print_bar(out, r, i);
+            print_bar(out, r, i, room < HISTORY ? room : HISTORY);
         }
         fputc('\n', out);
     }
@@ -294,8 +304,11 @@ static void print_all(FILE *out, const struct request *r, const struct summary *
     print_time_wait(out, s);
     print_ephemeral(out, s);
     print_all_unclosed(out, s);
-    print_sysctls(out, s);
+    if (!r->redraw)
+        print_sysctls(out, s);
     advice_print(&(struct advice){.out = out}, s);
+    if (r->redraw) /* of what does not fit, this is missed least */
+        print_sysctls(out, s);
 }
 
 static int show(struct request *r, const struct sockets *sockets, FILE *out)
@@ -327,7 +340,7 @@ static int redraw(struct request *r, const struct sockets *sockets)
     if (!out)
         return -1;
     if (show(r, sockets, out) == 0 && fflush(out) == 0) {
-        cli_redraw(text);
+        screen_redraw(text);
         status = 0;
     }
     fclose(out);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/screen.h"
 #include "cli/sockets/sockets.h"
 #include "cli/states/counters.h"
 #include "cli/trace/scope.h"
@@ -208,7 +209,7 @@ static void redraw(struct watch *w)
         return;
     print_table(out, w);
     if (fclose(out) == 0)
-        cli_redraw(text);
+        screen_redraw(text);
     free(text);
 }
 

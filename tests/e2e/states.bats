@@ -432,6 +432,30 @@ signal.pause()"
     run ! grep -q $'\e\[H' "$BATS_TEST_TMPDIR/plain"
 }
 
+words_of() {
+    tr -s ' ' '\n' | sort -u
+}
+
+@test "-w fits the terminal: from the top, every state with its bar, lines broken between words" {
+    half_closed 200
+    for size in "80 24" "40 15" "120 60"; do
+        # shellcheck disable=SC2086 # two words
+        python3 "$ROOT/tests/tools/screen.py" $size 2 "$LINGER" states -w >"$BATS_TEST_TMPDIR/screen"
+        "$LINGER" states >"$BATS_TEST_TMPDIR/out"
+        cat "$BATS_TEST_TMPDIR/screen"
+        also expect "the first row at $size" "$(head -1 "$BATS_TEST_TMPDIR/screen" | cut -d' ' -f1-2)" "TCP states"
+        for state in $(sed -n '2,/^[^ ]/s/^  \([^ ]*\) .*/\1/p' "$BATS_TEST_TMPDIR/out"); do
+            also grep -q "^  $state  *[0-9].*  [▁▂▃▄▅▆▇█]*$" "$BATS_TEST_TMPDIR/screen"
+        done
+        also expect "words at $size that linger states does not have" \
+            "$(comm -23 <(words_of <"$BATS_TEST_TMPDIR/screen") <(words_of <"$BATS_TEST_TMPDIR/out") | grep -v '^[▁▂▃▄▅▆▇█]*$' | paste -sd' ')" \
+            "$([ "$size" = "120 60" ] || echo ...)"
+        rows=$(grep -c . "$BATS_TEST_TMPDIR/screen")
+        also expect "rows at $size" "$((rows == ${size#* } - 1))" "$([ "$size" = "120 60" ] && echo 0 || echo 1)"
+    done
+    echo >&"$HALF"
+}
+
 @test "bad options are named" {
     for option in -p0 -p65536 -pfoo -w0 -wx; do
         run "$LINGER" states $option

@@ -273,7 +273,7 @@ EOF
 @test "a terminal is redrawn, and what comes later still counts" {
     needs_terminal
     prepare close 3
-    TERM=xterm script -qefc "$LINGER watch -p $PORT" "$BATS_TEST_TMPDIR/typed" >/dev/null 2>&1 3>&- &
+    TERM=xterm script -qefc "stty cols 200 rows 50; exec $LINGER watch -p $PORT" "$BATS_TEST_TMPDIR/typed" >/dev/null 2>&1 3>&- &
     local script=$!
     STARTED+=("$script")
     until [ "$(grep -c "connections ended" "$BATS_TEST_TMPDIR/typed")" -ge 2 ]; do kill -0 $script; done

@@ -21,17 +21,22 @@ void bystate_add(struct bystate *sums, const struct diag_socket *socket)
     }
 }
 
-void bystate_print_head(FILE *out, const char *title)
+void bystate_print_head(FILE *out, const char *title, enum bystate_form form)
 {
-    fprintf(out, "%-14s %8s %10s %10s\n", title, "sockets", "Recv-Q", "Send-Q");
+    fprintf(out, "%-14s %8s", title, "sockets");
+    if (form != BYSTATE_NARROW)
+        fprintf(out, " %10s %10s", "Recv-Q", "Send-Q");
+    fputc('\n', out);
 }
 
-void bystate_print(FILE *out, const struct bystate *sums, unsigned state, bool is_padded)
+void bystate_print(FILE *out, const struct bystate *sums, unsigned state, enum bystate_form form)
 {
     fprintf(out, "  %-12s %8u", diag_state_name(state), sums->count[state]);
+    if (form == BYSTATE_NARROW)
+        return;
     if (has_queues(state))
         fprintf(out, " %10" PRIu64 " %10" PRIu64, sums->received[state], sums->sent[state]);
-    else if (is_padded)
+    else if (form == BYSTATE_PADDED)
         fprintf(out, "%22s", "");
 }
 

@@ -17,11 +17,14 @@ struct bystate {
 /* Must be zeroed at first. */
 void bystate_add(struct bystate *sums, const struct diag_socket *socket);
 
-/* The heading of the columns, after `title`. */
-void bystate_print_head(FILE *out, const char *title);
+/* Padded: each line is as wide as any other; narrow: without queues. */
+enum bystate_form { BYSTATE_PLAIN, BYSTATE_PADDED, BYSTATE_NARROW };
 
-/* The line of a state, without a newline; `is_padded`: as wide as any other. */
-void bystate_print(FILE *out, const struct bystate *sums, unsigned state, bool is_padded);
+/* The heading of the columns, after `title`. */
+void bystate_print_head(FILE *out, const char *title, enum bystate_form form);
+
+/* The line of a state, without a newline. */
+void bystate_print(FILE *out, const struct bystate *sums, unsigned state, enum bystate_form form);
 
 /* The members "states", "recv_q" and "send_q". */
 void bystate_print_json(struct json *json, const struct bystate *sums);

@@ -126,11 +126,11 @@ static void print(FILE *out, const struct port *p, long port)
     if (p->total == 0)
         fprintf(out, "%s\n  nobody holds it in this network namespace\n", buffer);
     else
-        bystate_print_head(out, buffer);
+        bystate_print_head(out, buffer, BYSTATE_PLAIN);
     for (unsigned i = 1; i < DIAG_STATES; i++) {
         if (p->states.count[i] == 0)
             continue;
-        bystate_print(out, &p->states, i, false);
+        bystate_print(out, &p->states, i, BYSTATE_PLAIN);
         fputc('\n', out);
     }
     for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
