@@ -75,6 +75,11 @@ large() {
         "$(find "$ROOT/src/cli" -mindepth 2 -name '*.[ch]' -printf '%h\n' | sort | uniq -c | awk '$1 > 8')" ""
 }
 
+@test "a comment of several lines begins and ends with a line that has nothing else" {
+    expect "comments with a stranded beginning" \
+        "$(find "$ROOT/src" "$ROOT/examples" -name '*.[ch]' -exec awk '/^ *\/\*./ && !/\*\// { print FILENAME ":" FNR ": " $0 }' {} +)" ""
+}
+
 # What src/README.md says there is in src, two levels deep, as the lines of its layout begin.
 told() {
     sed -n '/^    src\/base\/ /,/^$/p' "$ROOT/src/README.md" | awk '
