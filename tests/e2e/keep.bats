@@ -239,6 +239,7 @@ policy() {
 }
 
 is_reported() { # PATTERN
+    # shellcheck disable=SC2053  # it is a pattern
     [[ $(cat keep.err) == $1 ]]
 }
 
@@ -480,4 +481,56 @@ a_child_has_it() {
 @test "a daemon whose first process has ended: its child's listeners are found as soon" {
     needs_events
     host a_child_has_it
+}
+
+# Two that wait for accept() while the listener is changed.
+the_queue_is_kept() {
+    mkfifo go
+    exec {GO}<>go
+    start - python3 -c "import socket, sys
+listener = socket.create_server(('127.0.0.1', 0))
+print('port', listener.getsockname()[1], flush=True)
+clients = [socket.create_connection(listener.getsockname()) for _ in range(2)]
+sys.stdin.readline()
+served = [listener.accept()[0] for _ in clients]
+while any(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2) != -1 for one in served):
+    pass
+print('changed', flush=True)" <&"$GO"
+    hear_port
+    SERVER=$PID SERVER_OUT=$OUT
+    keeps -m "fin-rst port=$PORT"
+    keep_says "listener * 127.0.0.1:$PORT * applied *"
+    echo accept >&"$GO"
+    OUT=$SERVER_OUT hear
+    expect "what was in the queue" "$REPLY" changed
+    ends TERM
+}
+
+@test "connections that waited for accept() as their listener was changed" {
+    host the_queue_is_kept
+}
+
+# A listener that a process of another name has first, as that of a socket unit.
+it_is_handed_on() {
+    keeps -m "fin-rst prog=sleep; rst prog=subject"
+    mkfifo go
+    exec {GO}<>go
+    start - python3 -c "import os, socket, sys, time
+listener = socket.create_server(('127.0.0.1', 0))
+print('port', listener.getsockname()[1], flush=True)
+sys.stdin.readline()
+listener.set_inheritable(True)
+os.posix_spawn('/bin/sleep', ['/bin/sleep', '1000'], os.environ)
+time.sleep(1000)" <&"$GO"
+    hear_port
+    LISTENER=$PORT
+    start - "$SUBJECT" -r close
+    keep_says "listener * verdict rst  applied  rule 2, subject *" # so the first was looked at, too
+    echo >&"$GO"
+    keep_says "listener * 127.0.0.1:$LISTENER * applied  rule 1, sleep *"
+    ends TERM
+}
+
+@test "prog= is also the process that gets the listener later" {
+    host it_is_handed_on
 }

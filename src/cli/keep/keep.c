@@ -84,9 +84,10 @@ static void note_file(struct life *life)
 /* A file that is replaced may be missing for a moment. */
 static bool has_new_file(const struct life *life)
 {
+    const char *file = file_of(life);
     struct stat now;
 
-    return life->keep->follows && stat(file_of(life), &now) == 0 &&
+    return life->keep->follows && file && stat(file, &now) == 0 &&
            (now.st_dev != life->file.st_dev || now.st_ino != life->file.st_ino ||
             now.st_size != life->file.st_size || now.st_mtim.tv_sec != life->file.st_mtim.tv_sec ||
             now.st_mtim.tv_nsec != life->file.st_mtim.tv_nsec);
@@ -142,7 +143,7 @@ static void retry(struct life *life, uint64_t now)
         return;
     life->next_retry = now + EACH_WHILE;
     look_at_holders(l, is_unseen, false);
-    if (look_has_names(&l->apply.selection.rules))
+    if (look_has_names(&l->apply.selection.rules, NULL))
         look_at_holders(l, is_left, true);
 }
 
@@ -161,7 +162,7 @@ static int list(struct life *life, uint64_t now)
     look_at_holders(l, is_new, false);
     retry(life, now);
     look_put_back(l, is_over, false);
-    life->next_list = now + (life->tracepoints ? EACH_WHILE : EACH_SECOND);
+    life->next_list = life->tracepoints ? life->next_retry : now + EACH_SECOND;
     if (look_at_connections(l))
         life->next_list = now + EACH_SECOND;
     return CLI_OK;

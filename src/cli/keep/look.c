@@ -15,6 +15,7 @@
 #include "cli/process/holders.h"
 #include "cli/sockets/seen.h"
 #include "cli/sockets/sockets.h"
+#include "policy/condition.h"
 #include "socket/role.h"
 
 #define ENOUGH 1024
@@ -205,10 +206,12 @@ static bool see_connection(int fd, int number, void *context)
     return true;
 }
 
-bool look_has_names(const struct policy *policy)
+bool look_has_names(const struct policy *policy, const char *program)
 {
     for (unsigned i = 0; i < policy->rule_count; i++) {
-        if (policy->rules[i].conditions & CONDITION_PROG)
+        const struct policy_rule *rule = &policy->rules[i];
+        if (rule->conditions & CONDITION_PROG &&
+            (!program || condition_is_for(policy, rule, program)))
             return true;
     }
     return false;
@@ -226,7 +229,7 @@ static bool each_socket(struct look *l, pid_t pid, bool by_name, target_visit *v
     s->policy = s->rules;
     policy_keep_program(&s->policy, target.name);
     error_set(&s->why, "out of memory"); /* the reason why a visit stops */
-    bool is_done = (by_name && !look_has_names(&s->policy)) ||
+    bool is_done = (by_name && !look_has_names(&s->rules, target.name)) ||
                    target_each_socket(&target, visit, context, &s->why) == 0;
     bool has_ended = !is_done && target_has_ended(&target);
     if (!is_done && !has_ended)
@@ -272,7 +275,7 @@ void look_at_holders(struct look *l, bool is_wanted(const struct listener *liste
 
     for (size_t i = 0; i < l->listeners.count; i++)
         l->listeners.items[i].is_tried = true;
-    for (size_t i = 0; i < count; i = holders_next(holders, count, i))
+    for (size_t i = 0; holders && i < count; i = holders_next(holders, count, i))
         (void)each_socket(l, holders[i].pid, by_name, see_listener, l);
     free(holders);
 }
@@ -298,7 +301,7 @@ bool look_at_connections(struct look *l)
         one->passes = one->waiting > 0 ? one->passes - 1 : 0;
         has_more |= one->passes > 0;
     }
-    for (size_t i = 0; i < count; i = holders_next(holders, count, i))
+    for (size_t i = 0; holders && i < count; i = holders_next(holders, count, i))
         (void)each_socket(l, holders[i].pid, false, see_connection, &places);
     seen_forget(&places.seen);
     free(places.items);

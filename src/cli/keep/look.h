@@ -43,7 +43,7 @@ bool look_at_connections(struct look *l);
  */
 void look_put_back(struct look *l, bool is_wanted(const struct listener *listener), bool is_end);
 
-/* Has a rule prog=? */
-bool look_has_names(const struct policy *policy);
+/* Has a rule prog= for that program, or for any if that is NULL? */
+bool look_has_names(const struct policy *policy, const char *program);
 
 #endif
