@@ -245,7 +245,7 @@ harmless() {
 }
 
 was_called() {
-    read -r -t 60 REPLY <&"$CALLER_OUT"
+    read -r -t 100 REPLY <&"$CALLER_OUT"
     echo "$REPLY"
     [[ $REPLY == "called "[1-9]* ]]
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # linger watch: what it says of a connection is what the test did with it.
+BATS_TEST_TIMEOUT=300
 load helper
 
 LINGER=$ROOT/linger
@@ -234,6 +235,8 @@ EOF
     hear
     echo go >&"$go"
     OUT=$out hear
+    PID=$pid OUT=$out finish
+    time_wait "$port" >/dev/null # the last FIN may be on its way
     watch_ends >/dev/null
     python3 - "$BATS_TEST_TMPDIR/watch" "$port" <<'EOF'
 import json, sys
@@ -257,7 +260,7 @@ EOF
     says_no "linger watch: 'x' is not a process: *--port PORT*" "$LINGER" watch x
     says_no "linger watch: process 2147483646: no such process" "$LINGER" watch 2147483646
     says_no "linger watch: -p: '0' is not a port*" "$LINGER" watch -p 0
-    says_no "linger watch: -t: 'x' is not a number*" "$LINGER" watch -t x
+    says_no "linger watch: -t: 'x' is not a time from 1 to 86400 seconds*" "$LINGER" watch -t x
 }
 
 @test "a name of a process cannot write to the terminal" {
