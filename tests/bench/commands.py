@@ -49,16 +49,16 @@ def in_sockets():
     for processes in (3, 6):
         with connections(processes) as (pids, _):
             size = f"{processes * EACH * 2:,}"
-            for name, command in (("states", [LINGER, "states"]), ("ss", ["ss", "-tan"]),
+            for name, command in (("states", [LINGER, "states"]), ("ss", ["ss", "-tanp"]),
                                   ("attach", [LINGER, "attach", "-q", "-m", "fin-rst", *pids])):
                 values[name][size] = [seconds(*command) for _ in range(ROUNDS)]
             values["close"][size] = [seconds(LINGER, "close", "-q", "-a", "-m", "rst", *pids)]
     sizes = {f"{processes * EACH * 2:,}": processes for processes in (3, 6)}
     large = list(sizes)[1]
     yield row_of("linger states in a network of 100,000 sockets, of 200,000", "s", sizes, values["states"])
-    both = {"linger states": values["states"][large], "ss -tan": values["ss"][large]}
+    both = {"linger states": values["states"][large], "ss -tanp": values["ss"][large]}
     yield {"what": "linger states in a network of 200,000 sockets", "unit": "s", "values": both,
-           "columns": {"with": "linger states", "peer": "ss -tan"}, "goals": [at_most(both, "linger states", 1, "ss -tan")]}
+           "columns": {"with": "linger states", "peer": "ss -tanp"}, "goals": [at_most(both, "linger states", 1, "ss -tanp")]}
     yield row_of("linger attach to 50,000 connections, to 100,000", "s", sizes, values["attach"])
     yield row_of("linger close of 50,000 connections, of 100,000", "s", sizes, values["close"])
 
