@@ -48,6 +48,9 @@ static void print(const char *program, const struct reach *reach)
     cli_print_line(stdout, "%s", program);
     print_row("reached by", reach_name(reach->how));
     print_row("why", reach->why.text);
+    if (reach->how == REACH_ERROR && pids_is_name(program))
+        cli_print_line(stdout, "  %-11s of a running process: linger check --pid %s", "but",
+                       program);
     if (launchers_lose(reach, program, NULL, &loses))
         print_row("but", loses.text);
     for (int i = 0; i < reach->depth; i++)

@@ -126,6 +126,18 @@ static int take_unit(const struct cli_command *command, struct search *s)
     return status;
 }
 
+static bool is_unit(const char *word)
+{
+    return ends_with(word, ".service") || ends_with(word, ".scope");
+}
+
+bool pids_is_name(const char *word)
+{
+    long pid;
+
+    return cli_number(word, 1, INT32_MAX, &pid) || is_unit(word);
+}
+
 int pids_each(const struct cli_command *command, char *const *names, pids_visit *visit,
               void *context)
 {
@@ -136,7 +148,7 @@ int pids_each(const struct cli_command *command, char *const *names, pids_visit 
         struct search s = {*names, visit, context, 0};
         if (cli_number(*names, 1, INT32_MAX, &pid))
             status = visit(*names, (pid_t)pid, context);
-        else if (ends_with(*names, ".service") || ends_with(*names, ".scope"))
+        else if (is_unit(*names))
             status = take_unit(command, &s);
         else
             return cli_usage(command,

@@ -164,6 +164,10 @@ int posix_spawn(void); int posix_spawn(void) { return ENOEXEC; }' | gcc -shared 
     judged "$BATS_FILE_TMPDIR" 2 error 'a directory$'
     judged /etc/passwd 2 error 'cannot be executed: Permission denied$'
     judged no-such-program 2 error 'no such program$'
+    for process in $$ nginx.service; do
+        judged $process 2 error 'no such program$'
+        grep -qx "  but         of a running process: linger check --pid $process" "$BATS_TEST_TMPDIR/out"
+    done
     judged "" 2 error 'no such program$'
 }
 
