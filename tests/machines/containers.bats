@@ -34,8 +34,15 @@ END
     podman export files | tar -x -C "$FILES"
 }
 
+# podman rm may leave what the container stored, and its name with that, while podman run still ends.
+removed() { # NAME
+    podman rm -f --time 0 "$1" >/dev/null 2>&1 || true
+    ! podman container exists --external "$1"
+}
+
 teardown() {
-    podman rm -f --time 0 server keep >/dev/null 2>&1 || true
+    eventually removed server
+    eventually removed keep
     end_started
 }
 
@@ -75,7 +82,7 @@ serve() {
         serve -v "$ROOT/build/examples:/examples:ro" -e LD_PRELOAD=/opt/linger/liblinger.so -e LINGER_MODE=rst --rootfs "$ROOTFS" \
             "$([ $libc = musl ] && echo /server || echo /examples/echo-server)"
         expect "the client under $libc" "$("$ECHO_CLIENT" "$PORT" 1)" "$RESET"
-        podman rm -f --time 0 server
+        eventually removed server
     done
 }
 
@@ -99,7 +106,7 @@ serve_nginx() {
 
 @test "attach and close with a container's default capabilities: the workers that they may not inspect, and 125" {
     serve_nginx
-    for command in "attach -m rst" "close -m rst --all"; do
+    for command in "attach -q -m rst" "close -q -m rst --all"; do
         # shellcheck disable=SC2086 # options
         says_no '* at port 80 held by processes that this user may not inspect: CAP_SYS_PTRACE is needed*' "${BESIDE[@]}" --pid=container:server "$IMAGE" $command --port 80
     done
@@ -150,7 +157,7 @@ is_kept() {
         expect "life $life" "$(nsenter -t "$pid" -n python3 "$ROOT/tests/tools/talk.py" "$port" 100 "${conversation[@]}" <<<close)" \
             "whole=100 eof=100 reset=0"
         expect "TIME_WAIT in life $life" "$(nsenter -t "$pid" -n ss -Htan state time-wait "sport = :$port")" ""
-        podman rm -f --time 0 server
+        eventually removed server
     done
 }
 
@@ -166,4 +173,52 @@ while True:
     connection.sendall(connection.recv(100))
     connection.close()"
     is_kept 8080 hello hello --rootfs /:O java "$ROOT/tests/tools/JvmServer.java" socket 8080
+}
+
+# options FILE [KIND]: podman's, for the first container of that kind in deployment.yaml, or for attach.yaml. No kube
+# play: it wants a cgroup with controllers for the pod, which a host may keep to itself.
+options() {
+    python3 - "$ROOT/examples/kubernetes/$1" "${2:-}" "$BATS_TEST_TMPDIR/volume" <<'END'
+import sys, yaml
+file, kind, volume = sys.argv[1:]
+document = yaml.safe_load(open(file))
+pod = document["spec"]["template"]["spec"] if kind else {}
+container = pod[kind][0] if kind else document
+context = {**pod.get("securityContext", {}), **container["securityContext"]}
+words = [f"--user={context['runAsUser']}", f"--read-only={context.get('readOnlyRootFilesystem', False)}"]
+if not context["allowPrivilegeEscalation"]:
+    words.append("--security-opt=no-new-privileges")
+words += [f"--cap-{verb}={name}" for verb, names in context["capabilities"].items() for name in names]
+words += [f"--env={e['name']}={e['value']}" for e in container.get("env", [])]
+words += [f"--volume={volume}:{m['mountPath']}:{'ro' if m.get('readOnly') else 'rw'}" for m in container.get("volumeMounts", [])]
+if "command" in container:
+    words += [f"--entrypoint={container['command'][0]}", container["image"], *container["command"][1:]]
+print(*words, sep="\n")
+END
+}
+
+@test "deployment.yaml: the init container brings the library, and the server's log says what it does" {
+    rootfs glibc
+    mkdir -m 777 "$BATS_TEST_TMPDIR/volume"
+    mapfile -t init < <(options deployment.yaml initContainers)
+    podman run --rm "${init[@]}"
+    mapfile -t server < <(options deployment.yaml containers)
+    start - podman run --name server "${server[@]}" --rootfs "$ROOTFS" /server
+    hear
+    PORT=${REPLY##* }
+    expect "the client" "$("$ECHO_CLIENT" "$PORT" 20)" "240 bytes, then EOF"
+    expect TIME_WAIT "$(time_wait "$PORT")" 0
+    grep -q "event=close .* role=server .*verdict=fin-rst" "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "attach.yaml: in a second container with its two capabilities, to a server of another user's" {
+    rootfs glibc
+    serve --user 12345 --rootfs "$ROOTFS" /server 8080
+    mapfile -t second < <(options attach.yaml)
+    read -ra command < <(sed -n 's/^#  *kubectl debug .* -- //p' "$ROOT/examples/kubernetes/attach.yaml")
+    run podman run --rm --pid=container:server "${second[@]}" --entrypoint "${command[0]}" "$IMAGE" "${command[@]:1}"
+    echo "$output"
+    [[ $output == *"1 listener, 0 connections in 1 process, 0 failed" ]]
+    expect "the client" "$("$ECHO_CLIENT" 8080 20)" "240 bytes, then EOF"
+    expect TIME_WAIT "$(time_wait 8080)" 0
 }
