@@ -6,6 +6,7 @@
 #include "cli/keep/keep.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,8 @@ static void take_events(struct life *life)
     bool has_any = false;
 
     while (life->tracepoints && tracepoints_next(life->tracepoints, before, &record)) {
-        note_pid(life, record.pid);
+        if (record.to == TCP_LISTEN)
+            note_pid(life, record.pid);
         has_any = true;
     }
     if (has_any)

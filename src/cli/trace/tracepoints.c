@@ -27,7 +27,7 @@
 #define EVENT_MAX 1024 /* ours are a fifth of that */
 #define FILTER_MAX 1024
 #define LISTEN_TO_SYN_RECV "(oldstate!=10||newstate!=3)" /* says nothing that the next does not */
-#define TO_LISTEN "newstate==10"
+#define LISTEN_OR_CLOSE "(newstate==10||oldstate==10&&newstate==7)"
 
 /* Linux 5.2 (fsopen(2)); libc and headers may be older. */
 #define CALL_FSOPEN 430
@@ -147,7 +147,7 @@ static void make_filter(const struct tracepoints *t, char filter[FILTER_MAX], en
     filter[0] = '\0';
     if (kind == RECORD_STATE)
         length += (size_t)snprintf(filter, FILTER_MAX, "protocol==6&&%s%s",
-                                   t->has_listens_alone ? TO_LISTEN : LISTEN_TO_SYN_RECV,
+                                   t->has_listens_alone ? LISTEN_OR_CLOSE : LISTEN_TO_SYN_RECV,
                                    count > 0 ? "&&(" : "");
     for (unsigned i = 0; i < count; i++)
         length += (size_t)snprintf(filter + length, FILTER_MAX - length, "%ssport==%u||dport==%u",

@@ -14,8 +14,8 @@ struct tracepoints;
 
 /*
  * Opens them: all, or those with one of `count` ports at either end. With `has_listens_alone` there
- * is nothing but sockets that begin to listen, and each event ends tracepoints_wait(). Returns NULL
- * and `why`, with EACCES or EPERM in errno where it is a matter of rights.
+ * is nothing but sockets that begin to listen or end it, and each event ends tracepoints_wait().
+ * Returns NULL and `why`, with EACCES or EPERM in errno where it is a matter of rights.
  */
 struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
                                      struct error *why);
