@@ -22,6 +22,7 @@ NEW_LISTENER, NOTIF_RECV = 1 << 3, 0xC0502100
 
 ours, theirs = socket.socketpair()
 if os.fork() == 0:
+    signal.alarm(60) # no child inherits it
     code = b"".join(struct.pack("HBBI", *step) for step in (
         (0x20, 0, 0, 0), (0x15, 0, 1, SYS_connect), (0x06, 0, 0, 0x7FC00000), (0x06, 0, 0, 0x7FFF0000)))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -49,6 +50,7 @@ memory = None if "unmapped" in sys.argv else mmap.mmap(page, 65536)
 told, tell = os.pipe()
 locker = os.fork()
 if locker == 0:
+    signal.alarm(60)
     libc.prctl(PR_SET_NAME, b"bystander", 0, 0, 0)
     fcntl.lockf(page, fcntl.LOCK_EX)
     os.write(tell, b"x")
