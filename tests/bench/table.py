@@ -89,7 +89,8 @@ def as_short(results):
     for name, (sentence, unit) in SHORT.items():
         figures = rows.get(name)
         if figures:
-            lines.append([sentence, *(f"{number(figures[variant]['median'])} {unit}" for variant in ("without", "fin-rst"))])
+            medians = (figures[variant]["median"] for variant in ("without", "fin-rst"))
+            lines.append([sentence, *(f"{number(one) if one >= 0.01 else 'under 0.01'} {unit}" for one in medians)])
     return "".join("| " + " | ".join(one) + " |\n" for one in lines)
 
 
