@@ -29,8 +29,8 @@
 #include "socket/descriptors.h"
 #include "socket/sock.h"
 
-/* Milliseconds */
-enum { GLANCE = 1, LONG = 1000, OPEN_PATIENCE = 100 };
+/* Milliseconds; OPEN_PATIENCE is for a caller that is not given a processor. */
+enum { GLANCE = 1, LONG = 1000, OPEN_PATIENCE = 1000, OPEN_PATIENCE_BOUND = 100 };
 
 /* One call that is held, and what it is answered. */
 struct call {
@@ -430,12 +430,16 @@ static void look_at_open(struct answerer *a)
 
 static void keep_open(struct answerer *a, const struct call *call)
 {
+    struct facts facts = {0}; /* of a socket that was bound first our duplicate keeps the port */
+    bool is_bound = sock_facts(call->fd, FACT_LOCAL_PORT, &facts) && facts.local_port != 0;
+    int patience = is_bound ? OPEN_PATIENCE_BOUND : OPEN_PATIENCE;
+
     if (a->open_count == ANSWER_OPEN_MAX) {
         a->open[0].until = 0;
         look_at_open(a);
     }
     a->open[a->open_count++] =
-        (struct answer_open){call->fd, *call->request, accept_clock() + OPEN_PATIENCE};
+        (struct answer_open){call->fd, *call->request, accept_clock() + patience};
 }
 
 /* Other processes can write to the room, so a copy is judged. */
