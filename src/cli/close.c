@@ -165,7 +165,8 @@ static bool is_chosen(const struct closing *c, int fd, struct outcome *o)
     if (f->state == TCP_LISTEN || (c->states && !(c->states & 1u << f->state)))
         return false;
     o->stuck = sock_stuck(fd, f->state);
-    return sock_idle(fd, &o->idle) && o->idle / 1000 >= c->idle && o->stuck / 1000 >= c->stuck;
+    return sock_idle(fd, &o->idle) && (long)(o->idle / 1000) >= c->idle &&
+           (long)(o->stuck / 1000) >= c->stuck;
 }
 
 /* A kernel that refuses nothing may have done nothing: look again. */

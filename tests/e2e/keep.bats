@@ -404,8 +404,8 @@ group() { # @NAME
 }
 
 traced() {
-    AS="strace -f -o strace" keeps -m "wait:1 port=1; fin-rst" -P /run/keep.prom
     foreign_server
+    AS="strace -f -o strace" keeps -m "wait:1 port=1; fin-rst" -P /run/keep.prom
     keep_says "listener * applied *"
     kill -HUP "$(pgrep -x linger)"
     kill -TERM "$(pgrep -x linger)"

@@ -213,7 +213,12 @@ def port_again(listener):
     await_at(port, "time-wait", True)
     again = socket.socket(listener.family)
     again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    again.bind((address[0], port))
+    while True:
+        try:
+            again.bind((address[0], port))
+            break
+        except OSError:  # until the last ACK has come to the first one
+            pass
     again.connect(address)
     close(again, listener.accept()[0])
 
