@@ -194,9 +194,29 @@ EOF
 @test "connects that are refused, and the RST of a port where nobody listens" {
     WATCHED="" ends refused 5
     cat "$BATS_TEST_TMPDIR/all"
-    grep -q "^5 connect() by python3 (pid $PID) was refused: the answer was RST, to 127.0.0.1:$PORT$" "$BATS_TEST_TMPDIR/watch"
+    grep -q "^5 connect() by python3 (pid $PID) were refused: the answer was RST, to 127.0.0.1:$PORT$" "$BATS_TEST_TMPDIR/watch"
     grep -q "^5 RST in answer to a packet for port $PORT: nobody listens there$" "$BATS_TEST_TMPDIR/watch"
     grep -q " 0 connections ended$" "$BATS_TEST_TMPDIR/watch"
+}
+
+@test "connects that find no local port left" {
+    needs_namespace
+    sysctl -qw net.ipv4.ip_local_port_range="40000 40009"
+    PORT=86
+    watch_begins -p "$PORT"
+    python3 -c "
+import errno, socket
+listener = socket.create_server(('127.0.0.1', $PORT))
+clients = [socket.create_connection(listener.getsockname()) for _ in range(10)]
+for _ in range(2):
+    try:
+        socket.create_connection(listener.getsockname())
+    except OSError as error:
+        assert error.errno == errno.EADDRNOTAVAIL, error"
+    sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
+    watch_ends
+    grep -q "^2 connect() by python3 (pid [0-9]*) failed: no local port was left (.linger states.), to 127.0.0.1:$PORT$" "$BATS_TEST_TMPDIR/watch"
+    grep -q "^  no local port: connect() to 127.0.0.1:$PORT failed (EADDRNOTAVAIL)" "$BATS_TEST_TMPDIR/watch"
 }
 
 @test "what comes for a socket in FIN_WAIT2 that its program has closed is answered by RST" {

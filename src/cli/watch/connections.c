@@ -283,7 +283,10 @@ static enum connection_why why(const struct connection *one)
 
 static void classify_connect(struct connection *one)
 {
-    one->how = one->got_reset ? HOW_REFUSED : one->is_closer ? HOW_GIVEN_UP : HOW_UNANSWERED;
+    if (one->local_port == 0) /* it goes to SYN_SENT first, and then chooses one */
+        one->how = HOW_NO_PORT;
+    else
+        one->how = one->got_reset ? HOW_REFUSED : one->is_closer ? HOW_GIVEN_UP : HOW_UNANSWERED;
 }
 
 /* No FIN of either end came first. */

@@ -14,9 +14,10 @@ enum connection_how {
     HOW_FIN,
     HOW_RST,
     HOW_TIMEOUT,    /* the peer no longer answered */
-    HOW_REFUSED,    /* connect() was answered with RST */
+    HOW_REFUSED,    /* from here on it did not come into being: connect() was answered with RST */
     HOW_UNANSWERED, /* connect() was not answered, or by ICMP */
     HOW_GIVEN_UP,   /* the program closed while it connected */
+    HOW_NO_PORT,    /* connect() found no free local port */
 };
 
 /* What came after the first FIN, other than the second. */

@@ -202,6 +202,22 @@ static void say_timeout(struct advice *a, const struct groups *g)
                    cli_endpoint(group->like.peer, 0));
 }
 
+static bool is_portless(const struct connection *c)
+{
+    return c->how == HOW_NO_PORT;
+}
+
+static void say_portless(struct advice *a, const struct groups *g)
+{
+    const struct group *group = largest(g, is_portless);
+
+    if (group)
+        advice_say(a,
+                   "no local port: connect() to %s failed (EADDRNOTAVAIL), as other connections "
+                   "and TIME_WAIT hold all ports; `linger states` shows which, and what helps",
+                   cli_endpoint(group->like.peer, group->like.peer_port));
+}
+
 static void say_sums(struct advice *a, const struct findings *f)
 {
     if (f->unread + f->aborted > 0)
@@ -231,6 +247,7 @@ void findings_print(struct advice *advice, const struct groups *g, const struct 
     say_late(advice, g);
     say_peers_reset(advice, g);
     say_timeout(advice, g);
+    say_portless(advice, g);
     say_time_wait(advice, g);
     say_held(advice, g);
     say_sums(advice, f);

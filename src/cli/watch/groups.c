@@ -7,7 +7,7 @@
 
 bool groups_is_connection(const struct connection *c)
 {
-    return c->how != HOW_REFUSED && c->how != HOW_UNANSWERED && c->how != HOW_GIVEN_UP;
+    return c->how < HOW_REFUSED;
 }
 
 static bool is_same_ip(struct policy_ip a, struct policy_ip b)

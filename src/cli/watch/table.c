@@ -150,19 +150,27 @@ static void print_connections(FILE *out, const struct groups *g)
 
 static const char *failed_words(const struct connection *c)
 {
-    if (c->how == HOW_REFUSED)
-        return "refused: the answer was RST";
-    return c->how == HOW_GIVEN_UP ? "given up before an answer came" : "not answered";
+    static const char *const words[] = {
+        [HOW_REFUSED] = "refused: the answer was RST",
+        [HOW_UNANSWERED] = "not answered",
+        [HOW_GIVEN_UP] = "given up before an answer came",
+        [HOW_NO_PORT] = "failed: no local port was left (`linger states`)",
+    };
+
+    return words[c->how];
 }
 
-static void put_failed(char words[TABLE_BY_MAX], const struct connection *c, bool is_one_process)
+static void put_failed(char words[TABLE_BY_MAX], const struct connection *c, bool is_one_process,
+                       unsigned long count)
 {
     struct text out;
 
     text_begin(&out, words, TABLE_BY_MAX);
     text_put(&out, "connect() by ");
     put_program(&out, c, is_one_process);
-    text_put(&out, " was ");
+    if (c->how != HOW_NO_PORT)
+        text_put(&out, count == 1 ? " was" : " were");
+    text_put_char(&out, ' ');
     text_put(&out, failed_words(c));
 }
 
@@ -175,7 +183,7 @@ static void print_failed(FILE *out, const struct groups *g)
         char words[TABLE_BY_MAX];
         if (groups_is_connection(&group->like))
             continue;
-        put_failed(words, &group->like, group->is_one_process);
+        put_failed(words, &group->like, group->is_one_process, group->count);
         fprintf(out, "%lu %s, to %s\n", group->count, words,
                 cli_endpoint(group->like.peer, group->like.peer_port));
         shown++;
@@ -221,6 +229,7 @@ static const char *how_word(const struct connection *c)
         [HOW_REFUSED] = "refused",
         [HOW_UNANSWERED] = "unanswered",
         [HOW_GIVEN_UP] = "given up",
+        [HOW_NO_PORT] = "no local port",
     };
 
     return words[c->how];
@@ -353,7 +362,7 @@ void table_print_connection(FILE *out, const struct connection *c, double time, 
         fprintf(out, "closed first: %s, by %s; left %s", first_words[c->first], by,
                 left_words[c->left]);
     } else {
-        put_failed(by, c, true);
+        put_failed(by, c, true, 1);
         fputs(by, out);
     }
     if (c->began != 0)
