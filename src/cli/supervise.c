@@ -13,6 +13,7 @@
 #include "cli/apply.h"
 #include "cli/needs.h"
 #include "core/plan.h"
+#include "policy/condition.h"
 
 static const char help[] =
     "usage: linger supervise -m POLICY [OPTION...] PID|UNIT...\n"
@@ -169,17 +170,21 @@ static bool check(int from)
 static bool start(int at)
 {
     const struct target *target = &chosen->targets[at];
+    static const char *const results[2][2] = {
+        {"is supervised until it ends", "has the new policy"},
+        {"would be supervised until it ends", "would have the new policy"},
+    };
     int turn;
 
     fflush(stdout);
     if (!handover_await_turn(chosen->self, target->pid, &turn))
         return false;
     our.is_replaced[at] = handover_find(target->pid, false) > 0;
-    bool is_well = pair_start(chosen->self, &our.settings, target->pid);
+    bool is_well = chosen->dry_run || pair_start(chosen->self, &our.settings, target->pid);
     close(turn);
     if (is_well && !chosen->quiet && !chosen->json.out)
         cli_print_line(stdout, "process     %d %s  %s", (int)target->pid, target->name,
-                       our.is_replaced[at] ? "has the new policy" : "is supervised until it ends");
+                       results[chosen->dry_run][our.is_replaced[at]]);
     if (is_well || selection_is_gone(chosen, at))
         return true;
     if (target_has_ended(target))
@@ -196,6 +201,17 @@ static bool is_under_filter_of(pid_t child, pid_t parent)
 {
     return target_status(child, "Seccomp_filters") >= target_status(parent, "Seccomp_filters") &&
            handover_find(parent, false) > 0 && handover_find(child, false) == 0;
+}
+
+static void name_child(pid_t pid, pid_t parent)
+{
+    char name[TARGET_NAME_MAX];
+
+    target_name(pid, name);
+    cli_error(chosen->self,
+              "process %d (%s), a child of %d, runs already and is not supervised: --tree takes it "
+              "too",
+              (int)pid, name, (int)parent);
 }
 
 /*
@@ -215,10 +231,7 @@ static int look_at_children(bool adds)
             is_under_filter_of(pid, parent) || target_state(pid) == 'Z')
             continue;
         if (!adds && !chosen->quiet)
-            cli_error(chosen->self,
-                      "process %d, a child of %d, runs already and is not supervised: --tree takes "
-                      "it too",
-                      (int)pid, (int)parent);
+            name_child(pid, parent);
         status = adds ? selection_add(chosen, pid) : 0;
         added += status > 0;
     }
@@ -238,7 +251,7 @@ static bool supervise_all(void)
             added = look_at_children(true);
         if (added < 0 || !check(from))
             return false;
-        for (; !chosen->dry_run && from < chosen->target_count; from++) {
+        for (; from < chosen->target_count; from++) {
             if (!start(from))
                 return false;
         }
@@ -246,6 +259,31 @@ static bool supervise_all(void)
     if (!our.has_tree)
         (void)look_at_children(false);
     return true;
+}
+
+/* Where clients' connections are to leave no TIME_WAIT: how to end those that wait already. */
+static void advise(const struct policy *policy)
+{
+    char peers[256] = " peer=ADDRESS:PORT";
+    struct policy_rule rule = policy->rules[0];
+    bool is_for_clients = false;
+    struct text out;
+
+    for (unsigned i = 0; i < policy->rule_count; i++) {
+        const struct policy_rule *r = &policy->rules[i];
+        is_for_clients =
+            is_for_clients || ((r->mode == MODE_RST || r->mode == MODE_FIN_RST) &&
+                               !(r->conditions & CONDITION_ROLE && r->role == ROLE_SERVER));
+    }
+    rule.conditions &= CONDITION_PEER;
+    if (policy->rule_count == 1 && rule.conditions && rule.peer.count <= 4) { /* that fit */
+        text_begin(&out, peers, sizeof(peers));
+        condition_print(policy, &rule, &out);
+    }
+    if (is_for_clients)
+        printf("what is in TIME_WAIT keeps its port for up to 60 seconds: `linger close --state "
+               "time-wait -m 'rst%s'` ends it\n",
+               peers);
 }
 
 static void print_supervised(struct json *json)
@@ -278,8 +316,7 @@ static bool supervise_chosen(char **pids)
     if (chosen->json.out && !chosen->quiet && !chosen->dry_run)
         print_supervised(&chosen->json);
     else if (!chosen->quiet && !chosen->dry_run)
-        puts("what is in TIME_WAIT keeps its port for up to 60 seconds: `linger close --state "
-             "time-wait` ends it");
+        advise(&chosen->rules);
     apply_end_json(&our.apply);
     return is_done;
 }

@@ -293,10 +293,10 @@ family() {
 
 @test "children that run already are named; --tree takes them, and theirs" {
     family
-    local more="linger supervise: process ${ALL[1]}, a child of ${ALL[0]}, runs already and is not supervised: --tree takes it too"
+    local more="linger supervise: process ${ALL[1]} (bash), a child of ${ALL[0]}, runs already and is not supervised: --tree takes it too"
     run adopt off "${ALL[0]}"
     expect "what is named" "$(grep "^linger" <<<"$output")" "$more"
-    expect "the last line" "${lines[-1]}" "what is in TIME_WAIT keeps its port for up to 60 seconds: \`linger close --state time-wait\` ends it"
+    expect "of TIME_WAIT, which off leaves" "$(grep -c TIME_WAIT <<<"$output")" 0
     expect filters "$(cat /proc/{"${ALL[0]}","${ALL[1]}","${ALL[2]}"}/status | sed -n 's/^Seccomp:\t//p' | xargs)" "2 0 0"
     # What is made after that needs nothing.
     echo >&"$GO"
@@ -353,6 +353,33 @@ refused() {
     kill -TERM "$PID"
 }
 
+@test "what the program sets after accept() wins over attach -m fin, and not over supervise -m fin" {
+    seen() { # COMMAND SEEN
+        start - "$SUBJECT" -r -o 1,0 close
+        hear_port
+        "$LINGER" $1 -m fin --port "$PORT"
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
+        finish
+        expect "$1" "$SEEN" "$2"
+    }
+    "$LINGER" attach --help | grep -qx "the program sets itself after accept() wins, even over fin; to overrule it:"
+    seen attach "bytes=5 eof=0 reset=1"
+    seen "supervise --yes" "bytes=5 eof=1 reset=0"
+}
+
+@test "how to end what is in TIME_WAIT: only the clients' that the policy is for" {
+    steady python3 "$ROOT/tests/tools/steady.py"
+    hint() { # POLICY COMMAND
+        expect "after '$1'" "$(adopt "$1" "$CLIENT" | sed -n 's/^what is in TIME_WAIT keeps its port for up to 60 seconds: `\(.*\)` ends it$/\1/p')" "$2"
+    }
+    local close="linger close --state time-wait"
+    hint fin ""
+    hint 'rst role=server' ""
+    hint 'fin-rst role=client' "$close -m 'rst peer=ADDRESS:PORT'"
+    hint 'fin-rst role=client peer=192.0.2.1:80,[2001:db8::]/32' "$close -m 'rst peer=192.0.2.1:80,[2001:db8::]/32'"
+    hint 'off role=client peer=192.0.2.1; rst role=client peer=192.0.2.0/24' "$close -m 'rst peer=ADDRESS:PORT'"
+}
+
 @test "nothing happens without a yes; a dry run changes nothing" {
     steady python3 "$ROOT/tests/tools/steady.py"
     refused "linger supervise: this cannot be undone: confirm it with --yes" "$LINGER" supervise -m fin-rst "$CLIENT" <&-
@@ -362,7 +389,9 @@ refused() {
         python3 "$ROOT/tests/tools/answered.py" n "${asked[@]}"
     refused "*Go on? *linger supervise: not confirmed: nothing was changed*" \
         python3 "$ROOT/tests/tools/answered.py" "" "${asked[@]}"
-    expect "a dry run" "$("$LINGER" supervise -n -m fin-rst "$CLIENT" | tail -1 | cut -d: -f1)" "nothing was changed"
+    run "$LINGER" supervise -n -m fin-rst "$CLIENT"
+    expect "whom a dry run names" "${lines[0]}" "process     $CLIENT python3  would be supervised until it ends"
+    expect "a dry run" "$(tail -1 <<<"$output" | cut -d: -f1)" "nothing was changed"
     grep -qx "Seccomp:[[:space:]]*0" "/proc/$CLIENT/status"
     python3 "$ROOT/tests/tools/answered.py" y "${asked[@]}" | tee "$BATS_TEST_TMPDIR/said"
     grep -q "pid $CLIENT (python3)" "$BATS_TEST_TMPDIR/said"
