@@ -255,7 +255,7 @@ static int follow(struct watch *w)
     }
     if (w->events && w->json && w->groups.lost > 0)
         cli_error(w->self,
-                  "%lu events were lost: as many connections may be missing, or have the wrong end",
+                  "events lost: %lu; each may hide a connection, or show it with the wrong ending",
                   (unsigned long)w->groups.lost);
     if (!w->events || !w->json)
         w->redraw ? redraw(w) : print_table(stdout, w);

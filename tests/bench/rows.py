@@ -217,7 +217,7 @@ def watched(port, spent):
     usage = os.wait4(process.pid, 0)[2]
     process.returncode = 0
     ends = int(re.search(r"(\d+) connections ended", text).group(1))  # both ends are here
-    lost = re.search(r"(\d+) events were lost", text)
+    lost = re.search(r"events lost: (\d+)", text)
     spent.append(((usage.ru_utime + usage.ru_stime) / ends * 20000, int(lost.group(1)) if lost else 0))
 
 

@@ -31,7 +31,7 @@ load helper
         expect "left at the server" "$(awk '/server at port 8080 .*echo-server/ { print $(NF - 1), $NF }' "$BATS_TEST_TMPDIR/demo" | xargs)" \
             "TIME_WAIT 20 nothing 20"
     do
-        grep -q "events were lost" "$BATS_TEST_TMPDIR/demo" && [ $((++tries)) -lt 5 ]
+        grep -q "events lost" "$BATS_TEST_TMPDIR/demo" && [ $((++tries)) -lt 5 ]
     done
 }
 

@@ -287,7 +287,7 @@ recipe_of_events() {
     until
         recipe "$1" "$2" "$ready; ${3:-}"
     do
-        cat typed seen 2>/dev/null | grep -q "events were lost" && [ $((++tries)) -lt 5 ]
+        cat typed seen 2>/dev/null | grep -q "events lost" && [ $((++tries)) -lt 5 ]
     done
 }
 

@@ -364,6 +364,26 @@ static void test_connect_is_given_up(void **state)
     is(FIRST_NOBODY, HOW_GIVEN_UP, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
 }
 
+static void test_connect_finds_no_port(void **state)
+{
+    const struct scope_actor actor = {"closer", WHOSE_UNKNOWN};
+    struct record record = {.kind = RECORD_STATE,
+                            .socket = SOCKET,
+                            .pid = CLOSER,
+                            .is_call = true,
+                            .peer_port = 80,
+                            .time = 1};
+
+    (void)state;
+    record.from = TCP_CLOSE;
+    record.to = TCP_SYN_SENT;
+    assert_true(connections_see(all, &record, actor));
+    record.from = TCP_SYN_SENT;
+    record.to = TCP_CLOSE;
+    assert_true(connections_see(all, &record, actor));
+    is(FIRST_NOBODY, HOW_NO_PORT, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+}
+
 /* Before Linux 6.10 there is no reason: where it was sent and when says some of it. */
 static void test_without_reasons(void **state)
 {
@@ -512,6 +532,7 @@ int main(void)
         TEST(test_connect_is_refused),
         TEST(test_connect_is_not_answered),
         TEST(test_connect_is_given_up),
+        TEST(test_connect_finds_no_port),
         TEST(test_without_reasons),
         TEST(test_older_than_the_watch),
         TEST(test_an_address_is_used_again),

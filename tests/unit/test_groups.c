@@ -12,6 +12,7 @@
 
 #include "cli/watch/findings.h"
 #include "cli/watch/groups.h"
+#include "cli/watch/table.h"
 
 static struct groups *groups;
 
@@ -138,7 +139,7 @@ static void test_connects_that_failed_are_no_connections(void **state)
         add(c);
     }
     assert_int_equal(groups->ended, 0);
-    assert_int_equal(groups->failed, 3);
+    assert_int_equal(groups->failed, 4);
 }
 
 static void test_brief_lives_are_counted(void **state)
@@ -175,6 +176,30 @@ static void test_resets_without_a_connection(void **state)
         groups_add_reset(groups, &record, false, false);
     }
     assert_int_equal(groups->port_count, GROUPS_PORTS);
+}
+
+static void test_rows_that_read_alike_are_one(void **state)
+{
+    struct connection c = server(80);
+    char text[512] = "";
+    FILE *out = tmpfile();
+
+    (void)state;
+    assert_non_null(out);
+    c.first = FIRST_PEER;
+    c.how = HOW_RST;
+    add(c);
+    c.program[0] = 'N';
+    add(c);
+    assert_int_equal(groups->count, 2);
+    table_print(out, groups);
+    rewind(out);
+    assert_true(fread(text, 1, sizeof(text) - 1, out) > 0);
+    fclose(out);
+    const char *row = strstr(text, "server at port 80");
+    assert_non_null(row);
+    assert_null(strstr(row + 1, "server at port 80"));
+    assert_non_null(strstr(row, " 2\n"));
 }
 
 static unsigned lines_of_advice(void)
@@ -214,6 +239,7 @@ int main(void)
         TEST(test_connects_that_failed_are_no_connections),
         TEST(test_brief_lives_are_counted),
         TEST(test_resets_without_a_connection),
+        TEST(test_rows_that_read_alike_are_one),
         TEST(test_one_time_wait_in_a_hundred_calls_for_nothing),
     };
 

@@ -31,6 +31,24 @@ static struct name name_of(const struct connection *c)
     return name;
 }
 
+struct way {
+    char text[256];
+};
+
+/* How that policy gets there: into the process that runs, where it is one, and from its start. */
+static struct way way_to(const struct group *group, const char *policy)
+{
+    struct way way;
+
+    if (group->is_one_process && group->like.pid != 0)
+        snprintf(way.text, sizeof(way.text),
+                 "`linger supervise -m %s %d`, or start it by `linger run -m %s`", policy,
+                 (int)group->like.pid, policy);
+    else
+        snprintf(way.text, sizeof(way.text), "start it by `linger run -m %s`", policy);
+    return way;
+}
+
 typedef bool is_finding(const struct connection *c);
 
 /* The largest group that shows it; NULL: none. */
@@ -58,9 +76,10 @@ static void say_time_wait(struct advice *a, const struct groups *g)
     if (c->role == END_CLIENT)
         advice_say(a,
                    "%s closes first: each connection to %s holds a port for 60 s; at some hundred "
-                   "a second ports run out (`linger states`): `linger run -m fin-rst -- %s` leaves "
-                   "no TIME_WAIT",
-                   name_of(c).text, cli_endpoint(c->peer, c->peer_port), name_of(c).text);
+                   "a second ports run out (`linger states`); no TIME_WAIT is left under fin-rst: "
+                   "%s",
+                   name_of(c).text, cli_endpoint(c->peer, c->peer_port),
+                   way_to(group, "'fin-rst role=client'").text);
     else
         advice_say(a,
                    "%s closes first at port %u: its TIME_WAIT does no harm while it runs; for a "
@@ -127,8 +146,8 @@ static void say_aborted(struct advice *a, const struct groups *g)
     else if (group)
         advice_say(a,
                    "SO_LINGER 0: %s aborts its connections itself, or linger does it with rst; "
-                   "`linger run -m fin -- %s` overrules the program",
-                   name_of(&group->like).text, name_of(&group->like).text);
+                   "fin overrules the program: %s",
+                   name_of(&group->like).text, way_to(group, "fin").text);
 }
 
 static bool is_late(const struct connection *c)
@@ -140,11 +159,15 @@ static void say_late(struct advice *a, const struct groups *g)
 {
     const struct group *group = largest(g, is_late);
 
-    if (group)
-        advice_say(a,
-                   "RST to what came after close(): under fin-rst that is what it does; else the "
-                   "peer sent more than %s waited for: it has to read until EOF before close()",
-                   name_of(&group->like).text);
+    if (!group)
+        return;
+    if (group->like.how == HOW_FIN && group->like.first == FIRST_HERE)
+        advice_say(a, "RST after close() is normal under fin-rst: it answers the ACK of the FIN, "
+                      "and no TIME_WAIT is left");
+    advice_say(a,
+               "RST after close() without fin-rst: data came that %s no longer waited for; it has "
+               "to read until EOF before close()",
+               name_of(&group->like).text);
 }
 
 static bool is_unaccepted(const struct connection *c)

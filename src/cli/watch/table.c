@@ -109,7 +109,20 @@ static void where(char text[TABLE_BY_MAX], const struct connection *c)
 struct row {
     char where[TABLE_BY_MAX], by[TABLE_BY_MAX];
     const struct group *group;
+    unsigned long count;
 };
+
+/* What a peer closes shows no program: groups that differ in it alone are one row. */
+static struct row *same_row(struct row *rows, unsigned shown, const struct row *row)
+{
+    for (unsigned i = 0; i < shown; i++) {
+        const struct connection *a = &rows[i].group->like, *b = &row->group->like;
+        if (a->first == b->first && a->left == b->left && strcmp(rows[i].by, row->by) == 0 &&
+            strcmp(rows[i].where, row->where) == 0)
+            return &rows[i];
+    }
+    return NULL;
+}
 
 static int widest(int width, const char *text)
 {
@@ -125,16 +138,22 @@ static void print_connections(FILE *out, const struct groups *g)
     unsigned shown = 0;
     int where_width = 4, by_width = 2;
 
-    for (size_t i = 0; i < g->count && shown < SHOWN; i++) {
-        if (!groups_is_connection(&g->order[i]->like))
+    for (size_t i = 0; i < g->count; i++) {
+        struct row row = {.group = g->order[i], .count = g->order[i]->count};
+        if (!groups_is_connection(&row.group->like))
             continue;
-        struct row *row = &rows[shown++];
-        row->group = g->order[i];
-        where(row->where, &row->group->like);
-        table_by(row->by, &row->group->like, row->group->is_one_process);
-        where_width = widest(where_width, row->where);
-        by_width = widest(by_width, row->by);
-        rest -= row->group->count;
+        where(row.where, &row.group->like);
+        table_by(row.by, &row.group->like, row.group->is_one_process);
+        struct row *same = same_row(rows, shown, &row);
+        if (same)
+            same->count += row.count;
+        else if (shown < SHOWN)
+            rows[shown++] = row;
+        else
+            continue;
+        where_width = widest(where_width, row.where);
+        by_width = widest(by_width, row.by);
+        rest -= row.count;
     }
     if (shown == 0)
         return;
@@ -143,7 +162,7 @@ static void print_connections(FILE *out, const struct groups *g)
     for (unsigned i = 0; i < shown; i++)
         fprintf(out, "  %-*s  %-12s  %-*s  %-9s  %11lu\n", where_width, rows[i].where,
                 first_words[rows[i].group->like.first], by_width, rows[i].by,
-                left_words[rows[i].group->like.left], rows[i].group->count);
+                left_words[rows[i].group->like.left], rows[i].count);
     if (rest > 0)
         fprintf(out, "  %-*s  %11lu\n", where_width + by_width + 27, "others", rest);
 }
@@ -214,9 +233,8 @@ void table_print(FILE *out, struct groups *g)
     print_ports(out, g);
     if (g->lost > 0)
         fprintf(out,
-                "%" PRIu64
-                " events were lost: as many connections may be missing, or have the wrong "
-                "end\n",
+                "events lost: %" PRIu64
+                "; each may hide a connection, or show it with the wrong ending\n",
                 g->lost);
 }
 
