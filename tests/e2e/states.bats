@@ -116,8 +116,10 @@ json() { # EXPRESSION
     waits_towards 47
     says 'to 127.0.0.1:80: 95 of 100 used (95 %), 95 of them by TIME_WAIT'
     says '5 left; at most 1 new connections a second, as TIME_WAIT holds a port for 60 s'
-    says '^  ports to 127.0.0.1:80: past half of them connect() walks over all that are taken, .* use fin-rst, which leaves no TIME_WAIT, or tcp_tw_reuse=1, or a wider'
+    says '^  ports to 127.0.0.1:80: past half of them connect() walks over all that are taken, .* use fin-rst, which leaves no TIME_WAIT (.linger watch -p 80. names the program, .linger supervise -m .fin-rst role=client. PID. changes it while it runs), or tcp_tw_reuse=1, or a wider'
     says '^ *95  to 127.0.0.1:80$'
+    expect "JSON of the port" "$("$LINGER" states -jp 80 | grep -o '"towards.*_wait":[0-9]*')" '"towards":95,"towards_time_wait":95'
+    "$LINGER" states -p 80 | grep -x "  connections from here to port 80: 95, of them in TIME_WAIT: 95"
     expect "JSON" "$(json '(s["ephemeral"]["left"], s["ephemeral"]["per_second"], len([a for a in s["advice"] if "past half" in a]))')" "(5, 1, 1)"
 }
 

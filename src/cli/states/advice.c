@@ -58,9 +58,11 @@ static void say_ports(struct advice *a, const struct summary *s)
 
     if (held * 2 >= range && b->time_wait * 2 >= b->used && !summary_is_reused(s, b))
         advice_say(a,
-                   PORTS_SLOW "use fin-rst, which leaves no TIME_WAIT%s, or a wider "
-                              "ip_local_port_range",
-                   to, reuse_remedy(s));
+                   PORTS_SLOW
+                   "use fin-rst, which leaves no TIME_WAIT (`linger watch -p %u` names the "
+                   "program, `linger supervise -m 'fin-rst role=client' PID` changes it "
+                   "while it runs)%s, or a wider ip_local_port_range",
+                   to, b->peer_port, reuse_remedy(s));
     else if (held * 2 >= range)
         advice_say(a,
                    PORTS_SLOW

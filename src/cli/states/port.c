@@ -20,6 +20,8 @@ struct port {
     struct holder *holders;
     size_t holder_count;
     size_t total;
+    size_t towards; /* of other ports: connections whose peer has the port */
+    size_t towards_time_wait;
     size_t unseen; /* sockets whose process we may not inspect */
     struct status_kept *kept;
     size_t kept_count;
@@ -60,8 +62,11 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
         return -1;
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
-        if (s->local_port != port)
+        if (s->local_port != port) {
+            p->towards += s->peer_port == port;
+            p->towards_time_wait += s->peer_port == port && s->state == TCP_TIME_WAIT;
             continue;
+        }
         bystate_add(&p->states, s);
         p->total++;
         (void)portholders_add(s, &p->use);
@@ -109,6 +114,8 @@ static void print_json(FILE *out, const struct port *p, long port)
         json_close(&json, '}');
     }
     json_close(&json, ']');
+    json_number(&json, "towards", (long long)p->towards);
+    json_number(&json, "towards_time_wait", (long long)p->towards_time_wait);
     json_number(&json, "unseen", (long long)p->unseen);
     json_bool(&json, "in_range", p->use.is_in_range);
     if (p->use.is_clients)
@@ -133,6 +140,9 @@ static void print(FILE *out, const struct port *p, long port)
         bystate_print(out, &p->states, i, BYSTATE_PLAIN);
         fputc('\n', out);
     }
+    if (p->towards > 0)
+        fprintf(out, "  connections from here to port %ld: %zu, of them in TIME_WAIT: %zu\n", port,
+                p->towards, p->towards_time_wait);
     for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
         cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program, (int)p->holders[i].pid);
     for (size_t i = 0; i < p->kept_count; i++)
