@@ -68,6 +68,8 @@ struct closing {
     unsigned ended;
     unsigned orphans; /* of these: held by nobody */
     unsigned left;
+    unsigned undecided; /* of these: held by nobody, and the rule cannot be decided */
+    unsigned undecided_rule;
     unsigned failed;
 };
 
@@ -145,6 +147,11 @@ static void print(struct closing *c, const struct outcome *o)
         return;
     if (c->selection.json.out) {
         print_json(c, o, verdict);
+        return;
+    }
+    if (o->is_orphan && o->decision == DECIDE_NOT_YET) { /* thousands: one line for all */
+        c->undecided++;
+        c->undecided_rule = o->verdict.rule;
         return;
     }
     printf("%s %s  %s, ", cli_endpoint(f->local_ip, f->local_port), selection_peer_text(f),
@@ -247,13 +254,6 @@ static bool end_orphan(struct closing *c, const struct diag_socket *s)
     return true;
 }
 
-static const char *why_not_destroyed(int error)
-{
-    return error == EPERM ? "root, or CAP_NET_ADMIN in this network namespace, is needed"
-                          : "this kernel is built without CONFIG_INET_DIAG_DESTROY; wait, a "
-                            "TIME_WAIT ends after 60 s";
-}
-
 /* TIME_WAIT and connections that their program has closed, of the port or of all. */
 static int end_orphans(struct closing *c)
 {
@@ -272,7 +272,11 @@ static int end_orphans(struct closing *c)
     }
     if (!goes_on)
         cli_error(c->selection.self, "what nobody holds cannot be ended: %s",
-                  why_not_destroyed(errno));
+                  sockets_why_not_destroyed(errno));
+    else if (c->selection.port && !c->selection.quiet && c->watch == 0 &&
+             c->ended + c->left + c->failed == 0)
+        sockets_point_at_peers(c->selection.self, &sockets, c->states & FIN_SENT,
+                               c->selection.port);
     free(sockets.items);
     return goes_on ? 0 : -1;
 }
@@ -293,6 +297,11 @@ static void print_summary(struct closing *c)
     } else {
         unsigned held = c->ended - c->orphans;
         int processes = c->selection.met;
+        if (c->undecided > 0)
+            printf("%u that nobody held left alone: rule %u (%s): role=, port=, when= and prog= "
+                   "cannot be decided for them; local= and peer= can\n",
+                   c->undecided, c->undecided_rule,
+                   selection_rule_text(&c->selection.rules, c->undecided_rule));
         if (processes > 0 || !c->selection.also_orphans)
             printf("%u connection%s of %d process%s%s", held, held == 1 ? "" : "s", processes,
                    processes == 1 ? "" : "es", c->orphans > 0 ? " and " : "");

@@ -370,6 +370,27 @@ waiting() { # STATE
     expect "JSON" "$SUM" '{"connections":[],"ended":0,"left":0,"failed":0}'
 }
 
+@test "TIME_WAIT of clients: --port names the port of this end, so the rule that ends them is named" {
+    needs_root
+    needs_namespace
+    sysctl -q net.ipv4.tcp_tw_reuse=0
+    PEER="-n 4" meet_as_client fin -n 4 close
+    expect "left by the client" "$LEFT" 4
+    local said="linger close: of what nobody holds, none has the local port $PORT, and 4 have it as the peer's port: -m 'rst peer=127.0.0.1:$PORT' in place of --port ends them"
+    closes 0 --state time-wait --port "$PORT"
+    expect said "$(head -1 "$BATS_TEST_TMPDIR/out")" "$said"
+    closes 0 -q --state time-wait --port "$PORT"
+    expect "-q" "$(wc -c <"$BATS_TEST_TMPDIR/out")" 0
+    closes 0 --state time-wait -m "off local=192.0.2.1; rst role=client"
+    expect "by role" "$(sed -n '1s/^[1-9][0-9]* //p; 2s/[1-9][0-9]* left/N left/p' "$BATS_TEST_TMPDIR/out")" \
+        "that nobody held left alone: rule 2 (rst role=client): role=, port=, when= and prog= cannot be decided for them; local= and peer= can
+0 that nobody held ended, N left alone, 0 failed"
+    closes 0 --state time-wait -m "rst peer=127.0.0.1:$PORT"
+    [[ $SUM == "4 that nobody held ended, "* ]]
+    closes 0 --state time-wait --port "$PORT"
+    expect "said of none" "$(cat "$BATS_TEST_TMPDIR/out")" "0 that nobody held ended, 0 left alone, 0 failed"
+}
+
 @test "--stuck: a peer that does not read, or is gone; not one that reads, and not an idle one" {
     needs_namespace
     mkfifo "$BATS_TEST_TMPDIR/go"

@@ -19,7 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
 #include "socket/sock.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -150,4 +149,34 @@ int sockets_destroy(const struct diag_socket *s)
     close(fd);
     errno = error;
     return error == 0 ? 0 : -1;
+}
+
+const char *sockets_why_not_destroyed(int error)
+{
+    return error == EPERM ? "root, or CAP_NET_ADMIN in this network namespace, is needed"
+                          : "this kernel is built without CONFIG_INET_DIAG_DESTROY; wait, a "
+                            "TIME_WAIT ends after 60 s";
+}
+
+void sockets_point_at_peers(const struct cli_command *command, const struct sockets *sockets,
+                            uint32_t states, long port)
+{
+    char peers[CLI_ENDPOINT_SIZE] = "";
+    unsigned count = 0;
+
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
+        if (!(states & 1u << s->state) || s->inode != 0 || s->peer_port != port)
+            continue;
+        const char *peer = cli_endpoint(s->peer, s->peer_port);
+        if (count++ == 0)
+            strcpy(peers, peer);
+        else if (strcmp(peers, peer) != 0)
+            snprintf(peers, sizeof(peers), ":%ld", port);
+    }
+    if (count > 0)
+        cli_error(command,
+                  "of what nobody holds, none has the local port %ld, and %u have it as the peer's "
+                  "port: -m 'rst peer=%s' in place of --port ends them",
+                  port, count, peers);
 }

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "cli/cli.h"
 #include "socket/diag.h"
 
 struct sockets {
@@ -40,5 +41,12 @@ uint64_t sockets_own_network(void);
  * EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY.
  */
 int sockets_destroy(const struct diag_socket *socket);
+
+/* The reason, for EPERM and EOPNOTSUPP. */
+const char *sockets_why_not_destroyed(int error);
+
+/* Where no process holds them, and the port is the peer's: says how `linger close` ends them. */
+void sockets_point_at_peers(const struct cli_command *command, const struct sockets *sockets,
+                            uint32_t states, long port);
 
 #endif
