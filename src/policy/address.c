@@ -98,7 +98,7 @@ static bool is_bare_ipv6(const struct cursor *p, struct span s)
     unsigned colons = 0;
 
     for (size_t i = 0; i < s.length && colons < 2; i++) {
-        if (!memchr("0123456789abcdefABCDEF:", p->text[s.at + i], 23))
+        if (!strchr("0123456789abcdefABCDEF:", p->text[s.at + i]))
             return false;
         colons += p->text[s.at + i] == ':';
     }

@@ -310,12 +310,15 @@ static const char *prepare(struct tracee *t)
 
 /*
  * A thread that is being killed cannot be detached, and is a zombie of ours, which keeps its whole
- * process from being reaped, until we have waited for it.
+ * process from being reaped, until we have waited for it; the first thread, for all others to end.
  */
 static void detach(const struct tracee *t)
 {
-    if (trace(t, PTRACE_DETACH, 0, NULL) != 0 && stops_within(t, TRACEE_PATIENCE))
-        waitpid(t->thread, NULL, __WALL | WNOHANG);
+    int status;
+
+    while (trace(t, PTRACE_DETACH, 0, NULL) != 0 && stops_within(t, BUSY_PATIENCE) &&
+           waitpid(t->thread, &status, __WALL | WNOHANG) == t->thread && WIFSTOPPED(status))
+        continue;
 }
 
 int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, struct error *why)
