@@ -170,7 +170,7 @@ void sockets_point_at_peers(const struct cli_command *command, const struct sock
             continue;
         const char *peer = cli_endpoint(s->peer, s->peer_port);
         if (count++ == 0)
-            strcpy(peers, peer);
+            snprintf(peers, sizeof(peers), "%s", peer);
         else if (strcmp(peers, peer) != 0)
             snprintf(peers, sizeof(peers), ":%ld", port);
     }
