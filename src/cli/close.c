@@ -34,6 +34,7 @@ static const char help[] =
     "rst aborts; fin shuts down both directions; fin-rst does so and asks for no\n"
     "TIME_WAIT; off leaves a connection alone. Without a PID it also ends, as root,\n"
     "what no process holds, in the states that are named: TIME_WAIT, for example.\n"
+    "If nothing matches, the status is 0.\n"
     "\n"
     "  -m, --mode=POLICY   a mode, or rules (for time-wait alone: default rst)\n"
     "  -p, --port=PORT     the processes with connections there, and only those\n"

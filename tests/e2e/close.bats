@@ -381,6 +381,7 @@ waiting() { # STATE
     expect said "$(head -1 "$BATS_TEST_TMPDIR/out")" "$said"
     closes 0 -q --state time-wait --port "$PORT"
     expect "-q" "$(wc -c <"$BATS_TEST_TMPDIR/out")" 0
+    "$LINGER" close --help | grep -qx "If nothing matches, the status is 0."
     closes 0 --state time-wait -m "off local=192.0.2.1; rst role=client"
     expect "by role" "$(sed -n '1s/^[1-9][0-9]* //p; 2s/[1-9][0-9]* left/N left/p' "$BATS_TEST_TMPDIR/out")" \
         "that nobody held left alone: rule 2 (rst role=client): role=, port=, when= and prog= cannot be decided for them; local= and peer= can
