@@ -56,11 +56,11 @@ lost() {
 }
 
 fetches() { # COUNT: each is a connection of a worker's, and a line of its log when it has ended
-    local lines=$(($(cat "$LOG" "$LOG.1" 2>/dev/null | grep -c event=close) + $1))
+    local written=$(($(cat "$LOG" "$LOG.1" 2>/dev/null | grep -c event=close) + $1))
     for ((i = 0; i < $1; i++)); do
         curl -s "http://127.0.0.1:$PORT/" >/dev/null || true
     done
-    eventually logged $lines
+    eventually logged "$written"
 }
 
 logged() {
@@ -78,10 +78,10 @@ logged() {
     LINGER_LOG=$LOG start rst bash -c "${NGINX/user root/user nobody nogroup}" _ "$PORT" "$BATS_TEST_TMPDIR" 2
     await_listener
     fetches 3
-    lines=$(wc -l <"$LOG")
+    before=$(wc -l <"$LOG")
     logrotate -f -s "$BATS_TEST_TMPDIR/state" "$BATS_TEST_TMPDIR/rotation"
     fetches 5
-    expect "lines before" "$(wc -l <"$LOG.1")" "$lines"
+    expect "lines before" "$(wc -l <"$LOG.1")" "$before"
     expect "lines since, and other bytes" "$(grep -c "event=close.*local=127.0.0.1:$PORT" "$LOG") $(tr -dc '\0' <"$LOG" | wc -c)" "5 0"
     kill "$PID"
     finish

@@ -447,6 +447,7 @@ words_of() {
         "$LINGER" states >"$BATS_TEST_TMPDIR/out"
         cat "$BATS_TEST_TMPDIR/screen"
         also expect "the first row at $size" "$(head -1 "$BATS_TEST_TMPDIR/screen" | cut -d' ' -f1-2)" "TCP states"
+        # shellcheck disable=SC2013  # a word a line
         for state in $(sed -n '2,/^[^ ]/s/^  \([^ ]*\) .*/\1/p' "$BATS_TEST_TMPDIR/out"); do
             also grep -q "^  $state  *[0-9].*  [▁▂▃▄▅▆▇█]*$" "$BATS_TEST_TMPDIR/screen"
         done

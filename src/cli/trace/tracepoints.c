@@ -35,6 +35,9 @@
 #define CALL_FSMOUNT 432
 #define FSCONFIG_CREATE 6
 
+/* How many of the tracepoints it needs. */
+#define KINDS(t) ((t)->has_listens_alone ? RECORD_STATE + 1 : RECORD_TRACEPOINTS)
+
 static const char *const names[RECORD_TRACEPOINTS] = {
     [RECORD_STATE] = "sock/inet_sock_set_state",
     [RECORD_SENT_RESET] = "tcp/tcp_send_reset",
@@ -50,7 +53,6 @@ struct buffer {
 
 struct tracepoints {
     bool has_listens_alone;
-    enum record_kind kinds; /* how many of the tracepoints */
     struct format formats[RECORD_TRACEPOINTS];
     size_t page;
     size_t size; /* of a buffer, a power of two */
@@ -124,7 +126,7 @@ static int read_formats(struct tracepoints *t, struct error *why)
 {
     int events = open_tracefs(why);
 
-    for (enum record_kind kind = 0; events >= 0 && kind < t->kinds; kind++) {
+    for (enum record_kind kind = 0; events >= 0 && kind < KINDS(t); kind++) {
         if (read_format(events, kind, &t->formats[kind]) == 0)
             continue;
         int error = errno;
@@ -196,7 +198,7 @@ static int open_cpu(struct tracepoints *t, unsigned cpu, char filters[][FILTER_M
     buffer->control = mmap(NULL, t->page + t->size, PROT_READ | PROT_WRITE, MAP_SHARED, leader, 0);
     if (buffer->control == MAP_FAILED)
         return -1;
-    for (enum record_kind kind = RECORD_STATE + 1; kind < t->kinds; kind++) {
+    for (enum record_kind kind = RECORD_STATE + 1; kind < KINDS(t); kind++) {
         int fd = open_one(t, cpu, kind, filters[kind]);
         if (fd < 0)
             return -1;
@@ -226,7 +228,7 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
     t->followers = calloc((size_t)cpus * RECORD_TRACEPOINTS, sizeof(*t->followers));
     if (!t->buffers || !t->polled || !t->followers)
         return -1;
-    for (enum record_kind kind = 0; kind < t->kinds; kind++)
+    for (enum record_kind kind = 0; kind < KINDS(t); kind++)
         make_filter(t, filters[kind], kind, kind == RECORD_SENT_RESET ? NULL : ports,
                     kind == RECORD_SENT_RESET ? 0 : count);
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -246,7 +248,6 @@ struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *por
         return NULL;
     }
     t->has_listens_alone = has_listens_alone;
-    t->kinds = has_listens_alone ? RECORD_STATE + 1 : RECORD_TRACEPOINTS;
     int status = read_formats(t, why);
     if (status == 0 && (status = open_cpus(t, ports, count)) != 0)
         error_set(why, "perf_event_open(2): %s", strerror(errno));
@@ -361,7 +362,7 @@ static bool take_sample(const struct tracepoints *t, struct record *record, cons
     record->pid = (pid_t)sample.pid;
     if (sample.size < size - SAMPLE_RAW)
         size = SAMPLE_RAW + sample.size;
-    for (enum record_kind kind = 0; kind < t->kinds; kind++) {
+    for (enum record_kind kind = 0; kind < KINDS(t); kind++) {
         if (t->formats[kind].id == id)
             return record_read(record, &t->formats[kind], kind, bytes + SAMPLE_RAW,
                                size - SAMPLE_RAW);
