@@ -92,16 +92,13 @@ static int parse_prefix(struct cursor *p, struct span *s, struct policy_address 
     return 0;
 }
 
-/* Is it IPv6 without brackets? Up to the second colon: hexadecimal digits alone. */
+/* Is it IPv6 without brackets? Nothing else has a second colon. */
 static bool is_bare_ipv6(const struct cursor *p, struct span s)
 {
     unsigned colons = 0;
 
-    for (size_t i = 0; i < s.length && colons < 2; i++) {
-        if (!strchr("0123456789abcdefABCDEF:", p->text[s.at + i]))
-            return false;
+    for (size_t i = 0; i < s.length && colons < 2; i++)
         colons += p->text[s.at + i] == ':';
-    }
     return colons == 2;
 }
 

@@ -225,7 +225,7 @@ lists() {
 # and counts.
 watches() {
     local server=$PORT events client
-    start - unshare -m sh -c 'mount --make-rprivate / && mount -t tracefs none /sys/kernel/tracing && exec "$@"' sh \
+    start - unshare -m sh -c 'mount --make-rprivate / && { mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; } && exec "$@"' sh \
         "$TOOLS/oldkernel" "$KERNEL" "$LINGER" watch -e -j -p "$server"
     events=$OUT client=$PID
     until read -r -t 0.1 REPLY <&"$events"; do

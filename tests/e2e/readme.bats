@@ -66,7 +66,7 @@ other_host() {
 
 # Figures as 9, columns side by side, without what is open at that moment, ends otherwise or was lost.
 shape() {
-    sed -E 's/[0-9,]+/9/g; s/  +/  /g; s/ \(pid 9\)//' | grep -vE "the peer|both at once|^connection |events lost"
+    sed -E 's/[0-9,]+/9/g; s/connection in/connections in/; s/  +/  /g; s/ \(pid 9\)//' | grep -vE "the peer|both at once|^connection |events lost"
 }
 
 @test "the first screen: who closes first, linger attach, and nothing is left" {

@@ -40,8 +40,9 @@ ends() {
     hear
     if [ "$REPLY" = held ]; then
         until "$LINGER" states -j | grep -q '"fin-wait-2":1'; do :; done
-        # Its line comes while it is held.
-        until [ -s "$BATS_TEST_TMPDIR/watch" ]; do :; done
+        # Its line comes while it is held, if no event of it was lost.
+        local late=$((SECONDS + 10))
+        until [ -s "$BATS_TEST_TMPDIR/watch" ] || [ $SECONDS -gt $late ]; do :; done
         echo go >&"$GO"
         hear
     fi
@@ -68,15 +69,16 @@ for kind, count in sorted(kinds.items()):
 }
 
 # are COUNT WAY EXPECTED EXPECTED: of each kind as many as there were, and nothing else. Where the
-# kernel has not delivered an event, and linger says so, once more.
+# kernel has not delivered an event, and linger says so, once more; and where the way RACES.
 are() {
     local count=$1 way=$2 expected tries
     shift 2
-    for ((tries = 0; tries < 5; tries++)); do
+    expected=$(printf "$count %s\n" "$@" | sort -k2)
+    for ((tries = 0; tries < 8; tries++)); do
         ends "$way" "$count"
+        [ -z "${RACES:-}" ] || [ "$(kinds | sort -k2)" = "$expected" ] || continue
         grep -q "events lost" "$BATS_TEST_TMPDIR/all" || break
     done
-    expected=$(printf "$count %s\n" "$@" | sort -k2)
     diff <(echo "$expected") <(kinds | sort -k2) || {
         echo "$way is shown as above (>), not as it was (<)"
         return 1
@@ -125,7 +127,8 @@ each_quick_way() {
 }
 
 each_slow_way() {
-    are 1 simultaneous "server: both at once, FIN; left TIME_WAIT" "client: both at once, FIN; left TIME_WAIT"
+    # Both FINs are lost, and sent again by timers: the later one may be sent after the earlier has come.
+    RACES=yes are 1 simultaneous "server: both at once, FIN; left TIME_WAIT" "client: both at once, FIN; left TIME_WAIT"
     are 1 timeout "server: nobody, timeout; left nothing" "client: this end, RST (SO_LINGER 0); left nothing"
     are 1 keepalive "server: nobody, timeout (keepalive); left nothing" "client: this end, RST (SO_LINGER 0); left nothing"
     are 1 unacknowledged "server: this end, FIN, then timeout; left nothing" \
@@ -552,7 +555,7 @@ serve_at() {
 # load_by COMMAND...: watch and nstat over the same time, anew where the kernel has dropped an event.
 load_by() {
     local tries
-    for ((tries = 0; tries < 5; tries++)); do
+    for ((tries = 0; tries < 8; tries++)); do
         NSTAT_HISTORY=$BATS_TEST_TMPDIR/history nstat -n
         watch_begins -j
         "$@" >/dev/null
