@@ -92,13 +92,16 @@ static int parse_prefix(struct cursor *p, struct span *s, struct policy_address 
     return 0;
 }
 
-/* Is it IPv6 without brackets? Nothing else has a second colon. */
+/* Is it IPv6 without brackets? Up to its second colon there is no dot. */
 static bool is_bare_ipv6(const struct cursor *p, struct span s)
 {
     unsigned colons = 0;
 
-    for (size_t i = 0; i < s.length && colons < 2; i++)
+    for (size_t i = 0; i < s.length && colons < 2; i++) {
+        if (p->text[s.at + i] == '.')
+            return false;
         colons += p->text[s.at + i] == ':';
+    }
     return colons == 2;
 }
 
