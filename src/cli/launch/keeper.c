@@ -219,6 +219,7 @@ _Noreturn void keeper_run(const struct launch *launch, struct keeper_news *news,
             /* A file system stays in use while the program runs, as it does anyway. */
         }
         keep();
+        supervisor_finish();
     }
     launch_finish(launch);
     if (keeper.status != KEEPER_NO_NEWS)

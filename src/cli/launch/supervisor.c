@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/notify/notify.h"
@@ -25,6 +26,7 @@
 
 static struct answerer answerer;
 static struct answer_room *room; /* shared with the guard */
+static bool is_threaded;         /* a thread of the keeper answers */
 
 /* Waits in the kernel's queue: the keeper's poll() would not notice a call that was interrupted. */
 static void *answer_all(void *unused)
@@ -105,8 +107,14 @@ pid_t supervisor_start(const struct launch *launch, int *status, int *listener)
     if (pthread_create(&thread, NULL, answer_all, NULL) != 0)
         *listener = answerer.listener; /* no process more is allowed */
     else
-        pthread_detach(thread); /* it ends with its listener, or with us */
+        is_threaded = pthread_detach(thread) == 0; /* it ends with its listener, or with us */
     return program;
+}
+
+void supervisor_finish(void)
+{
+    for (int naps = 0; is_threaded && atomic_load(&answerer.is_busy) && naps < 1000; naps++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 void supervisor_answer(void)

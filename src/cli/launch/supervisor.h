@@ -22,4 +22,10 @@ bool supervisor_traps_close(struct settings *settings);
 pid_t supervisor_start(const struct launch *launch, int *status, int *listener);
 void supervisor_answer(void);
 
+/*
+ * After the program's end: until the thread has looked at the connection that its last connect()
+ * opened, a second at most. Our duplicate ends it, and needs the options by then.
+ */
+void supervisor_finish(void);
+
 #endif

@@ -482,9 +482,11 @@ static void retry_waiting(struct answerer *a)
 bool answer_call(struct answerer *a)
 {
     retry_waiting(a);
+    atomic_store(&a->is_busy, a->open_count > 0);
     memset(&a->room->call, 0, sizeof(a->room->call)); /* the kernel insists */
     if (ioctl(a->listener, SECCOMP_IOCTL_NOTIF_RECV, &a->room->call) != 0)
         return errno != ENOENT || is_interrupted(a);
+    atomic_store(&a->is_busy, true);
     answer_held(a);
     return true;
 }

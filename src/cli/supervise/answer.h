@@ -4,6 +4,7 @@
 #define LINGER_CLI_SUPERVISE_ANSWER_H
 
 #include <linux/seccomp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -44,6 +45,7 @@ struct answerer {
     bool has_warned;                /* of a process that could not be reached */
     bool has_met_foreign;           /* a program for another architecture */
     struct accepts accepts;
+    atomic_bool is_busy; /* with a call, or with a connect() that has gone on */
     unsigned open_count;
     struct answer_open open[ANSWER_OPEN_MAX];
     struct settings cut; /* to the program of that name */
