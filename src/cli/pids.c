@@ -50,7 +50,7 @@ static bool ends_with(const char *name, const char *end)
 /* Calls `visit` for each process of the cgroup itself. */
 static int take_processes(struct search *s, int cgroup)
 {
-    int fd = openat(cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    int fd = openat(cgroup, "cgroup.procs", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     int status = 0;
     int pid;

@@ -429,14 +429,7 @@ waiting() { # STATE
     echo lost >&"$GO"
     hear
     port[ack-lost]=${REPLY#* }
-    nft -f - <<END
-table inet lost {
-    chain leaving {
-        type filter hook output priority 0;
-        tcp dport 81 drop
-    }
-}
-END
+    drop
     echo send >&"$GO"
     hear
     expect "the client" "$REPLY" sent

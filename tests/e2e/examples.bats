@@ -331,17 +331,6 @@ END
     grep -q 'on port=80,443' "$BATS_TEST_TMPDIR/plan"
 }
 
-# The system calls of a group of systemd's, and of the groups in it.
-group() { # @NAME
-    local word
-    systemd-analyze syscall-filter "$1" | tail -n +2 | while read -r word _; do
-        case $word in
-            @*) group "$word" ;;
-            [a-z_]*) echo "$word" ;;
-        esac
-    done
-}
-
 # bats test_tags=plain
 @test "systemd: SystemCallFilter, RestrictAddressFamilies: the library needs no more than a daemon" {
     LINGER_STATS=$BATS_TEST_TMPDIR/counters LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_REUSEADDR=1 \

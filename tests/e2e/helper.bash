@@ -242,6 +242,29 @@ needs_events() {
         skip "needs root outside of containers: perf_event_open(2) on tracepoints"
 }
 
+# drop: what goes to port 81 is lost from here on.
+drop() {
+    nft -f - <<END
+table inet lost {
+    chain leaving {
+        type filter hook output priority 0;
+        tcp dport 81 drop
+    }
+}
+END
+}
+
+# The system calls of a group of systemd's, and of the groups in it.
+group() { # @NAME
+    local word
+    systemd-analyze syscall-filter "$1" | tail -n +2 | while read -r word _; do
+        case $word in
+            @*) group "$word" ;;
+            [a-z_]*) echo "$word" ;;
+        esac
+    done
+}
+
 needs_mount_namespace() {
     unshare -m true 2>/dev/null || skip "needs a mount namespace"
 }

@@ -392,17 +392,6 @@ each_capability_is_needed() {
     host each_capability_is_needed
 }
 
-# The system calls of a group of systemd's, and of the groups in it.
-group() { # @NAME
-    local word
-    systemd-analyze syscall-filter "$1" | tail -n +2 | while read -r word _; do
-        case $word in
-            @*) group "$word" ;;
-            [a-z_]*) echo "$word" ;;
-        esac
-    done
-}
-
 traced() {
     foreign_server
     AS="strace -f -o strace" keeps -m "wait:1 port=1; fin-rst" -P /run/keep.prom

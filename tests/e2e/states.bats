@@ -167,18 +167,6 @@ json() { # EXPRESSION
     says '^  [0-9]* of the 2 TIME_WAIT that tcp_max_tw_buckets allows'
 }
 
-# drop: what goes to port 81 is lost from here on.
-drop() {
-    nft -f - <<END
-table inet lost {
-    chain leaving {
-        type filter hook output priority 0;
-        tcp dport 81 drop
-    }
-}
-END
-}
-
 @test "peers that do not answer, and a listener whose queue is full" {
     needs_namespace
     mkfifo "$BATS_TEST_TMPDIR/go"

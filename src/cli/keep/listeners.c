@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/process/holders.h"
+#include "cli/process/target.h"
 #include "cli/sockets/seen.h"
 #include "cli/trace/programs.h"
 
@@ -84,30 +85,22 @@ static int list(struct listeners *l)
     return 0;
 }
 
-static int open_namespace(const char *pid)
-{
-    char path[300];
-
-    snprintf(path, sizeof(path), "/proc/%s/ns/net", pid);
-    return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-static void warn(struct listeners *l, const struct cli_command *self, const char *pid)
+static void warn(struct listeners *l, const struct cli_command *self, pid_t pid)
 {
     if (!l->has_warned)
         cli_error(
             self,
-            "the network namespace of process %s cannot be entered (%s), so what listens there "
+            "the network namespace of process %d cannot be entered (%s), so what listens there "
             "already is not found: CAP_SYS_ADMIN is needed",
-            pid, strerror(errno));
+            (int)pid, strerror(errno));
     l->has_warned = true;
 }
 
 /* A process that is gone by now is passed over: another one may be in that namespace. */
-static int list_namespace_of(struct listeners *l, const struct cli_command *self, const char *pid,
+static int list_namespace_of(struct listeners *l, const struct cli_command *self, pid_t pid,
                              int own)
 {
-    int fd = open_namespace(pid);
+    int fd = open(target_path(pid, "ns/net"), O_RDONLY | O_CLOEXEC);
     int status = 0;
 
     if (fd < 0)
@@ -126,17 +119,16 @@ static int list_namespace_of(struct listeners *l, const struct cli_command *self
 static int list_all(struct listeners *l, const struct cli_command *self, int own)
 {
     struct seen seen = {NULL, 0, 0};
-    const struct dirent *entry;
     DIR *proc = opendir("/proc");
     int status = proc ? list(l) : -1;
+    pid_t pid;
 
     (void)seen_note(&seen, programs_namespace(getpid()));
-    while (status >= 0 && (entry = readdir(proc))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        uint64_t namespace = pid > 0 ? programs_namespace(pid) : 0;
+    while (status >= 0 && (pid = target_next(proc)) > 0) {
+        uint64_t namespace = programs_namespace(pid);
         if (namespace == 0 || seen_has(&seen, namespace))
             continue;
-        status = list_namespace_of(l, self, entry->d_name, own);
+        status = list_namespace_of(l, self, pid, own);
         if (status == 0 && seen_note(&seen, namespace) < 0)
             status = -1;
     }
@@ -182,7 +174,7 @@ static void drop_gone(struct listeners *l)
 
 int listeners_refresh(struct listeners *l, const struct cli_command *self)
 {
-    int own = open_namespace("self");
+    int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
     for (size_t i = 0; i < l->count; i++)
         l->items[i].is_there = false;

@@ -68,7 +68,7 @@ int target_explain_refusal(pid_t pid, struct error *why);
  */
 bool target_explain_yama(int least, struct error *why);
 
-/* "/proc/PID/NAME", in an array of the block that asks for it. */
+/* "/proc/PID/NAME", in an array of the block that asks for it. Nobody can plant a link there. */
 #define target_path(pid, ...) target_put_path((char[TARGET_PATH_SIZE]){0}, pid, __VA_ARGS__)
 #define TARGET_PATH_SIZE 64
 const char *target_put_path(char path[TARGET_PATH_SIZE], pid_t pid, const char *name, ...)
