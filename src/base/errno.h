@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one way of keeping errno, which a hook must leave as the real function left it. */
-#ifndef LINGER_BASE_ERRNO_H
-#define LINGER_BASE_ERRNO_H
+#pragma once
 
 #include <errno.h>
 
@@ -12,5 +11,3 @@ static inline void keep_restore(const int *before)
 
 /* At the head of a block: errno is put back at its end, whichever way the block is left. */
 #define KEEP_ERRNO __attribute__((cleanup(keep_restore), unused)) const int kept_errno = errno
-
-#endif

@@ -6,8 +6,7 @@
  * torsocks, preloaded beside this library, has one of its own, which knows a few calls and crashes
  * on the others. On architectures that are missing here it is libc's.
  */
-#ifndef LINGER_BASE_KERNEL_H
-#define LINGER_BASE_KERNEL_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,5 +181,3 @@ static inline bool kernel_is_writable(int fd)
 
     return ready == 1 && writable.revents & POLLOUT;
 }
-
-#endif

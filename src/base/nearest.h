@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The name that a misspelt word may mean. */
-#ifndef LINGER_BASE_NEAREST_H
-#define LINGER_BASE_NEAREST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -10,5 +9,3 @@
  * case aside. NULL if none does.
  */
 const char *nearest(const char *word, size_t length, const char *const *names, size_t count);
-
-#endif

@@ -3,8 +3,7 @@
  * Bounded text without stdio: what the library says is built here, because snprintf(3) is not
  * async-signal-safe and uses the locale.
  */
-#ifndef LINGER_BASE_TEXT_H
-#define LINGER_BASE_TEXT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,5 +28,3 @@ void text_put_printable(struct text *t, const char *bytes, size_t length);
 
 /* The file name in a path: what follows its last slash. */
 const char *text_file_name(const char *path);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A policy on the sockets that running processes have: `linger attach`, `supervise` and `keep`. */
-#ifndef LINGER_CLI_APPLY_H
-#define LINGER_CLI_APPLY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -71,5 +70,3 @@ bool apply(struct apply *a);
 
 /* Closes that object. */
 void apply_end_json(struct apply *a);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the subcommands share: messages, options, exit status. */
-#ifndef LINGER_CLI_CLI_H
-#define LINGER_CLI_CLI_H
+#pragma once
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -134,5 +133,3 @@ bool cli_take_policy(const struct cli_command *command, const char *text, struct
 /* The values of -p and of -w (NULL: a second); false after a message. */
 bool cli_take_port(const struct cli_command *command, const char *text, long *port);
 bool cli_take_interval(const struct cli_command *command, const char *text, long *seconds);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Why something failed: it travels up in this type to the function that prints it. */
-#ifndef LINGER_CLI_ERROR_H
-#define LINGER_CLI_ERROR_H
+#pragma once
 
 #define ERROR_MAX 2048
 
@@ -12,5 +11,3 @@ struct error {
 
 /* Writes the text, with no cause. Returns -1, and leaves errno as it was. */
 int error_set(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-#endif

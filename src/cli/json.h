@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* JSON (RFC 8259) as it is written: the writer knows where commas belong. */
-#ifndef LINGER_CLI_JSON_H
-#define LINGER_CLI_JSON_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,5 +23,3 @@ void json_bool(struct json *json, const char *key, bool value);
 
 /* With up to `digits` significant digits; NAN is null. */
 void json_real(struct json *json, const char *key, double value, int digits);
-
-#endif

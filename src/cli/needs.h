@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a feature needs of the kernel beyond Linux 4.18, and what to do where that is missing. */
-#ifndef LINGER_CLI_NEEDS_H
-#define LINGER_CLI_NEEDS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -15,5 +14,3 @@ bool needs_explain(enum need need, struct error *why);
 
 /* The same, with an error message. */
 bool needs_are_met(enum need need, const struct cli_command *self);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The processes that words of the command line name: by pid, or by a unit of systemd. */
-#ifndef LINGER_CLI_PIDS_H
-#define LINGER_CLI_PIDS_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -19,5 +18,3 @@ bool pids_is_name(const char *word);
  */
 int pids_each(const struct cli_command *command, char *const *names, pids_visit *visit,
               void *context);
-
-#endif

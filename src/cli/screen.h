@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A text that is redrawn in place, in the terminal that standard output is. */
-#ifndef LINGER_CLI_SCREEN_H
-#define LINGER_CLI_SCREEN_H
+#pragma once
 
 /*
  * Draws the text over what the terminal shows: broken between words, and as many lines of it as
@@ -11,5 +10,3 @@ void screen_redraw(const char *text);
 
 /* How wide a line may be for that. */
 unsigned screen_columns(void);
-
-#endif

@@ -3,8 +3,7 @@
  * The moments of a connection's life at which a policy can act, one function each.
  * All of them keep errno and are async-signal-safe.
  */
-#ifndef LINGER_CORE_MOMENTS_H
-#define LINGER_CORE_MOMENTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -87,5 +86,3 @@ void moments_exit(int fd);
 
 /* Before dup2() or dup3() replaces `target` by `from`, which closes `target`. */
 void moments_replace(int from, int target);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which moments of a connection's life matter to a policy: the earliest at which it can decide. */
-#ifndef LINGER_CORE_PLAN_H
-#define LINGER_CORE_PLAN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -35,5 +34,3 @@ struct plan {
  * they are made: there is no descriptor at socket(), and at accept() only if it `makes_accept`.
  */
 void plan_make(struct plan *plan, const struct policy *policy, bool is_outside, bool makes_accept);
-
-#endif

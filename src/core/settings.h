@@ -4,8 +4,7 @@
  * not. Reads @FILE. The library takes them from the environment, `linger` from its options; both
  * report a mistake in the same words.
  */
-#ifndef LINGER_CORE_SETTINGS_H
-#define LINGER_CORE_SETTINGS_H
+#pragma once
 
 #include "policy/policy.h"
 #include "report/log.h"
@@ -97,5 +96,3 @@ int settings_take_environment(struct settings *s, char *const *environment, stru
 
 /* Decides prog= for the program of that file name. */
 void settings_keep_program(struct settings *s, const char *program);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Addresses and ports, as policies read, write and compare them. */
-#ifndef LINGER_POLICY_ADDRESS_H
-#define LINGER_POLICY_ADDRESS_H
+#pragma once
 
 #include "policy/cursor.h"
 
@@ -32,5 +31,3 @@ enum truth address_holds(const struct policy *policy, struct policy_run run,
 /* The facts that those addresses need: `ip`, `port` or both. */
 unsigned address_needs(const struct policy *policy, struct policy_run run, unsigned ip,
                        unsigned port);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The conditions of rules: what each is called, needs and means. */
-#ifndef LINGER_POLICY_CONDITION_H
-#define LINGER_POLICY_CONDITION_H
+#pragma once
 
 #include "policy/cursor.h"
 
@@ -41,5 +40,3 @@ bool condition_is_for(const struct policy *policy, const struct policy_rule *rul
 
 const char *condition_role_name(enum policy_role role);
 const char *condition_when_name(enum policy_when when);
-
-#endif

@@ -3,8 +3,7 @@
  * What the parts of the policy parser share: the text, the place in it, and the mistake. Each part
  * reads a span of the text into a rule; it returns 0, or fills the error and returns -1.
  */
-#ifndef LINGER_POLICY_CURSOR_H
-#define LINGER_POLICY_CURSOR_H
+#pragma once
 
 #include "policy/policy.h"
 
@@ -39,5 +38,3 @@ bool cursor_is_digit(char c);
 
 /* A decimal number, digits only, up to `max`; false for anything else. */
 bool cursor_number(const struct cursor *p, struct span s, uint32_t max, uint32_t *number);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules that can never decide, because the rules before them decide for all that they match. */
-#ifndef LINGER_POLICY_DEADRULES_H
-#define LINGER_POLICY_DEADRULES_H
+#pragma once
 
 #include "policy/policy.h"
 
@@ -10,5 +9,3 @@
  * it.
  */
 bool deadrules_has(const struct policy *policy, unsigned index);
-
-#endif

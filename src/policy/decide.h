@@ -3,8 +3,7 @@
  * (policy, facts) -> verdict. Pure, and three-valued: while a rule depends on a fact that is not
  * known yet, the answer is "not yet", and a later moment of the connection's life decides again.
  */
-#ifndef LINGER_POLICY_DECIDE_H
-#define LINGER_POLICY_DECIDE_H
+#pragma once
 
 #include "policy/policy.h"
 
@@ -30,5 +29,3 @@ unsigned decide_needs(const struct policy *policy);
 
 /* Those that some rule needs of a connection of that role. */
 unsigned decide_needs_of(const struct policy *policy, enum policy_role role);
-
-#endif

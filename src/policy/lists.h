@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists of values, separated by commas: read into a policy, written, and compared. */
-#ifndef LINGER_POLICY_LISTS_H
-#define LINGER_POLICY_LISTS_H
+#pragma once
 
 #include "policy/cursor.h"
 
@@ -20,5 +19,3 @@ bool lists_cover_addresses(const struct policy *policy, struct policy_run wide,
                            struct policy_run narrow);
 bool lists_cover_patterns(const struct policy *policy, struct policy_run wide,
                           struct policy_run narrow);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The modes: their names, their arguments, and a line of help for each. */
-#ifndef LINGER_POLICY_MODE_H
-#define LINGER_POLICY_MODE_H
+#pragma once
 
 #include "policy/cursor.h"
 
@@ -19,5 +18,3 @@ void mode_print(struct text *out, enum policy_mode mode, unsigned seconds);
 
 /* Reads the word at the head of a rule, by the parser's dialect. */
 int mode_read(struct cursor *p, struct span token, struct policy_rule *rule);
-
-#endif

@@ -6,8 +6,7 @@
  * must hold; the first rule that matches decides (see decide.h). Dialects share the grammar:
  * LINGER_MODE speaks of teardown, the variables of options at bind() of a switch.
  */
-#ifndef LINGER_POLICY_POLICY_H
-#define LINGER_POLICY_POLICY_H
+#pragma once
 
 #include <assert.h>
 #include <stdbool.h>
@@ -186,5 +185,3 @@ void policy_print(const struct policy *policy, struct text *out);
 const struct policy_rule *policy_rule(const struct policy *policy, unsigned number);
 
 bool policy_has_mode(const struct policy *policy, enum policy_mode mode);
-
-#endif

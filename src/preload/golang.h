@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Is the program one that loads the library but is out of its reach? */
-#ifndef LINGER_PRELOAD_GOLANG_H
-#define LINGER_PRELOAD_GOLANG_H
+#pragma once
 
 #include <stdbool.h>
 
 /* Looks for the note with Go's build ID, elf(5), in the segments of the running program. */
 bool golang_is_program(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The next definition of each function that the library stands in front of. */
-#ifndef LINGER_PRELOAD_REAL_H
-#define LINGER_PRELOAD_REAL_H
+#pragma once
 
 #include <link.h>
 #include <stdio.h>
@@ -57,5 +56,3 @@ void real_resolve(void);
 
 /* Fills what is still empty from that loaded object. */
 void real_fill(const struct dl_phdr_info *loaded, const ElfW(Dyn) * dynamic);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which file it is: by device and inode, which outlast names and descriptors; and whose. */
-#ifndef LINGER_REPORT_FILEID_H
-#define LINGER_REPORT_FILEID_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,5 +23,3 @@ bool fileid_is(const struct fileid *a, const struct fileid *b);
  */
 bool fileid_may_be_put(const char *path);
 bool fileid_may_be_replaced(const char *path);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A line of the log: "time=... mono=... key=value ...", described in liblinger(7), The log. */
-#ifndef LINGER_REPORT_LINE_H
-#define LINGER_REPORT_LINE_H
+#pragma once
 
 #include <time.h>
 
@@ -31,5 +30,3 @@ void line_endpoint(struct line *line, const char *key, struct policy_ip ip, uint
  * \xHH. A value that does not fit in the line is cut and ends with "...".
  */
 void line_value(struct line *line, const char *key, const char *value);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where log lines go: descriptor 2, or a file (LINGER_LOG). */
-#ifndef LINGER_REPORT_LOG_H
-#define LINGER_REPORT_LOG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,5 +57,3 @@ void log_subject(pid_t pid);
 
 /* The process that the lines are about. */
 uint64_t log_pid(void);
-
-#endif

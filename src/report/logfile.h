@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The log where it is a file. */
-#ifndef LINGER_REPORT_LOGFILE_H
-#define LINGER_REPORT_LOGFILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,5 +23,3 @@ enum logfile_status {
 
 /* Writes a line of that process. */
 enum logfile_status logfile_write(uint64_t pid, const char *line, size_t length);
-
-#endif

@@ -3,8 +3,7 @@
  * What the library says: log lines (LINGER_LOG) and counters (LINGER_STATS). Nothing here may
  * block the program, change it or end it; a line goes to the log or nowhere.
  */
-#ifndef LINGER_REPORT_REPORT_H
-#define LINGER_REPORT_REPORT_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -60,5 +59,3 @@ void report_no_address(int fd, const struct facts *facts);
 
 /* bind() failed with EADDRINUSE, or is about to be called (0): says who holds the port. */
 void report_port_held(int fd, const struct facts *facts, int error);
-
-#endif

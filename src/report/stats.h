@@ -4,8 +4,7 @@
  * processes (each count is one atomic addition), they survive SIGKILL, and no descriptor is kept.
  * A file that is cut short, or whose file system is full, loses counts and harms no program.
  */
-#ifndef LINGER_REPORT_STATS_H
-#define LINGER_REPORT_STATS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -72,5 +71,3 @@ enum stats_counter stats_armed(enum policy_mode mode);
 
 /* The counter of an option that was set or cleared before bind(). */
 enum stats_counter stats_switched(enum sock_switch option, bool on);
-
-#endif

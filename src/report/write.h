@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing in the program's process, which must neither block nor get a signal. */
-#ifndef LINGER_REPORT_WRITE_H
-#define LINGER_REPORT_WRITE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,5 +11,3 @@
  * written.
  */
 bool write_or_drop(int fd, const void *data, size_t length);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The descriptors that are open in this process. */
-#ifndef LINGER_SOCKET_DESCRIPTORS_H
-#define LINGER_SOCKET_DESCRIPTORS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,5 +22,3 @@ bool descriptors_is_permitted(pid_t process, int fd);
 
 /* Calls `visit` for each descriptor that recvmsg(2) put into the message (SCM_RIGHTS, unix(7)). */
 void descriptors_received(const struct msghdr *message, void (*visit)(int fd));
-
-#endif

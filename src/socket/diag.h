@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All TCP sockets of this network namespace, by NETLINK_SOCK_DIAG, sock_diag(7). */
-#ifndef LINGER_SOCKET_DIAG_H
-#define LINGER_SOCKET_DIAG_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ int diag_each(void *buffer, uint32_t states,
 
 /* "time-wait", as ss(8) spells it. */
 const char *diag_state_name(unsigned state);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who holds a port that bind() did not get, or the ports that connect() did not get. */
-#ifndef LINGER_SOCKET_PORTHOLDERS_H
-#define LINGER_SOCKET_PORTHOLDERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,5 +35,3 @@ bool portholders_find(struct portholders *h);
 
 /* In words: "a listener holds the port". */
 void portholders_say(const struct portholders *h, struct text *out);
-
-#endif

@@ -4,8 +4,7 @@
  * among the bytes that its peer acknowledged. Where the kernel does not show that (before Linux
  * 4.19, for one), a local port within the ephemeral range is a client's.
  */
-#ifndef LINGER_SOCKET_ROLE_H
-#define LINGER_SOCKET_ROLE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -30,5 +29,3 @@ void role_read_reserved(struct role_range range, bool reserved[]);
 
 /* Adds the role of a socket whose state is known, if it has one and `wanted` has FACT_ROLE. */
 void role_add(int fd, struct facts *facts, unsigned wanted);
-
-#endif

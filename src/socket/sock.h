@@ -3,8 +3,7 @@
  * The kernel's side: facts of a socket, and the one place that sets options. Every call here goes
  * straight to the kernel, past this library's own hooks and past other preloads.
  */
-#ifndef LINGER_SOCKET_SOCK_H
-#define LINGER_SOCKET_SOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -135,5 +134,3 @@ void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread);
 
 /* Is `fd` open? A dup2(2) from one that is not fails, and does not close its target. */
 bool sock_is_open(int fd);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the fuzz targets share: a check that ends the run, and a policy printed whole. */
-#ifndef FUZZ_H
-#define FUZZ_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,5 +32,3 @@ static inline void fuzz_print(const struct policy *policy, struct text *out)
     }
     fuzz_check(out->length < out->size - 1, "a printed policy is not much longer than its text");
 }
-
-#endif

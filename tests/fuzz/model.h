@@ -3,8 +3,7 @@
  * What a mode does, by hand: by system calls that no library stands in front of. Each function
  * belongs before or after the program's own call of its name.
  */
-#ifndef FUZZ_MODEL_H
-#define FUZZ_MODEL_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,5 +192,3 @@ static enum model model_of(const char *name)
     fprintf(stderr, "calls: no model '%s'\n", name);
     exit(2);
 }
-
-#endif

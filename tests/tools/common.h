@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the test programs share: an error is loud and ends the program with status 99. */
-#ifndef TESTS_COMMON_H
-#define TESTS_COMMON_H
+#pragma once
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -78,5 +77,3 @@ static inline int receive_descriptor(int through, bool many)
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message.msg_hdr)), sizeof(fd));
     return fd;
 }
-
-#endif

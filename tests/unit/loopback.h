@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A connection on the loopback, and its listener, for each test that asks for one. */
-#ifndef LOOPBACK_H
-#define LOOPBACK_H
+#pragma once
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -63,5 +62,3 @@ static inline void expect_end(int fd)
     await(fd, POLLIN);
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
 }
-
-#endif

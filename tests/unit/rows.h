@@ -4,8 +4,7 @@
  * begins with ROW or ROW_NAMED, stands in the list of tests with the state ROWS, and rows_run()
  * runs the list.
  */
-#ifndef ROWS_H
-#define ROWS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdio.h>
@@ -79,5 +78,3 @@ static inline int rows_run_all(const struct CMUnitTest *tests, size_t count,
 
 #define rows_run(tests, begin, end)                                                                \
     rows_run_all(tests, sizeof(tests) / sizeof((tests)[0]), begin, end)
-
-#endif

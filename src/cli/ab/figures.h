@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The figures of a run, and where each is read. */
-#ifndef LINGER_CLI_AB_FIGURES_H
-#define LINGER_CLI_AB_FIGURES_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -57,5 +56,3 @@ bool figures_note_former(long port, struct seen *former);
  * seconds until the last one ends.
  */
 double figures_time_wait(long port, bool of_client, const struct seen *former, double *last);
-
-#endif

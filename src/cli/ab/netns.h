@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A private network namespace, network_namespaces(7), with the sysctls of the host. */
-#ifndef LINGER_CLI_AB_NETNS_H
-#define LINGER_CLI_AB_NETNS_H
+#pragma once
 
 /*
  * Moves to a new network namespace whose loopback is up and whose TCP sysctls (net.ipv4.tcp_*,
@@ -9,5 +8,3 @@
  * namespace in which the user keeps the same id. Returns 0, or -1 and errno: not permitted.
  */
 int netns_enter(void);
-
-#endif

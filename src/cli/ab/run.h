@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One run of `linger ab`: a server or a client under one mode, and its figures. */
-#ifndef LINGER_CLI_AB_RUN_H
-#define LINGER_CLI_AB_RUN_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -47,5 +46,3 @@ struct ab_result {
  */
 void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
             struct ab_result *result);
-
-#endif

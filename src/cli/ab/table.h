@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The sums of the runs of `linger ab`, as a table and as JSON. */
-#ifndef LINGER_CLI_AB_TABLE_H
-#define LINGER_CLI_AB_TABLE_H
+#pragma once
 
 #include "cli/ab/run.h"
 
@@ -19,5 +18,3 @@ struct ab_table {
 
 void ab_table_print(const struct ab_table *table);
 void ab_table_print_json(const struct ab_table *table);
-
-#endif

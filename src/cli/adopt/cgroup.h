@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The cgroup, of version 2, that a program is in: cgroups(7). */
-#ifndef LINGER_CLI_ADOPT_CGROUP_H
-#define LINGER_CLI_ADOPT_CGROUP_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -23,5 +22,3 @@ bool cgroup_enter(pid_t program);
     "linger runs in a service, with which its supervisor would be ended: use `systemd-run "        \
     "--scope "                                                                                     \
     "linger supervise ...`"
-
-#endif

@@ -3,8 +3,7 @@
  * What the two supervisors of a running program share, and hand over to those that replace them: a
  * page of memory and the filter's listener.
  */
-#ifndef LINGER_CLI_ADOPT_HANDOVER_H
-#define LINGER_CLI_ADOPT_HANDOVER_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -49,5 +48,3 @@ struct page *handover_make(pid_t program);
  * locking"). `replaces`: those who have it are ended. False if it belongs to another.
  */
 bool handover_own(pid_t program, bool replaces);
-
-#endif

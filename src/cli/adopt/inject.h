@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Puts a running process under a seccomp filter, unnoticed by it. */
-#ifndef LINGER_CLI_ADOPT_INJECT_H
-#define LINGER_CLI_ADOPT_INJECT_H
+#pragma once
 
 #include <linux/filter.h>
 #include <stdbool.h>
@@ -23,5 +22,3 @@ int inject_check(pid_t pid, bool *no_new_privs, struct error *error);
  * thread did not stop, it is held until we end.
  */
 int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The two processes that supervise a program which ran before them, until it ends. */
-#ifndef LINGER_CLI_ADOPT_PAIR_H
-#define LINGER_CLI_ADOPT_PAIR_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -15,5 +14,3 @@
  * changed.
  */
 bool pair_start(const struct cli_command *self, const struct settings *settings, pid_t program);
-
-#endif

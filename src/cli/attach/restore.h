@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* linger attach --restore: puts back what a file says, and reports the outcome for each socket. */
-#ifndef LINGER_CLI_ATTACH_RESTORE_H
-#define LINGER_CLI_ATTACH_RESTORE_H
+#pragma once
 
 #include "cli/attach/saved.h"
 #include "cli/cli.h"
@@ -18,5 +17,3 @@ bool restore_report(const struct restore_request *request, const struct saved *s
 
 /* Returns an exit status. */
 int restore(const struct cli_command *self, const struct restore_request *request);
-
-#endif

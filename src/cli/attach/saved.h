@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SO_LINGER and TCP_LINGER2 of sockets before they were changed, to be put back. */
-#ifndef LINGER_CLI_ATTACH_SAVED_H
-#define LINGER_CLI_ATTACH_SAVED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,5 +64,3 @@ int saved_put_back(struct saved *saved, bool dry_run, struct error *why);
 bool saved_has_listener(const struct saved *saved, long port);
 
 void saved_free(struct saved *saved);
-
-#endif

@@ -3,8 +3,7 @@
  * The file of `linger attach --save`: a heading, a line for the boot, a line for each socket.
  * Cookies are unique within one boot, so a file is useless after the next.
  */
-#ifndef LINGER_CLI_ATTACH_SAVEFILE_H
-#define LINGER_CLI_ATTACH_SAVEFILE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -18,5 +17,3 @@ int savefile_write(FILE *file, const struct saved_socket *socket);
 
 /* Reads it all. Returns 0, or -1; `why` follows the file's name. */
 int savefile_read(const char *path, struct saved *saved, struct error *why);
-
-#endif

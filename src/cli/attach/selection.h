@@ -3,8 +3,7 @@
  * Sockets of running processes, chosen by a policy and by pids or a port: what `linger attach` and
  * `linger close` have in common.
  */
-#ifndef LINGER_CLI_ATTACH_SELECTION_H
-#define LINGER_CLI_ATTACH_SELECTION_H
+#pragma once
 
 #include <stdio.h>
 
@@ -117,5 +116,3 @@ const char *selection_put_mode(char buffer[SELECTION_MODE_SIZE], enum decision d
 
 /* Why a socket was left alone: no rule, or an undecided one; NULL if it was not. */
 const char *selection_left_text(enum decision decision, const struct verdict *verdict);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a running program is under: the library and its policy, a supervisor, options of attach. */
-#ifndef LINGER_CLI_CHECK_RUNNING_H
-#define LINGER_CLI_CHECK_RUNNING_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -14,5 +13,3 @@ enum running { RUNNING_UNDER_LIBRARY, RUNNING_UNDER_SUPERVISOR, RUNNING_PLAINLY 
  * has left a mode on one. Returns an enum running, or -1 and `why` it cannot be seen.
  */
 int running_show(pid_t pid, struct error *why);
-
-#endif

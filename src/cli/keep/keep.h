@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of `linger keep`. */
-#ifndef LINGER_CLI_KEEP_KEEP_H
-#define LINGER_CLI_KEEP_KEEP_H
+#pragma once
 
 #include "cli/keep/look.h"
 
@@ -13,5 +12,3 @@ struct keep {
 
 /* With the policy taken. Runs until SIGTERM or SIGINT; once where nothing is to be changed. */
 int keep_run(struct keep *k);
-
-#endif

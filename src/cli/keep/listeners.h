@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The TCP listeners of all network namespaces that a process is in, and what became of each. */
-#ifndef LINGER_CLI_KEEP_LISTENERS_H
-#define LINGER_CLI_KEEP_LISTENERS_H
+#pragma once
 
 #include "cli/attach/saved.h"
 #include "cli/cli.h"
@@ -49,5 +48,3 @@ struct listener *listeners_find(const struct listeners *l, uint32_t inode);
 struct listener *listeners_add(struct listeners *l, uint32_t inode);
 
 void listeners_free(struct listeners *l);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes are examined: what they listen on gets what the policy says, and what they accepted. */
-#ifndef LINGER_CLI_KEEP_LOOK_H
-#define LINGER_CLI_KEEP_LOOK_H
+#pragma once
 
 #include "cli/apply.h"
 #include "cli/keep/listeners.h"
@@ -45,5 +44,3 @@ void look_put_back(struct look *l, bool is_wanted(const struct listener *listene
 
 /* Has a rule prog= for that program, or for any if that is NULL? */
 bool look_has_names(const struct policy *policy, const char *program);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* That `linger keep` runs, and what it does: a lock, a list and counters, in files. */
-#ifndef LINGER_CLI_KEEP_STATUS_H
-#define LINGER_CLI_KEEP_STATUS_H
+#pragma once
 
 #include "cli/keep/look.h"
 
@@ -29,5 +28,3 @@ size_t status_read(struct status_kept **kept, pid_t *keeper);
 
 /* Is there no other user who could replace that file? Else false, after a message. */
 bool status_may_write(const struct cli_command *self, const char *path);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The parent of a program and of all that it leaves in the background; see front.c. */
-#ifndef LINGER_CLI_LAUNCH_KEEPER_H
-#define LINGER_CLI_LAUNCH_KEEPER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -27,5 +26,3 @@ _Noreturn void keeper_run(const struct launch *launch, struct keeper_news *news,
 
 /* Nanoseconds. */
 int64_t keeper_clock(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A program that runs as a child of a front that should not be noticed; front.c explains how. */
-#ifndef LINGER_CLI_LAUNCH_LAUNCH_H
-#define LINGER_CLI_LAUNCH_LAUNCH_H
+#pragma once
 
 #include "cli/cli.h"
 #include "core/settings.h"
@@ -32,5 +31,3 @@ void launch_finish(const struct launch *launch);
 
 /* Removes a file of counters, and its directory. */
 void launch_remove_stats(const char *file);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The second backend of linger run: for programs whose system calls are raw (static, Go). */
-#ifndef LINGER_CLI_LAUNCH_SUPERVISOR_H
-#define LINGER_CLI_LAUNCH_SUPERVISOR_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -27,5 +26,3 @@ void supervisor_answer(void);
  * opened, a second at most. Our duplicate ends it, and needs the options by then.
  */
 void supervisor_finish(void);
-
-#endif

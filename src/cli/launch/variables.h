@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the started program finds in its environment. */
-#ifndef LINGER_CLI_LAUNCH_VARIABLES_H
-#define LINGER_CLI_LAUNCH_VARIABLES_H
+#pragma once
 
 #include "cli/cli.h"
 #include "core/settings.h"
@@ -12,5 +11,3 @@
  */
 int variables_set(const struct cli_command *self, const struct settings *s,
                   const char *const values[SETTING_COUNT], const char *library);
-
-#endif

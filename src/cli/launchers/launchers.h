@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs that start others out of the policy's reach. */
-#ifndef LINGER_CLI_LAUNCHERS_LAUNCHERS_H
-#define LINGER_CLI_LAUNCHERS_LAUNCHERS_H
+#pragma once
 
 #include "cli/reach/reach.h"
 
@@ -12,5 +11,3 @@
  */
 bool launchers_lose(const struct reach *reach, const char *program, char *const *argv,
                     struct error *why);
-
-#endif

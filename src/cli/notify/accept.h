@@ -3,8 +3,7 @@
  * accept(2), made for the program: which calls wait for a connection, and which connections wait
  * for a call.
  */
-#ifndef LINGER_CLI_NOTIFY_ACCEPT_H
-#define LINGER_CLI_NOTIFY_ACCEPT_H
+#pragma once
 
 #include <poll.h>
 #include <stdbool.h>
@@ -92,5 +91,3 @@ void accept_release(struct accepts *a);
 
 /* Gives the call a connection or an error, or lets it wait on. */
 void accept_retry(struct accepts *a, const struct seccomp_notif *due);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What seccomp_unotify(2) lets a supervisor do about a call that the kernel holds. */
-#ifndef LINGER_CLI_NOTIFY_NOTIFY_H
-#define LINGER_CLI_NOTIFY_NOTIFY_H
+#pragma once
 
 #include <linux/seccomp.h>
 #include <stdbool.h>
@@ -39,5 +38,3 @@ bool notify_can_give(int listener);
  * caller has gone; EMFILE, it has no number left.
  */
 int notify_give(int listener, const struct seccomp_notif *request, int fd, bool closes_on_exec);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which processes hold a socket: /proc/PID/fd, proc(5). */
-#ifndef LINGER_CLI_PROCESS_HOLDERS_H
-#define LINGER_CLI_PROCESS_HOLDERS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -51,5 +50,3 @@ void holders_sort(struct holder *holders, size_t count);
 
 /* Where the sockets of the next process begin, in sorted holders. */
 size_t holders_next(const struct holder *holders, size_t count, size_t at);
-
-#endif

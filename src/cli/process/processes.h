@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Trees of processes, from /proc. */
-#ifndef LINGER_CLI_PROCESS_PROCESSES_H
-#define LINGER_CLI_PROCESS_PROCESSES_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -13,5 +12,3 @@ double processes_cpu(pid_t root);
  * descendants: each one's children become its own.
  */
 void processes_end_children(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Another process whose sockets are examined: pidfd_open(2), pidfd_getfd(2), /proc/PID/fd. */
-#ifndef LINGER_CLI_PROCESS_TARGET_H
-#define LINGER_CLI_PROCESS_TARGET_H
+#pragma once
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -103,5 +102,3 @@ unsigned long long target_stat(pid_t pid, enum stat_field field);
 
 /* Of a thread, as ps(1) prints it: R, S, D; 0 if there is none. */
 char target_state(pid_t thread);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread of a running process that is made to call the kernel, by ptrace(2). */
-#ifndef LINGER_CLI_PROCESS_TRACEE_H
-#define LINGER_CLI_PROCESS_TRACEE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,6 +53,4 @@ bool tracee_is_supervised(const struct tracee *t);
 
 /* Lets it go on as if nothing had happened. */
 void tracee_end(struct tracee *t);
-#endif
-
 #endif

@@ -3,8 +3,7 @@
  * What an ELF file says about itself: enough to know whether a preload reaches it. Files may be
  * hostile: every offset and length is checked against the file.
  */
-#ifndef LINGER_CLI_REACH_ELFFILE_H
-#define LINGER_CLI_REACH_ELFFILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ bool elf_is_musl(const struct elf *elf);
 #define elf_machine(elf) elf_put_machine((char[ELF_MACHINE_SIZE]){0}, elf)
 #define ELF_MACHINE_SIZE 24
 const char *elf_put_machine(char buffer[ELF_MACHINE_SIZE], const struct elf *elf);
-
-#endif

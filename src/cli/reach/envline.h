@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What env(1) does with its argument in a #! line. */
-#ifndef LINGER_CLI_REACH_ENVLINE_H
-#define LINGER_CLI_REACH_ENVLINE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@ struct envline {
 
 /* Reads the argument, modifies it and points into it. False if env refuses its options. */
 bool envline_read(char *argument, struct envline *line);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where liblinger.so is, and how LD_PRELOAD names it. */
-#ifndef LINGER_CLI_REACH_LIBRARY_H
-#define LINGER_CLI_REACH_LIBRARY_H
+#pragma once
 
 #include <limits.h>
 #include <stddef.h>
@@ -31,5 +30,3 @@ bool library_read(const char *path, struct elf *library);
 
 /* Are both of one class, byte order and machine? */
 bool library_is_for(const struct elf *library, const struct elf *program);
-
-#endif

@@ -3,8 +3,7 @@
  * Can a program be reached, and by which backend? The one judgement that `check` prints and `run`
  * obeys: PATH, #! lines, the ELF file, setuid and file capabilities, the library's architecture.
  */
-#ifndef LINGER_CLI_REACH_REACH_H
-#define LINGER_CLI_REACH_REACH_H
+#pragma once
 
 #include <limits.h>
 
@@ -44,5 +43,3 @@ void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
 
 /* "preload", "supervisor", "not at all", "error". */
 const char *reach_name(enum reach_how how);
-
-#endif

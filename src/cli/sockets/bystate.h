@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets by state: how many, and the bytes that wait in their queues. */
-#ifndef LINGER_CLI_SOCKETS_BYSTATE_H
-#define LINGER_CLI_SOCKETS_BYSTATE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -28,5 +27,3 @@ void bystate_print(FILE *out, const struct bystate *sums, unsigned state, enum b
 
 /* The members "states", "recv_q" and "send_q". */
 void bystate_print_json(struct json *json, const struct bystate *sums);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets already met, by their cookies: workers share listeners, modes share a port. */
-#ifndef LINGER_CLI_SOCKETS_SEEN_H
-#define LINGER_CLI_SOCKETS_SEEN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,5 +21,3 @@ bool seen_has(const struct seen *seen, uint64_t cookie);
 
 /* Frees the memory, and starts anew. */
 void seen_forget(struct seen *seen);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All TCP sockets of this network namespace in an array. */
-#ifndef LINGER_CLI_SOCKETS_SOCKETS_H
-#define LINGER_CLI_SOCKETS_SOCKETS_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -48,5 +47,3 @@ const char *sockets_why_not_destroyed(int error);
 /* Where no process holds them, and the port is the peer's: says how `linger close` ends them. */
 void sockets_point_at_peers(const struct cli_command *command, const struct sockets *sockets,
                             uint32_t states, long port);
-
-#endif

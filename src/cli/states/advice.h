@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the figures of `linger states` call for: one line for each symptom. */
-#ifndef LINGER_CLI_STATES_ADVICE_H
-#define LINGER_CLI_STATES_ADVICE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -19,5 +18,3 @@ void advice_say(struct advice *a, const char *format, ...) __attribute__((format
 
 /* All that the figures call for; without advice there is no heading either. */
 void advice_print(struct advice *advice, const struct summary *sum);
-
-#endif

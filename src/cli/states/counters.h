@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counters of this network namespace, by nstat's names: /proc/net/snmp, netstat. */
-#ifndef LINGER_CLI_STATES_COUNTERS_H
-#define LINGER_CLI_STATES_COUNTERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,5 +25,3 @@ enum counter {
 
 /* Reads them; one that this kernel lacks is COUNTER_MISSING. Returns 0, or -1 and errno. */
 int counters_read(uint64_t values[COUNTER_COUNT]);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The part of a dump of TCP sockets that concerns one port: `linger states -p`. */
-#ifndef LINGER_CLI_STATES_PORT_H
-#define LINGER_CLI_STATES_PORT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,5 +9,3 @@
 
 /* Prints it, as JSON if asked for. Returns 0, or -1 if memory ran out. */
 int port_show(FILE *out, const struct sockets *sockets, long port, bool json);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a dump of TCP sockets adds up to: counted once, printed by states.c in its three forms. */
-#ifndef LINGER_CLI_STATES_SUMMARY_H
-#define LINGER_CLI_STATES_SUMMARY_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -85,5 +84,3 @@ unsigned summary_held(const struct summary *sum, const struct summary_peer *peer
 
 /* New connections a second that it can sustain. */
 unsigned summary_rate(const struct summary *sum, const struct summary_peer *peer);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Answering one call that the filter holds: seccomp_unotify(2). */
-#ifndef LINGER_CLI_SUPERVISE_ANSWER_H
-#define LINGER_CLI_SUPERVISE_ANSWER_H
+#pragma once
 
 #include <linux/seccomp.h>
 #include <stdatomic.h>
@@ -69,5 +68,3 @@ bool answer_call(struct answerer *answerer);
 
 /* Answers the call in the room, where another process received it and died before it answered. */
 void answer_left(struct answerer *answerer);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The process that becomes the program, and what its parent gives up. */
-#ifndef LINGER_CLI_SUPERVISE_CHILD_H
-#define LINGER_CLI_SUPERVISE_CHILD_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -29,5 +28,3 @@ void child_release(int kept);
  * program's, at the end of what main() got.
  */
 void child_lend_name(const char *file, char *const *argv);
-
-#endif

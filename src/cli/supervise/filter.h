@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The seccomp filter of the supervisor: the system calls that it sees. */
-#ifndef LINGER_CLI_SUPERVISE_FILTER_H
-#define LINGER_CLI_SUPERVISE_FILTER_H
+#pragma once
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -42,5 +41,3 @@ void filter_build(struct filter *filter, unsigned moments, bool refuses_mptcp);
  * no_new_privs if the kernel requires it (without CAP_SYS_ADMIN).
  */
 int filter_install(const struct filter *filter);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The start of a program under the filter. */
-#ifndef LINGER_CLI_SUPERVISE_START_H
-#define LINGER_CLI_SUPERVISE_START_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -14,5 +13,3 @@
  * error message, with the wait status of what has ended.
  */
 pid_t start_program(struct answerer *answerer, const char *file, char **argv, int *status);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes by pid, also those that ended before anybody could look into /proc. */
-#ifndef LINGER_CLI_TRACE_PROGRAMS_H
-#define LINGER_CLI_TRACE_PROGRAMS_H
+#pragma once
 
 #include "cli/trace/record.h"
 
@@ -33,5 +32,3 @@ uint64_t programs_namespace(pid_t pid);
 
 /* Selects a process and its descendants, also those to come. Returns false where there is none. */
 bool programs_select(struct programs *p, pid_t pid);
-
-#endif

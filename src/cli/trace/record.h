@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One event of a tracepoint, from the kernel's bytes: where the fields are is read from tracefs. */
-#ifndef LINGER_CLI_TRACE_RECORD_H
-#define LINGER_CLI_TRACE_RECORD_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -81,5 +80,3 @@ bool format_read(struct format *format, enum record_kind kind, const char *text)
  */
 bool record_read(struct record *record, const struct format *format, enum record_kind kind,
                  const void *bytes, size_t size);
-
-#endif

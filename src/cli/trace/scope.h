@@ -3,8 +3,7 @@
  * Which of the events belong to what was asked for. The tracepoints see all of the host; asked for
  * are a network namespace or some processes with their descendants, and ports.
  */
-#ifndef LINGER_CLI_TRACE_SCOPE_H
-#define LINGER_CLI_TRACE_SCOPE_H
+#pragma once
 
 #include "cli/cli.h"
 #include "cli/trace/programs.h"
@@ -57,5 +56,3 @@ bool scope_has(const struct scope *s, enum scope_whose whose, const struct scope
 
 /* Of a RST that belongs to no connection. */
 bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's events of TCP connections and of processes, all CPUs merged in order of time. */
-#ifndef LINGER_CLI_TRACE_TRACEPOINTS_H
-#define LINGER_CLI_TRACE_TRACEPOINTS_H
+#pragma once
 
 #include <signal.h>
 
@@ -47,5 +46,3 @@ bool tracepoints_have_reasons(const struct tracepoints *t);
 
 /* ns of CLOCK_MONOTONIC, as the events have it. */
 uint64_t tracepoints_now(void);
-
-#endif

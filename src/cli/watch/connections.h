@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the events say of a connection: who closed it first, how, and what that left here. */
-#ifndef LINGER_CLI_WATCH_CONNECTIONS_H
-#define LINGER_CLI_WATCH_CONNECTIONS_H
+#pragma once
 
 #include "cli/trace/scope.h"
 #include "socket/diag.h"
@@ -88,5 +87,3 @@ bool connections_is_former(const struct connections *c, const struct record *rec
 
 /* How many are in CLOSE_WAIT since before that time. */
 size_t connections_unclosed(const struct connections *c, uint64_t since);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the table of `linger watch` calls for: a line for each finding. */
-#ifndef LINGER_CLI_WATCH_FINDINGS_H
-#define LINGER_CLI_WATCH_FINDINGS_H
+#pragma once
 
 #include "cli/states/advice.h"
 #include "cli/watch/groups.h"
@@ -17,5 +16,3 @@ struct findings {
 
 /* Groups that are sorted. */
 void findings_print(struct advice *advice, const struct groups *g, const struct findings *f);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections that ended alike, counted. */
-#ifndef LINGER_CLI_WATCH_GROUPS_H
-#define LINGER_CLI_WATCH_GROUPS_H
+#pragma once
 
 #include "cli/watch/connections.h"
 
@@ -51,5 +50,3 @@ void groups_sort(struct groups *g);
 
 /* Did the connection come into being? */
 bool groups_is_connection(const struct connection *c);
-
-#endif

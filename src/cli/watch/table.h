@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What `linger watch` prints: the table, a line for each connection, both as JSON. */
-#ifndef LINGER_CLI_WATCH_TABLE_H
-#define LINGER_CLI_WATCH_TABLE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -24,5 +23,3 @@ void table_by(char text[TABLE_BY_MAX], const struct connection *c, bool is_one_p
 /* The counters' sums, where the events may not be seen. */
 void table_print_counters(FILE *out, const uint64_t values[COUNTER_COUNT]);
 void table_add_json_counters(struct json *json, const uint64_t values[COUNTER_COUNT]);
-
-#endif
