@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF files, elf(5), of either class and byte order, read a page at a time. Must never trust a
- * number in the file: tables are read up to a limit, and every offset is checked by a read that
- * fails where the file ends.
+ * ELF files, elf(5), of either class and byte order. Must never trust a number in the file: tables
+ * are read up to a limit, and every offset is checked by a read that fails where the file ends.
  */
 #include "cli/reach/elffile.h"
 
@@ -17,76 +16,27 @@
 #define EM_LOONGARCH 258 /* glibc 2.36 */
 #endif
 
-#define PAGE_SIZE 4096
 #define TABLE_MAX 4096      /* program headers, section headers */
 #define NAMES_MAX (1 << 20) /* bytes of section names */
 #define NOTE_MAX 4096       /* bytes of notes examined in a segment */
-
-/* Headers and the names they point to are read in turn, so two pages are kept. */
-struct page {
-    uint64_t start;
-    size_t length; /* 0: nothing read yet; under PAGE_SIZE: the file ends here */
-    uint8_t data[PAGE_SIZE];
-};
 
 struct reader {
     int fd;
     bool is_64;
     bool big_endian;
     int error; /* errno of a failed read, else 0 */
-    int last;  /* the page used last */
-    struct page pages[2];
 };
-
-static bool load(struct reader *r, struct page *page, uint64_t start)
-{
-    ssize_t got;
-
-    page->start = start;
-    page->length = 0;
-    if (start >
-        INT64_MAX - PAGE_SIZE) /* would be EINVAL, though the file merely ends (rw_verify_area) */
-        return false;
-    do
-        got = pread(r->fd, page->data, PAGE_SIZE, (off_t)start);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        r->error = errno;
-    page->length = got > 0 ? (size_t)got : 0;
-    return got > 0;
-}
-
-/* The page that holds `offset`, or NULL if the file ends before it. */
-static const struct page *page_of(struct reader *r, uint64_t offset)
-{
-    uint64_t start = offset - offset % PAGE_SIZE;
-
-    for (int i = 0; i < 2; i++) {
-        if (r->pages[i].length > 0 && r->pages[i].start == start) {
-            r->last = i;
-            return &r->pages[i];
-        }
-    }
-    r->last = !r->last;
-    return load(r, &r->pages[r->last], start) ? &r->pages[r->last] : NULL;
-}
 
 /* All of `size` bytes at `offset`; false if the file ends before that. */
 static bool read_at(struct reader *r, uint64_t offset, void *data, size_t size)
 {
-    size_t done = 0;
-
-    while (done < size) {
-        uint64_t at = offset + done;
-        const struct page *page = at < offset ? NULL : page_of(r, at);
-        if (!page || at - page->start >= page->length)
-            return false;
-        size_t part = page->length - (size_t)(at - page->start);
-        part = part < size - done ? part : size - done;
-        memcpy((char *)data + done, page->data + (at - page->start), part);
-        done += part;
-    }
-    return true;
+    if (offset >
+        INT64_MAX - size) /* would be EINVAL, though the file merely ends (rw_verify_area) */
+        return false;
+    ssize_t got = pread(r->fd, data, size, (off_t)offset);
+    if (got < 0)
+        r->error = errno;
+    return got == (ssize_t)size;
 }
 
 static uint64_t number(const struct reader *r, const uint8_t *at, size_t size)
@@ -149,22 +99,8 @@ static void read_notes(struct reader *r, struct segment s, struct elf *elf)
     }
 }
 
-static bool read_segment(struct reader *r, const uint8_t *raw, struct elf *elf, const char **reason)
-{
-    struct segment s = {FIELD(r, raw, Phdr, p_type), FIELD(r, raw, Phdr, p_offset),
-                        FIELD(r, raw, Phdr, p_filesz)};
-
-    if (s.type == PT_NOTE)
-        read_notes(r, s, elf);
-    if (s.type == PT_INTERP && !read_text(r, s, elf->interpreter)) {
-        *reason = "the name of its interpreter cannot be read";
-        return false;
-    }
-    return true;
-}
-
-static bool read_segments(struct reader *r, const uint8_t *header, struct elf *elf,
-                          const char **reason)
+/* NULL, or what is wrong with the program headers. */
+static const char *read_segments(struct reader *r, const uint8_t *header, struct elf *elf)
 {
     uint8_t raw[sizeof(Elf64_Phdr)];
     uint64_t offset = FIELD(r, header, Ehdr, e_phoff);
@@ -172,19 +108,19 @@ static bool read_segments(struct reader *r, const uint8_t *header, struct elf *e
     uint64_t size = FIELD(r, header, Ehdr, e_phentsize);
     size_t want = r->is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 
-    if (count == 0 || count > TABLE_MAX || size != want) {
-        *reason = "its program headers make no sense";
-        return false;
-    }
+    if (count == 0 || count > TABLE_MAX || size != want)
+        return "its program headers make no sense";
     for (uint64_t i = 0; i < count; i++) {
-        if (!read_at(r, offset + i * size, raw, want)) {
-            *reason = "it ends within its program headers";
-            return false;
-        }
-        if (!read_segment(r, raw, elf, reason))
-            return false;
+        if (!read_at(r, offset + i * size, raw, want))
+            return "it ends within its program headers";
+        struct segment s = {FIELD(r, raw, Phdr, p_type), FIELD(r, raw, Phdr, p_offset),
+                            FIELD(r, raw, Phdr, p_filesz)};
+        if (s.type == PT_NOTE)
+            read_notes(r, s, elf);
+        if (s.type == PT_INTERP && !read_text(r, s, elf->interpreter))
+            return "the name of its interpreter cannot be read";
     }
-    return true;
+    return NULL;
 }
 
 /* Is there a section of that name? A file without sections, or with broken ones, has none. */
@@ -221,47 +157,41 @@ static bool is_sane(const uint8_t *header)
            header[EI_VERSION] == EV_CURRENT;
 }
 
-static enum elf_status broken(const struct reader *r)
+/* Of a file that begins like one: NULL, or what is wrong with it. */
+static const char *read_elf(struct reader *r, struct elf *elf)
 {
-    if (r->error == 0)
-        return ELF_BROKEN;
-    errno = r->error;
-    return ELF_FAILED;
+    uint8_t header[sizeof(Elf64_Ehdr)];
+
+    if (!read_at(r, 0, header, sizeof(Elf32_Ehdr)))
+        return "it ends within its header";
+    if (!is_sane(header))
+        return "its class, byte order or version is unknown";
+    r->is_64 = header[EI_CLASS] == ELFCLASS64;
+    r->big_endian = header[EI_DATA] == ELFDATA2MSB;
+    if (r->is_64 && !read_at(r, 0, header, sizeof(Elf64_Ehdr)))
+        return "it ends within its header";
+    uint64_t type = FIELD(r, header, Ehdr, e_type);
+    elf->bits = r->is_64 ? 64 : 32;
+    elf->big_endian = r->big_endian;
+    elf->machine = (uint16_t)FIELD(r, header, Ehdr, e_machine);
+    elf->is_pie = type == ET_DYN;
+    if (type != ET_EXEC && type != ET_DYN)
+        return "it is an object file or a core dump, not a program";
+    const char *wrong = read_segments(r, header, elf);
+    elf->is_go = !wrong && (elf->is_go || has_section(r, header, ".go.buildinfo"));
+    return wrong;
 }
 
 enum elf_status elf_read(int fd, struct elf *elf, const char **reason)
 {
     struct reader r = {.fd = fd};
-    uint8_t header[sizeof(Elf64_Ehdr)] = {0};
+    char magic[SELFMAG];
 
     memset(elf, 0, sizeof(*elf));
-    if (!read_at(&r, 0, header, SELFMAG) || memcmp(header, ELFMAG, SELFMAG) != 0) {
-        errno = r.error;
-        return r.error ? ELF_FAILED : ELF_NOT;
-    }
-    *reason = "it ends within its header";
-    if (!read_at(&r, 0, header, sizeof(Elf32_Ehdr)))
-        return broken(&r);
-    *reason = "its class, byte order or version is unknown";
-    if (!is_sane(header))
-        return broken(&r);
-    r.is_64 = header[EI_CLASS] == ELFCLASS64;
-    r.big_endian = header[EI_DATA] == ELFDATA2MSB;
-    *reason = "it ends within its header";
-    if (r.is_64 && !read_at(&r, 0, header, sizeof(Elf64_Ehdr)))
-        return broken(&r);
-    elf->bits = r.is_64 ? 64 : 32;
-    elf->big_endian = r.big_endian;
-    elf->machine = (uint16_t)FIELD(&r, header, Ehdr, e_machine);
-    uint64_t type = FIELD(&r, header, Ehdr, e_type);
-    elf->is_pie = type == ET_DYN;
-    *reason = "it is an object file or a core dump, not a program";
-    if (type != ET_EXEC && type != ET_DYN)
-        return broken(&r);
-    if (!read_segments(&r, header, elf, reason))
-        return broken(&r);
-    elf->is_go = elf->is_go || has_section(&r, header, ".go.buildinfo");
-    return ELF_OK;
+    bool begins = read_at(&r, 0, magic, SELFMAG) && memcmp(magic, ELFMAG, SELFMAG) == 0;
+    *reason = begins ? read_elf(&r, elf) : NULL;
+    errno = r.error;
+    return r.error ? ELF_FAILED : !begins ? ELF_NOT : *reason ? ELF_BROKEN : ELF_OK;
 }
 
 static bool has_loader(const struct elf *elf, const char *name)
