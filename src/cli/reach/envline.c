@@ -132,7 +132,7 @@ bool envline_read(char *argument, struct envline *line)
 
     *line = (struct envline){NULL, false};
     add_word(&words, name);
-    if (argument[0])
+    if (argument)
         add_word(&words, argument);
     while (true) {
         if (!read_options(&words, line))

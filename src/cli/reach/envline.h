@@ -9,5 +9,5 @@ struct envline {
     bool drops;          /* it removes LD_PRELOAD or a LINGER_ variable */
 };
 
-/* Reads the argument, modifies it and points into it. False if env refuses its options. */
+/* Reads the argument, or NULL; modifies it and points into it. False if env refuses its options. */
 bool envline_read(char *argument, struct envline *line);

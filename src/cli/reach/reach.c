@@ -29,10 +29,11 @@
 
 #define SCRIPT_LINE_MAX 256 /* BINPRM_BUF_SIZE, linux/binfmts.h: the kernel reads no more of #! */
 
-static void conclude(struct reach *reach, enum reach_how how, int status, const char *format, ...)
+static bool conclude(struct reach *reach, enum reach_how how, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-static void conclude(struct reach *reach, enum reach_how how, int status, const char *format, ...)
+/* Returns false: the judgement ends. */
+static bool conclude(struct reach *reach, enum reach_how how, int status, const char *format, ...)
 {
     va_list arguments;
 
@@ -41,6 +42,7 @@ static void conclude(struct reach *reach, enum reach_how how, int status, const 
     va_start(arguments, format);
     vsnprintf(reach->why.text, sizeof(reach->why.text), format, arguments);
     va_end(arguments);
+    return false;
 }
 
 const char *reach_name(enum reach_how how)
@@ -51,15 +53,6 @@ const char *reach_name(enum reach_how how)
                                         [REACH_ERROR] = "error"};
 
     return names[how];
-}
-
-/* Puts "directory/name" into `path`, the directory being `length` bytes; false if too long. */
-static bool join(char path[PATH_MAX], const char *directory, size_t length, const char *name)
-{
-    int written = length == 0 ? snprintf(path, PATH_MAX, "./%s", name)
-                              : snprintf(path, PATH_MAX, "%.*s/%s", (int)length, directory, name);
-
-    return written < PATH_MAX;
 }
 
 /*
@@ -79,15 +72,16 @@ static bool find_program(const char *name, char path[PATH_MAX])
         return access(path, X_OK) == 0;
     }
     for (const char *at = directories ? directories : "/bin:/usr/bin"; at;) {
-        const char *end = strchrnul(at, ':');
         struct stat status;
-        if (join(path, at, (size_t)(end - at), name) && stat(path, &status) == 0 &&
-            !S_ISDIR(status.st_mode)) {
+        size_t length = strcspn(at, ":"); /* 0: the current directory */
+        int written =
+            snprintf(path, PATH_MAX, "%.*s/%s", length ? (int)length : 1, length ? at : ".", name);
+        if (written < PATH_MAX && stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
             if (access(path, X_OK) == 0)
                 return true;
             error = errno;
         }
-        at = *end ? end + 1 : NULL;
+        at = at[length] ? at + length + 1 : NULL;
     }
     errno = error;
     return false;
@@ -96,22 +90,21 @@ static bool find_program(const char *name, char path[PATH_MAX])
 /* The next program of the chain; false if that ends the judgement. */
 static bool enter(struct reach *reach, const char *name)
 {
-    if (reach->depth == REACH_CHAIN_MAX) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its chain of #! lines is too long");
-        return false;
-    }
+    const char *by = reach->depth > 0 ? ", which its #! line names, " : "";
+
+    if (reach->depth == REACH_CHAIN_MAX)
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                        "its chain of #! lines is too long");
     if (find_program(name, reach->file[reach->depth])) {
         reach->depth++;
         return true;
     }
-    if (cli_exec_status(errno) == CLI_NOT_FOUND)
-        conclude(reach, REACH_ERROR, CLI_NOT_FOUND, "%s%s", reach->depth ? name : "",
-                 reach->depth ? ", which its #! line names, does not exist" : "no such program");
-    else
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s%scannot be executed: %s",
-                 reach->depth ? name : "", reach->depth ? ", which its #! line names, " : "",
-                 strerror(errno));
-    return false;
+    enum cli_status status = cli_exec_status(errno);
+    if (status == CLI_NOT_FOUND)
+        return conclude(reach, REACH_ERROR, status, "%s%s%s", by[0] ? name : "", by,
+                        by[0] ? "does not exist" : "no such program");
+    return conclude(reach, REACH_ERROR, status, "%s%scannot be executed: %s", by[0] ? name : "", by,
+                    strerror(errno));
 }
 
 /*
@@ -134,121 +127,92 @@ static const char *privilege_gain(int fd, const struct stat *status)
 }
 
 /* A program whose loader takes a preload: is there a library for it? */
-static void judge_library(struct reach *reach)
+static bool judge_library(struct reach *reach)
 {
     const struct elf *elf = &reach->elf;
     bool is_musl = elf_is_musl(elf);
 
-    if (!library_find(reach->library)) {
-        conclude(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is not in %s", reach->library);
-        return;
-    }
+    if (!library_find(reach->library))
+        return conclude(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is not in %s",
+                        reach->library);
     library_fit(elf, reach->library, reach->preload);
     if (!library_read(reach->library, &reach->library_elf) ||
         !library_is_for(&reach->library_elf, elf))
-        conclude(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
-                 elf->bits, elf_machine(elf), reach->library);
-    else if (is_musl || elf_is_glibc(elf))
-        conclude(reach, REACH_PRELOAD, 0, "dynamically linked, %s", is_musl ? "musl" : "glibc");
-    else
-        conclude(reach, REACH_PRELOAD, 0,
-                 "dynamically linked, though by a loader that linger does not know: %s",
-                 elf->interpreter);
+        return conclude(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
+                        elf->bits, elf_machine(elf), reach->library);
+    if (is_musl || elf_is_glibc(elf))
+        return conclude(reach, REACH_PRELOAD, 0, "dynamically linked, %s",
+                        is_musl ? "musl" : "glibc");
+    return conclude(reach, REACH_PRELOAD, 0,
+                    "dynamically linked, though by a loader that linger does not know: %s",
+                    elf->interpreter);
 }
 
 /* A program that needs the supervisor, for that reason. */
-static void judge_supervised(struct reach *reach, const char *why, const char *more)
+static bool judge_supervised(struct reach *reach, const char *why, const char *more)
 {
     struct elf ours = {.bits = 64, .machine = filter_machine()};
     struct error lacks;
 
     if (ours.machine == 0)
-        conclude(reach, REACH_NONE, 0, "%s; on this architecture linger has no supervisor", why);
-    else if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
-        conclude(reach, REACH_NONE, 0,
-                 "a %d-bit %s program, %s: the supervisor is for 64-bit %s programs only",
-                 reach->elf.bits, elf_machine(&reach->elf), why, elf_machine(&ours));
-    else if (!needs_explain(NEED_SUPERVISOR, &lacks))
-        conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks.text);
-    else
-        conclude(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
+        return conclude(reach, REACH_NONE, 0, "%s; on this architecture linger has no supervisor",
+                        why);
+    if (reach->elf.machine != ours.machine || reach->elf.bits != ours.bits)
+        return conclude(reach, REACH_NONE, 0,
+                        "a %d-bit %s program, %s: the supervisor is for 64-bit %s programs only",
+                        reach->elf.bits, elf_machine(&reach->elf), why, elf_machine(&ours));
+    if (!needs_explain(NEED_SUPERVISOR, &lacks))
+        return conclude(reach, REACH_NONE, 0, "%s: %s", why, lacks.text);
+    return conclude(reach, REACH_SUPERVISE, 0, "%s%s", why, more);
 }
 
-static void judge_elf(struct reach *reach)
+static bool judge_elf(struct reach *reach)
 {
     const struct elf *elf = &reach->elf;
 
     if (elf->is_go)
-        judge_supervised(
+        return judge_supervised(
             reach, elf->interpreter[0] ? "a Go program, though dynamically linked" : "a Go program",
             ": it makes raw system calls, bypassing libc");
-    else if (!elf->interpreter[0])
-        judge_supervised(reach,
-                         elf->is_pie ? "statically linked (static-pie)" : "statically linked",
-                         ": no loader, so nothing is preloaded");
-    else if (reach->by_supervisor)
-        judge_supervised(reach, "dynamically linked", ", and the supervisor was asked for");
-    else if (reach->drops_preload)
-        judge_supervised(reach, "env in its #! line removes LD_PRELOAD or a LINGER_ variable", "");
-    else
-        judge_library(reach);
-}
-
-/* Cuts the next word off `*text`; NULL at the end. */
-static char *next_word(char **text)
-{
-    char *word = *text + strspn(*text, " \t");
-    size_t length = strcspn(word, " \t");
-
-    if (length == 0)
-        return NULL;
-    *text = word + length + (word[length] != '\0');
-    word[length] = '\0';
-    return word;
-}
-
-/* What `env` will run; NULL and a judgement if it runs nothing. */
-static const char *after_env(struct reach *reach, char *argument)
-{
-    struct envline line;
-
-    if (!envline_read(argument, &line))
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
-                 "its #! line has options that env refuses");
-    else if (!line.program)
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line has env without a program");
-    else
-        reach->drops_preload = reach->drops_preload || line.drops;
-    return line.program;
+    if (!elf->interpreter[0])
+        return judge_supervised(
+            reach, elf->is_pie ? "statically linked (static-pie)" : "statically linked",
+            ": no loader, so nothing is preloaded");
+    if (reach->by_supervisor)
+        return judge_supervised(reach, "dynamically linked", ", and the supervisor was asked for");
+    if (reach->drops_preload)
+        return judge_supervised(reach,
+                                "env in its #! line removes LD_PRELOAD or a LINGER_ variable", "");
+    return judge_library(reach);
 }
 
 /* The interpreter of a #! line, or what `env` in it names; false if that ends the judgement. */
 static bool enter_interpreter(struct reach *reach, char *line)
 {
-    char *rest = line;
-    const char *interpreter = next_word(&rest);
+    struct envline env;
 
-    if (!interpreter) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line names no interpreter");
-        return false;
-    }
+    for (size_t end = strlen(line); end > 0 && strchr(" \t", line[end - 1]); end--)
+        line[end - 1] = '\0';
+    char *rest = line + strspn(line, " \t");
+    const char *interpreter = strsep(&rest, " \t");
     const char *slash = strrchr(interpreter, '/');
-    if (!slash) { /* the kernel does not search PATH */
-        conclude(reach, REACH_ERROR, CLI_NOT_FOUND, "its #! line names %s without a path",
-                 interpreter);
-        return false;
-    }
-    bool is_env = strcmp(slash, "/env") == 0;
+    if (!interpreter[0])
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "its #! line names no interpreter");
+    if (!slash) /* the kernel does not search PATH */
+        return conclude(reach, REACH_ERROR, CLI_NOT_FOUND, "its #! line names %s without a path",
+                        interpreter);
     if (!enter(reach, interpreter))
         return false;
-    if (!is_env)
+    if (strcmp(slash, "/env") != 0)
         return true;
-    rest += strspn(rest, " \t");
-    for (size_t end = strlen(rest); end > 0 && (rest[end - 1] == ' ' || rest[end - 1] == '\t');
-         end--)
-        rest[end - 1] = '\0';
-    const char *program = after_env(reach, rest);
-    return program && enter(reach, program);
+    if (!envline_read(rest ? rest + strspn(rest, " \t") : NULL, &env))
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                        "its #! line has options that env refuses");
+    if (!env.program)
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                        "its #! line has env without a program");
+    reach->drops_preload = reach->drops_preload || env.drops;
+    return enter(reach, env.program);
 }
 
 /* The smallest program for i386. */
@@ -309,71 +273,60 @@ static bool judge_text(struct reach *reach, int fd)
     char line[SCRIPT_LINE_MAX];
     ssize_t length = pread(fd, line, sizeof(line) - 1, 0);
 
-    if (length < 0) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
-        return false;
-    }
+    if (length < 0)
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s",
+                        strerror(errno));
     line[length] = '\0';
     line[strcspn(line, "\n")] = '\0';
     if (length >= 2 && line[0] == '#' && line[1] == '!')
         return enter_interpreter(reach, line + 2);
-    conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
-             length == 0 ? "an empty file" : "neither an ELF file nor a script with a #! line");
-    return false;
+    return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
+                    length == 0 ? "an empty file"
+                                : "neither an ELF file nor a script with a #! line");
 }
 
 /* Judges one file of the chain. True: it led to another. */
-static bool judge_file(struct reach *reach)
+static bool judge_file(struct reach *reach, int fd)
 {
-    const char *path = reach->file[reach->depth - 1];
-    const char *reason = NULL;
+    const char *reason;
     struct stat status;
-    bool leads_on = false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
-                 "cannot be read, so it cannot be judged: %s", strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
-                 S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
-    } else {
-        const char *gain = privilege_gain(fd, &status);
-        enum elf_status elf = elf_read(fd, &reach->elf, &reason);
-        bool is_for_i386 = reach->elf.machine == EM_386 && filter_machine() == EM_X86_64;
-        reach->has_elf = elf == ELF_OK;
-        if (elf == ELF_BROKEN)
-            conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "a broken ELF file: %s", reason);
-        else if (elf == ELF_FAILED)
-            conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s", strerror(errno));
-        else if (elf == ELF_OK && is_for_i386 && kernel_refuses_i386())
-            conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
-                     "a 32-bit i386 program: this kernel runs no 32-bit programs");
-        else if (elf == ELF_OK && gain)
-            conclude(reach, REACH_NONE, 0,
-                     "%s: the loader ignores LD_PRELOAD, and seccomp would "
-                     "take its privileges away",
-                     gain);
-        else if (elf == ELF_OK)
-            judge_elf(reach);
-        else
-            leads_on = judge_text(reach, fd);
-    }
-    if (fd >= 0)
-        close(fd);
-    return leads_on;
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                        "cannot be read, so it cannot be judged: %s", strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "%s",
+                        S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
+    enum elf_status elf = elf_read(fd, &reach->elf, &reason);
+    reach->has_elf = elf == ELF_OK;
+    if (elf == ELF_NOT)
+        return judge_text(reach, fd);
+    if (elf == ELF_BROKEN)
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "a broken ELF file: %s", reason);
+    if (elf == ELF_FAILED)
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE, "cannot be read: %s",
+                        strerror(errno));
+    if (reach->elf.machine == EM_386 && filter_machine() == EM_X86_64 && kernel_refuses_i386())
+        return conclude(reach, REACH_ERROR, CLI_NOT_EXECUTABLE,
+                        "a 32-bit i386 program: this kernel runs no 32-bit programs");
+    const char *gain = privilege_gain(fd, &status);
+    if (gain)
+        return conclude(reach, REACH_NONE, 0,
+                        "%s: the loader ignores LD_PRELOAD, and seccomp would take its "
+                        "privileges away",
+                        gain);
+    return judge_elf(reach);
 }
 
 void reach_judge(const char *program, bool by_supervisor, struct reach *reach)
 {
+    memset(reach, 0, sizeof(*reach));
     reach->by_supervisor = by_supervisor;
-    reach->drops_preload = false;
-    reach->depth = 0;
-    reach->library[0] = '\0';
-    reach->preload[0] = '\0';
-    reach->has_elf = false;
-    if (!enter(reach, program))
-        return;
-    while (judge_file(reach))
-        ;
+    bool leads_on = enter(reach, program);
+    while (leads_on) {
+        int fd = open(reach->file[reach->depth - 1], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        leads_on = judge_file(reach, fd);
+        if (fd >= 0)
+            close(fd);
+    }
 }
