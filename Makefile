@@ -96,8 +96,8 @@ $(BUILD)/sanitizer $(BUILD)/libdir: FORCE
 	@mkdir -p $(@D)
 	@echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 FORCE:
-$(BUILD)/cli/reach/library.o: $(BUILD)/libdir
-$(BUILD)/cli/reach/library.o linger: private override CFLAGS += -DLINGER_LIBDIR='"$(LIBDIR)"'
+$(BUILD)/cli/reach/reach.o: $(BUILD)/libdir
+$(BUILD)/cli/reach/reach.o linger: private override CFLAGS += -DLINGER_LIBDIR='"$(LIBDIR)"'
 
 # Nothing is unwound through these: they have no cancellation point, and no C++ calls them. The shim keeps
 # its tables: a thread that is cancelled in close() is unwound through its hook.

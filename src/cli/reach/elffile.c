@@ -194,21 +194,6 @@ enum elf_status elf_read(int fd, struct elf *elf, const char **reason)
     return r.error ? ELF_FAILED : !begins ? ELF_NOT : *reason ? ELF_BROKEN : ELF_OK;
 }
 
-static bool has_loader(const struct elf *elf, const char *name)
-{
-    return strstr(elf->interpreter, name) != NULL;
-}
-
-bool elf_is_glibc(const struct elf *elf)
-{
-    return has_loader(elf, "/ld-linux") || has_loader(elf, "/ld64.so") || has_loader(elf, "/ld.so");
-}
-
-bool elf_is_musl(const struct elf *elf)
-{
-    return has_loader(elf, "/ld-musl");
-}
-
 const char *elf_put_machine(char buffer[ELF_MACHINE_SIZE], const struct elf *elf)
 {
     static const struct {

@@ -30,10 +30,6 @@ enum elf_status {
 /* Reads the file `fd`, whose offset stays. Fills `reason` for ELF_BROKEN. */
 enum elf_status elf_read(int fd, struct elf *elf, const char **reason);
 
-/* By the loader that it names. glibc's takes $LIB in LD_PRELOAD (ld.so(8)), musl's does not. */
-bool elf_is_glibc(const struct elf *elf);
-bool elf_is_musl(const struct elf *elf);
-
 /* "x86-64", "aarch64", ... or "machine N" in an array of the block that asks for it. */
 #define elf_machine(elf) elf_put_machine((char[ELF_MACHINE_SIZE]){0}, elf)
 #define ELF_MACHINE_SIZE 24

@@ -126,21 +126,134 @@ static const char *privilege_gain(int fd, const struct stat *status)
     return NULL;
 }
 
+#define LIBRARY "liblinger.so"
+
+/* What $LIB stands for, by distribution and class; two side by side are one installation. */
+static const char *const directories[] = {
+    "lib/x86_64-linux-gnu",
+    "lib/i386-linux-gnu",
+    "lib/aarch64-linux-gnu",
+    "lib/arm-linux-gnueabihf",
+    "lib64",
+    "lib32",
+    "lib",
+};
+
+#define DIRECTORY_COUNT (sizeof(directories) / sizeof(directories[0]))
+
+static bool is_there(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+/*
+ * Finds the library beside this executable, else in the lib directories beside its bin directory
+ * (an installed tree may have been moved since it was built), else in the libdir it was built for;
+ * never by a relative name: the directory may change. If it is in none of them, returns false, with
+ * the places in `path` for a message.
+ */
+static bool find_library(char path[LIBRARY_PATH_MAX])
+{
+    char own[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+    own[length > 0 ? length : 0] = '\0';
+    char *name = strrchr(own, '/');
+    if (name) {
+        *name = '\0';
+        snprintf(path, LIBRARY_PATH_MAX, "%s/" LIBRARY, own);
+        if (is_there(path))
+            return true;
+    }
+    const char *end = strrchr(own, '/');
+    for (size_t i = 0; end && i < DIRECTORY_COUNT; i++) {
+        snprintf(path, LIBRARY_PATH_MAX, "%.*s/%s/" LIBRARY, (int)(end - own), own, directories[i]);
+        if (is_there(path))
+            return true;
+    }
+    snprintf(path, LIBRARY_PATH_MAX, LINGER_LIBDIR "/" LIBRARY);
+    if (is_there(path))
+        return true;
+    snprintf(path, LIBRARY_PATH_MAX, "%s, nor in ../lib from there, nor in " LINGER_LIBDIR,
+             name ? own : "the launcher's directory (unknown without /proc)");
+    return false;
+}
+
+/* Is it a library of the program's class, byte order and machine? */
+static bool is_library_for(const char *path, const struct elf *program, struct elf *library)
+{
+    const char *reason;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_read = fd >= 0 && elf_read(fd, library, &reason) == ELF_OK;
+
+    if (fd >= 0)
+        close(fd);
+    return is_read && library->bits == program->bits && library->machine == program->machine &&
+           library->big_endian == program->big_endian;
+}
+
+/* The length of PREFIX/ if `path` is PREFIX/DIRECTORY/liblinger.so, by the table; else 0. */
+static size_t prefix_length(const char *path)
+{
+    size_t length = strlen(path) - strlen("/" LIBRARY);
+
+    for (size_t i = 0; i < DIRECTORY_COUNT; i++) {
+        size_t own = strlen(directories[i]);
+        if (length > own && path[length - own - 1] == '/' &&
+            memcmp(path + length - own, directories[i], own) == 0)
+            return length - own;
+    }
+    return 0;
+}
+
+/* glibc's loader takes $LIB in LD_PRELOAD (ld.so(8)), musl's does not. */
+static bool is_glibc(const char *loader)
+{
+    return strstr(loader, "/ld-linux") || strstr(loader, "/ld64.so") || strstr(loader, "/ld.so");
+}
+
+/*
+ * Takes the library that fits the program where several are installed side by side
+ * (lib/x86_64-linux-gnu and lib/i386-linux-gnu, lib64 and lib). Then LD_PRELOAD names it, if the
+ * program's libc takes that, with $LIB, so that children of either class find theirs.
+ */
+static void choose_library(struct reach *reach)
+{
+    size_t prefix = prefix_length(reach->library);
+    char other[LIBRARY_PATH_MAX];
+    struct elf elf;
+    int count = 0;
+
+    for (size_t i = 0; prefix > 0 && i < DIRECTORY_COUNT; i++) {
+        snprintf(other, sizeof(other), "%.*s%s/" LIBRARY, (int)prefix, reach->library,
+                 directories[i]);
+        if (!is_there(other))
+            continue;
+        count++;
+        if (is_library_for(other, &reach->elf, &elf))
+            memcpy(reach->library, other, sizeof(other));
+    }
+    if (count > 1 && is_glibc(reach->elf.interpreter))
+        snprintf(reach->preload, LIBRARY_PATH_MAX, "%.*s$LIB/" LIBRARY, (int)prefix,
+                 reach->library);
+    else
+        memcpy(reach->preload, reach->library, LIBRARY_PATH_MAX);
+}
+
 /* A program whose loader takes a preload: is there a library for it? */
 static bool judge_library(struct reach *reach)
 {
     const struct elf *elf = &reach->elf;
-    bool is_musl = elf_is_musl(elf);
+    bool is_musl = strstr(elf->interpreter, "/ld-musl");
 
-    if (!library_find(reach->library))
+    if (!find_library(reach->library))
         return conclude(reach, REACH_ERROR, CLI_FAILED, "liblinger.so is not in %s",
                         reach->library);
-    library_fit(elf, reach->library, reach->preload);
-    if (!library_read(reach->library, &reach->library_elf) ||
-        !library_is_for(&reach->library_elf, elf))
+    choose_library(reach);
+    if (!is_library_for(reach->library, elf, &reach->library_elf))
         return conclude(reach, REACH_NONE, 0, "a %d-bit %s program: %s is of another architecture",
                         elf->bits, elf_machine(elf), reach->library);
-    if (is_musl || elf_is_glibc(elf))
+    if (is_musl || is_glibc(elf->interpreter))
         return conclude(reach, REACH_PRELOAD, 0, "dynamically linked, %s",
                         is_musl ? "musl" : "glibc");
     return conclude(reach, REACH_PRELOAD, 0,

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <limits.h>
+#include <stddef.h>
 
 #include "cli/error.h"
 #include "cli/reach/elffile.h"
-#include "cli/reach/library.h"
 
 enum reach_how {
     REACH_PRELOAD,   /* the dynamic loader will load the library */
@@ -18,6 +18,7 @@ enum reach_how {
     REACH_ERROR,     /* not found, not readable, broken */
 };
 
+#define LIBRARY_PATH_MAX (2 * (size_t)PATH_MAX) /* a directory and a name in it */
 #define REACH_CHAIN_MAX 6 /* a program and the interpreters of #! lines, and `env` */
 
 struct reach {
