@@ -16,7 +16,7 @@
 #include "cli/cli.h"
 #include "cli/launch/supervisor.h"
 #include "cli/launch/variables.h"
-#include "cli/launchers/launchers.h"
+#include "cli/reach/launchers.h"
 #include "cli/reach/reach.h"
 #include "core/settings.h"
 #include "policy/condition.h"

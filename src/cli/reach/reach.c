@@ -45,16 +45,6 @@ static bool conclude(struct reach *reach, enum reach_how how, int status, const 
     return false;
 }
 
-const char *reach_name(enum reach_how how)
-{
-    static const char *const names[] = {[REACH_PRELOAD] = "preload",
-                                        [REACH_SUPERVISE] = "supervisor",
-                                        [REACH_NONE] = "not at all",
-                                        [REACH_ERROR] = "error"};
-
-    return names[how];
-}
-
 /*
  * Finds `name` as execvp(3) does: with a slash it is a path, else the first directory of PATH that
  * has a file of that name which may be executed. On failure errno is that of the best candidate.

@@ -41,6 +41,3 @@ struct reach {
  * reaches it, unless `by_supervisor`.
  */
 void reach_judge(const char *program, bool by_supervisor, struct reach *reach);
-
-/* "preload", "supervisor", "not at all", "error". */
-const char *reach_name(enum reach_how how);

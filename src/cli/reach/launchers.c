@@ -3,7 +3,7 @@
  * By their names, and as far as their arguments can be read without knowing all their options. Must
  * never run one.
  */
-#include "cli/launchers/launchers.h"
+#include "cli/reach/launchers.h"
 
 #include <limits.h>
 #include <stdio.h>
