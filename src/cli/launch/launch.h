@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that runs as a child of a front that should not be noticed; front.c explains how. */
+/* A program that runs as a child of a front that should not be noticed; launch.c explains how. */
 #pragma once
 
 #include "cli/cli.h"
@@ -21,13 +21,10 @@ struct launch {
  * left behind stay supervised. If it could not be started, or if the keeper died, the status is
  * that of an exit with CLI_FAILED, after an error message.
  */
-int launch_run(const struct launch *launch);
+int launch_run(const struct launch *what);
 
 /* The exit status for that wait status; if a signal ended the program, the same one ends us. */
 int launch_exit(int status);
-
-/* When the last descendant has ended: prints the counters, if there are any, and removes them. */
-void launch_finish(const struct launch *launch);
 
 /* Removes a file of counters, and its directory. */
 void launch_remove_stats(const char *file);
