@@ -61,7 +61,6 @@ static const struct option options[] = {
     {"stats", optional_argument, NULL, 's'},
     {"backend", required_argument, NULL, 'b'},
     CLI_OPTION_DRY_RUN,
-    {"port", optional_argument, NULL, 'p'}, /* not an option: the message says what to write */
     CLI_OPTION_HELP,
     CLI_OPTIONS_END,
 };
@@ -96,13 +95,6 @@ static int take_backend(struct request *request, const char *name)
                      name);
 }
 
-/* In every other command it is a port. */
-static int refuse_port(const struct request *request)
-{
-    return cli_usage(request->self, "unknown option '-p'; a port is a condition of the policy, as "
-                                    "in -m 'rst port=80', and SO_REUSEPORT is -R");
-}
-
 static void take_stats(struct request *request, const char *file)
 {
     request->has_summary = !file[0];
@@ -132,8 +124,7 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
             take_stats(request, cli_optional(optarg, ""));
         else if (option == 'n')
             request->dry_run = true;
-        else if (option == 'p' ? refuse_port(request)
-                               : take_backend(request, cli_optional(optarg, ""))) {
+        else if (take_backend(request, cli_optional(optarg, "")) != 0) {
             *status = CLI_FAILED;
             return -1;
         }

@@ -78,7 +78,6 @@ END
     refused 125 "linger run: unknown option '--mdoe=rst'; did you mean '--mode'?" --mdoe=rst true
     refused 125 "linger run: unknown option '-x'" -x true
     refused 125 "linger run: option '--dry-run=yes' takes no argument" --dry-run=yes true
-    refused 125 "linger run: unknown option '-p'; a port is a condition of the policy, as in -m 'rst port=80', and SO_REUSEPORT is -R" -m rst -p 8080 true
     refused 125 "linger run: -b: unknown backend 'magic'*" -b magic -m rst true
     refused 125 "linger run: -b: unknown backend 'prelod'; did you mean 'preload'?" -b prelod -m rst true
     refused 125 "linger run: -r: unknown value 'of'; did you mean 'off'?" -r=of true
