@@ -7,6 +7,7 @@
  * Must never start a program that would silently run without its policy.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,6 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/launch/supervisor.h"
-#include "cli/launch/variables.h"
 #include "cli/reach/launchers.h"
 #include "cli/reach/reach.h"
 #include "core/settings.h"
@@ -65,6 +65,16 @@ static const struct option options[] = {
     CLI_OPTIONS_END,
 };
 
+/* The options that set a variable, and their value where none is given. */
+static const struct {
+    const char *option;
+    const char *bare;
+} variables[SETTING_COUNT] = {
+    [SETTING_MODE] = {"-m", NULL},         [SETTING_REUSEADDR] = {"-r", "on"},
+    [SETTING_REUSEPORT] = {"-R", "on"},    [SETTING_BIND_NO_PORT] = {"-B", "on"},
+    [SETTING_LOG] = {"-l", LOG_TO_STDERR}, [SETTING_STATS] = {"-s", ""},
+};
+
 struct request {
     const struct cli_command *self;
     const char *values[SETTING_COUNT]; /* as given by an option, else NULL */
@@ -95,12 +105,6 @@ static int take_backend(struct request *request, const char *name)
                      name);
 }
 
-static void take_stats(struct request *request, const char *file)
-{
-    request->has_summary = !file[0];
-    request->values[SETTING_STATS] = file[0] ? file : NULL;
-}
-
 /* 0 to go on, else *status is what to return. */
 static int take_options(struct request *request, int argc, char **argv, int *status)
 {
@@ -108,25 +112,18 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
     int option;
 
     while ((option = cli_option(request->self, argc, argv, options, true, status)) > 0) {
-        if (strchr("rRBls", option) && !optarg)
-            bare_at = optind;
-        if (option == 'm')
-            request->values[SETTING_MODE] = optarg;
-        else if (option == 'r')
-            request->values[SETTING_REUSEADDR] = cli_optional(optarg, "on");
-        else if (option == 'R')
-            request->values[SETTING_REUSEPORT] = cli_optional(optarg, "on");
-        else if (option == 'B')
-            request->values[SETTING_BIND_NO_PORT] = cli_optional(optarg, "on");
-        else if (option == 'l')
-            request->values[SETTING_LOG] = cli_optional(optarg, LOG_TO_STDERR);
-        else if (option == 's')
-            take_stats(request, cli_optional(optarg, ""));
-        else if (option == 'n')
+        if (option == 'n')
             request->dry_run = true;
-        else if (take_backend(request, cli_optional(optarg, "")) != 0) {
+        else if (!optarg)
+            bare_at = optind;
+        if (option == 'b' && take_backend(request, cli_optional(optarg, "")) != 0) {
             *status = CLI_FAILED;
             return -1;
+        }
+        for (enum setting i = 0; i < SETTING_COUNT; i++) {
+            if (option == variables[i].option[1])
+                request->values[i] =
+                    i == SETTING_MODE ? optarg : cli_optional(optarg, variables[i].bare);
         }
     }
     if (bare_at > 0 && bare_at == optind) /* no "--" between */
@@ -137,7 +134,6 @@ static int take_options(struct request *request, int argc, char **argv, int *sta
 /* Parses the environment and the options; options take precedence. */
 static int take_settings(struct request *request)
 {
-    static const char *const shown_as[] = {"-m", "-r", "-R", "-B", "-l", "-s"};
     char buffer[SETTINGS_COMPLAINT_MAX];
     struct text complaint;
     struct text warnings;
@@ -150,15 +146,17 @@ static int take_settings(struct request *request)
         if (request->values[i])
             unsetenv(settings_name(i));
     }
-    if (request->has_summary)
-        unsetenv(settings_name(SETTING_STATS));
+    const char *stats = request->values[SETTING_STATS];
+    request->has_summary = stats && !stats[0];
+    request->values[SETTING_STATS] = request->has_summary ? NULL : stats;
     status = settings_take_environment(&request->settings, environ, &warnings);
     for (enum setting i = 0; status == 0 && i < SETTING_COUNT; i++) {
         if (!request->values[i])
             continue;
-        status = settings_take(&request->settings, i, shown_as[i], request->values[i], &complaint);
+        status = settings_take(&request->settings, i, variables[i].option, request->values[i],
+                               &complaint);
         if (status == 0)
-            settings_warn(&request->settings, i, shown_as[i], &warnings);
+            settings_warn(&request->settings, i, variables[i].option, &warnings);
     }
     if (status != 0)
         fprintf(stderr, "%s%s", warnings.data, complaint.data);
@@ -288,13 +286,6 @@ static int refuse(const struct request *request, const char *program, const stru
     return CLI_FAILED;
 }
 
-/* Can the program be run by the backend that was asked for? */
-static bool is_reached(const struct request *request, const struct reach *reach)
-{
-    return reach->how == REACH_PRELOAD ||
-           (reach->how == REACH_SUPERVISE && request->backend != PRELOAD);
-}
-
 /* For -s without a file: one in a directory of its own, removed after the run. */
 static int make_stats_file(struct request *request)
 {
@@ -315,11 +306,65 @@ static int make_stats_file(struct request *request)
     return 0;
 }
 
-/* Becomes the program; returns only on failure. */
-static int execute(const struct request *request, const char *file, char **argv)
+/*
+ * The program's variable. A relative name is made absolute, and @FILE becomes the rules themselves:
+ * a child would read it elsewhere, or again when it has changed or may not be read any more.
+ */
+static int set_variable(const struct settings *s, enum setting setting, const char *value)
 {
-    execv(file, argv);
-    return cli_exec_failed(request->self, argv[0]);
+    const struct policy *policy = settings_policy(s, setting);
+    const char *file = setting == SETTING_LOG ? settings_log_file(value) : value;
+    bool is_stderr = setting == SETTING_LOG && strcmp(file, LOG_TO_STDERR) == 0;
+    char text[POLICY_TEXT_MAX];
+    char here[PATH_MAX];
+    struct text out;
+
+    text_begin(&out, text, sizeof(text));
+    if (policy && value[0] == '@') {
+        policy_print(policy, &out);
+        if (out.length < sizeof(text) - 1) /* what is printed may be longer than what was read */
+            value = text;
+    } else if (!policy && file[0] != '/' && !is_stderr && getcwd(here, sizeof(here))) {
+        snprintf(text, sizeof(text), "%.*s%s/%s", (int)(file - value), value, here, file);
+        value = text;
+    }
+    return setenv(settings_name(setting), value, 1);
+}
+
+/* Appends the library to LD_PRELOAD (ld.so(8)): names are separated by blanks or colons. */
+static int append_preload(const struct cli_command *self, const char *library)
+{
+    const char *before = getenv("LD_PRELOAD");
+    char *joined;
+
+    if (strpbrk(library, " :"))
+        return cli_error(self, "%s: LD_PRELOAD cannot name a path with a blank or a colon",
+                         library);
+    for (const char *at = before; at && *at; at += strspn(at, " :")) {
+        size_t length = strcspn(at, " :");
+        if (length == strlen(library) && memcmp(at, library, length) == 0)
+            return 0;
+        at += length;
+    }
+    bool extends = before && before[0];
+    if (asprintf(&joined, "%s%s%s", extends ? before : "", extends ? ":" : "", library) < 0)
+        return cli_error(self, "out of memory");
+    int status = setenv("LD_PRELOAD", joined, 1);
+    free(joined);
+    return status;
+}
+
+static int set_variables(const struct request *request, const char *library)
+{
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        const char *value = request->values[i];
+        const char *before = getenv(settings_name(i));
+        if (!value && before && before[0] == '@' && settings_policy(&request->settings, i))
+            value = before;
+        if (value && set_variable(&request->settings, i, value) != 0)
+            return cli_error(request->self, "out of memory");
+    }
+    return append_preload(request->self, library);
 }
 
 static int run_program(struct request *request, const struct reach *reach, char **argv)
@@ -335,17 +380,10 @@ static int run_program(struct request *request, const struct reach *reach, char 
         .speaks = request->has_summary || strcmp(request->settings.log_path, LOG_TO_STDERR) == 0,
     };
 
-    return is_supervised || request->has_summary ? launch_exit(launch_run(&launch))
-                                                 : execute(request, reach->file[0], argv);
-}
-
-/* What is out of the policy's reach although the program itself is not. */
-static void warn_of_launcher(const struct request *request, const struct reach *reach, char **argv)
-{
-    struct error why;
-
-    if (launchers_lose(reach, argv[0], argv, &why))
-        cli_error(request->self, "warning: %s", why.text);
+    if (is_supervised || request->has_summary)
+        return launch_exit(launch_run(&launch));
+    execv(launch.file, argv);
+    return cli_exec_failed(request->self, argv[0]);
 }
 
 /* A signal whose handler restarts calls, as Go's all do, takes nothing away. */
@@ -367,16 +405,18 @@ static void warn_of_closes(struct request *request, const struct reach *reach)
 
 static int start(struct request *request, const struct reach *reach, char **argv)
 {
+    struct error why;
+
     if (reach->how == REACH_PRELOAD && check_version(request, reach) != 0)
         return CLI_FAILED;
     if (request->dry_run || reach->how != REACH_PRELOAD) /* else the library says it */
         fputs(request->warnings, stderr);
-    warn_of_launcher(request, reach, argv);
+    if (launchers_lose(reach, argv[0], argv, &why))
+        cli_error(request->self, "warning: %s", why.text);
     warn_of_closes(request, reach);
     if (request->has_summary && !request->dry_run && make_stats_file(request) != 0)
         return CLI_FAILED;
-    if (reach->how == REACH_PRELOAD &&
-        variables_set(request->self, &request->settings, request->values, reach->preload) != 0) {
+    if (reach->how == REACH_PRELOAD && set_variables(request, reach->preload) != 0) {
         if (request->has_summary && !request->dry_run)
             launch_remove_stats(request->settings.stats_path);
         return CLI_FAILED;
@@ -403,7 +443,7 @@ static int run_main(const struct cli_command *self, int argc, char **argv)
     if (!request.has_summary && !has_effect(&request.settings))
         return refuse_nothing(self, argv);
     reach_judge(argv[0], request.backend == SUPERVISE, &reach);
-    if (!is_reached(&request, &reach))
+    if (reach.how != REACH_PRELOAD && (reach.how != REACH_SUPERVISE || request.backend == PRELOAD))
         return refuse(&request, argv[0], &reach);
     return start(&request, &reach, argv);
 }
