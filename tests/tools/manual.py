@@ -108,7 +108,7 @@ CONVERSION = re.compile(r"%[-+ #0]*[\d.*]*(?:hh|h|ll|l|z|j|t)?[diouxXscpfg]|\033
 
 # Prose that is not a message: what is printed as a result, help, and tables of results.
 RESULT_CALLS = {"name_closed", "name_counter", "printf", "puts", "print_row", "sscanf", "static_assert"}
-STREAM_CALLS = {"fprintf", "fputs"}  # a message only on stderr
+STREAM_CALLS = {"dprintf", "fprintf", "fputs"}  # a message only on stderr, or STDERR_FILENO
 RESULT_TABLES = {"help", "options", "conditions", "counters", "families", "figures", "known_outputs", "modes", "names", "separator"}
 # Whose every word is a message; elsewhere it takes two of them.
 MESSAGE_CALLS = {"cli_error", "cli_usage", "fail", "judge_supervised", "parser_fail", "warn"}
@@ -150,7 +150,7 @@ def literals(path, macros):
             while depth and end + 1 < len(source):
                 end += 1
                 depth += {"(": 1, ")": -1}.get(source[end], 0)
-            calls.append((before, "stderr" in source[at:end]))
+            calls.append((before, bool({"stderr", "STDERR_FILENO"} & set(source[at:end]))))
         elif token == ")" and calls:
             calls.pop()
         elif token == "{":
