@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cli/ab/table.h"
-#include "cli/attach/savefile.h"
+#include "cli/attach/saved.h"
 #include "cli/needs.h"
 #include "cli/process/target.h"
 #include "cli/reach/reach.h"
@@ -248,16 +248,15 @@ static int save_target(struct ab *ab)
     int status = 0;
 
     snprintf(ab->was, sizeof(ab->was), "%s/was", ab->plan.directory);
-    FILE *file = savefile_create(ab->was, &why);
-    for (size_t i = 0; file && status == 0 && i < ab->saved.count; i++)
-        status = savefile_write(file, &ab->saved.sockets[i]);
-    if (file && status != 0)
-        error_set(&why, "cannot be written: %s", strerror(errno));
-    if (!file || status != 0)
-        cli_error(ab->plan.self, "%s: %s", ab->was, why.text);
-    if (file)
-        fclose(file);
-    return file ? status : -1;
+    int file = saved_create(ab->was, &why);
+    if (file < 0)
+        return cli_error(ab->plan.self, "%s: %s", ab->was, why.text);
+    for (size_t i = 0; status == 0 && i < ab->saved.count; i++)
+        status = saved_write(file, &ab->saved.sockets[i]);
+    if (status != 0)
+        cli_error(ab->plan.self, "%s: cannot be written: %s", ab->was, strerror(errno));
+    close(file);
+    return status;
 }
 
 static void restore_target(struct ab *ab)

@@ -11,8 +11,9 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cli/attach/savefile.h"
+#include "cli/attach/saved.h"
 #include "socket/sock.h"
 
 bool apply_gives_way(const struct apply_outcome *o)
@@ -108,7 +109,7 @@ static bool save(struct apply *a, int fd)
 {
     struct saved_socket socket;
 
-    if (!a->saved || (saved_look(fd, &socket) && savefile_write(a->saved, &socket) == 0))
+    if (!a->save || (saved_look(fd, &socket) && saved_write(a->saved, &socket) == 0))
         return true;
     error_set(&a->selection.why, "%.100s: cannot be written: %s", a->save, strerror(errno));
     return false;
@@ -203,7 +204,7 @@ bool apply(struct apply *a)
     }
     if (a->save)
         cli_warn_exposed(s->self, "--save", a->save);
-    if (a->save && !(a->saved = savefile_create(a->save, &s->why))) {
+    if (a->save && (a->saved = saved_create(a->save, &s->why)) < 0) {
         cli_error(s->self, "%s: %s", a->save, s->why.text);
         return false;
     }
@@ -213,8 +214,8 @@ bool apply(struct apply *a)
     }
     int status = selection_each(s, change, a);
     print_summary(a);
-    if (a->saved)
-        fclose(a->saved);
+    if (a->save)
+        close(a->saved);
     return status == 0 && a->failed == 0 && s->unseen == 0;
 }
 

@@ -2,9 +2,6 @@
 /* A policy on the sockets that running processes have: `linger attach`, `supervise` and `keep`. */
 #pragma once
 
-#include <stdbool.h>
-#include <stdio.h>
-
 #include "cli/attach/selection.h"
 #include "socket/sock.h"
 
@@ -14,7 +11,7 @@ struct apply {
     bool is_supervised; /* what is not known yet is left to a supervisor */
 
     /* apply() fills these. */
-    FILE *saved;
+    int saved; /* the open file of `save` */
     unsigned listeners;
     unsigned connections;
     unsigned failed;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/apply.h"
-#include "cli/attach/restore.h"
+#include "cli/attach/saved.h"
 #include "cli/needs.h"
 
 static const char help[] =
@@ -52,6 +52,25 @@ static int change(struct apply *a, char **pids)
     return cli_flush(a->selection.self, is_done ? CLI_OK : CLI_FAILED);
 }
 
+/* A socket that is gone is not a failure: connections do end. */
+static int restore(const struct selection *s, const char *path)
+{
+    struct saved saved = {0};
+    struct error why;
+    bool is_done = false;
+
+    if (saved_read(&saved, path, &why) != 0) {
+        cli_error(s->self, "%s: %s", path, why.text);
+    } else {
+        is_done = saved_put_back(&saved, s->dry_run, &why) == 0;
+        if (!is_done)
+            cli_error(s->self, "%s", why.text);
+        is_done &= saved_report(&saved, s);
+    }
+    saved_free(&saved);
+    return cli_flush(s->self, is_done ? CLI_OK : CLI_FAILED);
+}
+
 static int attach_main(const struct cli_command *self, int argc, char **argv)
 {
     static struct apply a;
@@ -81,8 +100,7 @@ static int attach_main(const struct cli_command *self, int argc, char **argv)
     if (!needs_are_met(NEED_ATTACH, self))
         return CLI_FAILED;
     if (restored)
-        return restore(self, &(struct restore_request){restored, a.selection.dry_run,
-                                                       a.selection.json.out, a.selection.quiet});
+        return restore(&a.selection, restored);
     return change(&a, argv + optind);
 }
 

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets are recognised by their cookies: descriptor numbers are reused, cookies never. */
+/*
+ * Sockets are recognised by their cookies: descriptor numbers are reused, cookies never. The file
+ * is text, so that a person can read it if all else fails. Must write each socket through before it
+ * is changed: if linger is killed half-way, the file has all that was changed.
+ */
 #include "cli/attach/saved.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "cli/cli.h"
 #include "cli/process/holders.h"
 #include "cli/sockets/sockets.h"
+
+#define HEAD "linger attach --save"
+#define VERSION 1
+#define COLUMNS "# kind cookie inode port SO_LINGER(on seconds) TCP_LINGER2 local peer"
+#define BOOT_MAX 64
+#define LINE_MAX_LENGTH 400
+#define NO_LINGER2 "none"
 
 bool saved_look(int fd, struct saved_socket *socket)
 {
@@ -212,4 +225,198 @@ void saved_free(struct saved *saved)
 {
     free(saved->sockets);
     *saved = (struct saved){0};
+}
+
+#define RESULT_SIZE 128
+#define result_text(s, dry_run) put_result((char[RESULT_SIZE]){0}, s, dry_run)
+static const char *put_result(char buffer[RESULT_SIZE], const struct saved_socket *s, bool dry_run)
+{
+    if (s->result == SAVED_GONE)
+        return geteuid() == 0 ? "gone" : "gone, or out of reach without root";
+    if (s->result == SAVED_PUT_BACK)
+        return dry_run ? "would be put back" : "put back";
+    snprintf(buffer, RESULT_SIZE, "failed: %s: %s", s->refused, strerror(s->error));
+    return buffer;
+}
+
+static void print_socket(struct json *json, const struct saved_socket *s, bool dry_run)
+{
+    if (json->out)
+        json_open(json, NULL, '{');
+    selection_print_ends(json, s->is_listener, s->local, strcmp(s->peer, "-") ? s->peer : "");
+    if (json->out) {
+        json_open(json, "linger", '[');
+        json_number(json, NULL, s->linger.on);
+        json_number(json, NULL, s->linger.seconds);
+        json_close(json, ']');
+        json_real(json, "linger2", s->linger.has_linger2 ? (double)s->linger.linger2 : (double)NAN,
+                  10);
+    } else {
+        printf("  SO_LINGER {%d, %d}", s->linger.on, s->linger.seconds);
+        if (s->linger.has_linger2)
+            printf(" TCP_LINGER2 %d", s->linger.linger2);
+    }
+    selection_print(json, "result", "  ", result_text(s, dry_run));
+    selection_end_line(json);
+}
+
+bool saved_report(const struct saved *saved, const struct selection *s)
+{
+    size_t of[SAVED_REFUSED + 1] = {0}; /* how many have each result */
+    struct json json = {.out = s->json.out};
+
+    for (size_t i = 0; i < saved->count; i++)
+        of[saved->sockets[i].result]++;
+    if (s->quiet)
+        return of[SAVED_REFUSED] == 0;
+    if (json.out) {
+        json_open(&json, NULL, '{');
+        json_open(&json, "sockets", '[');
+    }
+    for (size_t i = 0; i < saved->count; i++)
+        print_socket(&json, &saved->sockets[i], s->dry_run);
+    if (json.out) {
+        json_close(&json, ']');
+        json_number(&json, "put_back", (long long)of[SAVED_PUT_BACK]);
+        json_number(&json, "accepted_since", (long long)saved->inherited);
+        json_number(&json, "gone", (long long)of[SAVED_GONE]);
+        json_number(&json, "failed", (long long)of[SAVED_REFUSED]);
+        json_close(&json, '}');
+        putchar('\n');
+    } else {
+        printf("%s%zu put back, and %zu accepted since; %zu gone, %zu failed\n",
+               s->dry_run ? "nothing was changed: " : "", of[SAVED_PUT_BACK], saved->inherited,
+               of[SAVED_GONE], of[SAVED_REFUSED]);
+    }
+    return of[SAVED_REFUSED] == 0;
+}
+
+/* The second line: a number of this boot, as random(4) has it; none without /proc. */
+static void put_boot(char line[BOOT_MAX])
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    char boot[BOOT_MAX - 5] = "\n";
+
+    if (file && !fgets(boot, sizeof(boot), file))
+        boot[0] = '\0';
+    if (file)
+        fclose(file);
+    snprintf(line, BOOT_MAX, "boot %s", boot);
+}
+
+int saved_create(const char *path, struct error *why)
+{
+    char boot[BOOT_MAX];
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    put_boot(boot);
+    if (fd < 0 && errno == EEXIST)
+        return error_set(why, "it exists, and its contents would be lost; --restore it, remove it, "
+                              "or name another");
+    if (fd >= 0 && dprintf(fd, HEAD " %d\n%s" COLUMNS "\n", VERSION, boot) > 0)
+        return fd;
+    error_set(why, "cannot be written: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int saved_write(int file, const struct saved_socket *s)
+{
+    char linger2[16] = NO_LINGER2;
+
+    if (s->linger.has_linger2)
+        snprintf(linger2, sizeof(linger2), "%d", s->linger.linger2);
+    return dprintf(file, "%s %" PRIu64 " %" PRIu32 " %u %d %d %s %s %s\n",
+                   s->is_listener ? "listener" : "connection", s->cookie, s->inode, s->port,
+                   s->linger.on, s->linger.seconds, linger2, s->local, s->peer) > 0
+               ? 0
+               : -1;
+}
+
+static bool read_line(const char *line, struct saved_socket *s)
+{
+    char kind[16];
+    char linger2[16];
+    char *end;
+    int on;
+    int length = 0;
+
+    memset(s, 0, sizeof(*s));
+    if (sscanf(line, "%15s %" SCNu64 " %" SCNu32 " %hu %d %d %15s %63s %63s%n", kind, &s->cookie,
+               &s->inode, &s->port, &on, &s->linger.seconds, linger2, s->local, s->peer,
+               &length) != 9 ||
+        strcmp(line + length, "\n") != 0)
+        return false;
+    s->is_listener = strcmp(kind, "listener") == 0;
+    s->linger.on = on;
+    s->linger.has_linger2 = strcmp(linger2, NO_LINGER2) != 0;
+    s->linger.linger2 = s->linger.has_linger2 ? (int)strtol(linger2, &end, 10) : 0;
+    return (s->is_listener || strcmp(kind, "connection") == 0) && (on == 0 || on == 1) &&
+           (!s->linger.has_linger2 || (linger2[0] && *end == '\0'));
+}
+
+/* The first two lines: the kind of file, and whether its cookies are still valid. */
+static int check_head(FILE *file, struct error *why)
+{
+    char line[LINE_MAX_LENGTH] = "";
+    char boot[BOOT_MAX];
+    int version = 0;
+    char end = '\0';
+
+    if (!fgets(line, sizeof(line), file) || sscanf(line, HEAD " %d%c", &version, &end) != 2 ||
+        end != '\n')
+        return error_set(why, "not a file that linger attach --save wrote");
+    if (version != VERSION)
+        return error_set(why, "it has version %d; this linger reads version %d", version, VERSION);
+    put_boot(boot);
+    if (!fgets(line, sizeof(line), file) || strcmp(line, boot) != 0)
+        return error_set(
+            why, "it is from an earlier boot or another machine: its sockets no longer exist");
+    return 0;
+}
+
+static int read_sockets(FILE *file, struct saved *saved, struct error *why)
+{
+    char line[LINE_MAX_LENGTH];
+    struct saved_socket socket;
+
+    for (int number = 3; fgets(line, sizeof(line), file); number++) {
+        if (line[0] == '#')
+            continue;
+        if (!read_line(line, &socket))
+            return error_set(why, "line %d is not a socket that linger attach --save wrote",
+                             number);
+        if (!saved_add(saved, &socket))
+            return error_set(why, "out of memory");
+    }
+    return 0;
+}
+
+static bool is_own(const struct stat *status)
+{
+    return (status->st_uid == 0 || status->st_uid == geteuid()) &&
+           (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+int saved_read(struct saved *saved, const char *path, struct error *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    struct stat status;
+    int result = -1;
+
+    if (!file)
+        error_set(why, "cannot be read: %s", strerror(errno));
+    else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        error_set(why, "not a regular file");
+    else if (!is_own(&status))
+        error_set(why, "another user may write it; chown it if you trust what it says");
+    else if (check_head(file, why) == 0)
+        result = read_sockets(file, saved, why);
+    if (file)
+        fclose(file);
+    else if (fd >= 0)
+        close(fd);
+    return result;
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* SO_LINGER and TCP_LINGER2 of sockets before they were changed, to be put back. */
+/*
+ * SO_LINGER and TCP_LINGER2 of sockets before they were changed, to be put back; and the file of
+ * `linger attach --save`: a heading, a line for the boot, a line for each socket. Cookies are
+ * unique within one boot, so a file is useless after the next.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/process/target.h"
+#include "cli/attach/selection.h"
 #include "socket/sock.h"
 
 #define SAVED_ENDPOINT_MAX 64
@@ -61,6 +65,18 @@ int saved_take(struct saved *saved, const struct target *target, struct error *w
  */
 int saved_put_back(struct saved *saved, bool dry_run, struct error *why);
 
+/* Prints what saved_put_back() did, as the selection's options say; false if something failed. */
+bool saved_report(const struct saved *saved, const struct selection *s);
+
 bool saved_has_listener(const struct saved *saved, long port);
 
 void saved_free(struct saved *saved);
+
+/* Makes the file, which must not exist yet. -1 on failure; `why` follows the file's name. */
+int saved_create(const char *path, struct error *why);
+
+/* Writes a socket to the file. Returns 0, or -1 and errno. */
+int saved_write(int file, const struct saved_socket *socket);
+
+/* Reads it all. Returns 0, or -1; `why` follows the file's name. */
+int saved_read(struct saved *saved, const char *path, struct error *why);

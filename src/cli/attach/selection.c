@@ -15,6 +15,29 @@
 #include "socket/role.h"
 #include "socket/sock.h"
 
+void selection_print(struct json *json, const char *key, const char *before, const char *value)
+{
+    if (json->out)
+        json_string(json, key, value);
+    else
+        printf("%s%s", before, value);
+}
+
+void selection_print_ends(struct json *json, bool is_listener, const char *local, const char *peer)
+{
+    selection_print(json, "kind", "", is_listener ? "listener" : "connection");
+    selection_print(json, "local", is_listener ? "    " : "  ", local);
+    selection_print(json, "peer", peer[0] ? " " : "", peer);
+}
+
+void selection_end_line(struct json *json)
+{
+    if (json->out)
+        json_close(json, '}');
+    else
+        putchar('\n');
+}
+
 const char *selection_put_rule(char buffer[SELECTION_RULE_SIZE], const struct policy *policy,
                                unsigned number)
 {

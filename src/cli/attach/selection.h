@@ -96,6 +96,15 @@ typedef bool selection_visit(struct selection *s, int fd, const struct facts *fa
  */
 int selection_each(struct selection *s, selection_visit *visit, void *context);
 
+/* A member of an object; where no JSON is asked for, the value after `before`. */
+void selection_print(struct json *json, const char *key, const char *before, const char *value);
+
+/* The members that say which socket it is. `peer` is "" of a listener. */
+void selection_print_ends(struct json *json, bool is_listener, const char *local, const char *peer);
+
+/* Ends an object, or the line. */
+void selection_end_line(struct json *json);
+
 /* The rule of that number in the language, as far as a message shows it. */
 #define selection_rule_text(policy, number)                                                        \
     selection_put_rule((char[SELECTION_RULE_SIZE]){0}, policy, number)

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cli/attach/restore.h"
 #include "cli/process/holders.h"
 #include "cli/sockets/seen.h"
 #include "cli/sockets/sockets.h"
@@ -324,9 +323,7 @@ void look_put_back(struct look *l, bool is_wanted(const struct listener *listene
     if (saved.count > 0) {
         if (saved_put_back(&saved, false, &a->selection.why) != 0)
             cli_error(a->selection.self, "%s", a->selection.why.text);
-        (void)restore_report(
-            &(struct restore_request){.json = a->selection.json.out, .quiet = a->selection.quiet},
-            &saved);
+        (void)saved_report(&saved, &a->selection);
     }
     saved_free(&saved);
 }
