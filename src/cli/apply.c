@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/attach/saved.h"
@@ -50,41 +51,44 @@ static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
     return buffer;
 }
 
-void apply_add_json(const struct apply *a, struct json *json, const struct facts *f,
-                    const struct apply_outcome *o)
+/* Whose socket it is, and by which rule. */
+static void print_rule(const struct apply *a, struct json *json, unsigned rule)
 {
-    json_number(json, "pid", a->selection.target->pid);
-    json_string(json, "kind", f->state == TCP_LISTEN ? "listener" : "connection");
-    json_string(json, "local", cli_endpoint(f->local_ip, f->local_port));
-    json_string(json, "peer", selection_peer_text(f));
-    json_string(json, "before", selection_mode_text(DECIDE_VERDICT, &o->before));
-    json_string(json, "verdict", selection_mode_text(o->decision, &o->verdict));
-    json_string(json, "result", result_text(a, o));
+    const struct target *target = a->selection.target;
+
+    if (json->out) {
+        json_string(json, "program", target->name);
+        json_number(json, "rule", rule);
+    } else {
+        printf("  rule %u, ", rule);
+        cli_print_word(stdout, target->name);
+        printf(" (pid %d)", (int)target->pid);
+    }
 }
 
-void apply_print(const struct apply *a, const struct facts *f, const struct apply_outcome *o)
-{
-    printf("%-10s  %s%s%s  before %s  verdict %s  %s",
-           f->state == TCP_LISTEN ? "listener" : "connection",
-           cli_endpoint(f->local_ip, f->local_port), f->known & FACT_PEER ? " " : "",
-           selection_peer_text(f), selection_mode_text(DECIDE_VERDICT, &o->before),
-           selection_mode_text(o->decision, &o->verdict), result_text(a, o));
-}
-
-static void print(struct apply *a, const struct facts *f, const struct apply_outcome *o)
+void apply_print(struct apply *a, const struct facts *f, const struct apply_outcome *o)
 {
     struct json *json = &a->selection.json;
 
     if (a->selection.quiet)
         return;
-    if (json->out) {
+    json->follows = json->follows && !a->has_lines;
+    if (json->out)
         json_open(json, NULL, '{');
-        apply_add_json(a, json, f, o);
-        json_close(json, '}');
-    } else {
-        apply_print(a, f, o);
+    if (json->out && a->has_lines)
+        json_number(json, "time", (long long)time(NULL));
+    if (json->out)
+        json_number(json, "pid", a->selection.target->pid);
+    selection_print_ends(json, f->state == TCP_LISTEN, cli_endpoint(f->local_ip, f->local_port),
+                         selection_peer_text(f));
+    selection_print(json, "before", "  before ", selection_mode_text(DECIDE_VERDICT, &o->before));
+    selection_print(json, "verdict", "  verdict ", selection_mode_text(o->decision, &o->verdict));
+    selection_print(json, "result", "  ", result_text(a, o));
+    if (a->has_lines)
+        print_rule(a, json, o->verdict.rule);
+    selection_end_line(json);
+    if (json->out && a->has_lines)
         putchar('\n');
-    }
 }
 
 /* The first pass: a listener must be able to carry the policy, where no supervisor does. */
@@ -156,7 +160,7 @@ static bool change(struct selection *s, int fd, const struct facts *f, void *con
     else
         a->connections++;
     a->failed += o.refused != NULL || (o.decision == DECIDE_NOT_YET && !a->is_supervised);
-    print(a, f, &o);
+    apply_print(a, f, &o);
     return true;
 }
 

@@ -9,6 +9,7 @@ struct apply {
     struct selection selection;
     const char *save;   /* of --save: a file's name, or NULL */
     bool is_supervised; /* what is not known yet is left to a supervisor */
+    bool has_lines; /* an object of JSON is a line, and each line has the program and the rule */
 
     /* apply() fills these. */
     int saved; /* the open file of `save` */
@@ -40,11 +41,8 @@ bool apply_gives_way(const struct apply_outcome *outcome);
 /* Sets it. */
 void apply_set(int fd, struct apply_outcome *outcome);
 
-/* The outcome as a line without its end, or as members of an object. */
-void apply_print(const struct apply *a, const struct facts *facts,
-                 const struct apply_outcome *outcome);
-void apply_add_json(const struct apply *a, struct json *json, const struct facts *facts,
-                    const struct apply_outcome *outcome);
+/* Prints the outcome as a line, or as an object. */
+void apply_print(struct apply *a, const struct facts *facts, const struct apply_outcome *outcome);
 
 /*
  * Refuses rules about connections to come, which only a supervisor can apply to a running process;

@@ -34,39 +34,32 @@ static size_t place(const struct listeners *l, uint32_t inode)
     return low;
 }
 
-struct listener *listeners_find(const struct listeners *l, uint32_t inode)
+struct listener *listeners_get(struct listeners *l, uint32_t inode)
 {
     size_t at = place(l, inode);
 
-    return at < l->count && l->items[at].inode == inode ? &l->items[at] : NULL;
-}
-
-struct listener *listeners_add(struct listeners *l, uint32_t inode)
-{
+    if (at < l->count && l->items[at].inode == inode)
+        return &l->items[at];
     struct listener *items = cli_grow(l->items, l->count, sizeof(*items));
-
     if (!items)
         return NULL;
     l->items = items;
-    size_t at = place(l, inode);
-    memmove(items + at + 1, items + at, (l->count - at) * sizeof(*items));
-    items[at] = (struct listener){.inode = inode, .is_there = true};
-    l->count++;
+    memmove(items + at + 1, items + at, (l->count++ - at) * sizeof(*items));
+    items[at] = (struct listener){.inode = inode, .is_there = true, .state = LISTENER_NEW};
     return &items[at];
 }
 
 static bool note(struct listeners *l, const struct diag_socket *socket)
 {
-    struct listener *known = socket->inode ? listeners_find(l, socket->inode) : NULL;
-
     if (socket->inode == 0)
         return true;
-    if (known && known->cookie != 0 && known->cookie != socket->cookie) {
-        l->gone += known->state == LISTENER_KEPT;
-        *known = (struct listener){.inode = socket->inode};
-    }
-    if (!known && !(known = listeners_add(l, socket->inode)))
+    struct listener *known = listeners_get(l, socket->inode);
+    if (!known)
         return false;
+    if (known->cookie != 0 && known->cookie != socket->cookie) {
+        l->counts.gone += known->state == LISTENER_KEPT;
+        *known = (struct listener){.inode = socket->inode, .state = LISTENER_NEW};
+    }
     known->cookie = socket->cookie;
     known->waiting = socket->waiting;
     known->is_there = true;
@@ -153,7 +146,7 @@ static int look_for_others(struct listeners *l)
     if (count > 0)
         found = holders_find(inodes, count, &holders);
     for (ssize_t i = 0; i < found; i++)
-        listeners_find(l, holders[i].inode)->is_there = true;
+        listeners_get(l, holders[i].inode)->is_there = true;
     free(holders);
     free(inodes);
     return inodes && found >= 0 ? 0 : -1;
@@ -167,7 +160,7 @@ static void drop_gone(struct listeners *l)
         if (l->items[i].is_there)
             l->items[left++] = l->items[i];
         else
-            l->gone += l->items[i].state == LISTENER_KEPT;
+            l->counts.gone += l->items[i].state == LISTENER_KEPT;
     }
     l->count = left;
 }

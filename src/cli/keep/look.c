@@ -20,30 +20,6 @@
 #define ENOUGH 1024
 #define PASSES 60 /* a second each: who does not accept() for that long is not waited for */
 
-static void print_line(struct look *l, const struct facts *f, const struct apply_outcome *o)
-{
-    struct apply *a = &l->apply;
-    const struct target *target = a->selection.target;
-    struct json json = {.out = a->selection.json.out};
-
-    if (a->selection.quiet)
-        return;
-    if (json.out) {
-        json_open(&json, NULL, '{');
-        json_number(&json, "time", (long long)time(NULL));
-        apply_add_json(a, &json, f, o);
-        json_string(&json, "program", target->name);
-        json_number(&json, "rule", o->verdict.rule);
-        json_close(&json, '}');
-    } else {
-        apply_print(a, f, o);
-        printf("  rule %u, ", o->verdict.rule);
-        cli_print_word(stdout, target->name);
-        printf(" (pid %d)", (int)target->pid);
-    }
-    putchar('\n');
-}
-
 /* Has it been changed, so that it can be put back? */
 static bool has_former(const struct listener *listener)
 {
@@ -93,9 +69,9 @@ static void settle(struct look *l, struct listener *listener, int fd, const stru
         change(l, listener, fd, &o);
     if (!has_options || o.refused || o.is_beyond)
         listener->state = LISTENER_REFUSED;
-    l->counts.refused += listener->state == LISTENER_REFUSED;
-    l->counts.applied += listener->state == LISTENER_KEPT && !apply_gives_way(&o);
-    print_line(l, f, &o);
+    l->listeners.counts.refused += listener->state == LISTENER_REFUSED;
+    l->listeners.counts.applied += listener->state == LISTENER_KEPT && !apply_gives_way(&o);
+    apply_print(&l->apply, f, &o);
 }
 
 static bool see_listener(int fd, int number, void *context)
@@ -108,8 +84,8 @@ static bool see_listener(int fd, int number, void *context)
     if (!sock_facts(fd, FACT_LOCAL_IP | FACT_LOCAL_PORT, &facts) || facts.state != TCP_LISTEN ||
         !(facts.known & FACT_LOCAL_PORT) || fstat(fd, &status) != 0)
         return true;
-    struct listener *listener = listeners_find(&l->listeners, (uint32_t)status.st_ino);
-    if (!listener && !(listener = listeners_add(&l->listeners, (uint32_t)status.st_ino)))
+    struct listener *listener = listeners_get(&l->listeners, (uint32_t)status.st_ino);
+    if (!listener)
         return false;
     if (listener->state == LISTENER_KEPT || listener->state == LISTENER_REFUSED)
         return true;
@@ -118,28 +94,22 @@ static bool see_listener(int fd, int number, void *context)
     return true;
 }
 
-/* A listener that connections may be of which came before it was changed. */
-struct place {
-    uint64_t network;
-    uint16_t port;
-};
+static bool has_passes(const struct listener *listener)
+{
+    return listener->state == LISTENER_KEPT && listener->passes > 0;
+}
 
-struct places {
-    struct look *look;
-    struct place *items;
-    size_t count;
-    struct seen seen;
-};
-
-static bool is_of_place(const struct places *p, int fd, uint16_t port)
+/* Of a listener that it may have come to before that was changed? */
+static bool is_to_be_changed(const struct look *l, int fd, uint16_t port)
 {
     uint64_t network = 0;
 
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->items[i].port != port)
+    for (size_t i = 0; i < l->listeners.count; i++) {
+        const struct listener *one = &l->listeners.items[i];
+        if (!has_passes(one) || one->saved.port != port)
             continue;
         network = network ? network : sockets_network(fd);
-        if (p->items[i].network == network)
+        if (one->saved.network == network)
             return true;
     }
     return false;
@@ -182,16 +152,15 @@ static void note_connection(struct look *l, int fd)
 
 static bool see_connection(int fd, int number, void *context)
 {
-    struct places *p = context;
-    struct look *l = p->look;
+    struct look *l = context;
     struct facts facts = {0};
     const struct policy *policy = &l->apply.selection.policy;
 
     (void)number;
     if (!sock_facts(fd, FACT_LOCAL_PORT, &facts) || facts.state == TCP_LISTEN ||
-        facts.state == TCP_CLOSE || !is_of_place(p, fd, facts.local_port) ||
+        facts.state == TCP_CLOSE || !is_to_be_changed(l, fd, facts.local_port) ||
         !sock_facts(fd, decide_needs(policy) | FACT_COOKIE, &facts) ||
-        seen_note(&p->seen, facts.cookie) == 0)
+        seen_note(&l->apply.selection.seen, facts.cookie) == 0)
         return true;
     role_add(fd, &facts, FACT_ROLE);
     struct apply_outcome o = apply_decide(policy, fd, &facts);
@@ -201,11 +170,12 @@ static bool see_connection(int fd, int number, void *context)
     if (is_changed && l->restores)
         note_connection(l, fd);
     apply_set(fd, &o);
-    l->counts.connections += is_changed && !o.refused;
+    l->listeners.counts.connections += is_changed && !o.refused;
     return true;
 }
 
-bool look_has_names(const struct policy *policy, const char *program)
+/* Has a rule prog= for that program, or for any if that is NULL? */
+static bool has_names(const struct policy *policy, const char *program)
 {
     for (unsigned i = 0; i < policy->rule_count; i++) {
         const struct policy_rule *rule = &policy->rules[i];
@@ -217,7 +187,7 @@ bool look_has_names(const struct policy *policy, const char *program)
 }
 
 /* Calls `visit` for each socket of the process, under its policy. False: it has ended. */
-static bool each_socket(struct look *l, pid_t pid, bool by_name, target_visit *visit, void *context)
+static bool each_socket(struct look *l, pid_t pid, bool by_name, target_visit *visit)
 {
     struct selection *s = &l->apply.selection;
     struct target target;
@@ -228,8 +198,8 @@ static bool each_socket(struct look *l, pid_t pid, bool by_name, target_visit *v
     s->policy = s->rules;
     policy_keep_program(&s->policy, target.name);
     error_set(&s->why, "out of memory"); /* the reason why a visit stops */
-    bool is_done = (by_name && !look_has_names(&s->rules, target.name)) ||
-                   target_each_socket(&target, visit, context, &s->why) == 0;
+    bool is_done = (by_name && !has_names(&s->rules, target.name)) ||
+                   target_each_socket(&target, visit, l, &s->why) == 0;
     bool has_ended = !is_done && target_has_ended(&target);
     if (!is_done && !has_ended)
         cli_error(s->self, "pid %d: %s", (int)pid, s->why.text);
@@ -243,13 +213,13 @@ bool look_at_processes(struct look *l, const pid_t *pids, size_t count)
     bool are_there = true;
 
     for (size_t i = 0; i < count; i++)
-        are_there &= each_socket(l, pids[i], false, see_listener, l);
+        are_there &= each_socket(l, pids[i], false, see_listener);
     return are_there;
 }
 
-/* Who has a listener that is_wanted(), sorted by pid; for free(3). */
-static struct holder *find_holders(const struct look *l,
-                                   bool is_wanted(const struct listener *listener), size_t *count)
+/* The same of the processes that have such a listener, to be passed at least so often. */
+static void each_holder(struct look *l, unsigned states, unsigned passes, bool by_name,
+                        target_visit *visit)
 {
     const struct listeners *all = &l->listeners;
     uint32_t *inodes = calloc(all->count + 1, sizeof(*inodes));
@@ -257,65 +227,51 @@ static struct holder *find_holders(const struct look *l,
     size_t wanted = 0;
 
     for (size_t i = 0; inodes && i < all->count; i++) {
-        if (is_wanted(&all->items[i]))
+        if (all->items[i].state & states && all->items[i].passes >= passes)
             inodes[wanted++] = all->items[i].inode;
     }
     ssize_t found = wanted > 0 ? holders_find(inodes, wanted, &holders) : 0;
-    *count = found > 0 ? (size_t)found : 0;
-    holders_sort(holders, *count);
+    size_t count = found > 0 ? (size_t)found : 0;
+    holders_sort(holders, count);
+    for (size_t i = 0; i < count; i = holders_next(holders, count, i))
+        (void)each_socket(l, holders[i].pid, by_name, visit);
     free(inodes);
-    return holders;
-}
-
-void look_at_holders(struct look *l, bool is_wanted(const struct listener *listener), bool by_name)
-{
-    size_t count;
-    struct holder *holders = find_holders(l, is_wanted, &count);
-
-    for (size_t i = 0; i < l->listeners.count; i++)
-        l->listeners.items[i].is_tried = true;
-    for (size_t i = 0; holders && i < count; i = holders_next(holders, count, i))
-        (void)each_socket(l, holders[i].pid, by_name, see_listener, l);
     free(holders);
 }
 
-static bool has_passes(const struct listener *listener)
+void look_at_holders(struct look *l, unsigned states, bool by_name)
 {
-    return listener->state == LISTENER_KEPT && listener->passes > 0;
+    if (!by_name || has_names(&l->apply.selection.rules, NULL))
+        each_holder(l, states, 0, by_name, see_listener);
+    for (size_t i = 0; i < l->listeners.count; i++) {
+        if (l->listeners.items[i].state == LISTENER_NEW)
+            l->listeners.items[i].state = LISTENER_TRIED;
+    }
 }
 
 bool look_at_connections(struct look *l)
 {
-    struct places places = {.look = l};
-    size_t count;
-    struct holder *holders = find_holders(l, has_passes, &count);
     bool has_more = false;
 
-    places.items = calloc(l->listeners.count + 1, sizeof(*places.items));
-    for (size_t i = 0; places.items && i < l->listeners.count; i++) {
+    each_holder(l, LISTENER_KEPT, 1, false, see_connection);
+    seen_forget(&l->apply.selection.seen);
+    for (size_t i = 0; i < l->listeners.count; i++) {
         struct listener *one = &l->listeners.items[i];
-        if (!has_passes(one))
-            continue;
-        places.items[places.count++] = (struct place){one->saved.network, one->saved.port};
-        one->passes = one->waiting > 0 ? one->passes - 1 : 0;
-        has_more |= one->passes > 0;
+        if (has_passes(one))
+            one->passes = one->waiting > 0 ? one->passes - 1 : 0;
+        has_more |= has_passes(one);
     }
-    for (size_t i = 0; holders && i < count; i = holders_next(holders, count, i))
-        (void)each_socket(l, holders[i].pid, false, see_connection, &places);
-    seen_forget(&places.seen);
-    free(places.items);
-    free(holders);
     return has_more;
 }
 
-void look_put_back(struct look *l, bool is_wanted(const struct listener *listener), bool is_end)
+void look_put_back(struct look *l, unsigned states, bool is_end)
 {
     struct apply *a = &l->apply;
     struct saved saved = {0};
 
     for (size_t i = 0; i < l->listeners.count; i++) {
         struct listener *one = &l->listeners.items[i];
-        if (has_former(one) && is_wanted(one) && saved_add(&saved, &one->saved))
+        if (has_former(one) && one->state & states && saved_add(&saved, &one->saved))
             one->saved.cookie = 0;
     }
     for (size_t i = 0; is_end && i < l->connections.count; i++)

@@ -137,8 +137,9 @@ static const struct {
 
 static int write_counters(const struct look *l, const char *path)
 {
-    const size_t values[] = {count_kept(&l->listeners), l->counts.applied, l->counts.refused,
-                             l->listeners.gone, l->counts.connections};
+    const struct listeners_counts *counts = &l->listeners.counts;
+    const size_t values[] = {count_kept(&l->listeners), counts->applied, counts->refused,
+                             counts->gone, counts->connections};
     char name[PATH_MAX];
     FILE *file = begin_file(path, name);
 
