@@ -73,7 +73,8 @@ help:
 	@echo 'check-machines  containers (podman) and a booted systemd (systemd-nspawn), with the daemons'
 	@echo '           and units that Debian ships; as root, 15 minutes'
 	@echo 'check-kernels  the tests of the promise on the kernels of Debian 11, 12, 13 and testing,'
-	@echo '           emulated by qemu: hours (KVM=1: minutes); KERNELS="trixie bookworm:arm64"'
+	@echo '           emulated by qemu: hours (KVM=1: minutes); KERNELS="trixie bookworm:arm64"; T="wire watch":'
+	@echo '           these files of tests/e2e'
 	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
 	@echo 'bench      what it costs, beside others: eight minutes on a quiet machine; KEEP=1: into the'
@@ -307,7 +308,7 @@ check-machines:
 
 # Root is not needed, but the network is, for packages.
 check-kernels: test-tools
-	$(Q)KVM=$(KVM) tests/machines/kernels $(KERNELS)
+	$(Q)KVM=$(KVM) tests/machines/kernels $(if $(T),-f '$(T)') $(KERNELS)
 
 # By hand: it takes a night. N=50 SEED=2 for a sample, FILES='src/socket/sock.c' for one file.
 mutate: test-programs all

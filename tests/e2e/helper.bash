@@ -13,7 +13,10 @@ fi
 bats_require_minimum_version 1.5.0
 STARTED=()
 . "$ROOT/tests/e2e/lacks.bash"
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
+# An emulated machine takes $SLOWER times as long (tests/machines/guest).
+SLOWER=${SLOWER:-1}
+BATS_TEST_TIMEOUT=$((${BATS_TEST_TIMEOUT:-120} * SLOWER))
+[ "$SLOWER" = 1 ] || timeout() { command timeout $(($1 * SLOWER)) "${@:2}"; }
 
 setup() {
     local name
@@ -73,7 +76,7 @@ start() {
 
 # The next line of $OUT, or the test fails after 30 s, or $WITHIN.
 hear() {
-    if ! read -r -t "${WITHIN:-30}" REPLY <&"$OUT"; then
+    if ! read -r -t $((${WITHIN:-30} * SLOWER)) REPLY <&"$OUT"; then
         echo "the program said nothing:" && cat "$BATS_TEST_TMPDIR/stderr"
         return 1
     fi
@@ -81,7 +84,7 @@ hear() {
 
 # eventually COMMAND...: waits until it succeeds; on the busiest machine it has a minute.
 eventually() {
-    local end=$((SECONDS + 60))
+    local end=$((SECONDS + 60 * SLOWER))
     until "$@"; do
         [ $SECONDS -lt $end ] || { echo "never happened: $*" && return 1; }
     done
@@ -221,6 +224,11 @@ passes_signals_on() { # COMMAND... without the script
     expect "the program" "$REPLY" got
     finish
     expect status "$STATUS" 5
+}
+
+# linux_is VERSION, or later
+linux_is() {
+    printf '%s\n' "$1" "$(uname -r)" | sort -VC
 }
 
 # COUNT connections in FIN_WAIT2 and CLOSE_WAIT; the next line to $HALF closes the former.
@@ -391,7 +399,7 @@ with_own_options() {
 
 say() { # WORD EXPECTED
     echo "$1" >&$GO
-    read -r -t 30 REPLY <&"$DAEMON_OUT"
+    read -r -t $((30 * SLOWER)) REPLY <&"$DAEMON_OUT"
     expect "its options" "$REPLY" "$2"
 }
 
@@ -399,7 +407,7 @@ say() { # WORD EXPECTED
 keep() {
     exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
     printf keep >&$CLIENT
-    read -r -t 30 REPLY <&"$CLIENT"
+    read -r -t $((30 * SLOWER)) REPLY <&"$CLIENT"
     expect "the server" "$REPLY" kept
 }
 

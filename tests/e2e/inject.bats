@@ -190,7 +190,7 @@ refused() {
 }
 
 @test "refused: a program that handles its own system calls, by SIGSYS" {
-    printf '%s\n' 5.11 "$(uname -r)" | sort -VC || skip "this kernel lets no program do so (Linux 5.11)"
+    linux_is 5.11 || skip "this kernel lets no program do so (Linux 5.11)"
     hold dispatched
     refused "it handles its own system calls, as Wine does"
     goes_on "1 0"

@@ -495,7 +495,7 @@ print(*struct.unpack("ii", victim.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER
     grep "^State:.S" "/proc/$bystander/status"
     kill "$bystander"
     kill -USR1 "$victim"
-    read -r -t 30 REPLY <&"$victim_out"
+    read -r -t $((30 * SLOWER)) REPLY <&"$victim_out"
     expect "another process's SO_LINGER" "$REPLY" "0 0"
     expect servers "$(servers "$program" | wc -l)" 3 # the impostor has the name
     kill -TERM "$program"
