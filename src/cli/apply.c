@@ -30,7 +30,7 @@ static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
     const char *left = selection_left_text(o->decision, &o->verdict);
 
     if (a->is_supervised && o->decision == DECIDE_NOT_YET)
-        return "left to the supervisor: it decides at close()";
+        return "left to the supervisor: it decides at accept() or close()";
     if (left)
         return left;
     if (o->is_beyond) {

@@ -391,16 +391,8 @@ static void warn_of_closes(struct request *request, const struct reach *reach)
 {
     request->sees_closes =
         reach->how == REACH_SUPERVISE && supervisor_traps_close(&request->settings);
-    if (!request->sees_closes || reach->elf.is_go)
-        return;
-    cli_error(request->self,
-              "warning: %s at close(): a signal whose handler has no SA_RESTART may take a close() "
-              "away, of a pipe or file too, and whoever reads that pipe waits for ever; %s",
-              decide_needs(&request->settings.mode) & FACT_WHEN
-                  ? "when= is decided"
-                  : "before Linux 5.14 a server's peer=, share= and local= are decided",
-              reach->elf.interpreter[0] ? "-b preload has no such gap"
-                                        : "rules by role= and port= are decided before");
+    if (request->sees_closes && !reach->elf.is_go)
+        supervisor_warn_of_closes(request->self, &request->settings, reach->elf.interpreter[0]);
 }
 
 static int start(struct request *request, const struct reach *reach, char **argv)

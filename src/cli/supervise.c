@@ -11,8 +11,8 @@
 #include "cli/adopt/inject.h"
 #include "cli/adopt/pair.h"
 #include "cli/apply.h"
+#include "cli/launch/supervisor.h"
 #include "cli/needs.h"
-#include "core/plan.h"
 #include "policy/condition.h"
 
 static const char help[] =
@@ -75,20 +75,6 @@ static bool take_settings(void)
     }
     s->mode = chosen->rules;
     return status == 0;
-}
-
-/* accept() that waits already is not seen: what only a connection knows is decided at close(). */
-static void warn_of_closes(void)
-{
-    struct plan plan;
-
-    plan_make(&plan, &our.settings.mode, true, false);
-    if (plan.moments & MOMENT_CLOSE && !chosen->quiet)
-        cli_error(
-            chosen->self,
-            "warning: this policy decides at close(): a signal whose handler has no SA_RESTART "
-            "may take a close() away, of a pipe or file too, and whoever reads that pipe waits "
-            "for ever; rules by role= and port= are decided before");
 }
 
 /* What cannot be undone. */
@@ -309,7 +295,8 @@ static bool supervise_chosen(char **pids)
     our.apply.is_supervised = true;
     if (!take_settings())
         return false;
-    warn_of_closes();
+    if (supervisor_traps_close(&our.settings) && !chosen->quiet)
+        supervisor_warn_of_closes(chosen->self, &our.settings, false);
     if (!supervise_all())
         return false;
     bool is_done = apply(&our.apply);

@@ -190,6 +190,19 @@ shows_what_it_keeps() {
     on_each stays
 }
 
+# By close() where accept() cannot be made.
+decides_by_peer() {
+    serve_plainly
+    old "$LINGER" supervise -y -m "rst peer=127.0.0.0/8" "$PID" 2>"$BATS_TEST_TMPDIR/said"
+    expect warnings "$(grep -c "warning: before Linux 5.14 a server's peer=" "$BATS_TEST_TMPDIR/said" || true)" "$(has 5.14 && echo 0 || echo 1)"
+    ends_as 5 0 1 0
+}
+
+@test "supervise: what depends on the peer" {
+    needs_no_filter
+    VERSIONS="5.10 5.14" on_each decides_by_peer
+}
+
 closes() {
     start - "$TOOLS/subject" -n 2 -h
     hear_port

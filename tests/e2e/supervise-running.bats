@@ -177,11 +177,10 @@ END
     expect servers "$(servers "$CLIENT" | wc -l)" 2
     run ! grep -Fx "$first" <(servers "$CLIENT")
     local needy
-    for needy in 'rst when=active' 'rst peer=192.0.2.1'; do
-        run adopt "$needy" "$CLIENT"
-        expect status "$status" 125
-        [[ ${lines[0]} == "linger supervise: warning: this policy decides at close(): a signal "* ]]
-        expect said "${lines[1]}" "linger supervise: process $CLIENT: this policy decides at close(), which the filter of the first one does not report: restart the program"
+    for needy in close:when=active accept:peer=192.0.2.1; do
+        run -125 --separate-stderr adopt "rst ${needy#*:}" "$CLIENT"
+        expect said "$(tail -1 <<<"$stderr")" "linger supervise: process $CLIENT: this policy decides at ${needy%:*}(), which the filter of the first one does not report: restart the program"
+        expect "said before" "$(sed '$d' <<<"$stderr" | grep -oE 'warning: .* at close\(\)')" "$([ "$needy" = accept:peer=192.0.2.1 ] || echo "warning: when= is decided at close()")"
     done
     leaves all
     at_once 3 30 "$CLIENT" # each finds servers that are ending
@@ -250,6 +249,87 @@ towards_backend() {
     [ "$left" -le $((made / 100)) ]
     kill -TERM "$PID"
     finish
+    await_no_servers "$PID"
+}
+
+# lost POLICY CALL COUNT: what a timer without SA_RESTART takes away of a program that is supervised by then.
+lost() {
+    rm -f "$BATS_TEST_TMPDIR/go" && mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - sh -c 'read -r _ && exec "$@"' sh "$TOOLS/lost" "$2" "$3" 200 <&"$GO"
+    adopt "$1" -q "$PID"
+    echo >&"$GO"
+    WITHIN=100 hear
+    finish
+}
+
+@test "no policy without when= loses a close(): 0 of 100,000; and no connection of an accept() that a signal interrupts" {
+    for condition in peer=10.0.0.0/8 share=1% local=10.0.0.0/8 local=:8080; do
+        lost "fin-rst $condition; fin" close 25000
+        expect "closes under $condition" "$REPLY" "lost 0"
+    done
+    lost "fin-rst role=server peer=127.0.0.0/8" accept 5000 # its own checks are the test
+}
+
+# A server whose threads wait for connections; $PORTS has "WAY PORT", one a line.
+acceptors() {
+    start - python3 "$ROOT/tests/tools/acceptors.py" 3 $FAMILY
+    SERVER_PID=$PID PORTS=
+    for _ in 1 2 3 4; do
+        hear
+        PORTS+=$REPLY$'\n'
+    done
+}
+
+# accepted ENDS: more connections than threads wait end so, whichever way the server accepts them.
+accepted() {
+    local way port
+    while read -r way port; do
+        also expect "$way $FAMILY" "$("$TOOLS/peer" $FAMILY -n 5 -k connect "$port")" "bytes=25 $1"
+    done < <(printf %s "$PORTS")
+}
+
+# waits_already: a connection that the server has accepted; a line to $GO, and it ends.
+waits_already() {
+    local port=${PORTS#* }
+    port=${port%%$'\n'*}
+    rm -f "$BATS_TEST_TMPDIR/go" && mkfifo "$BATS_TEST_TMPDIR/go"
+    exec {GO}<>"$BATS_TEST_TMPDIR/go"
+    start - "$TOOLS/peer" $FAMILY -g -s 1 connect "$port" <&"$GO"
+    until ss -Htnp state established "sport = :$port" | grep -q "pid=$SERVER_PID,"; do kill -0 "$PID"; done
+}
+
+@test "peer= is decided at accept(), also of threads that waited in it before; a new policy, and a new supervisor" {
+    local policy='rst peer=127.0.0.0/8,[::1]; fin'
+    for FAMILY in "" -6; do
+        acceptors
+        waits_already
+        adopt "$policy" -q "$SERVER_PID"
+        echo >&"$GO"
+        hear
+        expect "what was accepted before" "$REPLY" "bytes=5 eof=0 reset=1"
+        accepted "eof=0 reset=5"
+        adopt off -q "$SERVER_PID"
+        accepted "eof=5 reset=0"
+        adopt "$policy" -q "$SERVER_PID"
+        accepted "eof=0 reset=5"
+        for _ in 1 2 3; do
+            find_server "$SERVER_PID"
+            kill -KILL "$SERVER"
+            accepted "eof=0 reset=5"
+        done
+        kill -TERM "$SERVER_PID"
+        await_no_servers "$SERVER_PID"
+    done
+}
+
+@test "peer= is decided at accept() of a static Go server" {
+    PORT=$("$TOOLS/free-port")
+    start - "$TOOLS/go/echo" "$PORT"
+    await_listener
+    adopt 'rst peer=127.0.0.0/8; fin' -q "$PID"
+    expect "the peer saw" "$("$TOOLS/peer" -n 5 -k connect "$PORT")" "bytes=5 eof=0 reset=5"
+    kill -TERM "$PID"
     await_no_servers "$PID"
 }
 

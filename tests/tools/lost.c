@@ -117,18 +117,29 @@ static bool lose_setsockopt(void)
     return is_lost(setsockopt(listener, SOL_SOCKET, SO_LINGER, &off, sizeof(off)), "setsockopt");
 }
 
+/* However often a signal takes that away. */
+static int connect_surely(void)
+{
+    for (;;) {
+        int fd = make_socket();
+        int status = connect(fd, (struct sockaddr *)&address, length);
+        check(status == 0 || errno == EINTR, "connect");
+        if (status == 0 || is_connected(fd))
+            return fd;
+        close(fd);
+    }
+}
+
 /* Called again, it gives the connection that waited, and none is passed over. */
 static bool lose_accept(void)
 {
     static int number;
     int sent = ++number;
     int received = 0;
-    int client = make_socket();
+    int client = connect_surely();
     bool lost = false;
     int fd;
 
-    int status = connect(client, (struct sockaddr *)&address, length);
-    check(status == 0 || (errno == EINTR && is_connected(client)), "connect");
     check(send(client, &sent, sizeof(sent), 0) == sizeof(sent), "send");
     while ((fd = accept(listener, NULL, NULL)) < 0)
         lost = is_lost(fd, "accept");

@@ -105,6 +105,8 @@ static const struct use {
     /* SECCOMP_IOCTL_NOTIF_ID_VALID as corrected in 5.9 (47e33c05f9f0), _SET_FLAGS */
     {509, SYS_ioctl, EINVAL, {{IS, 1, SECCOMP_IOW(2, __u64)}, NO_MORE}},
     {606, SYS_ioctl, EINVAL, {{IS, 1, SECCOMP_IOW(4, __u64)}, NO_MORE}},
+    /* SECCOMP_IOCTL_NOTIF_ADDFD with the flag SEND, which is in memory; linger makes no other */
+    {514, SYS_ioctl, EINVAL, {{IS, 1, SECCOMP_IOW(3, char[24])}, NO_MORE}},
 
     /* P_PIDFD; PIDFD_NONBLOCK, PIDFD_THREAD; CLOSE_RANGE_CLOEXEC */
     {504, SYS_waitid, EINVAL, {{IS, 0, 3}, NO_MORE}},

@@ -38,7 +38,6 @@
 #include "cli/process/target.h"
 #include "cli/process/tracee.h"
 #include "cli/reach/elffile.h"
-#include "cli/supervise/filter.h"
 
 #define LISTENER_LINK "anon_inode:seccomp" /* " notify" */
 
@@ -163,19 +162,24 @@ int inject_check(pid_t pid, bool *no_new_privs, struct error *error)
     return thread > 0 ? 0 : -1;
 }
 
-static long put_filter(struct tracee *t, const struct sock_fprog *filter, uint64_t page)
+static size_t size_of(const struct filter *filter)
+{
+    return filter->length * sizeof(filter->code[0]);
+}
+
+static long put_filter(struct tracee *t, const struct filter *filter, uint64_t page)
 {
     const uint64_t flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
                            SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
-    const struct sock_fprog there = {filter->len, (struct sock_filter *)(page + sizeof(there))};
+    const uint64_t holds = filter->may_wait ? 0 : SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    const struct sock_fprog there = {filter->length, (struct sock_filter *)(page + sizeof(there))};
     struct iovec local[] = {{(void *)&there, sizeof(there)},
-                            {filter->filter, filter->len * sizeof(*filter->filter)}};
+                            {(void *)filter->code, size_of(filter)}};
     struct iovec remote = {(void *)page, local[0].iov_len + local[1].iov_len};
 
     if (process_vm_writev(t->thread, local, 2, &remote, 1, 0) != (ssize_t)remote.iov_len)
         return -errno;
-    uint64_t call[6] = {SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-                        page};
+    uint64_t call[6] = {SECCOMP_SET_MODE_FILTER, flags | holds, page};
     long number = tracee_call(t, SYS_seccomp, call);
     call[1] = flags;
     return number == -EINVAL ? tracee_call(t, SYS_seccomp, call) : number; /* before Linux 5.19 */
@@ -225,9 +229,9 @@ static int take_listener(const struct tracee *t, int number)
 }
 
 /* Returns the listener, or a negative error. Closing `spare` makes room for it. */
-static int install(struct tracee *t, const struct sock_fprog *filter, int *spare)
+static int install(struct tracee *t, const struct filter *filter, int *spare)
 {
-    uint64_t size = sizeof(*filter) + filter->len * sizeof(*filter->filter);
+    uint64_t size = sizeof(struct sock_fprog) + size_of(filter);
     long page = tracee_call(
         t, SYS_mmap,
         (uint64_t[6]){0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1});
@@ -249,7 +253,7 @@ static int install(struct tracee *t, const struct sock_fprog *filter, int *spare
     return listener;
 }
 
-static int take_over(pid_t thread, const struct sock_fprog *filter, struct error *error)
+static int take_over(pid_t thread, const struct filter *filter, struct error *error)
 {
     bool is_filtered = target_status(thread, "Seccomp") == SECCOMP_MODE_FILTER;
     int spare = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -272,7 +276,7 @@ static int take_over(pid_t thread, const struct sock_fprog *filter, struct error
     return -1;
 }
 
-int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error)
+int inject_filter(pid_t pid, const struct filter *filter, struct error *error)
 {
     sigset_t all;
     sigset_t before;
@@ -287,6 +291,35 @@ int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *erro
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return listener;
 }
+
+/* Is it in another call? Of one that runs it is not known: it may be about to wait. */
+static bool is_elsewhere(pid_t thread)
+{
+    char call[16];
+    long number;
+
+    target_read(thread, "syscall", call, sizeof(call));
+    if (sscanf(call, "%ld", &number) != 1)
+        return false;
+#ifdef SYS_accept
+    if (number == SYS_accept)
+        return false;
+#endif
+    return number != SYS_accept4;
+}
+
+void inject_restart_accepts(pid_t pid)
+{
+    DIR *threads = opendir(target_path(pid, "task"));
+    pid_t thread;
+
+    while ((thread = target_next(threads))) {
+        if (!is_elsewhere(thread))
+            tracee_restart(thread);
+    }
+    if (threads)
+        closedir(threads);
+}
 #else
 int inject_check(pid_t pid, bool *no_new_privs, struct error *error)
 {
@@ -296,9 +329,14 @@ int inject_check(pid_t pid, bool *no_new_privs, struct error *error)
                      "linger supervise is for x86-64, aarch64 and riscv64; use `linger run`");
 }
 
-int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error)
+int inject_filter(pid_t pid, const struct filter *filter, struct error *error)
 {
     (void)filter;
     return inject_check(pid, NULL, error);
+}
+
+void inject_restart_accepts(pid_t pid)
+{
+    (void)pid;
 }
 #endif

@@ -2,11 +2,11 @@
 /* Puts a running process under a seccomp filter, unnoticed by it. */
 #pragma once
 
-#include <linux/filter.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "cli/error.h"
+#include "cli/supervise/filter.h"
 
 /*
  * May `pid` be taken over? Looks only. Returns 0, or -1 and the reason. `no_new_privs`: the kernel
@@ -21,4 +21,7 @@ int inject_check(pid_t pid, bool *no_new_privs, struct error *error);
  * cause is EBUSY if it has a supervisor; the program is as before then. Where the reason is that a
  * thread did not stop, it is held until we end.
  */
-int inject_filter(pid_t pid, const struct sock_fprog *filter, struct error *error);
+int inject_filter(pid_t pid, const struct filter *filter, struct error *error);
+
+/* Has each thread of `pid` that waits in accept(2) make that call again, under the filter. */
+void inject_restart_accepts(pid_t pid);

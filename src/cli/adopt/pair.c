@@ -38,11 +38,12 @@
 
 /*
  * A later policy may need more calls than the first one. All that costs a call or two for
- * a connection is in the filter; close() and exit_group() are where the first policy needs them.
+ * a connection is in the filter; accept(), which event loops call more often than that, close() and
+ * exit_group() are where the first policy needs them.
  */
 #define MOMENTS_CHEAP                                                                              \
     (MOMENT_CONNECT | MOMENT_LISTEN | MOMENT_BIND | MOMENT_SETSOCKOPT | MOMENT_SHUTDOWN)
-#define MOMENTS_COSTLY (MOMENT_CLOSE | MOMENT_EXIT)
+#define MOMENTS_COSTLY (MOMENT_ACCEPT | MOMENT_CLOSE | MOMENT_EXIT)
 
 #define TAKES_MAX 2000 /* milliseconds, for those that are ending */
 #define WAIT_MAX 60000 /* milliseconds */
@@ -217,8 +218,7 @@ static void put_under_filter(void)
     our.page->moments = (moments_wanted & MOMENTS_COSTLY) | MOMENTS_CHEAP;
     filter_build(&filter, our.page->moments,
                  policy_has_mode(&our.answerer.all->mode, MODE_FIN_RST));
-    const struct sock_fprog program = {filter.length, filter.code};
-    int listener = inject_filter(our.target.pid, &program, &error);
+    int listener = inject_filter(our.target.pid, &filter, &error);
     if (listener < 0)
         fail_to_inject(&error);
     dup3(listener, HANDOVER_LISTENER, O_CLOEXEC);
@@ -242,7 +242,7 @@ static void become_daemon(void)
     }
 }
 
-static _Noreturn void run(void)
+static _Noreturn void run(struct settings *settings)
 {
     struct error why;
 
@@ -251,14 +251,15 @@ static _Noreturn void run(void)
         fail(why.text, "");
     if (!cgroup_enter(our.target.pid))
         fail(CGROUP_ENDS_US, "");
-    answer_begin(&our.answerer, our.target.pid, our.target.name);
     bool replaces = take_page();
+    bool wants_accept = settings->makes_accept;
+    settings->makes_accept &= !replaces || our.page->moments & MOMENT_ACCEPT;
+    answer_begin(&our.answerer, our.target.pid, our.target.name);
     if (!replaces)
         put_under_filter();
     else if (moments_wanted & MOMENTS_COSTLY & ~our.page->moments)
-        fail("this policy decides at close(), which the filter of the first one does not report: "
-             "restart the program",
-             "");
+        fail(wants_accept ? "this policy decides at accept()" : "this policy decides at close()",
+             ", which the filter of the first one does not report: restart the program");
     our.answerer.room = &our.page->room;
     answer_use(&our.answerer, HANDOVER_LISTENER);
     if (!get_partner()) {
@@ -284,7 +285,7 @@ static bool await_word(int pipe, const struct cli_command *self, pid_t program)
     return word == 'y';
 }
 
-bool pair_start(const struct cli_command *self, const struct settings *settings, pid_t program)
+bool pair_start(const struct cli_command *self, struct settings *settings, pid_t program)
 {
     int ends[2];
 
@@ -296,7 +297,7 @@ bool pair_start(const struct cli_command *self, const struct settings *settings,
         our.starter = ends[1];
         pid = fork();
         if (pid == 0)
-            run();
+            run(settings);
         close(ends[1]);
     }
     if (pid < 0) {
@@ -305,5 +306,7 @@ bool pair_start(const struct cli_command *self, const struct settings *settings,
     }
     bool is_well = await_word(ends[0], self, program);
     close(ends[0]);
+    if (is_well && settings->makes_accept)
+        inject_restart_accepts(program);
     return is_well;
 }

@@ -13,4 +13,4 @@
  * True when its calls are answered under these settings; false after a message: then nothing has
  * changed.
  */
-bool pair_start(const struct cli_command *self, const struct settings *settings, pid_t program);
+bool pair_start(const struct cli_command *self, struct settings *settings, pid_t program);

@@ -122,18 +122,22 @@ void supervisor_answer(void)
     answer_call(&answerer);
 }
 
-/* Only with a filter does the kernel say so: a process that ends at once installs one. */
+/*
+ * Only with a filter does the kernel say so: a process that ends at once installs one. No SIGCHLD:
+ * where that is ignored, waitpid(2) finds no child.
+ */
 static bool can_make_accept(void)
 {
     static struct filter filter;
     int status = 0;
-    pid_t pid = fork();
+    pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 
     if (pid == 0) {
         filter_build(&filter, 0, false);
         _exit(notify_can_give(filter_install(&filter)));
     }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status);
+    return pid > 0 && waitpid(pid, &status, __WALL) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status);
 }
 
 bool supervisor_traps_close(struct settings *settings)
@@ -144,4 +148,17 @@ bool supervisor_traps_close(struct settings *settings)
     settings->makes_accept = plan.moments & MOMENT_ACCEPT && can_make_accept();
     plan_make(&plan, &settings->mode, true, settings->makes_accept);
     return plan.moments & MOMENT_CLOSE;
+}
+
+void supervisor_warn_of_closes(const struct cli_command *self, const struct settings *settings,
+                               bool can_preload)
+{
+    cli_error(self,
+              "warning: %s at close(): a signal whose handler has no SA_RESTART may take a close() "
+              "away, of a pipe or file too, and whoever reads that pipe waits for ever; %s",
+              decide_needs(&settings->mode) & FACT_WHEN
+                  ? "when= is decided"
+                  : "before Linux 5.14 a server's peer=, share= and local= are decided",
+              can_preload ? "-b preload has no such gap"
+                          : "rules by role= and port= are decided before");
 }

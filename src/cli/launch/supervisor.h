@@ -13,6 +13,10 @@
  */
 bool supervisor_traps_close(struct settings *settings);
 
+/* What that may do to the program, and what to do instead. */
+void supervisor_warn_of_closes(const struct cli_command *self, const struct settings *settings,
+                               bool can_preload);
+
 /*
  * In the keeper: starts the program under its filter. Returns its pid; or 0 after an error message,
  * with a wait status. If a thread can be had it answers the calls; else `listener` is set, and the

@@ -68,7 +68,7 @@ static void put_call(struct user_regs_struct *regs, uint64_t at, long number,
  * done nothing by then. ERESTARTNOHAND leaves that to the kernel: EINTR only if a handler runs. A
  * time limit begins again.
  */
-static void mend(struct user_regs_struct *regs)
+static bool mend(struct user_regs_struct *regs)
 {
     static const unsigned short calls[] = {
         SYS_epoll_wait, SYS_epoll_pwait, 441 /* epoll_pwait2 */, SYS_rt_sigtimedwait, SYS_semop,
@@ -78,9 +78,12 @@ static void mend(struct user_regs_struct *regs)
         SYS_recvmmsg, SYS_write, SYS_writev, SYS_sendto, SYS_sendmsg};
 
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        if (regs->orig_rax == calls[i] && regs->rax == (uint64_t)-EINTR)
+        if (regs->orig_rax == calls[i] && regs->rax == (uint64_t)-EINTR) {
             regs->rax = (uint64_t)-514; /* ERESTARTNOHAND, include/linux/errno.h */
+            return true;
+        }
     }
+    return false;
 }
 #else
 /*
@@ -89,9 +92,10 @@ static void mend(struct user_regs_struct *regs)
  * a time limit, and a signal that came by then is handled before it begins. Those that say EINTR
  * still do: their first argument can no longer be seen.
  */
-static void mend(struct user_regs_struct *regs)
+static bool mend(struct user_regs_struct *regs)
 {
     (void)regs;
+    return false;
 }
 
 #define PLACE(r) ((r)->pc)
@@ -304,7 +308,7 @@ static const char *prepare(struct tracee *t)
     if (!leave_sequence(t))
         return "it computes, and before Linux 5.13 it may be stopped only in a system call: try "
                "again";
-    mend(&t->saved);
+    (void)mend(&t->saved);
     return dispatches(t) ? "it handles its own system calls, as Wine does" : NULL;
 }
 
@@ -341,6 +345,20 @@ int tracee_begin(struct tracee *t, pid_t thread, bool unfiltered, struct error *
     if (obstacle)
         error_set(why, "%s", obstacle);
     return obstacle ? -1 : 0;
+}
+
+void tracee_restart(pid_t thread)
+{
+    struct tracee t = {.thread = thread};
+
+    if (trace(&t, PTRACE_SEIZE, 0, NULL) != 0)
+        return;
+    trace(&t, PTRACE_INTERRUPT, 0, NULL);
+    if (!stops_within(&t, TRACEE_PATIENCE))
+        return;
+    if (await(&t, PTRACE_CONT) && registers(&t, PTRACE_GETREGSET, &t.saved) && mend(&t.saved))
+        registers(&t, PTRACE_SETREGSET, &t.saved);
+    detach(&t);
 }
 
 bool tracee_is_supervised(const struct tracee *t)

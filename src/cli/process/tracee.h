@@ -53,4 +53,10 @@ bool tracee_is_supervised(const struct tracee *t);
 
 /* Lets it go on as if nothing had happened. */
 void tracee_end(struct tracee *t);
+
+/*
+ * Stops a thread, which makes no call for us: the one that it waits in begins again, and meets the
+ * filters that it has by now. A thread that does not stop stays seized until we end.
+ */
+void tracee_restart(pid_t thread);
 #endif
