@@ -85,7 +85,7 @@ static void explain(FILE *terminal, bool no_new_privs)
           "- Two processes (" HANDOVER_NAME ") answer their calls. If one dies, the other goes\n"
           "  on and starts another; if both die at once, connect() and the like fail: ENOSYS.\n"
           "- A signal whose handler lacks SA_RESTART can interrupt a call while it is held:\n"
-          "  EINTR, for 1 to 3 of 10,000 connects under a 10 ms timer.\n",
+          "  EINTR, for 1 to 6 of 10,000 connects under a 10 ms timer.\n",
           terminal);
     if (no_new_privs)
         fputs("- no_new_privs is set: setuid programs that they start gain no privileges.\n",

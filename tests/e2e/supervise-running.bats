@@ -264,6 +264,7 @@ lost() {
 }
 
 @test "no policy without when= loses a close(): 0 of 100,000; and no connection of an accept() that a signal interrupts" {
+    have_ports "32768 60999"
     for condition in peer=10.0.0.0/8 share=1% local=10.0.0.0/8 local=:8080; do
         lost "fin-rst $condition; fin" close 25000
         expect "closes under $condition" "$REPLY" "lost 0"
@@ -300,6 +301,7 @@ waits_already() {
 }
 
 @test "peer= is decided at accept(), also of threads that waited in it before; a new policy, and a new supervisor" {
+    have_ports "32768 60999"
     local policy='rst peer=127.0.0.0/8,[::1]; fin'
     for FAMILY in "" -6; do
         acceptors
@@ -309,7 +311,7 @@ waits_already() {
         hear
         expect "what was accepted before" "$REPLY" "bytes=5 eof=0 reset=1"
         accepted "eof=0 reset=5"
-        adopt off -q "$SERVER_PID"
+        adopt fin -q "$SERVER_PID"
         accepted "eof=5 reset=0"
         adopt "$policy" -q "$SERVER_PID"
         accepted "eof=0 reset=5"
@@ -324,6 +326,7 @@ waits_already() {
 }
 
 @test "peer= is decided at accept() of a static Go server" {
+    have_ports "32768 60999"
     PORT=$("$TOOLS/free-port")
     start - "$TOOLS/go/echo" "$PORT"
     await_listener
