@@ -15,7 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define DEEPEST 16 /* slices, or cgroups below a unit's */
+#define DEEPEST 32 /* slices, and cgroups below a unit's */
 
 struct search {
     const char *name;
@@ -66,46 +66,34 @@ static int take_processes(struct search *s, int cgroup)
     return status;
 }
 
-/* Calls `use` for each cgroup below; stops where it does not return 0. Closes `cgroup`. */
-static int each_below(struct search *s, int cgroup, unsigned depth,
-                      int (*use)(struct search *s, int cgroup, const char *name, unsigned depth))
-{
-    DIR *directory = fdopendir(cgroup);
-    const struct dirent *entry;
-    int status = 0;
-
-    while (directory && depth < DEEPEST && status == 0 && (entry = readdir(directory))) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-            continue;
-        int below = open_directory(cgroup, entry->d_name);
-        if (below >= 0)
-            status = use(s, below, entry->d_name, depth + 1);
-    }
-    if (directory)
-        closedir(directory);
-    return status;
-}
-
-/* All that is below a unit's cgroup is the unit's. */
-static int take_all(struct search *s, int cgroup, const char *name, unsigned depth)
-{
-    (void)name;
-    int status = take_processes(s, cgroup);
-    return status != 0 ? (close(cgroup), status) : each_below(s, cgroup, depth, take_all);
-}
-
-static int find_unit(struct search *s, int cgroup, const char *name, unsigned depth)
+/*
+ * Looks for the unit in `cgroup`, which it closes, and in those below; stops where `visit` does not
+ * return 0. All that is below a unit's cgroup is the unit's.
+ */
+static int walk(struct search *s, int cgroup, const char *name, unsigned depth, bool is_units)
 {
     char manager[32]; /* a user's own units are below this one's cgroup */
 
     snprintf(manager, sizeof(manager), "user@%u.service", (unsigned)geteuid());
-    if (strcmp(name, s->name) == 0)
-        return take_all(s, cgroup, name, 0);
-    if (is_trusted(cgroup) &&
-        (depth == 0 || ends_with(name, ".slice") || strcmp(name, manager) == 0))
-        return each_below(s, cgroup, depth, find_unit);
-    close(cgroup);
-    return 0;
+    is_units = is_units || strcmp(name, s->name) == 0;
+    bool leads_on = is_units || (is_trusted(cgroup) && (depth == 0 || ends_with(name, ".slice") ||
+                                                        strcmp(name, manager) == 0));
+    int status = is_units ? take_processes(s, cgroup) : 0;
+    const struct dirent *entry;
+    DIR *directory = leads_on && depth < DEEPEST ? fdopendir(cgroup) : NULL;
+
+    while (directory && status == 0 && (entry = readdir(directory))) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        int below = open_directory(cgroup, entry->d_name);
+        if (below >= 0)
+            status = walk(s, below, entry->d_name, depth + 1, is_units);
+    }
+    if (directory)
+        closedir(directory);
+    else
+        close(cgroup);
+    return status;
 }
 
 static int take_unit(const struct cli_command *command, struct search *s)
@@ -118,7 +106,7 @@ static int take_unit(const struct cli_command *command, struct search *s)
     for (size_t i = 0; status == 0 && s->found == 0 && i < sizeof(tops) / sizeof(tops[0]); i++) {
         int top = open_directory(AT_FDCWD, tops[i]);
         if (top >= 0)
-            status = find_unit(s, top, "", 0);
+            status = walk(s, top, "", 0, false);
     }
     if (status == 0 && s->found == 0)
         return cli_error(command, "%s: no process of that unit runs here (by /sys/fs/cgroup)",
