@@ -1,78 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers are read once and summed up; one that ends after that counts in its parent. */
 #include "cli/process/processes.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/process/target.h"
 
-#define PROCESSES_MAX 32768
-
-struct process {
-    pid_t pid;
-    pid_t parent;
-    unsigned long ticks; /* its own, and of children that it has waited for */
-    bool counted;
-};
-
-/* proc_pid_stat(5): fields 4, and 14 to 17. */
-static bool read_process(pid_t pid, struct process *p)
+/* Is it that process, or a descendant of it? */
+static bool is_below(pid_t pid, pid_t root)
 {
-    char line[1024];
-    unsigned long user;
-    unsigned long kernel;
-    long waited_user;
-    long waited_kernel;
-
-    (void)target_read(pid, "stat", line, sizeof(line));
-    const char *end = strrchr(line, ')');
-    if (!end || sscanf(end + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld",
-                       &p->parent, &user, &kernel, &waited_user, &waited_kernel) != 5)
-        return false;
-    p->pid = pid;
-    p->ticks = user + kernel + (unsigned long)waited_user + (unsigned long)waited_kernel;
-    p->counted = false;
-    return true;
+    while (pid > 0 && pid != root)
+        pid = (pid_t)target_stat(pid, STAT_PPID);
+    return pid == root;
 }
 
-static size_t read_processes(struct process *all)
-{
-    DIR *directory = opendir("/proc");
-    size_t count = 0;
-    pid_t pid;
-
-    while (count < PROCESSES_MAX && (pid = target_next(directory)))
-        count += read_process(pid, &all[count]);
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
+/* One that ends after it was read counts in its parent, which has been read by then. */
 double processes_cpu(pid_t root)
 {
-    static struct process all[PROCESSES_MAX];
-    size_t count = read_processes(all);
-    unsigned long ticks = 0;
-    bool found = true;
+    DIR *proc = opendir("/proc");
+    unsigned long long ticks = 0;
+    pid_t pid;
 
-    for (size_t i = 0; i < count; i++)
-        all[i].counted = all[i].pid == root;
-    while (found) { /* a generation at a time */
-        found = false;
-        for (size_t i = 0; i < count; i++) {
-            for (size_t j = 0; !all[i].counted && j < count; j++) {
-                if (all[j].counted && all[j].pid == all[i].parent)
-                    all[i].counted = found = true;
-            }
-        }
+    while ((pid = target_next(proc))) {
+        bool is_counted = is_below(pid, root);
+        for (enum stat_field i = STAT_UTIME; is_counted && i <= STAT_CSTIME; i++)
+            ticks += target_stat(pid, i);
     }
-    for (size_t i = 0; i < count; i++)
-        ticks += all[i].counted ? all[i].ticks : 0;
+    if (proc)
+        closedir(proc);
     return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 

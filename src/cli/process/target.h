@@ -95,7 +95,14 @@ bool target_status_text(pid_t pid, const char *name, char text[TARGET_STATUS_MAX
 /* The number that it begins with: "Tgid", "PPid", "Uid"; -1 if it is missing. */
 long target_status(pid_t pid, const char *name);
 
-enum stat_field { STAT_FLAGS = 9, STAT_STARTTIME = 22 }; /* proc_pid_stat(5) */
+/* proc_pid_stat(5). From STAT_UTIME on, four kinds of processor time. */
+enum stat_field {
+    STAT_PPID = 4,
+    STAT_FLAGS = 9,
+    STAT_UTIME = 14,
+    STAT_CSTIME = 17,
+    STAT_STARTTIME = 22,
+};
 
 /* A number in /proc/PID/stat; 0 if it is missing. */
 unsigned long long target_stat(pid_t pid, enum stat_field field);
