@@ -92,25 +92,7 @@ static void insert(struct words *words, char *text, int next)
     *words = whole;
 }
 
-static bool read_options(struct words *words, struct envline *line)
-{
-    int option;
-
-    opterr = 0;
-    optind = 0; /* from the beginning: main's options were others */
-    while ((option = getopt_long(words->count, words->word, "+iu:0vS:C:a:", options, NULL)) != -1) {
-        if (option == '?')
-            return false;
-        line->drops = line->drops || option == 'i' || (option == 'u' && is_ours(optarg));
-        if (option == 'S') {
-            insert(words, optarg, optind);
-            optind = 0;
-        }
-    }
-    return true;
-}
-
-/* The program after the options and the assignments; NULL if there is none. */
+/* The program after the options and the assignments; it is NULL if there is none. */
 static char **find_program(struct words *words, struct envline *line)
 {
     char **word = &words->word[optind];
@@ -121,28 +103,37 @@ static char **find_program(struct words *words, struct envline *line)
     }
     for (; *word && strchr(*word, '='); word++)
         line->drops = line->drops || is_ours(*word);
-    return *word ? word : NULL;
+    return word;
 }
 
 bool envline_read(char *argument, struct envline *line)
 {
     static char name[] = "env";
     struct words words = {.count = 0};
-    char **program;
 
     *line = (struct envline){NULL, false};
     add_word(&words, name);
     if (argument)
         add_word(&words, argument);
-    while (true) {
-        if (!read_options(&words, line))
+    opterr = 0;
+    optind = 0; /* from the beginning: main's options were others */
+    for (;;) {
+        int option = getopt_long(words.count, words.word, "+iu:0vS:C:a:", options, NULL);
+        if (option == '?')
             return false;
-        program = find_program(&words, line);
-        if (!program || strcmp(text_file_name(*program), "env") != 0)
-            break;
+        line->drops = line->drops || option == 'i' || (option == 'u' && is_ours(optarg));
+        if (option == 'S') {
+            insert(&words, optarg, optind);
+            optind = 0;
+        }
+        if (option != -1)
+            continue;
+        char **program = find_program(&words, line);
+        line->program = *program;
+        if (!*program || strcmp(text_file_name(*program), "env") != 0)
+            return true;
         words.count -= (int)(program - words.word);
         memmove(words.word, program, (size_t)(words.count + 1) * sizeof(*program));
+        optind = 0;
     }
-    line->program = program ? *program : NULL;
-    return true;
 }
