@@ -194,45 +194,32 @@ static bool read_counters(const struct cli_command *self, const char *path, stru
     return status == STATS_OK;
 }
 
-/* In place in a terminal; elsewhere a table each time, followed by a blank line. */
-static int watch(const struct cli_command *self, const char *path, struct stats *stats,
-                 long seconds, bool json)
-{
-    struct stats before = *stats;
-    bool in_place = !json && cli_is_terminal(stdout);
-
-    for (;;) {
-        fputs(in_place ? "\033[H\033[J" : "", stdout);
-        if (json)
-            print_json(stats);
-        else
-            print_table(stdout, stats, &before);
-        fputs(in_place || json ? "" : "\n", stdout);
-        if (cli_flush(self, CLI_OK) != CLI_OK)
-            return CLI_FAILED;
-        before = *stats;
-        nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
-        if (!read_counters(self, path, stats))
-            return CLI_FAILED;
-    }
-}
-
+/* With `seconds` it repeats: in place in a terminal; elsewhere a blank line follows a table. */
 static int show(const struct cli_command *self, const char *path, int format, long seconds)
 {
+    bool in_place = seconds > 0 && format != 'j' && cli_is_terminal(stdout);
     struct stats stats;
+    struct stats before;
+    bool is_first = true;
 
-    if (!read_counters(self, path, &stats))
-        return CLI_FAILED;
     name_counters();
-    if (seconds > 0)
-        return watch(self, path, &stats, seconds, format == 'j');
-    if (format == 'j')
-        print_json(&stats);
-    else if (format == 'P')
-        print_prometheus(&stats);
-    else
-        print_table(stdout, &stats, NULL);
-    return cli_flush(self, CLI_OK);
+    for (;; is_first = false) {
+        if (!read_counters(self, path, &stats))
+            return CLI_FAILED;
+        fputs(in_place ? "\033[H\033[J" : "", stdout);
+        if (format == 'j')
+            print_json(&stats);
+        else if (format == 'P')
+            print_prometheus(&stats);
+        else
+            print_table(stdout, &stats, is_first ? NULL : &before);
+        fputs(seconds > 0 && format != 'j' && !in_place ? "\n" : "", stdout);
+        int status = cli_flush(self, CLI_OK);
+        if (status != CLI_OK || seconds == 0)
+            return status;
+        before = stats;
+        nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
+    }
 }
 
 static int stats_main(const struct cli_command *self, int argc, char **argv)
