@@ -5,7 +5,6 @@
  */
 #include "cli/trace/tracepoints.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <poll.h>
@@ -19,12 +18,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
+
 #define FORMAT_MAX 16384         /* bytes of a format file */
 #define BUFFERS_MAX (64ul << 20) /* bytes, of all CPUs */
 #define BUFFER_MAX (8ul << 20)   /* of one */
 #define BUFFER_MIN (256ul << 10)
 #define BUFFER_OF_LISTENS (64ul << 10)
 #define EVENT_MAX 1024 /* ours are a fifth of that */
+#define EVENT_MIN 40   /* of those that are looked at: with what sample_id_all appends */
 #define FILTER_MAX 1024
 #define LISTEN_TO_SYN_RECV "(oldstate!=10||newstate!=3)" /* says nothing that the next does not */
 #define LISTEN_OR_CLOSE "(newstate==10||oldstate==10&&newstate==7)"
@@ -58,9 +60,9 @@ struct tracepoints {
     size_t size; /* of a buffer, a power of two */
     unsigned cpus;
     struct buffer *buffers;
-    struct pollfd *polled;
-    int *followers; /* the other tracepoints of each CPU */
-    unsigned follower_count;
+    struct pollfd *polled; /* of each CPU the first tracepoint, which has the buffer */
+    int *fds;              /* all */
+    unsigned fd_count;
     uint64_t samples; /* that were delivered */
 };
 
@@ -84,20 +86,16 @@ static int open_tracefs(struct error *why)
     if (context >= 0 && syscall(CALL_FSCONFIG, context, FSCONFIG_CREATE, NULL, NULL, 0) == 0) {
         int mount = (int)syscall(CALL_FSMOUNT, context, 1, 0);
         fd = mount >= 0 ? openat(mount, "events", O_DIRECTORY | O_CLOEXEC) : -1;
-        if (mount >= 0)
-            close(mount);
+        kernel_close(mount);
     }
-    int error = errno;
-    if (context >= 0)
-        close(context);
-    errno = error;
-    if (fd < 0 && (error == EACCES || error == EPERM))
-        error_set(why, "tracefs: %s", strerror(error));
+    kernel_close(context);
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        error_set(why, "tracefs: %s", strerror(errno));
     else if (fd < 0)
         error_set(
             why,
             "tracefs cannot be read (%s); `mount -t tracefs none /sys/kernel/tracing` may help",
-            strerror(error));
+            strerror(errno));
     return fd;
 }
 
@@ -108,16 +106,11 @@ static int read_format(int events, enum record_kind kind, struct format *format)
 
     snprintf(path, sizeof(path), "%s/format", names[kind]);
     int fd = openat(events, path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = 0, got = fd >= 0 ? 1 : -1;
-    while (got > 0 && length < FORMAT_MAX - 1) {
-        got = read(fd, text + length, (size_t)(FORMAT_MAX - 1 - length));
-        length += got > 0 ? got : 0;
-    }
-    if (fd >= 0)
-        close(fd);
-    text[length] = '\0';
-    if (got < 0)
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!file)
         return -1;
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
     errno = ENOENT;
     return format_read(format, kind, text) ? 0 : -1;
 }
@@ -126,18 +119,16 @@ static int read_formats(struct tracepoints *t, struct error *why)
 {
     int events = open_tracefs(why);
 
-    for (enum record_kind kind = 0; events >= 0 && kind < KINDS(t); kind++) {
-        if (read_format(events, kind, &t->formats[kind]) == 0)
-            continue;
-        int error = errno;
-        error_set(why, "tracepoint %s: %s (it came with Linux 4.16)", names[kind], strerror(error));
-        close(events);
-        errno = error;
-        return -1;
+    int status = events < 0 ? -1 : 0;
+
+    for (enum record_kind kind = 0; status == 0 && kind < KINDS(t); kind++) {
+        status = read_format(events, kind, &t->formats[kind]);
+        if (status != 0)
+            error_set(why, "tracepoint %s: %s (it came with Linux 4.16)", names[kind],
+                      strerror(errno));
     }
-    if (events >= 0)
-        close(events);
-    return events < 0 ? -1 : 0;
+    kernel_close(events);
+    return status;
 }
 
 /* In the kernel's own words, to which bpf(2) is not needed. */
@@ -159,8 +150,7 @@ static void make_filter(const struct tracepoints *t, char filter[FILTER_MAX], en
 }
 
 /* Returns a descriptor, -1 and errno; -1 and ENODEV where there is no such CPU. */
-static int open_one(const struct tracepoints *t, unsigned cpu, enum record_kind kind,
-                    const char *filter)
+static int open_one(struct tracepoints *t, unsigned cpu, enum record_kind kind, const char *filter)
 {
     bool has_processes = kind == RECORD_STATE && !t->has_listens_alone;
     struct perf_event_attr attr = {
@@ -180,11 +170,10 @@ static int open_one(const struct tracepoints *t, unsigned cpu, enum record_kind 
     };
     int fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
-    if (fd >= 0 && filter[0] && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) != 0) {
-        close(fd);
+    if (fd < 0)
         return -1;
-    }
-    return fd;
+    t->fds[t->fd_count++] = fd;
+    return filter[0] && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) != 0 ? -1 : fd;
 }
 
 static int open_cpu(struct tracepoints *t, unsigned cpu, char filters[][FILTER_MAX])
@@ -200,10 +189,7 @@ static int open_cpu(struct tracepoints *t, unsigned cpu, char filters[][FILTER_M
         return -1;
     for (enum record_kind kind = RECORD_STATE + 1; kind < KINDS(t); kind++) {
         int fd = open_one(t, cpu, kind, filters[kind]);
-        if (fd < 0)
-            return -1;
-        t->followers[t->follower_count++] = fd;
-        if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, leader) != 0)
+        if (fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, leader) != 0)
             return -1;
     }
     return 0;
@@ -225,8 +211,8 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
         t->size /= 2;
     t->buffers = calloc(cpus, sizeof(*t->buffers));
     t->polled = calloc(cpus, sizeof(*t->polled));
-    t->followers = calloc((size_t)cpus * RECORD_TRACEPOINTS, sizeof(*t->followers));
-    if (!t->buffers || !t->polled || !t->followers)
+    t->fds = calloc((size_t)cpus * RECORD_TRACEPOINTS, sizeof(*t->fds));
+    if (!t->buffers || !t->polled || !t->fds)
         return -1;
     for (enum record_kind kind = 0; kind < KINDS(t); kind++)
         make_filter(t, filters[kind], kind, kind == RECORD_SENT_RESET ? NULL : ports,
@@ -253,22 +239,21 @@ struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *por
         error_set(why, "perf_event_open(2): %s", strerror(errno));
     if (status == 0)
         return t;
-    int error = errno;
     tracepoints_close(t);
-    errno = error;
     return NULL;
 }
 
 void tracepoints_close(struct tracepoints *t)
 {
-    for (unsigned i = 0; i < t->follower_count; i++)
-        close(t->followers[i]);
+    KEEP_ERRNO;
+
+    for (unsigned i = 0; i < t->fd_count; i++)
+        close(t->fds[i]);
     for (unsigned i = 0; i < t->cpus; i++) {
         if (t->buffers[i].control != MAP_FAILED)
             munmap(t->buffers[i].control, t->page + t->size);
-        close(t->polled[i].fd);
     }
-    free(t->followers);
+    free(t->fds);
     free(t->polled);
     free(t->buffers);
     free(t);
@@ -279,34 +264,20 @@ bool tracepoints_have_reasons(const struct tracepoints *t)
     return t->formats[RECORD_SENT_RESET].reason.size > 0;
 }
 
-static void stop(int fd)
-{
-    (void)ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
-}
-
 void tracepoints_stop(const struct tracepoints *t)
 {
-    for (unsigned i = 0; i < t->cpus; i++)
-        stop(t->polled[i].fd);
-    for (unsigned i = 0; i < t->follower_count; i++)
-        stop(t->followers[i]);
-}
-
-static uint64_t count(int fd)
-{
-    uint64_t value;
-
-    return read(fd, &value, sizeof(value)) == sizeof(value) ? value : 0;
+    for (unsigned i = 0; i < t->fd_count; i++)
+        (void)ioctl(t->fds[i], PERF_EVENT_IOC_DISABLE, 0);
 }
 
 uint64_t tracepoints_lost(const struct tracepoints *t)
 {
     uint64_t counted = 0;
 
-    for (unsigned i = 0; i < t->cpus; i++)
-        counted += count(t->polled[i].fd);
-    for (unsigned i = 0; i < t->follower_count; i++)
-        counted += count(t->followers[i]);
+    for (unsigned i = 0; i < t->fd_count; i++) {
+        uint64_t value;
+        counted += read(t->fds[i], &value, sizeof(value)) == sizeof(value) ? value : 0;
+    }
     return counted > t->samples ? counted - t->samples : 0;
 }
 
@@ -318,130 +289,84 @@ void tracepoints_wait(const struct tracepoints *t, int milliseconds, const sigse
 }
 
 /* perf_event_open(2), "MMAP layout": what each type has before its sample_id. */
-struct process_event {
-    uint32_t pid, parent, thread, parent_thread;
-};
-
-struct name_event {
-    uint32_t pid, thread;
-    char name[RECORD_NAME_MAX];
-};
-
-struct namespaces_event {
-    uint32_t pid, thread;
-    uint64_t count;
+union event {
+    struct perf_event_header header;
     struct {
-        uint64_t device, inode;
-    } net; /* NET_NS_INDEX is 0 */
+        struct perf_event_header header;
+        uint32_t pid, thread;
+        uint64_t time;
+        uint32_t size;
+        unsigned char raw[];
+    } sample;
+    struct {
+        struct perf_event_header header;
+        uint32_t pid, parent, thread, parent_thread;
+    } process;
+    struct {
+        struct perf_event_header header;
+        uint32_t pid, thread;
+        char name[RECORD_NAME_MAX];
+    } name;
+    struct {
+        struct perf_event_header header;
+        uint32_t pid, thread;
+        uint64_t count, device, inode; /* of the network's, NET_NS_INDEX is 0 */
+    } namespaces;
+    struct {
+        struct perf_event_header header;
+        uint64_t id, lost;
+    } lost;
+    char bytes[EVENT_MAX];
 };
 
-struct lost_event {
-    uint64_t id, lost;
-};
-
-struct sample_event {
-    uint32_t pid, thread;
-    uint64_t time;
-    uint32_t size;
-    unsigned char raw[];
-};
-
-#define SAMPLE_RAW offsetof(struct sample_event, raw)
-
-static bool take_sample(const struct tracepoints *t, struct record *record, const char *bytes,
-                        size_t size)
+static bool take_sample(struct tracepoints *t, struct record *record, const union event *event)
 {
-    struct sample_event sample;
-    uint16_t id = 0;
+    size_t size = event->header.size - offsetof(union event, sample.raw);
+    uint16_t id;
 
-    if (size < SAMPLE_RAW + sizeof(id))
-        return false;
-    memcpy(&sample, bytes, SAMPLE_RAW);
-    memcpy(&id, bytes + SAMPLE_RAW, sizeof(id)); /* common_type is the first field everywhere */
-    record->time = sample.time;
-    record->pid = (pid_t)sample.pid;
-    if (sample.size < size - SAMPLE_RAW)
-        size = SAMPLE_RAW + sample.size;
+    t->samples++;
+    memcpy(&id, event->sample.raw, sizeof(id)); /* common_type is the first field everywhere */
+    record->time = event->sample.time;
+    record->pid = (pid_t)event->sample.pid;
+    if (event->sample.size < size)
+        size = event->sample.size;
     for (enum record_kind kind = 0; kind < KINDS(t); kind++) {
         if (t->formats[kind].id == id)
-            return record_read(record, &t->formats[kind], kind, bytes + SAMPLE_RAW,
-                               size - SAMPLE_RAW);
+            return record_read(record, &t->formats[kind], kind, event->sample.raw, size);
     }
     return false;
 }
 
-/* Of a process, not of another thread of one. */
-static bool take_process(struct record *record, const char *bytes, size_t size, uint32_t type)
+/* False for what is of no use, as of threads that are not the first of their process. */
+static bool take(struct tracepoints *t, struct record *record, const union event *event)
 {
-    struct process_event event;
+    const char *time = event->bytes + event->header.size - sizeof(record->time);
 
-    if (size < sizeof(event))
-        return false;
-    memcpy(&event, bytes, sizeof(event));
-    record->kind = type == PERF_RECORD_FORK ? RECORD_PROCESS : RECORD_GONE;
-    record->pid = (pid_t)event.pid;
-    record->parent = (pid_t)event.parent;
-    return event.pid == event.thread;
-}
-
-static bool take_name(struct record *record, const char *bytes, size_t size)
-{
-    struct name_event event = {0};
-
-    memcpy(&event, bytes, size < sizeof(event) ? size : sizeof(event));
-    record->kind = RECORD_NAME;
-    record->pid = (pid_t)event.pid;
-    memcpy(record->name, event.name, sizeof(record->name));
-    record->name[sizeof(record->name) - 1] = '\0';
-    return event.pid == event.thread;
-}
-
-static bool take_namespace(struct record *record, const char *bytes, size_t size)
-{
-    struct namespaces_event event;
-
-    if (size < sizeof(event))
-        return false;
-    memcpy(&event, bytes, sizeof(event));
-    record->kind = RECORD_NAMESPACE;
-    record->pid = (pid_t)event.pid;
-    record->namespace = event.net.inode;
-    return event.pid == event.thread && event.count > 0;
-}
-
-static bool take_lost(struct record *record, const char *bytes, size_t size)
-{
-    struct lost_event event;
-
-    if (size < sizeof(event))
-        return false;
-    memcpy(&event, bytes, sizeof(event));
-    record->kind = RECORD_LOST;
-    record->lost = event.lost;
-    return true;
-}
-
-static bool take(struct tracepoints *t, struct record *record, uint32_t type, const char *bytes,
-                 size_t size)
-{
     memset(record, 0, sizeof(*record));
-    if (type == PERF_RECORD_SAMPLE) {
-        t->samples++;
-        return take_sample(t, record, bytes, size);
-    }
-    if (size < sizeof(record->time))
-        return false;
-    memcpy(&record->time, bytes + size - sizeof(record->time), sizeof(record->time));
-    switch (type) {
+    if (event->header.type == PERF_RECORD_SAMPLE)
+        return take_sample(t, record, event);
+    memcpy(&record->time, time, sizeof(record->time));
+    switch (event->header.type) {
     case PERF_RECORD_FORK:
     case PERF_RECORD_EXIT:
-        return take_process(record, bytes, size, type);
+        record->kind = event->header.type == PERF_RECORD_FORK ? RECORD_PROCESS : RECORD_GONE;
+        record->pid = (pid_t)event->process.pid;
+        record->parent = (pid_t)event->process.parent;
+        return event->process.pid == event->process.thread;
     case PERF_RECORD_COMM:
-        return take_name(record, bytes, size);
+        record->kind = RECORD_NAME;
+        record->pid = (pid_t)event->name.pid;
+        memcpy(record->name, event->name.name, sizeof(record->name) - 1);
+        return event->name.pid == event->name.thread;
     case PERF_RECORD_NAMESPACES:
-        return take_namespace(record, bytes, size);
+        record->kind = RECORD_NAMESPACE;
+        record->pid = (pid_t)event->namespaces.pid;
+        record->namespace = event->namespaces.inode;
+        return event->namespaces.pid == event->namespaces.thread && event->namespaces.count > 0;
     case PERF_RECORD_LOST:
-        return take_lost(record, bytes, size);
+        record->kind = RECORD_LOST;
+        record->lost = event->lost.lost;
+        return true;
     default:
         return false;
     }
@@ -462,21 +387,16 @@ static bool look_ahead(struct tracepoints *t, struct buffer *b)
 {
     while (!b->is_read) {
         uint64_t head = __atomic_load_n(&b->control->data_head, __ATOMIC_ACQUIRE);
-        struct perf_event_header header;
-        _Alignas(8) char bytes[EVENT_MAX];
-        if (b->tail + sizeof(header) > head)
+        union event event;
+        if (b->tail + sizeof(event.header) > head)
             return false;
-        copy_out(t, b, &header, sizeof(header));
-        if (header.size < sizeof(header)) {
-            b->tail = head;
-        } else {
-            if (header.size <= sizeof(bytes)) {
-                copy_out(t, b, bytes, header.size);
-                b->is_read = take(t, &b->next, header.type, bytes + sizeof(header),
-                                  header.size - sizeof(header));
-            }
-            b->tail += header.size;
+        copy_out(t, b, &event.header, sizeof(event.header));
+        size_t size = event.header.size;
+        if (size >= EVENT_MIN && size <= sizeof(event)) {
+            copy_out(t, b, &event, size);
+            b->is_read = take(t, &b->next, &event);
         }
+        b->tail = size < sizeof(event.header) ? head : b->tail + size;
         __atomic_store_n(&b->control->data_tail, b->tail, __ATOMIC_RELEASE);
     }
     return true;
