@@ -16,8 +16,7 @@
     10000000000u /* ns: since Linux 6.16 its files are closed after its end's event */
 
 struct programs {
-    struct program *places[PLACES];
-    struct program *gone, **gone_end;
+    struct program *places[PLACES]; /* chains, by pid */
 };
 
 static struct program **place_of(const struct programs *p, pid_t pid)
@@ -37,13 +36,10 @@ const struct program *programs_find(const struct programs *p, pid_t pid)
 static struct program *know(struct programs *p, pid_t pid)
 {
     struct program **place = place_of(p, pid);
-    struct program *one = *place ? *place : calloc(1, sizeof(*one));
 
-    if (one && !*place) {
-        one->pid = pid;
-        *place = one;
-    }
-    return one;
+    if (!*place && (*place = calloc(1, sizeof(**place))))
+        (*place)->pid = pid;
+    return *place;
 }
 
 uint64_t programs_namespace(pid_t pid)
@@ -71,22 +67,11 @@ struct programs *programs_new(void)
     DIR *proc = p ? opendir("/proc") : NULL;
     pid_t pid;
 
-    if (p)
-        p->gone_end = &p->gone;
     while ((pid = target_next(proc)))
         look_at(p, pid);
     if (proc)
         closedir(proc);
     return p;
-}
-
-static void forget(struct program **place)
-{
-    struct program *one = *place;
-
-    if (one)
-        *place = one->next;
-    free(one);
 }
 
 void programs_free(struct programs *p)
@@ -100,25 +85,16 @@ void programs_free(struct programs *p)
     free(p);
 }
 
-static void queue(struct programs *p, struct program *one)
+/* Frees those of the chain that ended long ago; each chain's turn comes, as pids are numbered. */
+static void forget_gone(struct program **place, uint64_t now)
 {
-    one->is_queued = true;
-    one->next_gone = NULL;
-    *p->gone_end = one;
-    p->gone_end = &one->next_gone;
-}
-
-/* The pid of one in the queue may be another process's by now. */
-static void forget_gone(struct programs *p, uint64_t now)
-{
-    while (p->gone && (p->gone->gone == 0 || p->gone->gone + REMEMBERED < now)) {
-        struct program *one = p->gone;
-        p->gone = one->next_gone;
-        if (!p->gone)
-            p->gone_end = &p->gone;
-        one->is_queued = false;
-        if (one->gone != 0)
-            forget(place_of(p, one->pid));
+    for (struct program *one; (one = *place);) {
+        if (one->gone != 0 && one->gone + REMEMBERED < now) {
+            *place = one->next;
+            free(one);
+        } else {
+            place = &one->next;
+        }
     }
 }
 
@@ -135,24 +111,21 @@ static void begin(struct program *one, const struct program *parent)
 
 void programs_note(struct programs *p, const struct record *record)
 {
-    forget_gone(p, record->time);
+    forget_gone(&p->places[(unsigned)record->pid % PLACES], record->time);
     struct program *one = know(p, record->pid);
     if (!one)
         return;
-    if (record->kind == RECORD_GONE) {
+    if (record->kind == RECORD_GONE)
         one->gone = record->time;
-        if (!one->is_queued)
-            queue(p, one);
-    } else if (record->kind == RECORD_PROCESS) {
+    else if (record->kind == RECORD_PROCESS)
         begin(one, programs_find(p, record->parent));
-    } else if (record->kind == RECORD_NAME) {
+    else if (record->kind == RECORD_NAME)
         memcpy(one->name, record->name, sizeof(one->name));
-    } else if (record->kind == RECORD_NAMESPACE) {
+    else if (record->kind == RECORD_NAMESPACE)
         one->namespace = record->namespace;
-    }
 }
 
-bool programs_select(struct programs *p, pid_t pid)
+void programs_select(struct programs *p, pid_t pid)
 {
     struct program *root = *place_of(p, pid);
     bool has_more = root != NULL;
@@ -170,5 +143,4 @@ bool programs_select(struct programs *p, pid_t pid)
             }
         }
     }
-    return root != NULL;
 }

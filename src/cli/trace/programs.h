@@ -11,8 +11,7 @@ struct program {
     bool is_selected;           /* or a descendant of one that is */
     char name[RECORD_NAME_MAX]; /* comm: chosen by the process, so any bytes */
     uint64_t gone;              /* ns; 0: it lives */
-    bool is_queued;
-    struct program *next, *next_gone;
+    struct program *next;
 };
 
 struct programs;
@@ -30,5 +29,5 @@ const struct program *programs_find(const struct programs *p, pid_t pid);
 /* The inode of a process's network namespace, from /proc; 0: unknown. */
 uint64_t programs_namespace(pid_t pid);
 
-/* Selects a process and its descendants, also those to come. Returns false where there is none. */
-bool programs_select(struct programs *p, pid_t pid);
+/* Selects a process and its descendants, also those to come. */
+void programs_select(struct programs *p, pid_t pid);
