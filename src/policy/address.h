@@ -9,6 +9,16 @@
 /* An address of 16 bytes in network order (IPv4 as ::ffff:a.b.c.d) as policies compare it. */
 struct policy_ip address_ip(const uint8_t bytes[16]);
 
+static inline bool address_is_same(struct policy_ip a, struct policy_ip b)
+{
+    return a.high == b.high && a.low == b.low;
+}
+
+static inline bool address_is_loopback(struct policy_ip ip)
+{
+    return ip.high == 0 && (ip.is_ipv4 ? (ip.low >> 24 & 0xff) == 127 : ip.low == 1);
+}
+
 /* Writes an address and, unless it is 0, a port: 192.0.2.1:80, [2001:db8::1]:80. */
 void address_print_endpoint(struct text *out, struct policy_ip ip, uint16_t port);
 

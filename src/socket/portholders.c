@@ -16,8 +16,7 @@ static bool is_asked_for(const struct portholders *h, const struct diag_socket *
 {
     return (h->port == 0 || socket->local_port == h->port) &&
            (h->peer_port == 0 ||
-            (socket->peer_port == h->peer_port && socket->peer.high == h->peer.high &&
-             socket->peer.low == h->peer.low));
+            (socket->peer_port == h->peer_port && address_is_same(socket->peer, h->peer)));
 }
 
 bool portholders_add(const struct diag_socket *socket, void *holders)

@@ -5,13 +5,14 @@
  */
 #include "cli/trace/record.h"
 
-#include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/address.h"
+#include "socket/sock.h"
 
 /* enum trace_flag_type of include/linux/trace_events.h */
 #define FLAG_HARDIRQ 0x08
@@ -122,57 +123,30 @@ struct bytes {
 static uint64_t number(struct bytes bytes, struct format_field field)
 {
     uint64_t value = 0;
-    uint32_t four;
-    uint16_t two;
 
-    if (field.offset + (size_t)field.size > bytes.size)
+    if (field.size == 0 || field.size > sizeof(value) ||
+        field.offset + (size_t)field.size > bytes.size)
         return 0;
-    if (field.size == sizeof(value)) {
-        memcpy(&value, bytes.at + field.offset, sizeof(value));
-    } else if (field.size == sizeof(four)) {
-        memcpy(&four, bytes.at + field.offset, sizeof(four));
-        value = four;
-    } else if (field.size == sizeof(two)) {
-        memcpy(&two, bytes.at + field.offset, sizeof(two));
-        value = two;
-    } else if (field.size == 1) {
-        value = bytes.at[field.offset];
-    }
-    return value;
-}
-
-static struct policy_ip ipv4(const uint8_t *at)
-{
-    uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff};
-
-    memcpy(mapped + 12, at, 4);
-    return address_ip(mapped);
-}
-
-/* struct sockaddr_in or sockaddr_in6 */
-static struct policy_ip of_sockaddr(const uint8_t *at, uint16_t *port)
-{
-    struct sockaddr_in6 six;
-    struct sockaddr_in four;
-
-    memcpy(&six, at, sizeof(six));
-    memcpy(&four, at, sizeof(four));
-    *port = ntohs(six.sin6_port); /* at the same place in both */
-    if (six.sin6_family == AF_INET6)
-        return address_ip(six.sin6_addr.s6_addr);
-    return ipv4((const uint8_t *)&four.sin_addr);
+    memcpy(&value, bytes.at + field.offset, field.size);
+    return __BYTE_ORDER == __BIG_ENDIAN ? value >> (64 - 8 * field.size) : value;
 }
 
 static struct policy_ip address(struct bytes bytes, struct format_field field,
                                 struct format_field ipv6, uint16_t *port)
 {
-    if (field.size == SOCKADDR_SIZE && field.offset + SOCKADDR_SIZE <= bytes.size)
-        return of_sockaddr(bytes.at + field.offset, port);
-    if (ipv6.size == 16 && ipv6.offset + 16u <= bytes.size) /* an IPv4 address as ::ffff: there */
-        return address_ip(bytes.at + ipv6.offset);
-    if (field.size == 4 && field.offset + 4u <= bytes.size)
-        return ipv4(bytes.at + field.offset);
-    return (struct policy_ip){0};
+    uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff};
+    struct policy_ip ip = {0};
+
+    if (field.size == SOCKADDR_SIZE && field.offset + SOCKADDR_SIZE <= bytes.size) {
+        (void)sock_endpoint((const void *)(bytes.at + field.offset), SOCKADDR_SIZE, true, &ip,
+                            port);
+    } else if (ipv6.size == 16 && ipv6.offset + 16u <= bytes.size) { /* of IPv4, too: ::ffff: */
+        ip = address_ip(bytes.at + ipv6.offset);
+    } else if (field.size == 4 && field.offset + 4u <= bytes.size) {
+        memcpy(mapped + 12, bytes.at + field.offset, 4);
+        ip = address_ip(mapped);
+    }
+    return ip;
 }
 
 bool record_read(struct record *record, const struct format *format, enum record_kind kind,
