@@ -2,8 +2,6 @@
 /* Must never write so much that the terminal scrolls: then the top, what matters most, is lost. */
 #include "cli/screen.h"
 
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -66,21 +64,35 @@ static void wrap(const char *text, FILE *out)
     }
 }
 
-void screen_redraw(const char *text)
+static void draw(char *text)
 {
     unsigned rows = terminal_size().ws_row - 1u; /* below them stands the cursor */
-    char *wrapped = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&wrapped, &size);
 
-    if (!out)
-        return;
-    wrap(text, out);
-    if (fclose(out) != 0)
-        return;
     fputs("\033[H", stdout);
-    for (char *line, *rest = wrapped; rows > 0 && (line = strsep(&rest, "\n")) && rest; rows--)
-        printf("%s\033[K\n", rows == 1 && *rest ? "..." : line);
+    for (char *line; rows > 0 && (line = strsep(&text, "\n")) && text; rows--)
+        printf("%s\033[K\n", rows == 1 && *text ? "..." : line);
     fputs("\033[J", stdout);
-    free(wrapped);
+}
+
+bool screen_begin(struct screen *s, bool is_redrawn)
+{
+    *s = (struct screen){.out = stdout};
+    if (is_redrawn)
+        s->out = open_memstream(&s->text, &s->size);
+    return s->out != NULL;
+}
+
+void screen_end(struct screen *s)
+{
+    struct screen wrapped;
+
+    if (s->out == stdout)
+        return;
+    if (fclose(s->out) == 0 && screen_begin(&wrapped, true)) {
+        wrap(s->text, wrapped.out);
+        if (fclose(wrapped.out) == 0)
+            draw(wrapped.text);
+        free(wrapped.text);
+    }
+    free(s->text);
 }

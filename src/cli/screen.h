@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* A text that is redrawn in place, in the terminal that standard output is. */
+/* A text for standard output, which a terminal may redraw in place. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdio.h>
+
+struct screen {
+    FILE *out; /* for the text */
+    char *text;
+    size_t size;
+};
+
+/* Begins a text; `is_redrawn`: it is for the terminal. False if memory ran out. */
+bool screen_begin(struct screen *screen, bool is_redrawn);
+
 /*
- * Draws the text over what the terminal shows: broken between words, and as many lines of it as
- * fit.
+ * If it is redrawn: draws it over what the terminal shows, broken between words, and as many lines
+ * of it as fit.
  */
-void screen_redraw(const char *text);
+void screen_end(struct screen *screen);
 
 /* How wide a line may be for that. */
 unsigned screen_columns(void);

@@ -330,43 +330,25 @@ static int show(struct request *r, const struct sockets *sockets, FILE *out)
     return 0;
 }
 
-static int redraw(struct request *r, const struct sockets *sockets)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    int status = -1;
-
-    if (!out)
-        return -1;
-    if (show(r, sockets, out) == 0 && fflush(out) == 0) {
-        screen_redraw(text);
-        status = 0;
-    }
-    fclose(out);
-    free(text);
-    return status;
-}
-
-static int states(const struct cli_command *self, struct request *r)
+static int states(struct request *r)
 {
     struct sockets sockets = {NULL, 0};
-    int status;
+    struct screen screen;
+    int status = CLI_OK;
 
     do {
         if (sockets_read(&sockets) != 0) {
-            cli_error(self, "the kernel does not list its sockets (NETLINK_SOCK_DIAG): %s",
+            cli_error(r->self, "the kernel does not list its sockets (NETLINK_SOCK_DIAG): %s",
                       strerror(errno));
-            free(sockets.items);
-            return CLI_FAILED;
+            status = CLI_FAILED;
+        } else if (!screen_begin(&screen, r->redraw) || show(r, &sockets, screen.out) != 0) {
+            cli_error(r->self, "out of memory");
+            status = CLI_FAILED;
+        } else {
+            screen_end(&screen);
+            status = cli_flush(r->self, CLI_OK);
         }
-        if ((r->redraw ? redraw(r, &sockets) : show(r, &sockets, stdout)) != 0) {
-            cli_error(self, "out of memory");
-            free(sockets.items);
-            return CLI_FAILED;
-        }
-        status = cli_flush(self, CLI_OK);
-        if (r->seconds > 0)
+        if (r->seconds > 0 && status == CLI_OK)
             nanosleep(&(struct timespec){.tv_sec = r->seconds}, NULL);
     } while (r->seconds > 0 && status == CLI_OK);
     free(sockets.items);
@@ -393,7 +375,7 @@ static int states_main(const struct cli_command *self, int argc, char **argv)
     if (optind < argc)
         return cli_usage(self, "unexpected argument '%s'; for one port: -p PORT", argv[optind]);
     request.redraw = request.seconds > 0 && !request.json && cli_is_terminal(stdout);
-    return states(self, &request);
+    return states(&request);
 }
 
 const struct cli_command cli_states = {

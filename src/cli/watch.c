@@ -12,7 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/screen.h"
-#include "cli/sockets/sockets.h"
+#include "cli/sockets/seen.h"
 #include "cli/states/counters.h"
 #include "cli/trace/scope.h"
 #include "cli/trace/tracepoints.h"
@@ -56,14 +56,13 @@ static const struct option options[] = {
 };
 
 struct watch {
-    const struct cli_command *self;
     struct scope scope;
     long seconds; /* of -t; 0: until a signal comes */
     bool events, verbose, json, redraw;
     struct tracepoints *tracepoints;
     struct connections *connections;
     struct groups groups;
-    struct sockets held;              /* in FIN_WAIT2, by ports */
+    struct seen held;                 /* in FIN_WAIT2: the ports of both ends */
     uint64_t counters[COUNTER_COUNT]; /* at the start */
     uint64_t began;
     double clock_offset; /* from the events' time to the time of day */
@@ -73,8 +72,9 @@ struct watch {
 static void see_stray(struct watch *w, const struct record *record, struct scope_actor actor)
 {
     if (record->time >= w->began && scope_has_stray(&w->scope, record, actor))
-        groups_add_reset(&w->groups, record, w->scope.listeners[record->local_port] > 0,
-                         connections_is_former(w->connections, record));
+        groups_add_reset(&w->groups, record,
+                         w->scope.listeners[record->local_port] > 0 ||
+                             connections_is_former(w->connections, record));
 }
 
 static bool see(struct watch *w, const struct record *record)
@@ -96,122 +96,104 @@ static bool see(struct watch *w, const struct record *record)
     return true;
 }
 
-static int compare_ports(const void *a, const void *b)
+static uint64_t ports_of(uint16_t local, uint16_t peer)
 {
-    const struct diag_socket *x = a, *y = b;
-    uint32_t p = (uint32_t)x->local_port << 16 | x->peer_port;
-    uint32_t q = (uint32_t)y->local_port << 16 | y->peer_port;
-
-    return (p > q) - (p < q);
+    return (uint64_t)local << 16 | peer;
 }
 
-static bool is_held(const struct watch *w, const struct connection *c)
+static bool note_held(const struct diag_socket *socket, void *held)
 {
-    const struct diag_socket key = {.local_port = c->local_port, .peer_port = c->peer_port};
-
-    return w->held.count > 0 &&
-           bsearch(&key, w->held.items, w->held.count, sizeof(key), compare_ports);
+    return seen_note(held, ports_of(socket->local_port, socket->peer_port)) >= 0;
 }
 
 static bool add(struct watch *w, struct connection *c)
 {
-    const struct scope_ends ends = {c->local, c->local_port, c->peer_port, c->role == END_SERVER};
-
     /* What began before all tracepoints were open may be known in part only. */
-    if (c->ended < w->began || !scope_has(&w->scope, c->whose, &ends))
+    if (c->ended < w->began || !scope_has(&w->scope, c->whose, c->local, c->local_port,
+                                          c->peer_port, c->role == END_SERVER))
         return true;
     if (c->role == END_UNSEEN)
         c->role = w->scope.was_listener[c->local_port] ? END_SERVER : END_CLIENT;
-    if (c->left == LEFT_TIME_WAIT && is_held(w, c))
+    if (c->left == LEFT_TIME_WAIT && seen_has(&w->held, ports_of(c->local_port, c->peer_port)))
         c->left = LEFT_FIN_WAIT2;
     double time = (double)c->ended / SECOND + w->clock_offset;
-    if (w->events && w->json)
-        table_print_json_connection(stdout, c, time, w->verbose);
-    else if (w->events)
-        table_print_connection(stdout, c, time, w->verbose);
+    if (w->events)
+        table_print_connection(stdout, c, time, w->json, w->verbose);
     return groups_add(&w->groups, c);
 }
 
 /* Those whose end is over: FIN_WAIT2 and TIME_WAIT have no event, so the kernel's list tells. */
 static bool settle(struct watch *w, uint64_t before)
 {
+    static _Alignas(16) char buffer[DIAG_BUFFER_SIZE];
     struct connection *c;
     bool is_added = true;
 
     if (!connections_has_ended(w->connections, before))
         return true;
-    if (sockets_read_in(&w->held, 1u << TCP_FIN_WAIT2) != 0)
-        w->held.count = 0;
-    qsort(w->held.items, w->held.count, sizeof(*w->held.items), compare_ports);
+    (void)diag_each(buffer, 1u << TCP_FIN_WAIT2, note_held, &w->held);
     while (is_added && (c = connections_next_ended(w->connections, before))) {
         is_added = add(w, c);
         free(c);
     }
+    seen_forget(&w->held);
     return is_added;
+}
+
+static double seconds_since_begin(const struct watch *w)
+{
+    return (double)(tracepoints_now() - w->began) / SECOND;
 }
 
 static void print_title(FILE *out, const struct watch *w)
 {
-    double seconds = (double)(tracepoints_now() - w->began) / SECOND;
-
-    fprintf(out, "%.0f s", seconds);
+    fprintf(out, "%.0f s", seconds_since_begin(w));
     for (unsigned i = 0; i < w->scope.port_count; i++)
         fprintf(out, "%s%u", i == 0 ? " at port " : ", ", w->scope.ports[i]);
-    fprintf(out, ": %lu connection%s ended", w->groups.ended, w->groups.ended == 1 ? "" : "s");
+    fprintf(out, ": %lu connection%s ended\n", w->groups.ended, w->groups.ended == 1 ? "" : "s");
 }
 
 static struct findings find(const struct watch *w)
 {
     struct findings f = {.unclosed_after = UNCLOSED_SECONDS};
     uint64_t now = tracepoints_now();
-    uint64_t counters[COUNTER_COUNT];
+    uint64_t growth[COUNTER_COUNT];
 
     f.unclosed = connections_unclosed(w->connections, now - UNCLOSED_SECONDS * (uint64_t)SECOND);
-    if (counters_read(counters) == 0) {
-        f.overflows = counters[COUNTER_OVERFLOWS] - w->counters[COUNTER_OVERFLOWS];
-        if (!tracepoints_have_reasons(w->tracepoints)) {
-            f.unread = counters[COUNTER_UNREAD] - w->counters[COUNTER_UNREAD];
-            f.aborted = counters[COUNTER_ABORTED] - w->counters[COUNTER_ABORTED];
-        }
+    if (counters_since(w->counters, growth) != 0)
+        return f;
+    f.overflows = growth[COUNTER_OVERFLOWS];
+    if (!tracepoints_have_reasons(w->tracepoints)) {
+        f.unread = growth[COUNTER_UNREAD];
+        f.aborted = growth[COUNTER_ABORTED];
     }
     return f;
 }
 
-static void print_table(FILE *out, struct watch *w)
+static void print_table(struct watch *w)
 {
-    struct json json = {.out = out};
-    struct advice advice = {out, w->json ? &json : NULL, 0};
     struct findings f = find(w);
+    struct screen screen;
 
+    if (!screen_begin(&screen, w->redraw))
+        return;
+    struct json json = {.out = screen.out};
+    struct advice advice = {screen.out, w->json ? &json : NULL, 0};
     if (w->json) {
         json_open(&json, NULL, '{');
-        json_real(&json, "seconds", (double)(tracepoints_now() - w->began) / SECOND, 6);
+        json_real(&json, "seconds", seconds_since_begin(w), 6);
         table_add_json(&json, &w->groups);
         json_open(&json, "advice", '[');
         findings_print(&advice, &w->groups, &f);
         json_close(&json, ']');
         json_close(&json, '}');
-        fputc('\n', out);
-        return;
+        fputc('\n', screen.out);
+    } else {
+        print_title(screen.out, w);
+        table_print(screen.out, &w->groups);
+        findings_print(&advice, &w->groups, &f);
     }
-    print_title(out, w);
-    fputc('\n', out);
-    table_print(out, &w->groups);
-    findings_print(&advice, &w->groups, &f);
-}
-
-static void redraw(struct watch *w)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-
-    if (!out)
-        return;
-    print_table(out, w);
-    if (fclose(out) == 0)
-        screen_redraw(text);
-    free(text);
+    screen_end(&screen);
 }
 
 static bool is_over(const struct watch *w, uint64_t now)
@@ -245,7 +227,7 @@ static int follow(struct watch *w)
             next_settle = now + LOOK_AT_MOST * (tracepoints_now() - now);
         }
         if (w->redraw && now >= next_redraw) {
-            redraw(w);
+            print_table(w);
             next_redraw = now + SECOND;
         }
         if (fflush(stdout) != 0)
@@ -254,42 +236,39 @@ static int follow(struct watch *w)
             tracepoints_wait(w->tracepoints, TICK, NULL);
     }
     if (w->events && w->json && w->groups.lost > 0)
-        cli_error(w->self,
+        cli_error(w->scope.self,
                   "events lost: %lu; each may hide a connection, or show it with the wrong ending",
                   (unsigned long)w->groups.lost);
     if (!w->events || !w->json)
-        w->redraw ? redraw(w) : print_table(stdout, w);
+        print_table(w);
     return 0;
 }
 
 static int count(struct watch *w, const char *why)
 {
-    uint64_t counters[COUNTER_COUNT];
+    uint64_t growth[COUNTER_COUNT];
 
     if (w->events)
-        return cli_usage(w->self, "-e needs the kernel's events: %s", why), -1;
+        return cli_usage(w->scope.self, "-e needs the kernel's events: %s", why), -1;
     if (w->scope.has_pids || w->scope.port_count > 0)
-        cli_error(w->self, "without the kernel's events, all ports and processes are counted: %s",
-                  why);
+        cli_error(w->scope.self,
+                  "without the kernel's events, all ports and processes are counted: %s", why);
     while (!is_over(w, tracepoints_now()))
         nanosleep(&(struct timespec){.tv_nsec = TICK * 1000000L}, NULL);
-    if (counters_read(counters) != 0)
-        return cli_error(w->self, "/proc/self/net/netstat: %s", strerror(errno));
-    for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        counters[i] -= w->counters[i];
-    double seconds = (double)(tracepoints_now() - w->began) / SECOND;
+    if (counters_since(w->counters, growth) != 0)
+        return cli_error(w->scope.self, "/proc/self/net/netstat: %s", strerror(errno));
     if (w->json) {
         struct json json = {.out = stdout};
         json_open(&json, NULL, '{');
-        json_real(&json, "seconds", seconds, 6);
-        table_add_json_counters(&json, counters);
+        json_real(&json, "seconds", seconds_since_begin(w), 6);
+        table_add_json_counters(&json, growth);
         json_close(&json, '}');
         putchar('\n');
         return 0;
     }
     printf("%.0f s, by the counters of this network namespace (%s); root sees each connection\n",
-           seconds, why);
-    table_print_counters(stdout, counters);
+           seconds_since_begin(w), why);
+    table_print_counters(stdout, growth);
     return 0;
 }
 
@@ -303,8 +282,8 @@ static int watch(struct watch *w, char **pids)
     w->tracepoints = tracepoints_open(false, w->scope.ports, w->scope.port_count, &why);
     w->connections = connections_new();
     if (!w->connections)
-        return cli_error(w->self, "out of memory");
-    if (scope_begin(&w->scope, w->self, pids) != 0)
+        return cli_error(w->scope.self, "out of memory");
+    if (scope_begin(&w->scope, pids) != 0)
         return -1;
     (void)counters_read(w->counters);
     clock_gettime(CLOCK_REALTIME, &time);
@@ -316,7 +295,7 @@ static int watch(struct watch *w, char **pids)
         return count(w, why.text);
     status = follow(w);
     if (status != 0)
-        cli_error(w->self, "out of memory");
+        cli_error(w->scope.self, "out of memory");
     return status;
 }
 
@@ -328,17 +307,16 @@ static void release(struct watch *w)
         connections_free(w->connections);
     scope_end(&w->scope);
     free(w->groups.items);
-    free(w->held.items);
 }
 
 static bool take_port(struct watch *w, const char *text)
 {
     long port;
 
-    if (!cli_take_port(w->self, text, &port))
+    if (!cli_take_port(w->scope.self, text, &port))
         return false;
     if (w->scope.port_count == TRACEPOINTS_PORTS) {
-        (void)cli_usage(w->self, "-p: at most %d ports may be given", TRACEPOINTS_PORTS);
+        (void)cli_usage(w->scope.self, "-p: at most %d ports may be given", TRACEPOINTS_PORTS);
         return false;
     }
     w->scope.ports[w->scope.port_count++] = (uint16_t)port;
@@ -352,7 +330,7 @@ static int watch_main(const struct cli_command *self, int argc, char **argv)
     int status = CLI_OK;
 
     setlocale(LC_CTYPE, "");
-    w.self = self;
+    w.scope.self = self;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         w.json |= option == 'j';
         w.events |= option == 'e' || option == 'v';

@@ -104,14 +104,14 @@ static struct connection take(void)
 }
 
 static void is(enum connection_first first, enum connection_how how, enum connection_then then,
-               enum connection_why why, enum connection_left left)
+               enum record_reason reason, enum connection_left left)
 {
     struct connection c = take();
 
     assert_int_equal(c.first, first);
     assert_int_equal(c.how, how);
     assert_int_equal(c.then, then);
-    assert_int_equal(c.why, why);
+    assert_int_equal(c.reason, reason);
     assert_int_equal(c.left, left);
     if (first == FIRST_HERE) {
         assert_int_equal(c.pid, CLOSER);
@@ -127,7 +127,7 @@ static void test_closes_first(void **state)
     by_call(TCP_ESTABLISHED, TCP_FIN_WAIT1);
     by_packet(TCP_FIN_WAIT1, TCP_FIN_WAIT2);
     by_packet(TCP_FIN_WAIT2, TCP_CLOSE);
-    is(FIRST_HERE, HOW_FIN, THEN_NOTHING, WHY_UNKNOWN, LEFT_TIME_WAIT);
+    is(FIRST_HERE, HOW_FIN, THEN_NOTHING, REASON_UNKNOWN, LEFT_TIME_WAIT);
 }
 
 static void test_closes_second(void **state)
@@ -137,7 +137,7 @@ static void test_closes_second(void **state)
     by_packet(TCP_ESTABLISHED, TCP_CLOSE_WAIT);
     by_call(TCP_CLOSE_WAIT, TCP_LAST_ACK);
     by_packet(TCP_LAST_ACK, TCP_CLOSE);
-    is(FIRST_PEER, HOW_FIN, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_PEER, HOW_FIN, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_role_is_seen_at_birth(void **state)
@@ -161,7 +161,7 @@ static void test_both_fins_cross(void **state)
     by_call(TCP_ESTABLISHED, TCP_FIN_WAIT1);
     by_packet(TCP_FIN_WAIT1, TCP_CLOSING);
     by_packet(TCP_CLOSING, TCP_CLOSE);
-    is(FIRST_BOTH, HOW_FIN, THEN_NOTHING, WHY_UNKNOWN, LEFT_TIME_WAIT);
+    is(FIRST_BOTH, HOW_FIN, THEN_NOTHING, REASON_UNKNOWN, LEFT_TIME_WAIT);
 }
 
 static void test_unread_data(void **state)
@@ -170,7 +170,7 @@ static void test_unread_data(void **state)
     accepted();
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
     sends_reset(REASON_UNREAD, true);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_UNREAD, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_UNREAD, LEFT_NOTHING);
 }
 
 static void test_so_linger_zero(void **state)
@@ -179,7 +179,7 @@ static void test_so_linger_zero(void **state)
     accepted();
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
     sends_reset(REASON_ABORTED, true);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_ABORTED, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_ABORTED, LEFT_NOTHING);
 }
 
 static void test_listener_closed_before_accept(void **state)
@@ -198,7 +198,7 @@ static void test_listener_closed_before_accept(void **state)
     accepted();
     see(end);
     see(reset);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_UNACCEPTED, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_UNACCEPTED, LEFT_NOTHING);
 }
 
 static void test_destroyed_by_ss(void **state)
@@ -207,7 +207,7 @@ static void test_destroyed_by_ss(void **state)
     accepted();
     sends_reset(REASON_ABORTED, true);
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_DESTROYED, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_DESTROYED, LEFT_NOTHING);
 }
 
 /* A subflow of Multipath TCP is reset before it is closed, too. */
@@ -217,11 +217,11 @@ static void test_mptcp_resets(void **state)
     accepted();
     sends_reset(REASON_UNREAD, true);
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_MPTCP, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_MPTCP, LEFT_NOTHING);
     accepted();
     sends_reset(REASON_MPTCP, true);
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_MPTCP, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_MPTCP, LEFT_NOTHING);
 }
 
 static void test_peer_resets(void **state)
@@ -230,7 +230,7 @@ static void test_peer_resets(void **state)
     accepted();
     gets_reset();
     by_packet(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_PEER, HOW_RST, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_PEER, HOW_RST, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 /* The RST was in the backlog of a socket that a system call had locked. */
@@ -240,7 +240,7 @@ static void test_peer_resets_during_a_call(void **state)
     accepted();
     gets_reset();
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_PEER, HOW_RST, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_PEER, HOW_RST, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_fin_rst(void **state)
@@ -251,7 +251,7 @@ static void test_fin_rst(void **state)
     by_packet(TCP_FIN_WAIT1, TCP_FIN_WAIT2);
     by_packet(TCP_FIN_WAIT2, TCP_CLOSE);
     sends_reset(REASON_ORPHAN, false);
-    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, WHY_ORPHAN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, REASON_ORPHAN, LEFT_NOTHING);
 }
 
 static void test_fin_rst_after_shutdown(void **state)
@@ -263,7 +263,7 @@ static void test_fin_rst_after_shutdown(void **state)
     by_call(TCP_FIN_WAIT2, TCP_FIN_WAIT2);
     by_call(TCP_FIN_WAIT2, TCP_CLOSE);
     sends_reset(REASON_LINGER2, true);
-    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, WHY_LINGER2, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, REASON_LINGER2, LEFT_NOTHING);
 }
 
 /* tcp_reset() is called for data that comes for an orphan: no RST came. */
@@ -275,7 +275,7 @@ static void test_data_for_an_orphan(void **state)
     gets_reset();
     by_packet(TCP_FIN_WAIT1, TCP_CLOSE);
     sends_reset(REASON_ORPHAN, false);
-    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, WHY_ORPHAN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, REASON_ORPHAN, LEFT_NOTHING);
 }
 
 static void test_fin_answered_by_reset(void **state)
@@ -285,7 +285,7 @@ static void test_fin_answered_by_reset(void **state)
     by_call(TCP_ESTABLISHED, TCP_FIN_WAIT1);
     gets_reset();
     by_packet(TCP_FIN_WAIT1, TCP_CLOSE);
-    is(FIRST_HERE, HOW_FIN, THEN_GOT_RST, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_GOT_RST, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_peers_fin_answered_by_our_reset(void **state)
@@ -298,7 +298,7 @@ static void test_peers_fin_answered_by_our_reset(void **state)
     struct connection c = take();
     assert_int_equal(c.first, FIRST_PEER);
     assert_int_equal(c.then, THEN_SENT_RST);
-    assert_int_equal(c.why, WHY_UNREAD);
+    assert_int_equal(c.reason, REASON_UNREAD);
     assert_string_equal(c.program, "closer");
     assert_true(c.is_closer);
 }
@@ -310,7 +310,7 @@ static void test_peers_fin_then_its_reset(void **state)
     by_packet(TCP_ESTABLISHED, TCP_CLOSE_WAIT);
     gets_reset();
     by_packet(TCP_CLOSE_WAIT, TCP_CLOSE);
-    is(FIRST_PEER, HOW_FIN, THEN_GOT_RST, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_PEER, HOW_FIN, THEN_GOT_RST, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_peer_is_gone(void **state)
@@ -318,7 +318,7 @@ static void test_peer_is_gone(void **state)
     (void)state;
     accepted();
     by_packet(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_NOBODY, HOW_TIMEOUT, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_TIMEOUT, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_keepalive_is_not_answered(void **state)
@@ -327,7 +327,7 @@ static void test_keepalive_is_not_answered(void **state)
     accepted();
     sends_reset(REASON_KEEPALIVE, false);
     by_packet(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_NOBODY, HOW_TIMEOUT, THEN_NOTHING, WHY_KEEPALIVE, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_TIMEOUT, THEN_NOTHING, REASON_KEEPALIVE, LEFT_NOTHING);
 }
 
 static void test_fin_is_not_acknowledged(void **state)
@@ -336,7 +336,7 @@ static void test_fin_is_not_acknowledged(void **state)
     accepted();
     by_call(TCP_ESTABLISHED, TCP_FIN_WAIT1);
     by_packet(TCP_FIN_WAIT1, TCP_CLOSE);
-    is(FIRST_HERE, HOW_FIN, THEN_TIMEOUT, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_TIMEOUT, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_connect_is_refused(void **state)
@@ -345,7 +345,7 @@ static void test_connect_is_refused(void **state)
     by_call(TCP_CLOSE, TCP_SYN_SENT);
     gets_reset();
     by_call(TCP_SYN_SENT, TCP_CLOSE); /* the RST was in the backlog of connect() */
-    is(FIRST_NOBODY, HOW_REFUSED, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_REFUSED, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_connect_is_not_answered(void **state)
@@ -353,7 +353,7 @@ static void test_connect_is_not_answered(void **state)
     (void)state;
     by_call(TCP_CLOSE, TCP_SYN_SENT);
     by_packet(TCP_SYN_SENT, TCP_CLOSE);
-    is(FIRST_NOBODY, HOW_UNANSWERED, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_UNANSWERED, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_connect_is_given_up(void **state)
@@ -361,7 +361,7 @@ static void test_connect_is_given_up(void **state)
     (void)state;
     by_call(TCP_CLOSE, TCP_SYN_SENT);
     by_call(TCP_SYN_SENT, TCP_CLOSE);
-    is(FIRST_NOBODY, HOW_GIVEN_UP, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_GIVEN_UP, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 static void test_connect_finds_no_port(void **state)
@@ -381,7 +381,7 @@ static void test_connect_finds_no_port(void **state)
     record.from = TCP_SYN_SENT;
     record.to = TCP_CLOSE;
     assert_true(connections_see(all, &record, actor));
-    is(FIRST_NOBODY, HOW_NO_PORT, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_NO_PORT, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
 }
 
 /* Before Linux 6.10 there is no reason: where it was sent and when says some of it. */
@@ -391,17 +391,17 @@ static void test_without_reasons(void **state)
     accepted();
     by_call(TCP_ESTABLISHED, TCP_CLOSE);
     sends_reset(REASON_UNKNOWN, true);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_UNKNOWN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_UNKNOWN, LEFT_NOTHING);
     accepted();
     sends_reset(REASON_UNKNOWN, false);
     by_packet(TCP_ESTABLISHED, TCP_CLOSE);
-    is(FIRST_NOBODY, HOW_TIMEOUT, THEN_NOTHING, WHY_KEEPALIVE, LEFT_NOTHING);
+    is(FIRST_NOBODY, HOW_TIMEOUT, THEN_NOTHING, REASON_KEEPALIVE, LEFT_NOTHING);
     accepted();
     by_call(TCP_ESTABLISHED, TCP_FIN_WAIT1);
     by_packet(TCP_FIN_WAIT1, TCP_FIN_WAIT2);
     by_packet(TCP_FIN_WAIT2, TCP_CLOSE);
     sends_reset(REASON_UNKNOWN, false);
-    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, WHY_ORPHAN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, REASON_ORPHAN, LEFT_NOTHING);
 }
 
 static void test_older_than_the_watch(void **state)
@@ -432,7 +432,7 @@ static void test_an_address_is_used_again(void **state)
     assert_int_equal(first->left, LEFT_TIME_WAIT);
     assert_int_equal(first->then, THEN_NOTHING);
     free(first);
-    is(FIRST_HERE, HOW_RST, THEN_NOTHING, WHY_ABORTED, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_RST, THEN_NOTHING, REASON_ABORTED, LEFT_NOTHING);
 }
 
 /* Its end was among events that were lost. */

@@ -88,7 +88,7 @@ static void test_each_difference_is_a_group(void **state)
     add(c);
     c.then = THEN_SENT_RST;
     add(c);
-    c.why = WHY_ORPHAN;
+    c.reason = REASON_ORPHAN;
     add(c);
     c.first = FIRST_PEER;
     add(c);
@@ -161,11 +161,11 @@ static void test_resets_without_a_connection(void **state)
     struct record record = {.local_port = 81, .reason = REASON_NO_SOCKET};
 
     (void)state;
-    groups_add_reset(groups, &record, false, false);
-    groups_add_reset(groups, &record, true, false);
-    groups_add_reset(groups, &record, false, true);
+    groups_add_reset(groups, &record, false);
+    groups_add_reset(groups, &record, true);
+    groups_add_reset(groups, &record, true);
     record.reason = REASON_TIME_WAIT;
-    groups_add_reset(groups, &record, true, true);
+    groups_add_reset(groups, &record, true);
     assert_int_equal(groups->port_count, 1);
     assert_int_equal(groups->ports[0].port, 81);
     assert_int_equal(groups->ports[0].nobody, 1);
@@ -173,7 +173,7 @@ static void test_resets_without_a_connection(void **state)
     assert_int_equal(groups->ports[0].time_wait, 1);
     for (unsigned i = 0; i < 2 * GROUPS_PORTS; i++) {
         record.local_port = (uint16_t)(1000 + i);
-        groups_add_reset(groups, &record, false, false);
+        groups_add_reset(groups, &record, false);
     }
     assert_int_equal(groups->port_count, GROUPS_PORTS);
 }

@@ -60,3 +60,12 @@ int counters_read(uint64_t values[COUNTER_COUNT])
     int status = read_pairs("/proc/self/net/snmp", values);
     return read_pairs("/proc/self/net/netstat", values) == 0 ? status : -1;
 }
+
+int counters_since(const uint64_t before[COUNTER_COUNT], uint64_t growth[COUNTER_COUNT])
+{
+    int status = counters_read(growth);
+
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        growth[i] -= before[i];
+    return status;
+}

@@ -25,3 +25,6 @@ enum counter {
 
 /* Reads them; one that this kernel lacks is COUNTER_MISSING. Returns 0, or -1 and errno. */
 int counters_read(uint64_t values[COUNTER_COUNT]);
+
+/* The same, of how much they have grown since they were `before`: of one that is missing, 0. */
+int counters_since(const uint64_t before[COUNTER_COUNT], uint64_t growth[COUNTER_COUNT]);

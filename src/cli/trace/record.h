@@ -19,19 +19,24 @@ enum record_kind {
     RECORD_LOST,                         /* the buffer was full */
 };
 
-/* What the kernel says of the RST that it sends (enum sk_rst_reason, Linux 6.10). */
+/*
+ * Why a RST was sent: the kernel's reason (enum sk_rst_reason, Linux 6.10), and at the end what
+ * more the events of a connection show.
+ */
 enum record_reason {
     REASON_UNKNOWN, /* an older kernel, or one that gives no reason */
     REASON_NO_SOCKET,
-    REASON_UNREAD,  /* TCP_ABORT_ON_CLOSE */
-    REASON_ABORTED, /* TCP_STATE: tcp_disconnect(), which SO_LINGER {1, 0} calls */
-    REASON_ORPHAN,  /* TCP_ABORT_ON_DATA */
-    REASON_LINGER2, /* TCP_ABORT_ON_LINGER */
+    REASON_UNREAD,  /* TCP_ABORT_ON_CLOSE: closed with unread data */
+    REASON_ABORTED, /* TCP_STATE: tcp_disconnect(), by SO_LINGER {1, 0} or connect() to AF_UNSPEC */
+    REASON_ORPHAN,  /* TCP_ABORT_ON_DATA, or an ACK for a closed socket: fin-rst is the ACK */
+    REASON_LINGER2, /* TCP_ABORT_ON_LINGER: TCP_LINGER2 < 0 at a close() in FIN_WAIT2 */
     REASON_MEMORY,
     REASON_KEEPALIVE,
     REASON_TIME_WAIT,
     REASON_MPTCP, /* MPTCP_RST_...: a subflow of Multipath TCP */
     REASON_OTHER,
+    REASON_UNACCEPTED, /* the listener was closed before accept() */
+    REASON_DESTROYED,  /* SOCK_DESTROY: ss -K */
 };
 
 #define RECORD_NAME_MAX 16 /* TASK_COMM_LEN */

@@ -20,68 +20,46 @@
 #include "cli/process/target.h"
 #include "cli/sockets/sockets.h"
 #include "policy/address.h"
-
-static bool is_loopback(struct policy_ip ip)
-{
-    return ip.is_ipv4 ? (ip.low >> 24 & 0xff) == 127 : ip.high == 0 && ip.low == 1;
-}
+#include "socket/sock.h"
 
 static void read_addresses(struct scope *s)
 {
     struct ifaddrs *list = NULL;
+    uint16_t port;
 
     (void)getifaddrs(&list);
-    for (struct ifaddrs *one = list; one && s->address_count < SCOPE_ADDRESSES;
-         one = one->ifa_next) {
-        uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
-        if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET)
-            memcpy(bytes + 12, &((struct sockaddr_in *)one->ifa_addr)->sin_addr, 4);
-        else if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET6)
-            memcpy(bytes, &((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr, 16);
-        else
-            continue;
-        s->addresses[s->address_count++] = address_ip(bytes);
-    }
+    for (struct ifaddrs *one = list; one && s->address_count < SCOPE_ADDRESSES; one = one->ifa_next)
+        s->address_count +=
+            one->ifa_addr && sock_endpoint(one->ifa_addr, sizeof(struct sockaddr_in6), true,
+                                           &s->addresses[s->address_count], &port);
     freeifaddrs(list);
 }
 
 static bool is_own_address(const struct scope *s, struct policy_ip ip)
 {
     for (unsigned i = 0; i < s->address_count; i++) {
-        if (s->addresses[i].high == ip.high && s->addresses[i].low == ip.low)
+        if (address_is_same(s->addresses[i], ip))
             return true;
     }
-    return is_loopback(ip);
-}
-
-static int by_inode(const void *a, const void *b)
-{
-    const struct diag_socket *x = a;
-    const struct diag_socket *y = b;
-
-    return (x->inode > y->inode) - (x->inode < y->inode);
+    return address_is_loopback(ip);
 }
 
 /* Those of the processes that are watched. */
-static void read_watched_listeners(struct scope *s, struct sockets *sockets)
+static void read_watched_listeners(struct scope *s, const struct sockets *sockets)
 {
     uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
     struct holder *holders = NULL;
     ssize_t count = 0;
 
-    if (sockets->count > 0)
-        qsort(sockets->items, sockets->count, sizeof(*sockets->items), by_inode);
     for (size_t i = 0; inodes && i < sockets->count; i++)
         inodes[i] = sockets->items[i].inode;
     if (inodes)
         count = holders_find(inodes, sockets->count, &holders);
     for (ssize_t i = 0; i < count; i++) {
         const struct program *holder = programs_find(s->programs, holders[i].pid);
-        const struct diag_socket key = {.inode = holders[i].inode};
-        const struct diag_socket *one =
-            bsearch(&key, sockets->items, sockets->count, sizeof(key), by_inode);
-        if (one && holder && holder->is_selected)
-            s->was_listener[one->local_port] = true;
+        for (size_t j = 0; holder && holder->is_selected && j < sockets->count; j++)
+            s->was_listener[sockets->items[j].local_port] |=
+                sockets->items[j].inode == holders[i].inode;
     }
     free(holders);
     free(inodes);
@@ -103,7 +81,6 @@ static void read_listeners(struct scope *s)
     free(sockets.items);
 }
 
-/* A process as it was when the event happened. */
 /* Children of kthreadd: they work for the socket's owner, and are of no namespace. */
 static bool is_kernel_thread(const struct program *program)
 {
@@ -147,57 +124,49 @@ static bool is_selected_port(const struct scope *s, const struct record *record)
 }
 
 /* Moves to the network namespace of the processes: what is there is listed there alone. */
-static int enter_namespace(struct scope *s, const struct cli_command *command, const char *argument,
-                           pid_t pid)
+static int enter_namespace(struct scope *s, const char *name, const struct program *program)
 {
-    const struct program *program = programs_find(s->programs, pid);
     const struct program *self = programs_find(s->programs, getpid());
 
-    if (!program)
-        return cli_error(command, "process %s: no such process", argument);
-    if (s->namespace != 0 && program->namespace != s->namespace)
-        return cli_error(command,
-                         "process %s: it is in another network namespace than the first; watch "
-                         "each namespace by itself",
-                         argument);
     s->namespace = program->namespace;
     if (program->namespace == 0 || (self && self->namespace == program->namespace))
         return 0;
-    int fd = open(target_path(pid, "ns/net"), O_RDONLY | O_CLOEXEC);
+    int fd = open(target_path(program->pid, "ns/net"), O_RDONLY | O_CLOEXEC);
     int status = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
     if (status != 0)
-        cli_error(command, "process %s: its network namespace cannot be entered: %s", argument,
+        cli_error(s->self, "process %s: its network namespace cannot be entered: %s", name,
                   strerror(errno));
     if (fd >= 0)
         close(fd);
     return status;
 }
 
-struct selecting {
-    struct scope *scope;
-    const struct cli_command *command;
-};
-
 static int select_pid(const char *name, pid_t pid, void *context)
 {
-    const struct selecting *selecting = context;
+    struct scope *s = context;
+    const struct program *program = programs_find(s->programs, pid);
 
-    if (enter_namespace(selecting->scope, selecting->command, name, pid) != 0)
-        return -1;
-    (void)programs_select(selecting->scope->programs, pid);
-    return 0;
+    if (!program)
+        return cli_error(s->self, "process %s: no such process", name);
+    if (s->namespace != 0 && program->namespace != s->namespace)
+        return cli_error(s->self,
+                         "process %s: it is in another network namespace than the first; watch "
+                         "each namespace by itself",
+                         name);
+    programs_select(s->programs, pid);
+    return enter_namespace(s, name, program);
 }
 
-int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids)
+int scope_begin(struct scope *s, char *const *pids)
 {
     s->programs = programs_new();
     if (!s->programs)
-        return cli_error(command, "out of memory");
+        return cli_error(s->self, "out of memory");
     const struct program *self = programs_find(s->programs, getpid());
     s->has_pids = pids[0] != NULL;
     if (!s->has_pids && self)
         s->namespace = self->namespace;
-    if (pids_each(command, pids, select_pid, &(struct selecting){s, command}) != 0)
+    if (pids_each(s->self, pids, select_pid, s) != 0)
         return -1;
     read_addresses(s);
     read_listeners(s);
@@ -210,22 +179,23 @@ void scope_end(struct scope *s)
         programs_free(s->programs);
 }
 
-bool scope_has(const struct scope *s, enum scope_whose whose, const struct scope_ends *ends)
+bool scope_has(const struct scope *s, enum scope_whose whose, struct policy_ip local,
+               uint16_t local_port, uint16_t peer_port, bool is_server)
 {
     if (whose != WHOSE_UNKNOWN)
         return whose == WHOSE_WANTED;
-    if (!is_own_address(s, ends->local))
+    if (!is_own_address(s, local))
         return false;
-    if (ends->is_server || s->has_pids)
-        return s->was_listener[ends->local_port];
+    if (is_server || s->has_pids)
+        return s->was_listener[local_port];
     /* Every namespace has such addresses. */
-    return !is_loopback(ends->local) || s->was_listener[ends->peer_port];
+    return !address_is_loopback(local) || s->was_listener[peer_port];
 }
 
 /* On loopback the sender of the packet that it answers is running when it is sent. */
 bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor)
 {
-    bool is_elsewhere = is_loopback(record->local) && actor.whose == WHOSE_OTHERS;
+    bool is_elsewhere = address_is_loopback(record->local) && actor.whose == WHOSE_OTHERS;
 
     return is_selected_port(s, record) && is_own_address(s, record->local) && !is_elsewhere &&
            (!s->has_pids || s->was_listener[record->local_port]);

@@ -19,8 +19,9 @@ struct scope_actor {
     enum scope_whose whose;
 };
 
-/* Zeroed first, but for the ports. */
+/* Zeroed first, but for `self` and the ports. */
 struct scope {
+    const struct cli_command *self;
     uint16_t ports[TRACEPOINTS_PORTS];
     unsigned port_count;
     struct programs *programs;
@@ -36,7 +37,7 @@ struct scope {
  * Selects the processes, or else this network namespace; moves to that of the processes, where
  * alone its sockets are listed. Returns 0, or -1 after a message.
  */
-int scope_begin(struct scope *s, const struct cli_command *command, char *const *pids);
+int scope_begin(struct scope *s, char *const *pids);
 void scope_end(struct scope *s);
 
 struct scope_actor scope_actor(const struct scope *s, const struct record *record);
@@ -44,15 +45,9 @@ struct scope_actor scope_actor(const struct scope *s, const struct record *recor
 /* Takes in a listener's begin or end. */
 void scope_see_listener(struct scope *s, const struct record *record, struct scope_actor actor);
 
-struct scope_ends {
-    struct policy_ip local;
-    uint16_t local_port;
-    uint16_t peer_port;
-    bool is_server;
-};
-
 /* Is a connection one that was asked for? `whose` is unknown where no event had its process. */
-bool scope_has(const struct scope *s, enum scope_whose whose, const struct scope_ends *ends);
+bool scope_has(const struct scope *s, enum scope_whose whose, struct policy_ip local,
+               uint16_t local_port, uint16_t peer_port, bool is_server);
 
 /* Of a RST that belongs to no connection. */
 bool scope_has_stray(const struct scope *s, const struct record *record, struct scope_actor actor);

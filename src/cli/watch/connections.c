@@ -9,12 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PLACES 65536
 #define FORMER 4096 /* the last ones that ended, by a hash of their ends */
 
 struct connections {
-    struct connection **places;
-    size_t mask;
-    size_t count;
+    struct connection *places[PLACES]; /* chains, by a hash of the socket's address */
     struct connection *ended, **ended_end;
     uint64_t former[FORMER];
 };
@@ -29,74 +28,36 @@ struct connections *connections_new(void)
 {
     struct connections *c = calloc(1, sizeof(*c));
 
-    if (!c)
-        return NULL;
-    c->mask = 1023;
-    c->places = calloc(c->mask + 1, sizeof(struct connection *));
-    c->ended_end = &c->ended;
-    if (!c->places) {
-        free(c);
-        return NULL;
-    }
+    if (c)
+        c->ended_end = &c->ended;
     return c;
 }
 
-static struct connection **place_of(const struct connections *c, uint64_t socket)
+static struct connection **place_of(struct connections *c, uint64_t socket)
 {
-    struct connection **place = &c->places[mix(socket) & c->mask];
+    struct connection **place = &c->places[mix(socket) % PLACES];
 
     while (*place && (*place)->socket != socket)
         place = &(*place)->next;
     return place;
 }
 
-/* Where memory lacks the chains grow longer. */
-static void grow(struct connections *c)
-{
-    struct connections bigger = *c;
-
-    bigger.mask = c->mask * 2 + 1;
-    bigger.places = calloc(bigger.mask + 1, sizeof(struct connection *));
-    if (!bigger.places)
-        return;
-    for (size_t i = 0; i <= c->mask; i++) {
-        for (struct connection *one = c->places[i], *next; one; one = next) {
-            struct connection **place = &bigger.places[mix(one->socket) & bigger.mask];
-            next = one->next;
-            one->next = *place;
-            *place = one;
-        }
-    }
-    free(c->places);
-    c->places = bigger.places;
-    c->mask = bigger.mask;
-}
-
 static struct connection *add(struct connections *c, const struct record *record)
 {
-    struct connection *one = calloc(1, sizeof(*one));
+    struct connection **place = place_of(c, record->socket);
 
-    if (!one)
-        return NULL;
-    if (c->count++ > c->mask)
-        grow(c);
-    struct connection **place = &c->places[mix(record->socket) & c->mask];
-    one->socket = record->socket;
-    one->next = *place;
-    *place = one;
-    return one;
+    *place = calloc(1, sizeof(**place));
+    if (*place)
+        (*place)->socket = record->socket;
+    return *place;
 }
 
 static void unlink_one(struct connections *c, struct connection *one)
 {
-    struct connection **place = &c->places[mix(one->socket) & c->mask];
+    struct connection **place = place_of(c, one->socket);
 
-    while (*place && *place != one)
-        place = &(*place)->next;
-    if (*place) {
+    if (*place == one)
         *place = one->next;
-        c->count--;
-    }
 }
 
 /* The address of a struct sock is used again. */
@@ -251,33 +212,27 @@ bool connections_see(struct connections *c, const struct record *record, struct 
     return true;
 }
 
-static enum connection_why why(const struct connection *one)
+/* The kernel's reason, or what more the events show. */
+static enum record_reason why(const struct connection *one)
 {
-    static const enum connection_why of[] = {
-        [REASON_UNKNOWN] = WHY_UNKNOWN, [REASON_NO_SOCKET] = WHY_OTHER,
-        [REASON_UNREAD] = WHY_UNREAD,   [REASON_ABORTED] = WHY_ABORTED,
-        [REASON_ORPHAN] = WHY_ORPHAN,   [REASON_LINGER2] = WHY_LINGER2,
-        [REASON_MEMORY] = WHY_MEMORY,   [REASON_KEEPALIVE] = WHY_KEEPALIVE,
-        [REASON_TIME_WAIT] = WHY_OTHER, [REASON_MPTCP] = WHY_MPTCP,
-        [REASON_OTHER] = WHY_OTHER,
-    };
-    enum connection_why reason = of[one->reason];
+    enum record_reason reason = one->reason;
 
     /* tcp_abort() and the keepalive timer send it first, and then close. */
-    if (one->sent_unasked && one->sent_in_call && (reason == WHY_ABORTED || reason == WHY_UNKNOWN))
-        return WHY_DESTROYED;
-    if (one->sent_unasked && reason == WHY_UNREAD) /* mptcp_do_fastclose() names that reason */
-        return WHY_MPTCP;
-    if (one->sent_unasked && reason == WHY_UNKNOWN)
-        return WHY_KEEPALIVE;
-    if (reason == WHY_ABORTED && !one->sent_in_call)
-        return WHY_OTHER;
+    if (one->sent_unasked && one->sent_in_call &&
+        (reason == REASON_ABORTED || reason == REASON_UNKNOWN))
+        return REASON_DESTROYED;
+    if (one->sent_unasked && reason == REASON_UNREAD) /* mptcp_do_fastclose() names that reason */
+        return REASON_MPTCP;
+    if (one->sent_unasked && reason == REASON_UNKNOWN)
+        return REASON_KEEPALIVE;
+    if (reason == REASON_ABORTED && !one->sent_in_call)
+        return REASON_OTHER;
     /* inet_csk_listen_stop() holds softirqs off, close() does not. */
-    if (reason == WHY_ABORTED && one->sent_held_off)
-        return WHY_UNACCEPTED;
+    if (reason == REASON_ABORTED && one->sent_held_off)
+        return REASON_UNACCEPTED;
     /* Without a reason: tcp_rcv_state_process() answers for an orphan, in a softirq. */
-    if (reason == WHY_UNKNOWN && !one->sent_in_call)
-        return WHY_ORPHAN;
+    if (reason == REASON_UNKNOWN && !one->sent_in_call)
+        return REASON_ORPHAN;
     return reason;
 }
 
@@ -292,7 +247,7 @@ static void classify_connect(struct connection *one)
 /* No FIN of either end came first. */
 static void classify_abort(struct connection *one)
 {
-    bool is_kept_alive = one->sent_reset && one->why == WHY_KEEPALIVE;
+    bool is_kept_alive = one->sent_reset && one->reason == REASON_KEEPALIVE;
     bool is_reset = !is_kept_alive && (one->sent_reset || one->got_reset);
 
     one->how = is_reset ? HOW_RST : HOW_TIMEOUT; /* tcp_write_err() */
@@ -304,7 +259,8 @@ static void classify_abort(struct connection *one)
 
 static void classify(struct connection *one)
 {
-    one->why = one->sent_reset ? why(one) : WHY_UNKNOWN;
+    if (one->sent_reset)
+        one->reason = why(one);
     if (one->state == TCP_SYN_SENT) {
         classify_connect(one);
         return;
@@ -350,7 +306,7 @@ size_t connections_unclosed(const struct connections *c, uint64_t since)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i <= c->mask; i++) {
+    for (size_t i = 0; i < PLACES; i++) {
         for (const struct connection *one = c->places[i]; one; one = one->next)
             count += one->ended == 0 && one->state == TCP_CLOSE_WAIT &&
                      one->since[TCP_CLOSE_WAIT] < since;
@@ -362,12 +318,11 @@ void connections_free(struct connections *c)
 {
     for (struct connection *one; (one = connections_next_ended(c, UINT64_MAX));)
         free(one);
-    for (size_t i = 0; i <= c->mask; i++) {
+    for (size_t i = 0; i < PLACES; i++) {
         for (struct connection *one = c->places[i], *next; one; one = next) {
             next = one->next;
             free(one);
         }
     }
-    free(c->places);
     free(c);
 }

@@ -22,21 +22,6 @@ enum connection_how {
 /* What came after the first FIN, other than the second. */
 enum connection_then { THEN_NOTHING, THEN_SENT_RST, THEN_GOT_RST, THEN_TIMEOUT };
 
-/* Why the RST that we sent; the kernel's reasons, and what more the events show. */
-enum connection_why {
-    WHY_UNKNOWN,
-    WHY_UNREAD,     /* closed with unread data */
-    WHY_ABORTED,    /* SO_LINGER {1, 0}, or connect() to AF_UNSPEC */
-    WHY_UNACCEPTED, /* the listener was closed before accept() */
-    WHY_DESTROYED,  /* SOCK_DESTROY: ss -K */
-    WHY_ORPHAN,     /* data or an ACK for a closed socket: fin-rst is the ACK */
-    WHY_LINGER2,    /* TCP_LINGER2 < 0 at a close() in FIN_WAIT2 */
-    WHY_MEMORY,
-    WHY_KEEPALIVE,
-    WHY_MPTCP,
-    WHY_OTHER,
-};
-
 enum connection_left { LEFT_NOTHING, LEFT_TIME_WAIT, LEFT_FIN_WAIT2 };
 
 struct connection {
@@ -49,7 +34,7 @@ struct connection {
     enum connection_first first;
     enum connection_how how;
     enum connection_then then;
-    enum connection_why why;
+    enum record_reason reason; /* of the RST that we sent */
     enum connection_left left;
     pid_t pid;                     /* who closed here, or else who connected; 0: unseen */
     char program[RECORD_NAME_MAX]; /* its name at that moment */
@@ -61,7 +46,6 @@ struct connection {
     /* While it lives. */
     uint8_t state;
     bool got_reset, sent_reset, sent_in_call, sent_unasked, sent_held_off;
-    enum record_reason reason;
     struct connection *next, *next_ended;
 };
 

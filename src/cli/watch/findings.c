@@ -6,29 +6,52 @@
 #include "cli/watch/findings.h"
 
 #include <inttypes.h>
-#include <string.h>
 
-#include "base/text.h"
 #include "cli/cli.h"
+#include "policy/address.h"
 
 #define CHECKS 3 /* as many resets of one peer, each at once, are a habit */
 #define TIME_WAIT_SHARE                                                                            \
     100 /* one in so many is left by ends that close at once, under fin-rst too */
 
-struct name {
-    char text[4 * RECORD_NAME_MAX];
+enum finding {
+    UNREAD,
+    ABORTED,
+    UNACCEPTED,
+    LATE,
+    PEERS_RESET,
+    NO_ANSWER,
+    NO_PORT,
+    TIME_WAIT,
+    HELD,
+    FINDINGS,
 };
 
-static struct name name_of(const struct connection *c)
+/* Puts the largest group that shows a finding in its place. */
+static void find(const struct groups *g, const struct group *largest[FINDINGS])
 {
-    struct name name = {""};
-    struct text out;
+    for (size_t i = g->count; i-- > 0;) {
+        const struct connection *c = &g->order[i]->like;
+        bool is_here = address_is_same(c->local, c->peer); /* the other end has the reason */
+        const bool shows[FINDINGS] = {
+            [UNREAD] = c->reason == REASON_UNREAD,
+            [ABORTED] = c->reason == REASON_ABORTED,
+            [UNACCEPTED] = c->reason == REASON_UNACCEPTED,
+            [LATE] = c->reason == REASON_ORPHAN,
+            [PEERS_RESET] = c->how == HOW_RST && c->first == FIRST_PEER && !is_here,
+            [NO_ANSWER] = c->how == HOW_TIMEOUT || c->then == THEN_TIMEOUT,
+            [NO_PORT] = c->how == HOW_NO_PORT,
+            [TIME_WAIT] = c->left == LEFT_TIME_WAIT,
+            [HELD] = c->left == LEFT_FIN_WAIT2,
+        };
+        for (enum finding f = 0; f < FINDINGS; f++)
+            largest[f] = shows[f] ? g->order[i] : largest[f];
+    }
+}
 
-    text_begin(&out, name.text, sizeof(name.text));
-    if (c->program[0] == '\0')
-        text_put(&out, "the program");
-    text_put_printable(&out, c->program, strlen(c->program));
-    return name;
+static const char *program_of(const struct group *group)
+{
+    return group->like.program[0] ? group->like.program : "the program";
 }
 
 struct way {
@@ -49,196 +72,96 @@ static struct way way_to(const struct group *group, const char *policy)
     return way;
 }
 
-typedef bool is_finding(const struct connection *c);
-
-/* The largest group that shows it; NULL: none. */
-static const struct group *largest(const struct groups *g, is_finding *is_it)
-{
-    for (size_t i = 0; i < g->count; i++) {
-        if (is_it(&g->order[i]->like))
-            return g->order[i];
-    }
-    return NULL;
-}
-
-static bool is_time_wait(const struct connection *c)
-{
-    return c->left == LEFT_TIME_WAIT;
-}
-
-static void say_time_wait(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_time_wait);
-
-    if (!group || group->count < g->ended / TIME_WAIT_SHARE)
-        return;
-    const struct connection *c = &group->like;
-    if (c->role == END_CLIENT)
-        advice_say(a,
-                   "%s closes first: each connection to %s holds a port for 60 s; at some hundred "
-                   "a second ports run out (`linger states`); no TIME_WAIT is left under fin-rst: "
-                   "%s",
-                   name_of(c).text, cli_endpoint(c->peer, c->peer_port),
-                   way_to(group, "'fin-rst role=client'").text);
-    else
-        advice_say(a,
-                   "%s closes first at port %u: its TIME_WAIT does no harm while it runs; for a "
-                   "restart both runs need SO_REUSEADDR (linger run -r); `linger attach -m fin-rst "
-                   "-p %u` leaves none",
-                   name_of(c).text, c->local_port, c->local_port);
-}
-
-static bool is_held(const struct connection *c)
-{
-    return c->left == LEFT_FIN_WAIT2;
-}
-
-static void say_held(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_held);
-
-    if (group)
-        advice_say(a,
-                   "FIN_WAIT2: the peer of %s has not closed its end; the kernel forgets it after "
-                   "tcp_fin_timeout, fin-rst at once",
-                   name_of(&group->like).text);
-}
-
-static bool is_unread(const struct connection *c)
-{
-    return c->why == WHY_UNREAD;
-}
-
-static void say_unread(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_unread);
-
-    if (group)
-        advice_say(
-            a,
-            "unread data: %s closes before it has read what came, so the kernel sends RST and "
-            "the peer may lose the reply; no mode cures it: %s has to read until EOF before "
-            "close() (liblinger(7), CAVEATS)",
-            name_of(&group->like).text, name_of(&group->like).text);
-}
-
 /* Connects and resets at once, again and again. */
 static bool is_check(const struct group *group)
 {
     return group->brief == group->count && group->count >= CHECKS && group->is_one_peer;
 }
 
-static bool is_aborted(const struct connection *c)
+static void say_resets(struct advice *a, const struct group *const largest[FINDINGS])
 {
-    return c->why == WHY_ABORTED;
-}
+    const struct group *group;
 
-static void say_aborted(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_aborted);
-
-    if (group && group->like.role == END_CLIENT && is_check(group))
+    if ((group = largest[UNREAD]))
+        advice_say(
+            a,
+            "unread data: %s closes before it has read what came, so the kernel sends RST and "
+            "the peer may lose the reply; no mode cures it: %s has to read until EOF before "
+            "close() (liblinger(7), CAVEATS)",
+            program_of(group), program_of(group));
+    if ((group = largest[ABORTED]) && group->like.role == END_CLIENT && is_check(group))
         advice_say(a,
                    "SO_LINGER 0: %s connects to %s and resets at once, as a health check does, and "
                    "it does no harm",
-                   name_of(&group->like).text,
-                   cli_endpoint(group->like.peer, group->like.peer_port));
+                   program_of(group), cli_endpoint(group->like.peer, group->like.peer_port));
     else if (group)
         advice_say(a,
                    "SO_LINGER 0: %s aborts its connections itself, or linger does it with rst; "
                    "fin overrules the program: %s",
-                   name_of(&group->like).text, way_to(group, "fin").text);
-}
-
-static bool is_late(const struct connection *c)
-{
-    return c->why == WHY_ORPHAN;
-}
-
-static void say_late(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_late);
-
-    if (!group)
-        return;
-    if (group->like.how == HOW_FIN && group->like.first == FIRST_HERE)
+                   program_of(group), way_to(group, "fin").text);
+    if ((group = largest[UNACCEPTED]))
+        advice_say(a, "not accepted: %s closed its listener while connections waited for accept()",
+                   program_of(group));
+    if ((group = largest[LATE]) && group->like.how == HOW_FIN && group->like.first == FIRST_HERE)
         advice_say(a, "RST after close() is normal under fin-rst: it answers the ACK of the FIN, "
                       "and no TIME_WAIT is left");
-    advice_say(a,
-               "RST after close() without fin-rst: data came that %s no longer waited for; it has "
-               "to read until EOF before close()",
-               name_of(&group->like).text);
-}
-
-static bool is_unaccepted(const struct connection *c)
-{
-    return c->why == WHY_UNACCEPTED;
-}
-
-static void say_unaccepted(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_unaccepted);
-
     if (group)
-        advice_say(a, "not accepted: %s closed its listener while connections waited for accept()",
-                   name_of(&group->like).text);
+        advice_say(a,
+                   "RST after close() without fin-rst: data came that %s no longer waited for; it "
+                   "has to read until EOF before close()",
+                   program_of(group));
 }
 
-/* Where both ends are here, the table has the reason at the other one. */
-static bool is_peers_reset(const struct connection *c)
+static void say_peers(struct advice *a, const struct group *const largest[FINDINGS])
 {
-    bool is_here = c->local.high == c->peer.high && c->local.low == c->peer.low;
+    const struct group *group;
 
-    return c->how == HOW_RST && c->first == FIRST_PEER && !is_here;
-}
-
-static void say_peers_reset(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_peers_reset);
-
-    if (!group)
-        return;
-    if (group->like.role == END_SERVER && is_check(group))
+    if ((group = largest[PEERS_RESET]) && group->like.role == END_SERVER && is_check(group))
         advice_say(a,
                    "%s connects to port %u and resets at once, as a health check does; it does no "
                    "harm, and if it is none, the reason is at its end",
                    cli_endpoint(group->like.peer, 0), group->like.local_port);
-    else
+    else if (group)
         advice_say(a,
                    "the peer resets: the reason is at its end, where `linger watch` shows it; here "
                    "reads fail with ECONNRESET, and nothing here prevents it");
-}
-
-static bool is_timeout(const struct connection *c)
-{
-    return c->how == HOW_TIMEOUT || c->then == THEN_TIMEOUT;
-}
-
-static void say_timeout(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_timeout);
-
-    if (group)
+    if ((group = largest[NO_ANSWER]))
         advice_say(a,
                    "timeout: %s no longer answers: it is down, or a firewall or NAT between has "
                    "forgotten the connection",
                    cli_endpoint(group->like.peer, 0));
 }
 
-static bool is_portless(const struct connection *c)
+static void say_ports(struct advice *a, const struct groups *g,
+                      const struct group *const largest[FINDINGS])
 {
-    return c->how == HOW_NO_PORT;
-}
+    const struct group *group;
 
-static void say_portless(struct advice *a, const struct groups *g)
-{
-    const struct group *group = largest(g, is_portless);
-
-    if (group)
+    if ((group = largest[NO_PORT]))
         advice_say(a,
                    "no local port: connect() to %s failed (EADDRNOTAVAIL), as other connections "
                    "and TIME_WAIT hold all ports; `linger states` shows which, and what helps",
                    cli_endpoint(group->like.peer, group->like.peer_port));
+    if ((group = largest[TIME_WAIT]) && group->count < g->ended / TIME_WAIT_SHARE)
+        group = NULL;
+    if (group && group->like.role == END_CLIENT)
+        advice_say(a,
+                   "%s closes first: each connection to %s holds a port for 60 s; at some hundred "
+                   "a second ports run out (`linger states`); no TIME_WAIT is left under fin-rst: "
+                   "%s",
+                   program_of(group), cli_endpoint(group->like.peer, group->like.peer_port),
+                   way_to(group, "'fin-rst role=client'").text);
+    else if (group)
+        advice_say(a,
+                   "%s closes first at port %u: its TIME_WAIT does no harm while it runs; for a "
+                   "restart both runs need SO_REUSEADDR (linger run -r); `linger attach -m fin-rst "
+                   "-p %u` leaves none",
+                   program_of(group), group->like.local_port, group->like.local_port);
+    if ((group = largest[HELD]))
+        advice_say(a,
+                   "FIN_WAIT2: the peer of %s has not closed its end; the kernel forgets it after "
+                   "tcp_fin_timeout, fin-rst at once",
+                   program_of(group));
 }
 
 static void say_sums(struct advice *a, const struct findings *f)
@@ -264,14 +187,11 @@ static void say_sums(struct advice *a, const struct findings *f)
 
 void findings_print(struct advice *advice, const struct groups *g, const struct findings *f)
 {
-    say_unread(advice, g);
-    say_aborted(advice, g);
-    say_unaccepted(advice, g);
-    say_late(advice, g);
-    say_peers_reset(advice, g);
-    say_timeout(advice, g);
-    say_portless(advice, g);
-    say_time_wait(advice, g);
-    say_held(advice, g);
+    const struct group *largest[FINDINGS] = {NULL};
+
+    find(g, largest);
+    say_resets(advice, largest);
+    say_peers(advice, largest);
+    say_ports(advice, g, largest);
     say_sums(advice, f);
 }

@@ -5,60 +5,52 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/address.h"
+
 bool groups_is_connection(const struct connection *c)
 {
     return c->how < HOW_REFUSED;
 }
 
-static bool is_same_ip(struct policy_ip a, struct policy_ip b)
+static struct group_key key_of(const struct connection *c)
 {
-    return a.high == b.high && a.low == b.low;
+    bool is_client = c->role == END_CLIENT;
+    struct group_key key = {(uint64_t)c->role << 56 | (uint64_t)c->first << 48 |
+                                (uint64_t)c->how << 40 | (uint64_t)c->then << 32 |
+                                (uint64_t)c->reason << 24 | (uint64_t)c->left << 16 |
+                                (is_client ? c->peer_port : c->local_port),
+                            is_client ? c->peer.high : 0, is_client ? c->peer.low : 0, ""};
+
+    memcpy(key.program, c->program, sizeof(key.program));
+    return key;
 }
 
-static bool is_same_place(const struct connection *a, const struct connection *b)
+static size_t hash(const struct group_key *key) /* FNV-1a */
 {
-    if (a->role != b->role)
-        return false;
-    if (a->role == END_CLIENT)
-        return a->peer_port == b->peer_port && is_same_ip(a->peer, b->peer);
-    return a->local_port == b->local_port;
-}
+    uint64_t value = 0xcbf29ce484222325u;
 
-static bool is_alike(const struct connection *a, const struct connection *b)
-{
-    return is_same_place(a, b) && a->first == b->first && a->how == b->how && a->then == b->then &&
-           a->why == b->why && a->left == b->left && strcmp(a->program, b->program) == 0;
-}
-
-static size_t hash(const struct connection *c)
-{
-    uint64_t value = (uint64_t)c->role << 24 | (uint64_t)c->first << 20 | (uint64_t)c->how << 16 |
-                     (uint64_t)c->then << 12 | (uint64_t)c->why << 4 | (uint64_t)c->left;
-
-    if (c->role == END_CLIENT)
-        value ^= c->peer.low * 31 + c->peer.high + ((uint64_t)c->peer_port << 32);
-    else
-        value ^= (uint64_t)c->local_port << 32;
-    for (const char *letter = c->program; *letter; letter++)
-        value = value * 131 + (unsigned char)*letter;
-    return (size_t)((value * 0x9e3779b97f4a7c15u) >> 32);
+    for (size_t i = 0; i < sizeof(*key); i++)
+        value = (value ^ ((const unsigned char *)key)[i]) * 0x100000001b3u;
+    return (size_t)value;
 }
 
 static struct group *find(struct groups *g, const struct connection *c)
 {
     size_t size = sizeof(g->places) / sizeof(g->places[0]);
-    size_t at = hash(c) % size;
+    const struct group_key key = key_of(c);
+    size_t at = hash(&key) % size;
 
     /* A place holds an index counted from 1. */
     for (; g->places[at] != 0; at = (at + 1) % size) {
-        if (is_alike(&g->items[g->places[at] - 1].like, c))
-            return &g->items[g->places[at] - 1];
+        struct group *group = &g->items[g->places[at] - 1];
+        if (memcmp(&group->key, &key, sizeof(key)) == 0)
+            return group;
     }
     if (g->count == GROUPS_MAX)
         return NULL;
     struct group *group = &g->items[g->count];
     g->places[at] = ++g->count;
-    *group = (struct group){.like = *c, .is_one_process = true, .is_one_peer = true};
+    *group = (struct group){.key = key, .like = *c, .is_one_process = true, .is_one_peer = true};
     return group;
 }
 
@@ -78,12 +70,11 @@ bool groups_add(struct groups *g, const struct connection *c)
     group->count++;
     group->brief += c->began != 0 && c->ended - c->began < GROUPS_BRIEF;
     group->is_one_process = group->is_one_process && group->like.pid == c->pid;
-    group->is_one_peer = group->is_one_peer && is_same_ip(group->like.peer, c->peer);
+    group->is_one_peer = group->is_one_peer && address_is_same(group->like.peer, c->peer);
     return true;
 }
 
-void groups_add_reset(struct groups *g, const struct record *record, bool is_listening,
-                      bool is_former)
+void groups_add_reset(struct groups *g, const struct record *record, bool is_late)
 {
     size_t i = 0;
 
@@ -95,7 +86,7 @@ void groups_add_reset(struct groups *g, const struct record *record, bool is_lis
         g->ports[g->port_count++].port = record->local_port;
     if (record->reason == REASON_TIME_WAIT)
         g->ports[i].time_wait++;
-    else if (is_listening || is_former)
+    else if (is_late)
         g->ports[i].late++;
     else
         g->ports[i].nobody++;

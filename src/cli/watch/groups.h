@@ -7,8 +7,16 @@
 #define GROUPS_MAX 4096  /* what has no place of its own is in `others` */
 #define GROUPS_PORTS 256 /* with RST that belong to no connection */
 
+/* What the connections of a group have in common, of which a server's port or a client's peer. */
+struct group_key {
+    uint64_t ending; /* role, first, how, then, reason, left, port */
+    uint64_t high, low;
+    char program[RECORD_NAME_MAX];
+};
+
 struct group {
-    struct connection like; /* role, first, how, then, why, left, program; see groups.c for ends */
+    struct group_key key;
+    struct connection like; /* the first of them */
     bool is_one_process;    /* all were of like.pid */
     bool is_one_peer;       /* all were with like.peer */
     unsigned long count;
@@ -41,9 +49,8 @@ struct groups {
 /* Zeroed first. Returns false if memory ran out. */
 bool groups_add(struct groups *g, const struct connection *c);
 
-/* `is_listening`: somebody listens at the port, or else `is_former`: see connections.h. */
-void groups_add_reset(struct groups *g, const struct record *record, bool is_listening,
-                      bool is_former);
+/* `is_late`: it answers what came for a connection that is gone. */
+void groups_add_reset(struct groups *g, const struct record *record, bool is_late);
 
 /* Puts them in order, the most first. */
 void groups_sort(struct groups *g);

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 
 #define SHOWN 10 /* groups */
+#define WORDS_MAX 160
 
 static const char *const first_words[] = {
     [FIRST_NOBODY] = "nobody",
@@ -22,13 +23,27 @@ static const char *const first_words[] = {
     [FIRST_BOTH] = "both at once",
 };
 
-static const char *const why_words[] = {
-    [WHY_UNKNOWN] = "no reason given", [WHY_UNREAD] = "unread data",
-    [WHY_ABORTED] = "SO_LINGER 0",     [WHY_UNACCEPTED] = "not accepted",
-    [WHY_DESTROYED] = "SOCK_DESTROY",  [WHY_ORPHAN] = "after close()",
-    [WHY_LINGER2] = "TCP_LINGER2 < 0", [WHY_MEMORY] = "out of memory",
-    [WHY_KEEPALIVE] = "keepalive",     [WHY_MPTCP] = "MPTCP",
-    [WHY_OTHER] = "another reason",
+static const char *const reason_words[] = {
+    [REASON_UNKNOWN] = "no reason given",  [REASON_NO_SOCKET] = "another reason",
+    [REASON_UNREAD] = "unread data",       [REASON_ABORTED] = "SO_LINGER 0",
+    [REASON_ORPHAN] = "after close()",     [REASON_LINGER2] = "TCP_LINGER2 < 0",
+    [REASON_MEMORY] = "out of memory",     [REASON_KEEPALIVE] = "keepalive",
+    [REASON_TIME_WAIT] = "another reason", [REASON_MPTCP] = "MPTCP",
+    [REASON_OTHER] = "another reason",     [REASON_UNACCEPTED] = "not accepted",
+    [REASON_DESTROYED] = "SOCK_DESTROY",
+};
+
+/* `failed`: of a connect() that led to no connection. */
+static const struct {
+    const char *word, *failed;
+} how_words[] = {
+    [HOW_FIN] = {"FIN", NULL},
+    [HOW_RST] = {"RST", NULL},
+    [HOW_TIMEOUT] = {"timeout", NULL},
+    [HOW_REFUSED] = {"refused", "refused: the answer was RST"},
+    [HOW_UNANSWERED] = {"unanswered", "not answered"},
+    [HOW_GIVEN_UP] = {"given up", "given up before an answer came"},
+    [HOW_NO_PORT] = {"no local port", "failed: no local port was left (`linger states`)"},
 };
 
 static const char *const left_words[] = {
@@ -53,26 +68,28 @@ static void put_program(struct text *out, const struct connection *c, bool is_on
     }
 }
 
+static void put_closer(struct text *out, const struct connection *c, bool is_one_process)
+{
+    if (c->pid == 0 || !c->is_closer)
+        return;
+    text_put(out, ", ");
+    put_program(out, c, is_one_process);
+}
+
 static void put_rst(struct text *out, const struct connection *c, bool is_one_process)
 {
     text_put(out, "RST");
-    if (c->pid != 0 && (c->first != FIRST_HERE || c->how == HOW_RST) && c->is_closer) {
-        text_put(out, ", ");
-        put_program(out, c, is_one_process);
-    }
+    if (c->first != FIRST_HERE || c->how == HOW_RST)
+        put_closer(out, c, is_one_process);
     text_put(out, ": ");
-    text_put(out, why_words[c->why]);
+    text_put(out, reason_words[c->reason]);
 }
 
 static void put_fin(struct text *out, const struct connection *c, bool is_one_process)
 {
-    bool is_ours = c->first == FIRST_HERE || c->first == FIRST_BOTH;
-
     text_put(out, "FIN");
-    if (is_ours && c->pid != 0 && c->is_closer) {
-        text_put(out, ", ");
-        put_program(out, c, is_one_process);
-    }
+    if (c->first == FIRST_HERE || c->first == FIRST_BOTH)
+        put_closer(out, c, is_one_process);
     if (c->then == THEN_SENT_RST) {
         text_put(out, "; then ");
         put_rst(out, c, is_one_process);
@@ -83,31 +100,32 @@ static void put_fin(struct text *out, const struct connection *c, bool is_one_pr
     }
 }
 
-void table_by(char text[TABLE_BY_MAX], const struct connection *c, bool is_one_process)
+/* "FIN, nginx" */
+static void put_by(char text[WORDS_MAX], const struct connection *c, bool is_one_process)
 {
     struct text out;
 
-    text_begin(&out, text, TABLE_BY_MAX);
+    text_begin(&out, text, WORDS_MAX);
     if (c->how == HOW_FIN)
         put_fin(&out, c, is_one_process);
     else if (c->how == HOW_RST && c->first == FIRST_HERE)
         put_rst(&out, c, is_one_process);
-    else if (c->how == HOW_RST)
-        text_put(&out, "RST");
-    else if (c->how == HOW_TIMEOUT)
-        text_put(&out, c->why == WHY_KEEPALIVE ? "keepalive timeout" : "timeout");
+    else if (c->how == HOW_TIMEOUT && c->reason == REASON_KEEPALIVE)
+        text_put(&out, "keepalive timeout");
+    else
+        text_put(&out, how_words[c->how].word);
 }
 
-static void where(char text[TABLE_BY_MAX], const struct connection *c)
+static void where(char text[WORDS_MAX], const struct connection *c)
 {
     if (c->role == END_CLIENT)
-        snprintf(text, TABLE_BY_MAX, "client of %s", cli_endpoint(c->peer, c->peer_port));
+        snprintf(text, WORDS_MAX, "client of %s", cli_endpoint(c->peer, c->peer_port));
     else
-        snprintf(text, TABLE_BY_MAX, "server at port %u", c->local_port);
+        snprintf(text, WORDS_MAX, "server at port %u", c->local_port);
 }
 
 struct row {
-    char where[TABLE_BY_MAX], by[TABLE_BY_MAX];
+    char where[WORDS_MAX], by[WORDS_MAX];
     const struct group *group;
     unsigned long count;
 };
@@ -143,7 +161,7 @@ static void print_connections(FILE *out, const struct groups *g)
         if (!groups_is_connection(&row.group->like))
             continue;
         where(row.where, &row.group->like);
-        table_by(row.by, &row.group->like, row.group->is_one_process);
+        put_by(row.by, &row.group->like, row.group->is_one_process);
         struct row *same = same_row(rows, shown, &row);
         if (same)
             same->count += row.count;
@@ -167,30 +185,18 @@ static void print_connections(FILE *out, const struct groups *g)
         fprintf(out, "  %-*s  %11lu\n", where_width + by_width + 27, "others", rest);
 }
 
-static const char *failed_words(const struct connection *c)
-{
-    static const char *const words[] = {
-        [HOW_REFUSED] = "refused: the answer was RST",
-        [HOW_UNANSWERED] = "not answered",
-        [HOW_GIVEN_UP] = "given up before an answer came",
-        [HOW_NO_PORT] = "failed: no local port was left (`linger states`)",
-    };
-
-    return words[c->how];
-}
-
-static void put_failed(char words[TABLE_BY_MAX], const struct connection *c, bool is_one_process,
+static void put_failed(char words[WORDS_MAX], const struct connection *c, bool is_one_process,
                        unsigned long count)
 {
     struct text out;
 
-    text_begin(&out, words, TABLE_BY_MAX);
+    text_begin(&out, words, WORDS_MAX);
     text_put(&out, "connect() by ");
     put_program(&out, c, is_one_process);
     if (c->how != HOW_NO_PORT)
         text_put(&out, count == 1 ? " was" : " were");
     text_put_char(&out, ' ');
-    text_put(&out, failed_words(c));
+    text_put(&out, how_words[c->how].failed);
 }
 
 static void print_failed(FILE *out, const struct groups *g)
@@ -199,7 +205,7 @@ static void print_failed(FILE *out, const struct groups *g)
 
     for (size_t i = 0; i < g->count && shown < SHOWN; i++) {
         const struct group *group = g->order[i];
-        char words[TABLE_BY_MAX];
+        char words[WORDS_MAX];
         if (groups_is_connection(&group->like))
             continue;
         put_failed(words, &group->like, group->is_one_process, group->count);
@@ -238,21 +244,6 @@ void table_print(FILE *out, struct groups *g)
                 g->lost);
 }
 
-static const char *how_word(const struct connection *c)
-{
-    static const char *const words[] = {
-        [HOW_FIN] = "FIN",
-        [HOW_RST] = "RST",
-        [HOW_TIMEOUT] = "timeout",
-        [HOW_REFUSED] = "refused",
-        [HOW_UNANSWERED] = "unanswered",
-        [HOW_GIVEN_UP] = "given up",
-        [HOW_NO_PORT] = "no local port",
-    };
-
-    return words[c->how];
-}
-
 static void add_ending(struct json *json, const struct connection *c)
 {
     static const char *const then[] = {
@@ -263,12 +254,12 @@ static void add_ending(struct json *json, const struct connection *c)
 
     json_string(json, "role", role_words[c->role]);
     json_string(json, "first", first_words[c->first]);
-    json_string(json, "how", how_word(c));
+    json_string(json, "how", how_words[c->how].word);
     if (c->then != THEN_NOTHING)
         json_string(json, "then", then[c->then]);
     if (c->then == THEN_SENT_RST || (c->how == HOW_RST && c->first == FIRST_HERE) ||
-        c->why == WHY_KEEPALIVE)
-        json_string(json, "reason", why_words[c->why]);
+        c->reason == REASON_KEEPALIVE)
+        json_string(json, "reason", reason_words[c->reason]);
     json_string(json, "left", left_words[c->left]);
     if (c->pid != 0)
         json_string(json, "program", c->program);
@@ -317,45 +308,28 @@ void table_add_json(struct json *json, struct groups *g)
     json_close(json, ']');
 }
 
-/* The next state that it entered after `*at`, in the order of time; 0: none. */
-static unsigned next_state(const struct connection *c, uint64_t *at, double *seconds)
+/* The state that it entered next after that time: TCP_CLOSE is the last one. */
+static unsigned next_state(const struct connection *c, uint64_t after)
 {
-    uint64_t begin = UINT64_MAX, end = c->ended;
-    unsigned state = 0;
+    unsigned next = TCP_CLOSE;
 
     for (unsigned i = 1; i < DIAG_STATES; i++) {
-        if (i != TCP_CLOSE && c->since[i] > *at && c->since[i] < begin) {
-            begin = c->since[i];
-            state = i;
-        }
+        if (c->since[i] > after && c->since[i] < c->since[next])
+            next = i;
     }
-    for (unsigned i = 1; i < DIAG_STATES; i++) {
-        if (c->since[i] > begin && c->since[i] < end)
-            end = c->since[i];
-    }
-    *at = begin;
-    *seconds = (double)(end - begin) / 1e9;
-    return state;
+    return next;
 }
 
-static void print_states(FILE *out, const struct connection *c)
+static void print_states(FILE *out, struct json *json, const struct connection *c)
 {
-    uint64_t at = 0;
-    double seconds;
-
-    for (unsigned state; (state = next_state(c, &at, &seconds)) != 0;)
-        fprintf(out, "\n    %-12s %.6f s", diag_state_name(state), seconds);
-}
-
-static void add_states(struct json *json, const struct connection *c)
-{
-    uint64_t at = 0;
-    double seconds;
-
-    json_open(json, "states", '{');
-    for (unsigned state; (state = next_state(c, &at, &seconds)) != 0;)
-        json_real(json, diag_state_name(state), seconds, 9);
-    json_close(json, '}');
+    for (unsigned state = next_state(c, 0), next; state != TCP_CLOSE; state = next) {
+        next = next_state(c, c->since[state]);
+        double seconds = (double)(c->since[next] - c->since[state]) / 1e9;
+        if (json)
+            json_real(json, diag_state_name(state), seconds, 9);
+        else
+            fprintf(out, "\n    %-12s %.6f s", diag_state_name(state), seconds);
+    }
 }
 
 static void print_clock(FILE *out, double seconds)
@@ -368,29 +342,28 @@ static void print_clock(FILE *out, double seconds)
     fprintf(out, "%s.%03u", clock, (unsigned)((seconds - (double)now) * 1000));
 }
 
-void table_print_connection(FILE *out, const struct connection *c, double time, bool states)
+static void print_line(FILE *out, const struct connection *c, double time, bool has_states)
 {
-    char by[TABLE_BY_MAX];
+    char words[WORDS_MAX];
 
     print_clock(out, time);
     fprintf(out, " %-6s %s %s ", role_words[c->role], cli_endpoint(c->local, c->local_port),
             cli_endpoint(c->peer, c->peer_port));
     if (groups_is_connection(c)) {
-        table_by(by, c, true);
-        fprintf(out, "closed first: %s, by %s; left %s", first_words[c->first], by,
+        put_by(words, c, true);
+        fprintf(out, "closed first: %s, by %s; left %s", first_words[c->first], words,
                 left_words[c->left]);
     } else {
-        put_failed(by, c, true, 1);
-        fputs(by, out);
+        put_failed(words, c, true, 1);
+        fputs(words, out);
     }
     if (c->began != 0)
         fprintf(out, "; lived %.6f s", (double)(c->ended - c->began) / 1e9);
-    if (states)
-        print_states(out, c);
-    fputc('\n', out);
+    if (has_states)
+        print_states(out, NULL, c);
 }
 
-void table_print_json_connection(FILE *out, const struct connection *c, double time, bool states)
+static void print_json(FILE *out, const struct connection *c, double time, bool has_states)
 {
     struct json json = {.out = out};
 
@@ -403,9 +376,21 @@ void table_print_json_connection(FILE *out, const struct connection *c, double t
         json_number(&json, "pid", c->pid);
     if (c->began != 0)
         json_real(&json, "seconds", (double)(c->ended - c->began) / 1e9, 9);
-    if (states)
-        add_states(&json, c);
+    if (has_states) {
+        json_open(&json, "states", '{');
+        print_states(out, &json, c);
+        json_close(&json, '}');
+    }
     json_close(&json, '}');
+}
+
+void table_print_connection(FILE *out, const struct connection *c, double time, bool is_json,
+                            bool has_states)
+{
+    if (is_json)
+        print_json(out, c, time, has_states);
+    else
+        print_line(out, c, time, has_states);
     fputc('\n', out);
 }
 

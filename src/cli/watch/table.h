@@ -12,13 +12,9 @@
 void table_print(FILE *out, struct groups *g);
 void table_add_json(struct json *json, struct groups *g);
 
-/* A connection that has ended, at that time of day; `states`: and for how long it was in each. */
-void table_print_connection(FILE *out, const struct connection *c, double time, bool states);
-void table_print_json_connection(FILE *out, const struct connection *c, double time, bool states);
-
-/* "FIN, nginx" in `text`. */
-#define TABLE_BY_MAX 160
-void table_by(char text[TABLE_BY_MAX], const struct connection *c, bool is_one_process);
+/* A connection that ended at that time of day; `has_states`: and how long it was in each. */
+void table_print_connection(FILE *out, const struct connection *c, double time, bool is_json,
+                            bool has_states);
 
 /* The counters' sums, where the events may not be seen. */
 void table_print_counters(FILE *out, const uint64_t values[COUNTER_COUNT]);
