@@ -104,20 +104,12 @@ static void print_time_wait(FILE *out, const struct summary *s)
     fprintf(out, "TIME_WAIT by destination\n");
     for (size_t i = 0; i < s->peer_count && i < PEERS_SHOWN && s->peers[i].time_wait > 0; i++) {
         const struct summary_peer *p = &s->peers[i];
-        if (p->peer_port && p->local_port)
-            fprintf(out, "  %8u  to %s, from our port %u\n", p->time_wait,
-                    cli_endpoint(p->peer, p->peer_port), p->local_port);
-        else if (p->peer_port)
-            fprintf(out, "  %8u  to %s\n", p->time_wait, cli_endpoint(p->peer, p->peer_port));
-        else
-            fprintf(out, "  %8u  from %s, at our port %u\n", p->time_wait, cli_endpoint(p->peer, 0),
-                    p->local_port);
+        fprintf(out, "  %8u  %s %s", p->time_wait, p->peer_port ? "to" : "from",
+                cli_endpoint(p->peer, p->peer_port));
+        if (p->local_port)
+            fprintf(out, ", %s our port %u", p->peer_port ? "from" : "at", p->local_port);
+        fputc('\n', out);
     }
-}
-
-static unsigned percent(const struct summary *s)
-{
-    return (unsigned)(100ul * s->busiest.used / summary_range(s));
 }
 
 static unsigned left(const struct summary *s)
@@ -138,22 +130,28 @@ static void print_ephemeral(FILE *out, const struct summary *s)
         return;
     }
     fprintf(out, "  to %s: %u of %u used (%u %%), %u of them by TIME_WAIT\n",
-            cli_endpoint(b->peer, b->peer_port), b->used, summary_range(s), percent(s),
-            b->time_wait);
+            cli_endpoint(b->peer, b->peer_port), b->used, summary_range(s),
+            100 * b->used / summary_range(s), b->time_wait);
     fprintf(out,
             "  %u left; at most %u new connections a second, as TIME_WAIT holds a port for %g s\n",
             left(s), summary_rate(s, b), summary_seconds(s, b));
 }
 
-static bool is_held(const struct summary_unclosed *u)
+static void print_unclosed(FILE *out, const struct summary *s, enum summary_unclosed kind)
 {
-    return u->count + u->unseen > 0;
-}
+    const struct summary_holders *u = &s->unclosed[kind];
 
-static void print_unclosed(FILE *out, const struct summary_unclosed *u)
-{
-    if (!is_held(u))
+    if (u->count + u->unseen == 0)
         return;
+    if (kind == UNCLOSED_CLOSE_WAIT)
+        fprintf(out, "CLOSE_WAIT: the peer has closed and the program has not; no socket option "
+                     "cures it\n");
+    else if (kind == UNCLOSED_FIN_WAIT2)
+        fprintf(out, "FIN_WAIT2: the program has sent its FIN, and holds the socket until the peer "
+                     "closes\n");
+    else
+        fprintf(out, "closed: no connection is left, and the program still holds the socket; only "
+                     "its close() frees it\n");
     for (size_t i = 0, next; i < u->count; i = next) {
         next = holders_next(u->holders, u->count, i);
         cli_print_line(out, "  %8zu  %s (pid %d)", next - i, u->holders[i].program,
@@ -165,40 +163,14 @@ static void print_unclosed(FILE *out, const struct summary_unclosed *u)
         fprintf(out, "  %8zu  of nobody: their program has closed them\n", u->orphans);
 }
 
-static void print_all_unclosed(FILE *out, const struct summary *s)
-{
-    if (is_held(&s->close_wait))
-        fprintf(out, "CLOSE_WAIT: the peer has closed and the program has not; no socket option "
-                     "cures it\n");
-    print_unclosed(out, &s->close_wait);
-    if (is_held(&s->fin_wait2))
-        fprintf(out, "FIN_WAIT2: the program has sent its FIN, and holds the socket until the peer "
-                     "closes\n");
-    print_unclosed(out, &s->fin_wait2);
-    if (is_held(&s->closed))
-        fprintf(out, "closed: no connection is left, and the program still holds the socket; only "
-                     "its close() frees it\n");
-    print_unclosed(out, &s->closed);
-}
-
 /* A setting that cannot be read (no /proc, an older kernel) is left out. */
-static void print_setting(FILE *out, const char *name, int value)
-{
-    if (value >= 0)
-        fprintf(out, "  %-19s %5d\n", name, value);
-}
-
 static void print_sysctls(FILE *out, const struct summary *s)
 {
-    const struct summary_sysctls *set = &s->sysctls;
-
-    fprintf(out, "settings\n  ip_local_port_range %5u-%u\n", set->port_low, set->port_high);
-    print_setting(out, "tcp_tw_reuse", set->tw_reuse);
-    print_setting(out, "tcp_tw_reuse_delay", set->tw_reuse_delay);
-    print_setting(out, "tcp_timestamps", set->timestamps);
-    print_setting(out, "tcp_max_tw_buckets", set->max_tw_buckets);
-    print_setting(out, "tcp_fin_timeout", set->fin_timeout);
-    print_setting(out, "somaxconn", set->somaxconn);
+    fprintf(out, "settings\n  ip_local_port_range %5u-%u\n", s->range.low, s->range.high);
+    for (enum summary_sysctl i = 0; i < SYSCTLS; i++) {
+        if (s->sysctls[i] >= 0)
+            fprintf(out, "  %-19s %5d\n", text_file_name(summary_sysctls[i]), s->sysctls[i]);
+    }
 }
 
 static void print_line(FILE *out, const struct summary *s)
@@ -235,8 +207,7 @@ static void print_json_peers(struct json *json, const struct summary *s)
     json_close(json, ']');
 }
 
-static void print_json_unclosed(struct json *json, const char *key,
-                                const struct summary_unclosed *u)
+static void print_json_unclosed(struct json *json, const char *key, const struct summary_holders *u)
 {
     json_open(json, key, '[');
     for (size_t i = 0, next; i < u->count; i = next) {
@@ -250,19 +221,15 @@ static void print_json_unclosed(struct json *json, const char *key,
     json_close(json, ']');
 }
 
-static void print_json_settings(struct json *json, const struct summary_sysctls *set)
+static void print_json_settings(struct json *json, const struct summary *s)
 {
     json_open(json, "settings", '{');
     json_open(json, "ip_local_port_range", '[');
-    json_number(json, NULL, set->port_low);
-    json_number(json, NULL, set->port_high);
+    json_number(json, NULL, s->range.low);
+    json_number(json, NULL, s->range.high);
     json_close(json, ']');
-    json_number(json, "tcp_tw_reuse", set->tw_reuse);
-    json_number(json, "tcp_tw_reuse_delay", set->tw_reuse_delay);
-    json_number(json, "tcp_timestamps", set->timestamps);
-    json_number(json, "tcp_max_tw_buckets", set->max_tw_buckets);
-    json_number(json, "tcp_fin_timeout", set->fin_timeout);
-    json_number(json, "somaxconn", set->somaxconn);
+    for (enum summary_sysctl i = 0; i < SYSCTLS; i++)
+        json_number(json, text_file_name(summary_sysctls[i]), s->sysctls[i]);
     json_close(json, '}');
 }
 
@@ -273,13 +240,15 @@ static void print_json(FILE *out, const struct summary *s)
     json_open(&json, NULL, '{');
     bystate_print_json(&json, &s->states);
     print_json_peers(&json, s);
-    print_json_unclosed(&json, "close_wait", &s->close_wait);
-    print_json_unclosed(&json, "fin_wait2", &s->fin_wait2);
-    print_json_unclosed(&json, "closed", &s->closed);
-    json_number(&json, "fin_wait2_orphans", (long long)s->fin_wait2.orphans);
+    print_json_unclosed(&json, "close_wait", &s->unclosed[UNCLOSED_CLOSE_WAIT]);
+    print_json_unclosed(&json, "fin_wait2", &s->unclosed[UNCLOSED_FIN_WAIT2]);
+    print_json_unclosed(&json, "closed", &s->unclosed[UNCLOSED_CLOSED]);
+    json_number(&json, "fin_wait2_orphans", (long long)s->unclosed[UNCLOSED_FIN_WAIT2].orphans);
     json_open(&json, "listeners_in_range", '[');
-    for (size_t i = 0; i < s->exposed_count; i++)
-        json_number(&json, NULL, s->exposed[i]);
+    for (unsigned port = 1; port <= UINT16_MAX; port++) {
+        if (s->is_exposed[port])
+            json_number(&json, NULL, port);
+    }
     json_close(&json, ']');
     json_open(&json, "ephemeral", '{');
     json_number(&json, "range", summary_range(s));
@@ -289,8 +258,8 @@ static void print_json(FILE *out, const struct summary *s)
     if (s->busiest.used > 0)
         json_string(&json, "to", cli_endpoint(s->busiest.peer, s->busiest.peer_port));
     json_close(&json, '}');
-    print_json_settings(&json, &s->sysctls);
-    json_number(&json, "close_wait_unseen", (long long)s->close_wait.unseen);
+    print_json_settings(&json, s);
+    json_number(&json, "close_wait_unseen", (long long)s->unclosed[UNCLOSED_CLOSE_WAIT].unseen);
     json_open(&json, "advice", '[');
     advice_print(&(struct advice){.json = &json}, s);
     json_close(&json, ']');
@@ -303,7 +272,8 @@ static void print_all(FILE *out, const struct request *r, const struct summary *
     print_states(out, r, s);
     print_time_wait(out, s);
     print_ephemeral(out, s);
-    print_all_unclosed(out, s);
+    for (enum summary_unclosed i = 0; i < UNCLOSED_KINDS; i++)
+        print_unclosed(out, s, i);
     if (!r->redraw)
         print_sysctls(out, s);
     advice_print(&(struct advice){.out = out}, s);
@@ -313,7 +283,7 @@ static void print_all(FILE *out, const struct request *r, const struct summary *
 
 static int show(struct request *r, const struct sockets *sockets, FILE *out)
 {
-    struct summary sum;
+    static struct summary sum;
 
     if (r->port)
         return port_show(out, sockets, r->port, r->json);

@@ -53,21 +53,30 @@ int sockets_read(struct sockets *sockets)
     return sockets_read_in(sockets, DIAG_EVERY_STATE);
 }
 
+uint32_t *sockets_inodes(const struct sockets *sockets, uint32_t states, long port, size_t *count)
+{
+    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
+
+    *count = 0;
+    for (size_t i = 0; inodes && i < sockets->count; i++) {
+        const struct diag_socket *s = &sockets->items[i];
+        if (states & 1u << s->state && (port == 0 || s->local_port == port) && s->inode != 0)
+            inodes[(*count)++] = s->inode;
+    }
+    return inodes;
+}
+
 ssize_t sockets_at(long port, bool of_listeners, uint32_t **inodes)
 {
     struct sockets sockets = {NULL, 0};
-    ssize_t count = -1;
+    uint32_t states = of_listeners ? 1u << TCP_LISTEN : DIAG_EVERY_STATE;
+    size_t count = 0;
 
     *inodes = NULL;
-    if (sockets_read(&sockets) == 0 && (*inodes = calloc(sockets.count + 1, sizeof(**inodes))))
-        count = 0;
-    for (size_t i = 0; count >= 0 && i < sockets.count; i++) {
-        const struct diag_socket *s = &sockets.items[i];
-        if (s->local_port == port && s->inode != 0 && (s->state == TCP_LISTEN || !of_listeners))
-            (*inodes)[count++] = s->inode;
-    }
+    if (sockets_read_in(&sockets, states) == 0)
+        *inodes = sockets_inodes(&sockets, states, port, &count);
     free(sockets.items);
-    return count;
+    return *inodes ? (ssize_t)count : -1;
 }
 
 uint64_t sockets_network(int fd)

@@ -19,6 +19,13 @@ int sockets_read(struct sockets *sockets);
 int sockets_read_in(struct sockets *sockets, uint32_t states);
 
 /*
+ * The inodes of those in some states, with that local port unless it is 0, that a process may hold:
+ * `count` of them in an array for free(3), which has room for all and one more. NULL without
+ * memory.
+ */
+uint32_t *sockets_inodes(const struct sockets *sockets, uint32_t states, long port, size_t *count);
+
+/*
  * Fills `inodes`, for free(3), with those of the listeners at a port, or of all sockets with that
  * local port that a process may hold. Returns how many, or -1.
  */

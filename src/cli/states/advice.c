@@ -40,9 +40,11 @@ void advice_say(struct advice *a, const char *format, ...)
 /* What would make the kernel reuse ports in TIME_WAIT; "" if nothing would. */
 static const char *reuse_remedy(const struct summary *s)
 {
-    if (s->sysctls.timestamps == 0)
+    int reuse = s->sysctls[SYSCTL_TW_REUSE];
+
+    if (s->sysctls[SYSCTL_TIMESTAMPS] == 0)
         return ", or tcp_timestamps=1 and tcp_tw_reuse=1";
-    return s->sysctls.tw_reuse == 1 || s->sysctls.tw_reuse < 0 ? "" : ", or tcp_tw_reuse=1";
+    return reuse == 1 || reuse < 0 ? "" : ", or tcp_tw_reuse=1";
 }
 
 /*
@@ -74,7 +76,7 @@ static void say_ports(struct advice *a, const struct summary *s)
             a,
             "ports to %s: nothing to do; with tcp_tw_reuse=%d those in TIME_WAIT are used again "
             "after %g s",
-            to, s->sysctls.tw_reuse, summary_seconds(s, b));
+            to, s->sysctls[SYSCTL_TW_REUSE], summary_seconds(s, b));
 }
 
 /* TIME_WAIT at a port that this host serves: connections that the server closed first. */
@@ -98,52 +100,56 @@ static void say_server(struct advice *a, const struct summary *s)
 
 static void say_exposed(struct advice *a, const struct summary *s)
 {
-    size_t named = s->exposed_count < PORTS_NAMED ? s->exposed_count : PORTS_NAMED;
+    size_t named = 0;
     char list[128];
     struct text out;
 
+    if (s->exposed_count == 0)
+        return;
     text_begin(&out, list, sizeof(list));
-    for (size_t i = 0; i < named; i++) {
-        text_put(&out, i > 0 ? ", " : "");
-        text_put_number(&out, s->exposed[i]);
+    for (unsigned port = 1; port <= UINT16_MAX && named < PORTS_NAMED; port++) {
+        if (!s->is_exposed[port])
+            continue;
+        text_put(&out, named++ > 0 ? ", " : "");
+        text_put_number(&out, port);
     }
     if (s->exposed_count > named) {
         text_put(&out, " and ");
         text_put_number(&out, s->exposed_count - named);
         text_put(&out, " more");
     }
-    if (named > 0)
-        advice_say(a,
-                   "listener%s at %s lie%s in ip_local_port_range: while nobody listens there, a "
-                   "client may get the port; add it to ip_local_reserved_ports",
-                   s->exposed_count == 1 ? "" : "s", list, s->exposed_count == 1 ? "s" : "");
+    advice_say(a,
+               "listener%s at %s lie%s in ip_local_port_range: while nobody listens there, a "
+               "client may get the port; add it to ip_local_reserved_ports",
+               s->exposed_count == 1 ? "" : "s", list, s->exposed_count == 1 ? "s" : "");
 }
 
 /* Beyond the limit the kernel forgets a connection at once (tcp_time_wait()). */
 static void say_buckets(struct advice *a, const struct summary *s)
 {
     unsigned waiting = s->states.count[TCP_TIME_WAIT];
+    int most = s->sysctls[SYSCTL_MAX_TW_BUCKETS];
 
-    if (s->sysctls.max_tw_buckets > 0 &&
-        waiting * 100ul >= (unsigned long)s->sysctls.max_tw_buckets * BUCKETS_NEAR)
+    if (most > 0 && waiting * 100ul >= (unsigned long)most * BUCKETS_NEAR)
         advice_say(
             a,
             "%u of the %d TIME_WAIT that tcp_max_tw_buckets allows: later connections get none; "
             "raise it, or use fin-rst",
-            waiting, s->sysctls.max_tw_buckets);
+            waiting, most);
 }
 
 static void say_closing(struct advice *a, const struct summary *s)
 {
     unsigned unanswered = s->states.count[TCP_FIN_WAIT1] + s->states.count[TCP_CLOSING] +
                           s->states.count[TCP_LAST_ACK];
-    size_t held = s->states.count[TCP_FIN_WAIT2] - s->fin_wait2.orphans;
+    size_t orphans = s->unclosed[UNCLOSED_FIN_WAIT2].orphans;
+    size_t held = s->states.count[TCP_FIN_WAIT2] - orphans;
 
-    if (s->fin_wait2.orphans >= ORPHANS_MANY && s->sysctls.fin_timeout > FIN_TIMEOUT_LOW)
+    if (orphans >= ORPHANS_MANY && s->sysctls[SYSCTL_FIN_TIMEOUT] > FIN_TIMEOUT_LOW)
         advice_say(a,
                    "%zu that nobody holds wait for the peer's FIN: a lower tcp_fin_timeout frees "
                    "them earlier, fin-rst at once",
-                   s->fin_wait2.orphans);
+                   orphans);
     if (held >= MANY)
         advice_say(a,
                    "%zu in FIN_WAIT2 are held by their program: it must call close(), or `linger "
@@ -159,11 +165,11 @@ static void say_closing(struct advice *a, const struct summary *s)
         advice_say(a, "CLOSE_WAIT: the peer has closed; the program must call close(), or `linger "
                       "close -m fin --state close-wait PID` ends the connections, though not the "
                       "descriptors");
-    if (s->closed.count >= MANY)
+    if (s->unclosed[UNCLOSED_CLOSED].count >= MANY)
         advice_say(a,
                    "%zu closed sockets are still held by their programs: each counts against "
                    "RLIMIT_NOFILE until close(), or the end of the program",
-                   s->closed.count);
+                   s->unclosed[UNCLOSED_CLOSED].count);
 }
 
 static void say_opening(struct advice *a, const struct summary *s)

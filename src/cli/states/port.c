@@ -9,20 +9,17 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/keep/status.h"
-#include "cli/process/holders.h"
-#include "cli/sockets/bystate.h"
+#include "cli/states/summary.h"
 #include "socket/portholders.h"
 
 /* The part of a dump that concerns one port. */
 struct port {
     struct bystate states;
     struct portholders use;
-    struct holder *holders;
-    size_t holder_count;
+    struct summary_holders by;
     size_t total;
     size_t towards; /* of other ports: connections whose peer has the port */
     size_t towards_time_wait;
-    size_t unseen; /* sockets whose process we may not inspect */
     struct status_kept *kept;
     size_t kept_count;
     pid_t keeper;
@@ -53,13 +50,8 @@ static void find_kept(struct port *p, const struct sockets *sockets, long port)
 
 static int look_at(struct port *p, const struct sockets *sockets, long port)
 {
-    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
-    size_t count = 0;
-
     memset(p, 0, sizeof(*p));
     p->use.port = (uint16_t)port;
-    if (!inodes)
-        return -1;
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         if (s->local_port != port) {
@@ -70,17 +62,10 @@ static int look_at(struct port *p, const struct sockets *sockets, long port)
         bystate_add(&p->states, s);
         p->total++;
         (void)portholders_add(s, &p->use);
-        if (s->inode != 0)
-            inodes[count++] = s->inode;
     }
     portholders_judge(&p->use, is_listened_on(sockets, p->use.first_port));
-    ssize_t found = count > 0 ? holders_find(inodes, count, &p->holders) : 0;
-    p->holder_count = found > 0 ? (size_t)found : 0;
-    p->unseen = holders_unseen(inodes, count, p->holders, p->holder_count);
-    free(inodes);
-    holders_sort(p->holders, p->holder_count);
     find_kept(p, sockets, port);
-    return 0;
+    return summary_find_holders(&p->by, sockets, DIAG_EVERY_STATE, port);
 }
 
 static unsigned seconds_left(const struct port *p)
@@ -97,10 +82,10 @@ static void print_json(FILE *out, const struct port *p, long port)
     bystate_print_json(&json, &p->states);
     json_number(&json, "time_wait_seconds", seconds_left(p));
     json_open(&json, "holders", '[');
-    for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i)) {
+    for (size_t i = 0; i < p->by.count; i = holders_next(p->by.holders, p->by.count, i)) {
         json_open(&json, NULL, '{');
-        json_number(&json, "pid", p->holders[i].pid);
-        json_string(&json, "program", p->holders[i].program);
+        json_number(&json, "pid", p->by.holders[i].pid);
+        json_string(&json, "program", p->by.holders[i].program);
         json_close(&json, '}');
     }
     json_close(&json, ']');
@@ -116,7 +101,7 @@ static void print_json(FILE *out, const struct port *p, long port)
     json_close(&json, ']');
     json_number(&json, "towards", (long long)p->towards);
     json_number(&json, "towards_time_wait", (long long)p->towards_time_wait);
-    json_number(&json, "unseen", (long long)p->unseen);
+    json_number(&json, "unseen", (long long)p->by.unseen);
     json_bool(&json, "in_range", p->use.is_in_range);
     if (p->use.is_clients)
         json_string(&json, "client_of", cli_endpoint(p->use.first, p->use.first_port));
@@ -143,14 +128,15 @@ static void print(FILE *out, const struct port *p, long port)
     if (p->towards > 0)
         fprintf(out, "  connections from here to port %ld: %zu, of them in TIME_WAIT: %zu\n", port,
                 p->towards, p->towards_time_wait);
-    for (size_t i = 0; i < p->holder_count; i = holders_next(p->holders, p->holder_count, i))
-        cli_print_line(out, "  held by %s (pid %d)", p->holders[i].program, (int)p->holders[i].pid);
+    for (size_t i = 0; i < p->by.count; i = holders_next(p->by.holders, p->by.count, i))
+        cli_print_line(out, "  held by %s (pid %d)", p->by.holders[i].program,
+                       (int)p->by.holders[i].pid);
     for (size_t i = 0; i < p->kept_count; i++)
         cli_print_line(out, "  %s has what rule %u of linger keep (pid %d) says: %s",
                        p->kept[i].local, p->kept[i].rule, (int)p->keeper, p->kept[i].text);
-    if (p->unseen > 0)
-        fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n", p->unseen,
-                p->unseen == 1 ? "" : "s");
+    if (p->by.unseen > 0)
+        fprintf(out, "  %zu socket%s held by processes that this user may not inspect\n",
+                p->by.unseen, p->by.unseen == 1 ? "" : "s");
     if (p->use.is_clients) {
         text_begin(&why, buffer, sizeof(buffer));
         portholders_say(&p->use, &why);
@@ -171,13 +157,13 @@ int port_show(FILE *out, const struct sockets *sockets, long port, bool json)
 {
     struct port p;
 
-    if (look_at(&p, sockets, port) != 0)
-        return -1;
-    if (json)
+    int status = look_at(&p, sockets, port);
+
+    if (status == 0 && json)
         print_json(out, &p, port);
-    else
+    else if (status == 0)
         print(out, &p, port);
-    free(p.holders);
+    free(p.by.holders);
     free(p.kept);
-    return 0;
+    return status;
 }

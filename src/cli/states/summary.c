@@ -8,10 +8,18 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "socket/role.h"
+#include "policy/address.h"
 
-/* The (first) number; -1 where it cannot be read. */
-static int sysctl_number(const char *name)
+const char *const summary_sysctls[SYSCTLS] = {
+    [SYSCTL_TW_REUSE] = "ipv4/tcp_tw_reuse",
+    [SYSCTL_TW_REUSE_DELAY] = "ipv4/tcp_tw_reuse_delay",
+    [SYSCTL_TIMESTAMPS] = "ipv4/tcp_timestamps",
+    [SYSCTL_MAX_TW_BUCKETS] = "ipv4/tcp_max_tw_buckets",
+    [SYSCTL_FIN_TIMEOUT] = "ipv4/tcp_fin_timeout",
+    [SYSCTL_SOMAXCONN] = "core/somaxconn",
+};
+
+static int read_sysctl(const char *name)
 {
     char path[128];
     int value = -1;
@@ -26,45 +34,27 @@ static int sysctl_number(const char *name)
     return value;
 }
 
-static void read_sysctls(struct summary_sysctls *s)
-{
-    struct role_range range;
-
-    role_read_range(&range);
-    s->port_low = range.low;
-    s->port_high = range.high;
-    s->tw_reuse = sysctl_number("ipv4/tcp_tw_reuse");
-    s->tw_reuse_delay = sysctl_number("ipv4/tcp_tw_reuse_delay");
-    s->timestamps = sysctl_number("ipv4/tcp_timestamps");
-    s->max_tw_buckets = sysctl_number("ipv4/tcp_max_tw_buckets");
-    s->fin_timeout = sysctl_number("ipv4/tcp_fin_timeout");
-    s->somaxconn = sysctl_number("core/somaxconn");
-}
-
 unsigned summary_range(const struct summary *sum)
 {
-    return sum->sysctls.port_high - sum->sysctls.port_low + 1;
-}
-
-static bool is_loopback(struct policy_ip ip)
-{
-    return ip.high == 0 && (ip.is_ipv4 ? (ip.low >> 24 & 0xff) == 127 : ip.low == 1);
+    return sum->range.high - sum->range.low + 1u;
 }
 
 bool summary_is_reused(const struct summary *sum, const struct summary_peer *p)
 {
-    const struct summary_sysctls *set = &sum->sysctls;
+    int reuse = sum->sysctls[SYSCTL_TW_REUSE];
 
-    return set->timestamps != 0 &&
-           (set->tw_reuse == 1 ||
-            (set->tw_reuse == 2 && (is_loopback(p->peer) || is_loopback(p->local))));
+    return sum->sysctls[SYSCTL_TIMESTAMPS] != 0 &&
+           (reuse == 1 ||
+            (reuse == 2 && (address_is_loopback(p->peer) || address_is_loopback(p->local))));
 }
 
 double summary_seconds(const struct summary *sum, const struct summary_peer *p)
 {
+    int delay = sum->sysctls[SYSCTL_TW_REUSE_DELAY];
+
     if (!summary_is_reused(sum, p))
         return TIME_WAIT_SECONDS;
-    return sum->sysctls.tw_reuse_delay > 0 ? sum->sysctls.tw_reuse_delay / 1000.0 : 1;
+    return delay > 0 ? delay / 1000.0 : 1;
 }
 
 unsigned summary_held(const struct summary *sum, const struct summary_peer *p)
@@ -101,7 +91,7 @@ struct ports {
 
 static bool is_here(const struct diag_socket *s)
 {
-    return is_loopback(s->peer) || (s->peer.high == s->local.high && s->peer.low == s->local.low);
+    return address_is_loopback(s->peer) || address_is_same(s->peer, s->local);
 }
 
 /* Who connected is not in the list: where nobody listens, the ports of both ends tell. */
@@ -161,7 +151,7 @@ static void merge_peers(struct summary *sum)
 }
 
 /* The served port with the most TIME_WAIT. */
-static void find_served(struct summary *sum, const struct sockets *sockets)
+static void find_served(struct summary *sum, const struct ports *ports)
 {
     static unsigned at_port[UINT16_MAX + 1];
     struct summary_served *served = &sum->served;
@@ -175,10 +165,7 @@ static void find_served(struct summary *sum, const struct sockets *sockets)
         if (at_port[port] > served->time_wait)
             *served = (struct summary_served){.port = (uint16_t)port, .time_wait = at_port[port]};
     }
-    for (size_t i = 0; i < sockets->count; i++)
-        served->is_listening =
-            served->is_listening ||
-            (sockets->items[i].state == TCP_LISTEN && sockets->items[i].local_port == served->port);
+    served->is_listening = ports->listened[served->port];
 }
 
 static int count_peers(struct summary *sum, const struct sockets *sockets,
@@ -193,64 +180,37 @@ static int count_peers(struct summary *sum, const struct sockets *sockets,
             sum->peers[sum->peer_count++] = peer_of(s, ports);
     }
     merge_peers(sum);
-    find_served(sum, sockets);
+    find_served(sum, ports);
     return 0;
 }
 
-/* Fills in the sockets in that state, and moves their holders to the front. Returns how many. */
-static size_t take_unclosed(struct summary_unclosed *unclosed, const struct sockets *sockets,
-                            uint8_t state, uint32_t *inodes, struct holder *holders, size_t held)
+int summary_find_holders(struct summary_holders *h, const struct sockets *sockets, uint32_t states,
+                         long port)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < sockets->count; i++) {
-        const struct diag_socket *s = &sockets->items[i];
-        if (s->state == state && s->inode != 0)
-            inodes[count++] = s->inode;
-        unclosed->orphans += s->state == state && s->inode == 0;
-    }
-    unclosed->holders = holders;
-    unclosed->count = holders_select(inodes, count, holders, held);
-    unclosed->unseen = holders_unseen(inodes, count, holders, unclosed->count);
-    holders_sort(holders, unclosed->count);
-    return unclosed->count;
-}
-
-/* One pass over /proc finds the processes that hold them; without /proc none is found. */
-static int find_unclosed(struct summary *sum, const struct sockets *sockets)
-{
-    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
-    size_t count = 0;
+    size_t count;
+    uint32_t *inodes = sockets_inodes(sockets, states, port, &count);
 
     if (!inodes)
         return -1;
-    for (size_t i = 0; i < sockets->count; i++) {
-        const struct diag_socket *s = &sockets->items[i];
-        if ((s->state == TCP_CLOSE_WAIT || s->state == TCP_FIN_WAIT2) && s->inode != 0)
-            inodes[count++] = s->inode;
-    }
-    ssize_t found = count > 0 ? holders_find(inodes, count, &sum->holders) : 0;
-    size_t held = found > 0 ? (size_t)found : 0;
-    size_t first =
-        take_unclosed(&sum->close_wait, sockets, TCP_CLOSE_WAIT, inodes, sum->holders, held);
-    take_unclosed(&sum->fin_wait2, sockets, TCP_FIN_WAIT2, inodes,
-                  first > 0 ? sum->holders + first : sum->holders, held - first);
+    ssize_t found = count > 0 ? holders_find(inodes, count, &h->holders) : 0;
+    h->count = found > 0 ? (size_t)found : 0;
+    h->unseen = holders_unseen(inodes, count, h->holders, h->count);
+    holders_sort(h->holders, h->count);
     free(inodes);
     return 0;
 }
 
 /* What the kernel lists as closed has had a connection if it has a peer. */
-static int find_closed(struct summary_unclosed *closed, const struct sockets *sockets)
+static int find_closed(struct summary_holders *closed, const struct sockets *sockets)
 {
-    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
-    size_t count = 0;
+    size_t count;
+    uint32_t *inodes = sockets_inodes(sockets, ~(1u << TCP_CLOSE), 0, &count);
 
     if (!inodes)
         return -1;
     for (size_t i = 0; i < sockets->count; i++) {
-        const struct diag_socket *s = &sockets->items[i];
-        if (s->inode != 0 && (s->state != TCP_CLOSE || s->peer_port == 0))
-            inodes[count++] = s->inode;
+        if (sockets->items[i].state == TCP_CLOSE && sockets->items[i].peer_port == 0)
+            inodes[count++] = sockets->items[i].inode;
     }
     ssize_t found = holders_find_closed(inodes, count, &closed->holders);
     closed->count = found > 0 ? (size_t)found : 0;
@@ -259,63 +219,56 @@ static int find_closed(struct summary_unclosed *closed, const struct sockets *so
     return 0;
 }
 
-static void read_ports(struct ports *ports, const struct sockets *sockets)
+static void read_ports(struct ports *ports, struct summary *sum, const struct sockets *sockets)
 {
     static bool reserved[UINT16_MAX + 1];
-    struct role_range range;
 
     memset(ports, 0, sizeof(*ports));
     memset(reserved, 0, sizeof(reserved));
-    role_read_range(&range);
-    role_read_reserved(range, reserved);
-    for (unsigned port = range.low; port <= range.high; port++)
-        ports->given[port] = !reserved[port - range.low];
+    role_read_range(&sum->range);
+    role_read_reserved(sum->range, reserved);
+    for (unsigned port = sum->range.low; port <= sum->range.high; port++)
+        ports->given[port] = !reserved[port - sum->range.low];
     for (size_t i = 0; i < sockets->count; i++) {
         if (sockets->items[i].state == TCP_LISTEN)
             ports->listened[sockets->items[i].local_port] = true;
     }
-}
-
-static int find_exposed(struct summary *sum, const struct ports *ports)
-{
     for (unsigned port = 1; port <= UINT16_MAX; port++) {
-        if (!ports->listened[port] || !ports->given[port])
-            continue;
-        uint16_t *exposed = cli_grow(sum->exposed, sum->exposed_count, sizeof(*exposed));
-        if (!exposed)
-            return -1;
-        sum->exposed = exposed;
-        sum->exposed[sum->exposed_count++] = (uint16_t)port;
+        sum->is_exposed[port] = ports->listened[port] && ports->given[port];
+        sum->exposed_count += sum->is_exposed[port];
     }
-    return 0;
 }
 
 int summary_make(struct summary *sum, const struct sockets *sockets)
 {
     static struct ports ports;
+    struct summary_holders *unclosed = sum->unclosed;
 
     memset(sum, 0, sizeof(*sum));
-    read_sysctls(&sum->sysctls);
-    read_ports(&ports, sockets);
+    for (enum summary_sysctl i = 0; i < SYSCTLS; i++)
+        sum->sysctls[i] = read_sysctl(summary_sysctls[i]);
+    read_ports(&ports, sum, sockets);
     for (size_t i = 0; i < sockets->count; i++) {
         const struct diag_socket *s = &sockets->items[i];
         bystate_add(&sum->states, s);
+        unclosed[UNCLOSED_CLOSE_WAIT].orphans += s->state == TCP_CLOSE_WAIT && s->inode == 0;
+        unclosed[UNCLOSED_FIN_WAIT2].orphans += s->state == TCP_FIN_WAIT2 && s->inode == 0;
         if (s->state == TCP_LISTEN && s->backlog > 0 && s->waiting >= s->backlog)
             sum->full = *s;
     }
-    if (count_peers(sum, sockets, &ports) != 0 || find_exposed(sum, &ports) != 0 ||
-        find_unclosed(sum, sockets) != 0 || find_closed(&sum->closed, sockets) != 0) {
-        summary_free(sum);
-        return -1;
-    }
-    return 0;
+    if (count_peers(sum, sockets, &ports) == 0 &&
+        summary_find_holders(&unclosed[UNCLOSED_CLOSE_WAIT], sockets, 1u << TCP_CLOSE_WAIT, 0) ==
+            0 &&
+        summary_find_holders(&unclosed[UNCLOSED_FIN_WAIT2], sockets, 1u << TCP_FIN_WAIT2, 0) == 0 &&
+        find_closed(&unclosed[UNCLOSED_CLOSED], sockets) == 0)
+        return 0;
+    summary_free(sum);
+    return -1;
 }
 
 void summary_free(struct summary *sum)
 {
     free(sum->peers);
-    free(sum->exposed);
-    free(sum->holders);
-    free(sum->closed.holders);
-    memset(sum, 0, sizeof(*sum));
+    for (enum summary_unclosed i = 0; i < UNCLOSED_KINDS; i++)
+        free(sum->unclosed[i].holders);
 }

@@ -7,6 +7,7 @@
 #include "cli/process/holders.h"
 #include "cli/sockets/bystate.h"
 #include "cli/sockets/sockets.h"
+#include "socket/role.h"
 
 #define TIME_WAIT_SECONDS 60 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed in the kernel */
 
@@ -23,17 +24,19 @@ struct summary_peer {
     unsigned used; /* of a destination: ephemeral ports towards it, TIME_WAIT among them */
 };
 
-struct summary_sysctls {
-    unsigned port_low; /* net.ipv4.ip_local_port_range */
-    unsigned port_high;
-    /* -1 where it cannot be read. */
-    int tw_reuse;       /* net.ipv4.tcp_tw_reuse: 0 no, 1 yes, 2 on loopback */
-    int tw_reuse_delay; /* net.ipv4.tcp_tw_reuse_delay, milliseconds; Linux 6.14 */
-    int timestamps;     /* net.ipv4.tcp_timestamps, without which no port is reused */
-    int max_tw_buckets; /* net.ipv4.tcp_max_tw_buckets */
-    int fin_timeout;    /* net.ipv4.tcp_fin_timeout, seconds */
-    int somaxconn;      /* net.core.somaxconn */
+/* Settings, sysctl(8), each a number. */
+enum summary_sysctl {
+    SYSCTL_TW_REUSE,       /* 0 no, 1 yes, 2 on loopback */
+    SYSCTL_TW_REUSE_DELAY, /* milliseconds; Linux 6.14 */
+    SYSCTL_TIMESTAMPS,     /* without which no port is reused */
+    SYSCTL_MAX_TW_BUCKETS,
+    SYSCTL_FIN_TIMEOUT, /* seconds */
+    SYSCTL_SOMAXCONN,
+    SYSCTLS,
 };
+
+/* Below /proc/sys/net. */
+extern const char *const summary_sysctls[SYSCTLS];
 
 /* A port that this host serves. */
 struct summary_served {
@@ -42,33 +45,46 @@ struct summary_served {
     unsigned time_wait;
 };
 
-/* Sockets in a state that lasts until their program calls close(). */
-struct summary_unclosed {
+/* Who holds some of the sockets. */
+struct summary_holders {
     struct holder *holders; /* one entry a socket, by pid */
     size_t count;
     size_t unseen;  /* sockets whose process we may not inspect */
     size_t orphans; /* closed already: no process holds them */
 };
 
+/* States that last until the program calls close(). */
+enum summary_unclosed {
+    UNCLOSED_CLOSE_WAIT,
+    UNCLOSED_FIN_WAIT2,
+    UNCLOSED_CLOSED, /* not in the kernel's list */
+    UNCLOSED_KINDS,
+};
+
 struct summary {
     struct bystate states;
     struct summary_peer *peers; /* the most TIME_WAIT first */
     size_t peer_count;
-    struct summary_peer busiest;  /* the destination with the most held ports; none: used is 0 */
-    struct summary_served served; /* the port with the most TIME_WAIT; none: time_wait is 0 */
-    uint16_t *exposed; /* ports listened on that clients may be given while nobody does */
+    struct summary_peer busiest;     /* the destination with the most held ports; none: used is 0 */
+    struct summary_served served;    /* the port with the most TIME_WAIT; none: time_wait is 0 */
+    bool is_exposed[UINT16_MAX + 1]; /* ports listened on that clients may get while nobody does */
     size_t exposed_count;
     struct diag_socket full; /* a listener with a full accept queue; none: state is 0 */
-    struct holder *holders;  /* of close_wait and fin_wait2 */
-    struct summary_unclosed close_wait;
-    struct summary_unclosed fin_wait2;
-    struct summary_unclosed closed; /* not in the kernel's list; its holders are its own */
-    struct summary_sysctls sysctls;
+    struct summary_holders unclosed[UNCLOSED_KINDS];
+    struct role_range range;
+    int sysctls[SYSCTLS]; /* -1 where it cannot be read */
 };
 
 /* Sums up. Returns 0, or -1 and errno. summary_free() frees what it allocated. */
 int summary_make(struct summary *sum, const struct sockets *sockets);
 void summary_free(struct summary *sum);
+
+/*
+ * Finds who holds the sockets in some states, with that local port unless it is 0. Without /proc
+ * nobody is found. Returns 0, or -1 if memory ran out.
+ */
+int summary_find_holders(struct summary_holders *h, const struct sockets *sockets, uint32_t states,
+                         long port);
 
 /* Ephemeral ports in the range. */
 unsigned summary_range(const struct summary *sum);
