@@ -366,14 +366,17 @@ static int run_all(struct ab *ab)
 }
 
 /* The terminal signals the runner as well, which ends; then we print the results so far. */
-static void ignore(int number)
+static void catch_signals(void)
 {
-    (void)number;
+    struct sigaction action;
+
+    cli_catch_signals();
+    sigaction(SIGTERM, NULL, &action);
+    sigaction(SIGHUP, &action, NULL);
 }
 
 static int measure(struct ab *ab)
 {
-    const struct sigaction action = {.sa_handler = ignore}; /* no SA_RESTART: waitpid() returns */
     struct ab_table *r = &ab->table;
     size_t size = (size_t)(r->rounds * r->mode_count) * sizeof(*r->results);
 
@@ -386,9 +389,7 @@ static int measure(struct ab *ab)
         return CLI_FAILED;
     if (make_directory(&ab->plan) != 0 || (ab->plan.attach && save_target(ab) != 0))
         return CLI_FAILED;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    catch_signals();
     int status = run_all(ab);
     if (ab->plan.attach)
         restore_target(ab);

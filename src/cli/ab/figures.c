@@ -44,20 +44,14 @@ static const struct known_output {
     {"([0-9.]+) requests per second", NULL},
 };
 
-void figures_begin(uint64_t before[COUNTER_COUNT])
+void figures_of_counters(const uint64_t before[COUNTER_COUNT], double *values)
 {
-    (void)counters_read(before);
-}
+    uint64_t growth[COUNTER_COUNT];
 
-void figures_end(const uint64_t before[COUNTER_COUNT], double *values)
-{
-    uint64_t now[COUNTER_COUNT];
-
-    (void)counters_read(now); /* of what is missing, nothing is known */
+    (void)counters_since(before, growth);
     for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
         enum counter c = counted[i].counter;
-        bool is_known = before[c] != COUNTER_MISSING && now[c] != COUNTER_MISSING;
-        values[counted[i].figure] = is_known ? (double)(now[c] - before[c]) : NAN;
+        values[counted[i].figure] = before[c] == COUNTER_MISSING ? NAN : (double)growth[c];
     }
 }
 

@@ -34,9 +34,8 @@ struct figures_metric {
 
 /* In each function `values` has FIGURES_MAX elements; a missing figure is NAN. */
 
-/* Reads the kernel's counters before a load, and again after it: the differences are figures. */
-void figures_begin(uint64_t before[COUNTER_COUNT]);
-void figures_end(const uint64_t before[COUNTER_COUNT], double *values);
+/* By how much the kernel's counters differ from what they were before the load. */
+void figures_of_counters(const uint64_t before[COUNTER_COUNT], double *values);
 
 /* From what a load printed to the file `path`: rate and errors of known loads, and metrics. */
 void figures_of_output(const char *path, const struct figures_metric *metrics, int metric_count,

@@ -43,33 +43,23 @@ static bool write_file(const char *path, const char *value)
     return written;
 }
 
-static void note_sysctl(const char *path, unsigned *count)
-{
-    struct sysctl *s = &sysctls[*count];
-
-    if (*count == SYSCTLS_MAX)
-        return;
-    snprintf(s->path, sizeof(s->path), "%s", path);
-    *count += read_file(path, s->value);
-}
-
 static unsigned read_sysctls(void)
 {
     DIR *directory = opendir("/proc/sys/net/ipv4");
     const struct dirent *entry;
-    unsigned count = 0;
-    char path[300];
+    unsigned count = 1;
 
-    while (directory && (entry = readdir(directory))) {
+    snprintf(sysctls[0].path, sizeof(sysctls[0].path), "/proc/sys/net/core/somaxconn");
+    (void)read_file(sysctls[0].path, sysctls[0].value);
+    while (directory && (entry = readdir(directory)) && count < SYSCTLS_MAX) {
+        struct sysctl *s = &sysctls[count];
         bool is_tcp = strncmp(entry->d_name, "tcp_", 4) == 0 ||
                       strcmp(entry->d_name, "ip_local_port_range") == 0;
-        snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", entry->d_name);
-        if (is_tcp)
-            note_sysctl(path, &count);
+        snprintf(s->path, sizeof(s->path), "/proc/sys/net/ipv4/%s", entry->d_name);
+        count += is_tcp && read_file(s->path, s->value);
     }
     if (directory)
         closedir(directory);
-    note_sysctl("/proc/sys/net/core/somaxconn", &count);
     return count;
 }
 

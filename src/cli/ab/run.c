@@ -48,7 +48,6 @@ static struct run {
     pid_t server;       /* 0: not our child, or it has ended */
     struct seen former; /* sockets that an earlier run left */
     double other_cpu;   /* seconds, of the load, all that it waited for, and the watch */
-    volatile sig_atomic_t interrupted;
 } run;
 
 static void nap(void)
@@ -200,7 +199,7 @@ static bool await_listener(void)
     int status;
 
     while (!has_listener()) {
-        if (run.interrupted)
+        if (cli_is_interrupted())
             return false;
         if (run.server && waitpid(run.server, &status, WNOHANG) == run.server) {
             run.server = 0;
@@ -258,7 +257,7 @@ static bool await_load(pid_t load)
 
     while (wait4(load, &status, WNOHANG, &usage) == 0) {
         bool is_late = cli_now() > end;
-        if (run.interrupted || is_late) {
+        if (cli_is_interrupted() || is_late) {
             kill(-load, SIGKILL);
             waitpid(load, &status, 0);
             return is_late &&
@@ -291,7 +290,7 @@ static pid_t start_watch(void)
     while (read(ends[0], port, 1) < 0 && errno == EINTR)
         ;
     close(ends[0]);
-    while (pid > 0 && !run.interrupted && target_state(pid) != 'Z' &&
+    while (pid > 0 && !cli_is_interrupted() && target_state(pid) != 'Z' &&
            target_status_text(pid, "SigCgt", text) && !(strtoull(text, NULL, 16) & wanted))
         nap();
     return pid;
@@ -319,7 +318,7 @@ static bool put_load_on(double *values)
     if (!figures_note_former(run.plan->port, &run.former))
         return fail(NULL, NOT_LISTED ": %s", strerror(errno));
     pid_t watch = start_watch();
-    figures_begin(counters);
+    (void)counters_read(counters);
     double begin = cli_now();
     pid_t load = run.plan->on_client
                      ? start_under(shell, run.load_output, load_is_supervised(run.plan->load))
@@ -333,7 +332,7 @@ static bool put_load_on(double *values)
         return false;
     cpu = server_cpu() - cpu;
     values[FIGURE_CPU] = cpu > 0 ? cpu : 0;
-    figures_end(counters, values);
+    figures_of_counters(counters, values);
     values[FIGURE_TIME_WAIT] =
         figures_time_wait(run.plan->port, !run.plan->on_server, &run.former, &last);
     figures_of_output(run.load_output, run.plan->metrics, run.plan->metric_count, values);
@@ -347,7 +346,7 @@ static void stop_server(void)
 
     if (run.server > 0)
         kill(run.server, SIGTERM);
-    while (run.server > 0 && cli_now() < end && !run.interrupted) {
+    while (run.server > 0 && cli_now() < end && !cli_is_interrupted()) {
         if (waitpid(run.server, NULL, WNOHANG) != 0)
             run.server = 0;
         nap();
@@ -357,16 +356,15 @@ static void stop_server(void)
 
 static bool can_bind(void)
 {
-    struct sockaddr_in6 any = {.sin6_family = AF_INET6,
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, /* or in part a struct sockaddr_in */
                                .sin6_port = htons((uint16_t)run.plan->port)};
-    struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)run.plan->port)};
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is_v6 = fd >= 0;
 
-    if (!is_v6)
+    if (fd < 0) {
+        any.sin6_family = AF_INET;
         fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int status = is_v6 ? bind(fd, (struct sockaddr *)&any, sizeof(any))
-                       : bind(fd, (struct sockaddr *)&any4, sizeof(any4));
+    }
+    int status = bind(fd, (struct sockaddr *)&any, sizeof(any));
     close(fd);
     return status == 0;
 }
@@ -393,22 +391,12 @@ static double measure_restart(void)
     return cli_now() - begin;
 }
 
-static void interrupt(int number)
-{
-    (void)number;
-    run.interrupted = 1;
-}
-
 static void be_runner(void)
 {
-    const struct sigaction action = {.sa_handler = interrupt};
     double values[FIGURES_MAX];
 
     for (int i = 0; i < FIGURES_MAX; i++)
         values[i] = NAN;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     run.result->outcome = AB_FAILED;
@@ -423,7 +411,7 @@ static void be_runner(void)
     if (done && run.plan->on_server && !run.plan->attach)
         values[FIGURE_RESTART] = measure_restart();
     memcpy(run.result->values, values, sizeof(values));
-    run.result->outcome = run.interrupted ? AB_INTERRUPTED : done ? AB_DONE : AB_FAILED;
+    run.result->outcome = cli_is_interrupted() ? AB_INTERRUPTED : done ? AB_DONE : AB_FAILED;
 }
 
 void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
@@ -431,12 +419,7 @@ void ab_run(const struct ab_plan *plan, const char *mode, const char *label,
 {
     int status;
 
-    run.plan = plan;
-    run.mode = mode;
-    run.result = result;
-    run.counts = false;
-    run.server = 0;
-    run.other_cpu = 0;
+    run = (struct run){.plan = plan, .mode = mode, .result = result};
     snprintf(run.server_output, sizeof(run.server_output), "%s/%s.server", plan->directory, label);
     snprintf(run.load_output, sizeof(run.load_output), "%s/%s.load", plan->directory, label);
     snprintf(run.watch_output, sizeof(run.watch_output), "%s/%s.watch", plan->directory, label);

@@ -13,7 +13,7 @@
 
 #define BAR_CELLS 16
 
-static const struct {
+static const struct figure_row {
     const char *name; /* in JSON */
     const char *text;
     int decimals;
@@ -85,21 +85,12 @@ static int figure_count(const struct ab_table *r)
     return FIGURE_METRIC + r->plan->metric_count;
 }
 
-static const char *text_of(const struct ab_table *r, int figure)
+static struct figure_row row_of(const struct ab_table *r, int figure)
 {
-    return figure < FIGURE_METRIC ? figures[figure].text
-                                  : r->plan->metrics[figure - FIGURE_METRIC].name;
-}
-
-static const char *name_of(const struct ab_table *r, int figure)
-{
-    return figure < FIGURE_METRIC ? figures[figure].name
-                                  : r->plan->metrics[figure - FIGURE_METRIC].name;
-}
-
-static int decimals_of(int figure)
-{
-    return figure < FIGURE_METRIC ? figures[figure].decimals : 2;
+    if (figure < FIGURE_METRIC)
+        return figures[figure];
+    const char *name = r->plan->metrics[figure - FIGURE_METRIC].name;
+    return (struct figure_row){name, name, 2};
 }
 
 /* The largest of all values; -1 if no run has one. */
@@ -137,7 +128,7 @@ static bool print_mode(const struct ab_table *r, int mode, int figure, double mo
 {
     struct sum first = sum_up(r, 0, figure);
     struct sum sum = sum_up(r, mode, figure);
-    int decimals = decimals_of(figure);
+    int decimals = row_of(r, figure).decimals;
     char spread[64] = "";
     char ratio[64] = "";
     bool doubtful = false;
@@ -172,7 +163,7 @@ static bool print_figure(const struct ab_table *r, int figure, double most)
 {
     bool doubtful = false;
 
-    printf("%s\n", text_of(r, figure));
+    printf("%s\n", row_of(r, figure).text);
     for (int i = 0; i < r->mode_count; i++)
         doubtful |= print_mode(r, i, figure, most);
     return doubtful;
@@ -205,7 +196,7 @@ void ab_table_print(const struct ab_table *r)
     for (int i = 0; i < figure_count(r); i++) {
         if (largest(r, i) != 0)
             continue;
-        printf("%s%s", separator, text_of(r, i));
+        printf("%s%s", separator, row_of(r, i).text);
         separator = ", ";
     }
     if (separator[0] == ',')
@@ -222,7 +213,7 @@ static void print_values(struct json *json, const char *key, const struct ab_tab
 {
     json_open(json, key, '{');
     for (int i = 0; i < figure_count(r); i++)
-        json_real(json, name_of(r, i),
+        json_real(json, row_of(r, i).name,
                   round < 0 ? sum_up(r, mode, i).median : value_of(r, round, mode, i), 9);
     json_close(json, '}');
 }
