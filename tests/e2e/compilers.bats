@@ -4,11 +4,6 @@
 BATS_TEST_TIMEOUT=600
 load helper
 
-copy_of_the_sources() {
-    cp -r "$ROOT/src" "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
-    cd "$BATS_TEST_TMPDIR" || return
-}
-
 # builds MAKE-ARGUMENT...: what is not up to date; without a warning, or says what is $expected.
 builds() {
     echo "make $*"
@@ -31,6 +26,7 @@ works() {
 # bats test_tags=plain
 @test "every gcc and clang that is installed, with -O0 and with -O3 -flto" {
     copy_of_the_sources
+    cd "$TREE"
     declare -A seen
     for compiler in $(compgen -c | grep -xE '(gcc|clang)-[0-9]+' | sort -u) gcc clang; do
         program=$(realpath "$(command -v "$compiler")")
@@ -54,6 +50,7 @@ works() {
 # bats test_tags=plain
 @test "Debian's hardening flags, all of them, and link-time optimisation" {
     copy_of_the_sources
+    cd "$TREE"
     command -v dpkg-buildflags >/dev/null || skip "no dpkg-buildflags"
     for options in "" hardening=+all "hardening=+all optimize=+lto"; do
         flag() { DEB_BUILD_MAINT_OPTIONS=$options dpkg-buildflags --get "$1"; }
@@ -69,6 +66,7 @@ works() {
 # bats test_tags=plain
 @test "-fhardened" {
     copy_of_the_sources
+    cd "$TREE"
     gcc -fhardened -E -x c /dev/null >/dev/null 2>&1 || skip "gcc has no -fhardened before version 14"
     builds CFLAGS="-O2 -fhardened"
     works
@@ -76,7 +74,8 @@ works() {
 
 # bats test_tags=plain
 @test "-z defs is left out of the library's link, and the build says so" {
-    copy_of_the_sources
+    copy_of_the_build
+    cd "$TREE"
     for flag in -Wl,-z,defs -Wl,--no-undefined; do
         rm -f liblinger.so linger
         echo "liblinger.so: $flag left out: the library is linked against no libc" >told
@@ -88,6 +87,7 @@ works() {
 # bats test_tags=plain
 @test "musl-gcc" {
     copy_of_the_sources
+    cd "$TREE"
     command -v musl-gcc >/dev/null || skip "no musl-gcc"
     builds CC=musl-gcc
     works

@@ -210,6 +210,22 @@ normal() {
     sed -E 's/\b[1-9][0-9]*\b/N/g; s/[ \t]+/ /g; s/^ //; s/ $//'
 }
 
+# A copy to build in: the tree of the tests is left as it is.
+copy_of_the_sources() {
+    TREE=$BATS_TEST_TMPDIR/tree
+    mkdir -p "$TREE"
+    cp -r "$ROOT"/{Makefile,LICENSE,README.md,src,tests,examples} "$TREE"
+}
+
+# The same with what the tests built, which make then finds up to date.
+copy_of_the_build() {
+    copy_of_the_sources
+    cp -a "$ROOT"/{Makefile,src,linger,liblinger.so} "$TREE"
+    mkdir "$TREE/build"
+    # shellcheck disable=SC2046 # the rooms
+    (cd "$ROOT/build" && cp -a stub sanitizer libdir $(cd ../src && dirname ./*/*.c | sort -u) "$TREE/build")
+}
+
 # counts in the kernel of this namespace: counter TcpOutRsts
 counter() {
     nstat -asz "$1" | awk -v name="$1" '$1 == name { print $2 }'

@@ -21,22 +21,6 @@ programs_in() {
     files_in "$1" | grep -v '^./share/doc/liblinger/examples/' | tr '\n' ' '
 }
 
-# A copy to build in: the tree of the tests is left as it is.
-copy_of_the_sources() {
-    TREE=$BATS_TEST_TMPDIR/tree
-    mkdir -p "$TREE"
-    cp -r "$ROOT"/{Makefile,LICENSE,README.md,src,tests,examples} "$TREE"
-}
-
-# The same with what the tests built, which make then finds up to date.
-copy_of_the_build() {
-    copy_of_the_sources
-    cp -a "$ROOT"/{Makefile,src,linger,liblinger.so} "$TREE"
-    mkdir "$TREE/build"
-    # shellcheck disable=SC2046 # the rooms
-    (cd "$ROOT/build" && cp -a stub sanitizer libdir $(cd ../src && dirname ./*/*.c | sort -u) "$TREE/build")
-}
-
 # What make GOAL makes in a copy of the sources, once for all tests of it: $MADE, in $TREE.
 made() { # GOAL
     TREE=$BATS_FILE_TMPDIR/$1
@@ -273,13 +257,21 @@ unpack() {
     tar -C "$AT" -xzf "$MADE"
 }
 
-@test "make tarball: the same bytes from two directories at two times" {
+@test "make tarball: the same bytes from two directories at two times, without git, too; make dist says that it needs it" {
     command -v git >/dev/null || skip "no git"
     made tarball
     copy_of_the_sources
     find "$TREE" -exec touch -d 2001-02-03 {} +
-    (umask 077 && make -s -C "$TREE" tarball)
-    cmp "$MADE" "$TREE/build/${MADE##*/}"
+    # And where there is no git.
+    mkdir "$BATS_TEST_TMPDIR/bin" "$TREE/.git"
+    ln -s /usr/bin/* "$BATS_TEST_TMPDIR/bin"
+    rm -f "$BATS_TEST_TMPDIR/bin/git"
+    run -0 env PATH="$BATS_TEST_TMPDIR/bin" bash -c 'umask 077 && make -s -C "$0" tarball' "$TREE"
+    expect "what it says" "$output" "${MADE#"$BATS_FILE_TMPDIR/tarball/"}"
+    cmp "$MADE" "$TREE/$output"
+    run ! env PATH="$BATS_TEST_TMPDIR/bin" make -s -C "$TREE" dist
+    expect "make dist" "${lines[0]}" "make dist: no git here; apt-get install git"
+    rmdir "$TREE/.git"
     # Of a checkout the times are the last commit's. What is built, once more, does not matter.
     git -C "$TREE" init -q
     GIT_COMMITTER_DATE="2031-03-05 00:00:00 +0000" git -C "$TREE" -c user.name=n -c user.email=n@example.org \
@@ -305,20 +297,6 @@ links() {
     [ "$(links README.md | wc -l)" -lt "$(links "$ROOT/README.md" | wc -l)" ]
     expect "the other words" "$(tr -d '[]!' <README.md)" "$(sed -E 's/\]\((\.github|src|tests)\/[^)]*\)//g' "$ROOT/README.md" | tr -d '[]!')"
     diff <(files_in "$ROOT/examples" | grep -v '\.pyc$') <(files_in examples)
-}
-
-@test "make tarball and make dist where there is no git: one works, the other says so" {
-    mkdir "$BATS_TEST_TMPDIR/bin"
-    ln -s /usr/bin/* "$BATS_TEST_TMPDIR/bin"
-    rm -f "$BATS_TEST_TMPDIR/bin/git"
-    made tarball
-    copy_of_the_sources
-    mkdir "$TREE/.git"
-    run -0 env PATH="$BATS_TEST_TMPDIR/bin" make -s -C "$TREE" tarball
-    expect "what it says" "$output" "${MADE#"$BATS_FILE_TMPDIR/tarball/"}"
-    cmp "$MADE" "$TREE/$output"
-    run ! env PATH="$BATS_TEST_TMPDIR/bin" make -s -C "$TREE" dist
-    expect said "${lines[0]}" "make dist: no git here; apt-get install git"
 }
 
 @test "make tarball: unpacked anywhere, linger finds its library and runs a dynamic and a static program" {
@@ -361,7 +339,7 @@ links() {
 }
 
 @test "APKBUILD and PKGBUILD: what they must have is there, their functions build, check and install" {
-    copy_of_the_sources
+    copy_of_the_build
     ln -s . "$TREE/liblinger-$VERSION" # where makepkg and abuild go before they call them
     for file in APKBUILD PKGBUILD; do
         for name in pkgname pkgver pkgrel pkgdesc arch license source; do
