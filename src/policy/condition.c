@@ -20,18 +20,8 @@
 #define OVERRULE_NO "no"
 #define ACCEPTED_MAX_LENGTH 160
 
-static const char *const role_names[] = {[ROLE_CLIENT] = "client", [ROLE_SERVER] = "server"};
-static const char *const when_names[] = {[WHEN_ACTIVE] = "active", [WHEN_PASSIVE] = "passive"};
-
-const char *condition_role_name(enum policy_role role)
-{
-    return role_names[role];
-}
-
-const char *condition_when_name(enum policy_when when)
-{
-    return when_names[when];
-}
+const char *const condition_roles[] = {[ROLE_CLIENT] = "client", [ROLE_SERVER] = "server"};
+const char *const condition_whens[] = {[WHEN_ACTIVE] = "active", [WHEN_PASSIVE] = "passive"};
 
 static int read_word(struct cursor *p, struct span value, const char *const names[2], uint8_t *out,
                      const char *what, const char *accepted)
@@ -115,20 +105,20 @@ static int read_value(struct cursor *p, enum policy_condition condition, struct 
 {
     switch (condition) {
     case CONDITION_ROLE:
-        return read_word(p, value, role_names, &rule->role, "unknown role", ACCEPTED_ROLE);
+        return read_word(p, value, condition_roles, &rule->role, "unknown role", ACCEPTED_ROLE);
     case CONDITION_PORT:
-        return lists_read_ports(p, value, &rule->ports);
+        return lists_read(p, LIST_PORTS, value, &rule->ports);
     case CONDITION_LOCAL:
-        return lists_read_addresses(p, value, &rule->local);
+        return lists_read(p, LIST_ADDRESSES, value, &rule->local);
     case CONDITION_PEER:
-        return lists_read_addresses(p, value, &rule->peer);
+        return lists_read(p, LIST_ADDRESSES, value, &rule->peer);
     case CONDITION_WHEN:
-        return read_word(p, value, when_names, &rule->when,
+        return read_word(p, value, condition_whens, &rule->when,
                          "unknown value of when:", ACCEPTED_WHEN);
     case CONDITION_SHARE:
         return read_share(p, value, rule);
     case CONDITION_PROG:
-        return lists_read_patterns(p, value, &rule->programs);
+        return lists_read(p, LIST_PATTERNS, value, &rule->programs);
     case CONDITION_OVERRULE:
         return cursor_is(p, value, OVERRULE_NO)
                    ? 0
@@ -155,25 +145,25 @@ static void print_value(const struct policy *policy, enum policy_condition condi
 {
     switch (condition) {
     case CONDITION_ROLE:
-        text_put(out, role_names[rule->role]);
+        text_put(out, condition_roles[rule->role]);
         break;
     case CONDITION_PORT:
-        lists_print_ports(policy, rule->ports, out);
+        lists_print(policy, LIST_PORTS, rule->ports, out);
         break;
     case CONDITION_LOCAL:
-        lists_print_addresses(policy, rule->local, out);
+        lists_print(policy, LIST_ADDRESSES, rule->local, out);
         break;
     case CONDITION_PEER:
-        lists_print_addresses(policy, rule->peer, out);
+        lists_print(policy, LIST_ADDRESSES, rule->peer, out);
         break;
     case CONDITION_WHEN:
-        text_put(out, when_names[rule->when]);
+        text_put(out, condition_whens[rule->when]);
         break;
     case CONDITION_SHARE:
         print_share(rule->share, out);
         break;
     case CONDITION_PROG:
-        lists_print_patterns(policy, rule->programs, out);
+        lists_print(policy, LIST_PATTERNS, rule->programs, out);
         break;
     case CONDITION_OVERRULE:
         text_put(out, OVERRULE_NO);
@@ -256,13 +246,13 @@ bool condition_covers(const struct policy *policy, enum policy_condition conditi
     case CONDITION_WHEN:
         return wide->when == narrow->when;
     case CONDITION_PORT:
-        return lists_cover_ports(policy, wide->ports, narrow->ports);
+        return lists_cover(policy, LIST_PORTS, wide->ports, narrow->ports);
     case CONDITION_LOCAL:
-        return lists_cover_addresses(policy, wide->local, narrow->local);
+        return lists_cover(policy, LIST_ADDRESSES, wide->local, narrow->local);
     case CONDITION_PEER:
-        return lists_cover_addresses(policy, wide->peer, narrow->peer);
+        return lists_cover(policy, LIST_ADDRESSES, wide->peer, narrow->peer);
     case CONDITION_PROG:
-        return lists_cover_patterns(policy, wide->programs, narrow->programs);
+        return lists_cover(policy, LIST_PATTERNS, wide->programs, narrow->programs);
     case CONDITION_OVERRULE:
     case CONDITION_SHARE:
     case CONDITION_END:
@@ -300,42 +290,40 @@ unsigned condition_needs(const struct policy *policy, const struct policy_rule *
     return needs;
 }
 
+static size_t names_in(enum policy_dialect dialect, const char *names[CONDITION_COUNT])
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (conditions[i].dialects >> dialect & 1)
+            names[count++] = conditions[i].name;
+    }
+    return count;
+}
+
 /* Static, as the error outlives the parser. Written anew each time, always the same. */
-static const char *accepted_conditions(enum policy_dialect dialect)
+static const char *accepted_conditions(enum policy_dialect dialect, const char *const *names,
+                                       size_t count)
 {
     static char accepted[ACCEPTED_MAX_LENGTH];
-    const char *separator = "";
     struct text out;
 
     text_begin(&out, accepted, sizeof(accepted));
     text_put(&out, dialect == POLICY_TEARDOWN ? "a condition is one of: "
                                               : "a condition here is one of: ");
-    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
-        if (!(conditions[i].dialects >> dialect & 1))
-            continue;
-        text_put(&out, separator);
-        text_put(&out, conditions[i].name);
+    for (size_t i = 0; i < count; i++) {
+        text_put(&out, i > 0 ? ", " : "");
+        text_put(&out, names[i]);
         text_put_char(&out, '=');
-        separator = ", ";
     }
     return accepted;
 }
 
-static int unknown_condition(struct cursor *p, struct span name, const char *accepted)
-{
-    const char *names[CONDITION_COUNT];
-    size_t count = 0;
-
-    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
-        if (conditions[i].dialects >> p->dialect & 1)
-            names[count++] = conditions[i].name;
-    }
-    return cursor_fail_word(p, name, "unknown condition", accepted, names, count);
-}
-
 int condition_read(struct cursor *p, struct span token, struct policy_rule *rule)
 {
-    const char *accepted = accepted_conditions(p->dialect);
+    const char *names[CONDITION_COUNT];
+    size_t count = names_in(p->dialect, names);
+    const char *accepted = accepted_conditions(p->dialect, names, count);
     struct span value = token;
     struct span name = cursor_until(p, &value, '=');
     unsigned i = 0;
@@ -343,7 +331,7 @@ int condition_read(struct cursor *p, struct span token, struct policy_rule *rule
     while (i < CONDITION_COUNT && !cursor_is(p, name, conditions[i].name))
         i++;
     if (i == CONDITION_COUNT)
-        return unknown_condition(p, name, accepted);
+        return cursor_fail_word(p, name, "unknown condition", accepted, names, count);
     if (!(conditions[i].dialects >> p->dialect & 1))
         return cursor_fail(p, name, "condition that is not known before bind():", accepted);
     if (rule->conditions >> i & 1)

@@ -38,5 +38,6 @@ unsigned condition_needs(const struct policy *policy, const struct policy_rule *
 bool condition_is_for(const struct policy *policy, const struct policy_rule *rule,
                       const char *program);
 
-const char *condition_role_name(enum policy_role role);
-const char *condition_when_name(enum policy_when when);
+/* By enum policy_role and enum policy_when: "client", "passive". */
+extern const char *const condition_roles[2];
+extern const char *const condition_whens[2];

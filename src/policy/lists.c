@@ -9,31 +9,6 @@
 
 #define ACCEPTED_PROGRAM "prog takes file names or patterns, as in prog=nginx,redis-*"
 
-static int add_address(struct cursor *p, struct span value)
-{
-    struct policy *policy = p->policy;
-
-    if (policy->address_count == POLICY_ADDRESSES_MAX)
-        return cursor_fail(p, value, "too many addresses at", "a policy has up to 256 addresses");
-    if (address_read(p, value, &policy->addresses[policy->address_count]) != 0)
-        return -1;
-    policy->address_count++;
-    return 0;
-}
-
-static int add_ports(struct cursor *p, struct span value)
-{
-    struct policy *policy = p->policy;
-
-    if (policy->port_count == POLICY_PORTS_MAX)
-        return cursor_fail(p, value, "too many ports at",
-                           "a policy has up to 256 ports and port ranges");
-    if (!address_read_ports(p, value, &policy->ports[policy->port_count]))
-        return cursor_fail(p, value, "bad port", ADDRESS_ACCEPTED_PORT);
-    policy->port_count++;
-    return 0;
-}
-
 static int add_pattern(struct cursor *p, struct span value)
 {
     struct policy *policy = p->policy;
@@ -52,96 +27,70 @@ static int add_pattern(struct cursor *p, struct span value)
     return 0;
 }
 
-/* A comma-separated list; `count` is the count of the pool that `add` appends to. */
-static int read_list(struct cursor *p, struct span s, const uint16_t *count, struct policy_run *run,
-                     int (*add)(struct cursor *, struct span))
+static int add(struct cursor *p, enum list kind, struct span value)
 {
-    size_t end = s.at + s.length;
+    struct policy *policy = p->policy;
 
-    run->first = *count;
-    while (true) {
-        struct span value = cursor_until(p, &s, ',');
-        bool is_last = value.at + value.length == end;
-        if (value.length == 0)
-            return cursor_fail(p, value, "a value is missing", "values are separated by one comma");
-        if (add(p, value) != 0)
-            return -1;
-        if (is_last)
-            break;
+    switch (kind) {
+    case LIST_PORTS:
+        if (policy->port_count == POLICY_PORTS_MAX)
+            return cursor_fail(p, value, "too many ports at",
+                               "a policy has up to 256 ports and port ranges");
+        if (!address_read_ports(p, value, &policy->ports[policy->port_count++]))
+            return cursor_fail(p, value, "bad port", ADDRESS_ACCEPTED_PORT);
+        break;
+    case LIST_ADDRESSES:
+        if (policy->address_count == POLICY_ADDRESSES_MAX)
+            return cursor_fail(p, value, "too many addresses at",
+                               "a policy has up to 256 addresses");
+        return address_read(p, value, &policy->addresses[policy->address_count++]);
+    case LIST_PATTERNS:
+        return add_pattern(p, value);
     }
-    run->count = (uint16_t)(*count - run->first);
     return 0;
 }
 
-int lists_read_ports(struct cursor *p, struct span value, struct policy_run *run)
+int lists_read(struct cursor *p, enum list kind, struct span s, struct policy_run *run)
 {
-    return read_list(p, value, &p->policy->port_count, run, add_ports);
+    const uint16_t *const counts[] = {&p->policy->port_count, &p->policy->address_count,
+                                      &p->policy->pattern_count};
+    size_t end = s.at + s.length;
+    bool is_last = false;
+
+    run->first = *counts[kind];
+    while (!is_last) {
+        struct span value = cursor_until(p, &s, ',');
+        is_last = value.at + value.length == end;
+        if (value.length == 0)
+            return cursor_fail(p, value, "a value is missing", "values are separated by one comma");
+        if (add(p, kind, value) != 0)
+            return -1;
+    }
+    run->count = (uint16_t)(*counts[kind] - run->first);
+    return 0;
 }
 
-int lists_read_addresses(struct cursor *p, struct span value, struct policy_run *run)
+void lists_print(const struct policy *policy, enum list kind, struct policy_run run,
+                 struct text *out)
 {
-    return read_list(p, value, &p->policy->address_count, run, add_address);
-}
-
-int lists_read_patterns(struct cursor *p, struct span value, struct policy_run *run)
-{
-    return read_list(p, value, &p->policy->pattern_count, run, add_pattern);
-}
-
-void lists_print_ports(const struct policy *policy, struct policy_run run, struct text *out)
-{
-    for (unsigned i = 0; i < run.count; i++) {
-        text_put(out, i == 0 ? "" : ",");
-        address_print_ports(out, policy->ports[run.first + i]);
+    for (unsigned i = run.first; i < run.first + run.count; i++) {
+        text_put(out, i == run.first ? "" : ",");
+        switch (kind) {
+        case LIST_PORTS:
+            address_print_ports(out, policy->ports[i]);
+            break;
+        case LIST_ADDRESSES:
+            address_print(out, &policy->addresses[i]);
+            break;
+        case LIST_PATTERNS:
+            text_put(out, policy->pattern_text + policy->patterns[i]);
+            break;
+        }
     }
 }
 
-void lists_print_addresses(const struct policy *policy, struct policy_run run, struct text *out)
+static bool pattern_covers(const char *wide, const char *narrow)
 {
-    for (unsigned i = 0; i < run.count; i++) {
-        text_put(out, i == 0 ? "" : ",");
-        address_print(out, &policy->addresses[run.first + i]);
-    }
-}
-
-void lists_print_patterns(const struct policy *policy, struct policy_run run, struct text *out)
-{
-    for (unsigned i = 0; i < run.count; i++) {
-        text_put(out, i == 0 ? "" : ",");
-        text_put(out, policy->pattern_text + policy->patterns[run.first + i]);
-    }
-}
-
-/* Is each value of `narrow` covered by one of `wide`? `covers` gets their places in the pool. */
-static bool list_covers(const struct policy *policy, struct policy_run wide,
-                        struct policy_run narrow,
-                        bool (*covers)(const struct policy *, unsigned, unsigned))
-{
-    for (unsigned n = narrow.first; n < narrow.first + narrow.count; n++) {
-        unsigned w = wide.first;
-        while (w < wide.first + wide.count && !covers(policy, w, n))
-            w++;
-        if (w == wide.first + wide.count)
-            return false;
-    }
-    return true;
-}
-
-static bool port_covers(const struct policy *policy, unsigned w, unsigned n)
-{
-    return address_port_in(policy->ports[w], policy->ports[n].low) &&
-           address_port_in(policy->ports[w], policy->ports[n].high);
-}
-
-static bool address_covers_another(const struct policy *policy, unsigned w, unsigned n)
-{
-    return address_covers(&policy->addresses[w], &policy->addresses[n]);
-}
-
-static bool pattern_covers(const struct policy *policy, unsigned w, unsigned n)
-{
-    const char *wide = policy->pattern_text + policy->patterns[w];
-    const char *narrow = policy->pattern_text + policy->patterns[n];
     bool is_plain = !strchr(narrow, '*') && !strchr(narrow, '?') && !strchr(narrow, '[') &&
                     !strchr(narrow, '\\');
 
@@ -149,20 +98,31 @@ static bool pattern_covers(const struct policy *policy, unsigned w, unsigned n)
            (is_plain && fnmatch(wide, narrow, 0) == 0);
 }
 
-bool lists_cover_ports(const struct policy *policy, struct policy_run wide,
-                       struct policy_run narrow)
+/* Does the value at `w` of the pool cover the one at `n`? */
+static bool value_covers(const struct policy *policy, enum list kind, unsigned w, unsigned n)
 {
-    return list_covers(policy, wide, narrow, port_covers);
+    switch (kind) {
+    case LIST_PORTS:
+        return address_port_in(policy->ports[w], policy->ports[n].low) &&
+               address_port_in(policy->ports[w], policy->ports[n].high);
+    case LIST_ADDRESSES:
+        return address_covers(&policy->addresses[w], &policy->addresses[n]);
+    case LIST_PATTERNS:
+        return pattern_covers(policy->pattern_text + policy->patterns[w],
+                              policy->pattern_text + policy->patterns[n]);
+    }
+    return false;
 }
 
-bool lists_cover_addresses(const struct policy *policy, struct policy_run wide,
-                           struct policy_run narrow)
+bool lists_cover(const struct policy *policy, enum list kind, struct policy_run wide,
+                 struct policy_run narrow)
 {
-    return list_covers(policy, wide, narrow, address_covers_another);
-}
-
-bool lists_cover_patterns(const struct policy *policy, struct policy_run wide,
-                          struct policy_run narrow)
-{
-    return list_covers(policy, wide, narrow, pattern_covers);
+    for (unsigned n = narrow.first; n < narrow.first + narrow.count; n++) {
+        unsigned w = wide.first;
+        while (w < wide.first + wide.count && !value_covers(policy, kind, w, n))
+            w++;
+        if (w == wide.first + wide.count)
+            return false;
+    }
+    return true;
 }

@@ -4,18 +4,13 @@
 
 #include "policy/cursor.h"
 
-int lists_read_ports(struct cursor *p, struct span value, struct policy_run *run);
-int lists_read_addresses(struct cursor *p, struct span value, struct policy_run *run);
-int lists_read_patterns(struct cursor *p, struct span value, struct policy_run *run);
+/* What a list is of: each kind has its pool in the policy. */
+enum list { LIST_PORTS, LIST_ADDRESSES, LIST_PATTERNS };
 
-void lists_print_ports(const struct policy *policy, struct policy_run run, struct text *out);
-void lists_print_addresses(const struct policy *policy, struct policy_run run, struct text *out);
-void lists_print_patterns(const struct policy *policy, struct policy_run run, struct text *out);
+int lists_read(struct cursor *p, enum list kind, struct span value, struct policy_run *run);
+void lists_print(const struct policy *policy, enum list kind, struct policy_run run,
+                 struct text *out);
 
 /* Is each value of `narrow` in one of `wide`? */
-bool lists_cover_ports(const struct policy *policy, struct policy_run wide,
-                       struct policy_run narrow);
-bool lists_cover_addresses(const struct policy *policy, struct policy_run wide,
-                           struct policy_run narrow);
-bool lists_cover_patterns(const struct policy *policy, struct policy_run wide,
-                          struct policy_run narrow);
+bool lists_cover(const struct policy *policy, enum list kind, struct policy_run wide,
+                 struct policy_run narrow);

@@ -61,7 +61,7 @@ static void put_facts(struct line *line, const struct facts *f)
     if (f->known & FACT_COOKIE)
         line_number(line, "cookie", f->cookie);
     if (f->known & FACT_ROLE)
-        line_word(line, "role", condition_role_name(f->role));
+        line_word(line, "role", condition_roles[f->role]);
     if (f->known & FACT_LOCAL_IP)
         line_endpoint(line, "local", f->local_ip, f->local_port);
     else if (f->known & FACT_LOCAL_PORT)
@@ -290,7 +290,7 @@ void report_closed(int fd, const struct facts *facts, const struct policy *polic
     put_facts(&line, facts);
     line_word(&line, "state", diag_state_name(facts->state));
     if (is_connected)
-        line_word(&line, "when", condition_when_name(facts->when));
+        line_word(&line, "when", condition_whens[facts->when]);
     line_number(&line, "unsent", unsent);
     line_number(&line, "unread", unread);
     bool is_corked = unsent > 0 && verdict && verdict->mode == MODE_RST && sock_holds_back(fd);

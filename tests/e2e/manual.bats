@@ -99,8 +99,8 @@ said() {
     (
         said modes | sed 's/SECONDS//'
         said conditions | sed 's/=.*/=/'
-        strings policy/condition.c role_names
-        strings policy/condition.c when_names
+        strings policy/condition.c condition_roles
+        strings policy/condition.c condition_whens
         printf '%s\n' on 1 0 no
     ) | sort -u >"$BATS_TEST_TMPDIR/source"
     manual text "$PAGES/liblinger.7" DESCRIPTION Grammar | grep -oE '"[a-z01]+[a-z-]*[:=]?"' | tr -d '"' |
