@@ -4,6 +4,7 @@
  * hands over to core/moments.c, and calls the real function: nothing else. It must never change
  * what the real function returns, its errno, or whether it is a cancellation point.
  */
+#include <elf.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -13,13 +14,14 @@
 #include "base/kernel.h"
 #include "base/text.h"
 #include "core/moments.h"
-#include "preload/golang.h"
 #include "preload/real.h"
 #include "report/log.h"
 #include "socket/descriptors.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define STATUS_BAD_SETTING 125
+#define GO_BUILD_ID 4 /* the note's type, cmd/internal/buildid/note.go */
+#define ALIGNED(size) (((size) + 3u) & ~3u)
 #define NOT_REACHED                                                                                \
     "liblinger: a Go program makes system calls without libc, so the library does not reach it; "  \
     "start it with: linger run\n"
@@ -58,6 +60,42 @@ static const char *program_name(void)
     return path ? text_file_name(path) : "";
 }
 
+static bool has_build_id(const unsigned char *notes, size_t size)
+{
+    while (size >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *head = (const void *)notes;
+        const char *owner = (const char *)(head + 1);
+        size_t length = sizeof(*head) + ALIGNED(head->n_namesz) + ALIGNED(head->n_descsz);
+        if (length > size)
+            return false;
+        if (head->n_type == GO_BUILD_ID && head->n_namesz == 4 && memcmp(owner, "Go\0", 4) == 0)
+            return true;
+        notes += length;
+        size -= length;
+    }
+    return false;
+}
+
+/* Is the program written in Go? Its net package makes system calls itself, so no hook sees them. */
+static bool is_go_program(void)
+{
+    const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
+    size_t count = getauxval(AT_PHNUM);
+    bool is_placed = false;
+    uintptr_t base = 0; /* where the program was loaded */
+
+    for (size_t i = 0; headers && i < count; i++) {
+        if (headers[i].p_type == PT_PHDR) { /* ahead of every segment in memory, elf(5) */
+            base = (uintptr_t)headers - headers[i].p_vaddr;
+            is_placed = true;
+        }
+        if (is_placed && headers[i].p_type == PT_NOTE &&
+            has_build_id((const void *)(base + headers[i].p_vaddr), headers[i].p_filesz))
+            return true;
+    }
+    return false;
+}
+
 static struct settings settings;
 static const struct settings_mark mark
     __attribute__((used)) = {SETTINGS_MARK, sizeof(settings), &settings};
@@ -80,7 +118,7 @@ static void load(void)
         _exit(STATUS_BAD_SETTING);
     settings_keep_program(&settings, program_name());
     moments_start(&settings, program_name());
-    if (moments_wanted && golang_is_program())
+    if (moments_wanted && is_go_program())
         log_stderr(NOT_REACHED, sizeof(NOT_REACHED) - 1);
 }
 

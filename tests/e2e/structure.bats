@@ -41,7 +41,7 @@ asks() {
     run ! rooms includes "$src" "$ROOT/build"
     [[ ${lines[-1]} == "a circle: "*"policy/cursor.h -> policy/mode.h"* ]]
     cp -r "$ROOT/src/." "$src"
-    echo '#include "preload/golang.h"' >>"$src/core/settings.h"
+    echo '#include "preload/real.h"' >>"$src/core/settings.h"
     run ! rooms includes "$src" "$ROOT/build"
     expect "what is named" "${lines[-1]}" "upward: core -> preload"
     local build=$BATS_TEST_TMPDIR/build
