@@ -182,18 +182,6 @@ static void end_warning(struct text *complaint, size_t before)
     }
 }
 
-static int take_policy(struct settings *s, enum setting setting, const struct source *from,
-                       struct text *complaint)
-{
-    struct policy_error error = {.what = NULL};
-
-    if (policy_parse(policy_of(s, setting), variables[setting].dialect, from->text, from->length,
-                     from->file != NULL, &error) == 0)
-        return 0;
-    complain(s->who, from, &error, complaint);
-    return -1;
-}
-
 /* What strerror() would say, without its locale, which may allocate. */
 static const char *reason(int error)
 {
@@ -249,20 +237,27 @@ static ssize_t read_file(const char *path, char *buffer, size_t size)
     return failed ? -1 : (ssize_t)length;
 }
 
-static int take_file(struct settings *s, enum setting setting, const char *shown_as,
-                     const char *path, struct text *complaint)
+/* Of the value @FILE: the rules in the file take its place. */
+static bool take_file(struct source *from, struct policy_error *error)
 {
     static char buffer[POLICY_TEXT_MAX + 1];
+    const char *path = from->text + 1;
     ssize_t length = read_file(path, buffer, sizeof(buffer));
 
     if (length < 0) {
-        const struct source from = {shown_as, NULL, path - 1, strlen(path) + 1};
-        const struct policy_error error = {1, strlen(path), "cannot read", reason(errno), NULL};
-        complain(s->who, &from, &error, complaint);
-        return -1;
+        *error = (struct policy_error){1, strlen(path), "cannot read", reason(errno), NULL};
+        return false;
     }
-    const struct source from = {shown_as, path, buffer, (size_t)length};
-    return take_policy(s, setting, &from, complaint);
+    *from = (struct source){from->shown_as, path, buffer, (size_t)length};
+    return true;
+}
+
+static bool take_policy(struct settings *s, enum setting setting, struct source *from,
+                        struct policy_error *error)
+{
+    return (from->text[0] != '@' || take_file(from, error)) &&
+           policy_parse(policy_of(s, setting), variables[setting].dialect, from->text, from->length,
+                        from->file != NULL, error) == 0;
 }
 
 /* As strcspn(3), without importing it. */
@@ -341,33 +336,30 @@ static bool find_mistake(enum setting setting, const struct source *from,
     return error->what != NULL;
 }
 
-static int take_path(struct settings *s, enum setting setting, const struct source *from,
-                     struct text *complaint)
+static bool take_path(struct settings *s, enum setting setting, const struct source *from,
+                      struct policy_error *error)
 {
-    struct policy_error error = {.what = NULL};
     bool is_log = setting == SETTING_LOG;
     const char *file = is_log ? settings_log_file(from->text) : from->text;
 
-    if ((is_log && !take_events(from, &s->log_events, &error)) ||
-        find_mistake(setting, from, &error)) {
-        complain(s->who, from, &error, complaint);
-        return -1;
-    }
+    if ((is_log && !take_events(from, &s->log_events, error)) || find_mistake(setting, from, error))
+        return false;
     memcpy(is_log ? s->log_path : s->stats_path, file, strlen(file) + 1);
-    return 0;
+    return true;
 }
 
 int settings_take(struct settings *s, enum setting setting, const char *shown_as, const char *value,
                   struct text *complaint)
 {
-    const struct source from = {shown_as, NULL, value, strlen(value)};
+    struct source from = {shown_as, NULL, value, strlen(value)};
+    struct policy_error error = {.what = NULL};
 
     s->given |= 1u << setting;
-    if (is_path(setting))
-        return take_path(s, setting, &from, complaint);
-    if (value[0] == '@')
-        return take_file(s, setting, shown_as, value + 1, complaint);
-    return take_policy(s, setting, &from, complaint);
+    if (is_path(setting) ? take_path(s, setting, &from, &error)
+                         : take_policy(s, setting, &from, &error))
+        return 0;
+    complain(s->who, &from, &error, complaint);
+    return -1;
 }
 
 void settings_warn(const struct settings *s, enum setting setting, const char *shown_as,
