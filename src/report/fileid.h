@@ -23,3 +23,4 @@ bool fileid_is(const struct fileid *a, const struct fileid *b);
  */
 bool fileid_may_be_put(const char *path);
 bool fileid_may_be_replaced(const char *path);
+#define FILEID_EXPOSED "lies in a directory of another user's, who can replace the file"

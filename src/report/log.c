@@ -74,7 +74,7 @@ static bool is_as_found(void)
 }
 
 /* A process that may not open its terminal, having dropped its privileges, can only ask poll(2). */
-static bool write_to_stderr(const char *data, size_t length)
+bool log_say(const char *data, size_t length)
 {
     bool written;
 
@@ -90,11 +90,6 @@ static bool write_to_stderr(const char *data, size_t length)
     return written;
 }
 
-void log_say(const char *message, size_t length)
-{
-    (void)write_to_stderr(message, length);
-}
-
 static bool write_to_file(const char *data, size_t length)
 {
     static int is_said; /* an int: riscv64 cannot exchange a byte */
@@ -107,17 +102,12 @@ static bool write_to_file(const char *data, size_t length)
 
 bool log_write(const char *line, size_t length)
 {
-    return kind == LOG_FILE ? write_to_file(line, length) : write_to_stderr(line, length);
+    return kind == LOG_FILE ? write_to_file(line, length) : log_say(line, length);
 }
 
 bool log_is_on(void)
 {
     return kind != LOG_OFF;
-}
-
-bool log_is_exposed(void)
-{
-    return kind == LOG_FILE && logfile_is_exposed();
 }
 
 /* Descriptor 2 may be closed, or inetd's connection: then nothing is written to it. */
@@ -156,5 +146,5 @@ const char *log_open(const char *name)
         return why;
     compose_farewell(name);
     kind = LOG_FILE;
-    return NULL;
+    return logfile_is_exposed() ? FILEID_EXPOSED : NULL;
 }

@@ -34,20 +34,20 @@ extern const char *const event_names[EVENT_COUNT];
  */
 void log_stderr(const char *message, size_t length);
 
-/* The same later, unless the program has put something else there; only after log_open(). */
-void log_say(const char *message, size_t length);
+/*
+ * The same later, unless the program has put something else there; only after log_open(). False
+ * where it is lost.
+ */
+bool log_say(const char *message, size_t length);
 
 /*
  * Opens the log of that name: LOG_TO_STDERR, or a file whose %p is the pid; NULL: none. Returns
- * NULL, or why the file cannot be a log: "is a directory, so ...". Without descriptor 2,
- * LOG_TO_STDERR means no log.
+ * NULL, or what is wrong with the file: "is a directory, so ...", or that another user can replace
+ * it. Without descriptor 2, LOG_TO_STDERR means no log.
  */
 const char *log_open(const char *name);
 
 bool log_is_on(void);
-
-/* Is it a file that another user can replace? */
-bool log_is_exposed(void);
 
 /* Writes a line with its newline, whole; false where it is lost. */
 bool log_write(const char *line, size_t length);

@@ -117,14 +117,12 @@ static void warn(const char *name, const char *value, const char *why)
     log_stderr(out.data, out.length);
 }
 
-static const char exposed[] = "lies in a directory of another user's, who can replace the file";
-
 static void open_counters(const char *path)
 {
     switch (stats_open(path, &counters)) {
     case STATS_OK:
         if (fileid_may_be_replaced(path))
-            warn("LINGER_STATS", path, exposed);
+            warn("LINGER_STATS", path, FILEID_EXPOSED);
         break;
     case STATS_FAILED:
         warn("LINGER_STATS", path, "cannot be opened or made, so nothing is written there");
@@ -142,10 +140,8 @@ void report_open(const char *stats_path, const char *log_path, unsigned events)
     if (stats_path)
         open_counters(stats_path);
     const char *why = log_path || counters ? log_open(log_path) : NULL;
-    if (log_path && why)
+    if (why)
         warn("LINGER_LOG", log_path, why);
-    else if (log_path && log_is_exposed())
-        warn("LINGER_LOG", log_path, exposed);
 }
 
 bool report_is_on(void)

@@ -179,7 +179,7 @@ part() {
     # These print results alone.
     mapfile -t sources < <(find "$ROOT/src/cli" -name '*.[ch]' ! -path "*/ab/table.c" ! -path "*/states/advice.c" ! -path "*/watch/table.c" ! -path "*/watch/findings.c")
     also manual messages "$PAGES/linger.1" "${sources[@]}"
-    also manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core}/*.c "$ROOT"/src/preload/*.c
+    also manual messages "$PAGES/liblinger.7" "$ROOT"/src/{base,policy,socket,report,core,preload}/*.[ch]
 }
 
 @test "what the tables put into a message is in DIAGNOSTICS, word for word" {

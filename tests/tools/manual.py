@@ -107,7 +107,7 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 CONVERSION = re.compile(r"%[-+ #0]*[\d.*]*(?:hh|h|ll|l|z|j|t)?[diouxXscpfg]|\033\[\w")
 
 # Prose that is not a message: what is printed as a result, help, and tables of results.
-RESULT_CALLS = {"name_closed", "name_counter", "printf", "puts", "print_row", "sscanf", "static_assert"}
+RESULT_CALLS = {"name_closed", "name_counter", "printf", "puts", "print_row", "sscanf", "static_assert", "_Static_assert"}
 STREAM_CALLS = {"dprintf", "fprintf", "fputs"}  # a message only on stderr, or STDERR_FILENO
 RESULT_TABLES = {"help", "options", "conditions", "counters", "families", "figures", "known_outputs", "modes", "names", "separator"}
 # Whose every word is a message; elsewhere it takes two of them.
