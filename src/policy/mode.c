@@ -35,21 +35,16 @@ const char *mode_help(enum policy_mode mode)
     return modes[mode].help;
 }
 
-static bool takes_seconds(enum policy_mode mode)
-{
-    return modes[mode].seconds_max != 0;
-}
-
 void mode_print_usage(struct text *out, enum policy_mode mode)
 {
     text_put(out, modes[mode].name);
-    text_put(out, takes_seconds(mode) ? ":SECONDS" : "");
+    text_put(out, modes[mode].seconds_max ? ":SECONDS" : "");
 }
 
 void mode_print(struct text *out, enum policy_mode mode, unsigned seconds)
 {
     text_put(out, modes[mode].name);
-    if (takes_seconds(mode)) {
+    if (modes[mode].seconds_max) {
         text_put_char(out, ':');
         text_put_number(out, seconds);
     }
@@ -124,10 +119,11 @@ int mode_read(struct cursor *p, struct span token, struct policy_rule *rule)
     if (p->dialect != POLICY_TEARDOWN)
         return read_switch(p, token, rule);
     for (enum policy_mode mode = 0; mode < MODE_TEARDOWNS; mode++) {
-        if (!cursor_is(p, takes_seconds(mode) ? head : token, modes[mode].name))
+        bool takes_seconds = modes[mode].seconds_max != 0;
+        if (!cursor_is(p, takes_seconds ? head : token, modes[mode].name))
             continue;
         rule->mode = (uint8_t)mode;
-        return takes_seconds(mode) ? read_seconds(p, token, mode, rule) : 0;
+        return takes_seconds ? read_seconds(p, token, mode, rule) : 0;
     }
     return unknown_mode(p, token);
 }

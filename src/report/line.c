@@ -9,10 +9,12 @@
 
 #define TAIL_ROOM 16 /* for the end of a cut quoted value, and what follows it */
 
-static void put_padded(struct text *out, uint64_t number, unsigned width)
+/* `mark` precedes the number, which is filled up with zeros. */
+static void put_padded(struct text *out, const char *mark, uint64_t number, unsigned width)
 {
     uint64_t unit = 1;
 
+    text_put(out, mark);
     while (--width > 0)
         unit *= 10;
     for (; unit > 1 && number < unit; unit /= 10)
@@ -31,11 +33,9 @@ static void put_date(struct text *out, uint64_t days)
     uint64_t day = day_of_era - (365 * year + year / 4 - year / 100);
     uint64_t month = (5 * day + 2) / 153; /* 0 is March */
 
-    put_padded(out, year + era * 400 + (month >= 10), 4);
-    text_put_char(out, '-');
-    put_padded(out, month < 10 ? month + 3 : month - 9, 2);
-    text_put_char(out, '-');
-    put_padded(out, day - (153 * month + 2) / 5 + 1, 2);
+    put_padded(out, "time=", year + era * 400 + (month >= 10), 4);
+    put_padded(out, "-", month < 10 ? month + 3 : month - 9, 2);
+    put_padded(out, "-", day - (153 * month + 2) / 5 + 1, 2);
 }
 
 void line_begin(struct line *line, const struct timespec *wall, const struct timespec *steady)
@@ -44,20 +44,13 @@ void line_begin(struct line *line, const struct timespec *wall, const struct tim
     uint64_t seconds = (uint64_t)wall->tv_sec;
 
     text_begin(out, line->data, LINE_LENGTH_MAX); /* one byte is the newline's */
-    text_put(out, "time=");
     put_date(out, seconds / 86400);
-    text_put_char(out, 'T');
-    put_padded(out, seconds / 3600 % 24, 2);
-    text_put_char(out, ':');
-    put_padded(out, seconds / 60 % 60, 2);
-    text_put_char(out, ':');
-    put_padded(out, seconds % 60, 2);
-    text_put_char(out, '.');
-    put_padded(out, (uint64_t)wall->tv_nsec / 1000, 6);
-    text_put(out, "Z mono=");
-    text_put_number(out, (uint64_t)steady->tv_sec);
-    text_put_char(out, '.');
-    put_padded(out, (uint64_t)steady->tv_nsec / 1000, 6);
+    put_padded(out, "T", seconds / 3600 % 24, 2);
+    put_padded(out, ":", seconds / 60 % 60, 2);
+    put_padded(out, ":", seconds % 60, 2);
+    put_padded(out, ".", (uint64_t)wall->tv_nsec / 1000, 6);
+    put_padded(out, "Z mono=", (uint64_t)steady->tv_sec, 1);
+    put_padded(out, ".", (uint64_t)steady->tv_nsec / 1000, 6);
 }
 
 size_t line_end(struct line *line)

@@ -48,14 +48,6 @@ static_assert(STAT_BIND_NO_PORT_SET == STAT_REUSEADDR_SET + 2 * SOCK_BIND_NO_POR
               "two counters for each option");
 static_assert(MODE_OFF == 0 && MODE_FIN == 1, "every mode but off arms");
 
-static int write_new(int fd)
-{
-    struct stats fresh = {.byte_order = BYTE_ORDER_MARK, .count = STAT_COUNT};
-
-    memcpy(fresh.magic, magic, sizeof(magic));
-    return write_or_drop(fd, &fresh, sizeof(fresh)) ? 0 : -1;
-}
-
 /*
  * A file of our own beside `path`. Named by the time, not by a pid: every container has a PID 1,
  * and what one left behind in a crash would block all later ones.
@@ -78,22 +70,22 @@ static int open_new(const char *path, char name[NAME_MAX_LENGTH])
     return fd;
 }
 
-/* 0 also if another process was faster. */
-static int create(const char *path)
+/* True also if another process was faster. */
+static bool create(const char *path)
 {
+    struct stats fresh = {.byte_order = BYTE_ORDER_MARK, .count = STAT_COUNT};
     char name[NAME_MAX_LENGTH];
-    int status;
-
     int fd = open_new(path, name);
+
     if (fd < 0)
-        return -1;
-    status = write_new(fd);
-    if (status == 0 && link(name, path) != 0 && errno != EEXIST)
-        status = -1;
+        return false;
+    memcpy(fresh.magic, magic, sizeof(magic));
+    bool made =
+        write_or_drop(fd, &fresh, sizeof(fresh)) && (link(name, path) == 0 || errno == EEXIST);
     kernel_close(fd);
     KEEP_ERRNO;
     unlink(name);
-    return status;
+    return made;
 }
 
 static bool is_ours(const struct stats *s)
@@ -133,20 +125,6 @@ enum stats_status stats_read(const char *path, struct stats *copy)
     return status;
 }
 
-static enum stats_status map(int fd, struct stats **stats)
-{
-    struct stats copy;
-    enum stats_status status = read_whole(fd, &copy);
-
-    if (status != STATS_OK)
-        return status;
-    void *at = mmap(NULL, sizeof(struct stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        return STATS_FAILED;
-    *stats = at;
-    return STATS_OK;
-}
-
 /*
  * At random: many processes that each add little then pass a multiple of 2^16 as often as one that
  * adds it all.
@@ -163,16 +141,22 @@ static void begin_at_random(void)
 enum stats_status stats_open(const char *path, struct stats **stats)
 {
     int fd = open_file(path, O_RDWR);
+    struct stats copy;
 
     *stats = NULL;
-    if (fd < 0 && errno == ENOENT && create(path) == 0)
+    if (fd < 0 && errno == ENOENT && create(path))
         fd = open_file(path, O_RDWR);
     if (fd < 0)
         return STATS_FAILED;
     begin_at_random();
-    enum stats_status status = map(fd, stats);
+    enum stats_status status = read_whole(fd, &copy);
+    void *at = MAP_FAILED;
+    if (status == STATS_OK)
+        at = mmap(NULL, sizeof(copy), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at != MAP_FAILED)
+        *stats = at;
     kernel_close(fd);
-    return status;
+    return status == STATS_OK && !*stats ? STATS_FAILED : status;
 }
 
 /* Nobody waits at these words, so none is woken. */

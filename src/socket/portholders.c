@@ -41,23 +41,17 @@ bool portholders_add(const struct diag_socket *socket, void *holders)
     return true;
 }
 
-static bool is_reserved(uint16_t port)
-{
-    bool reserved = false;
-
-    role_read_reserved((struct role_range){port, port}, &reserved);
-    return reserved;
-}
-
 /*
  * A peer's port below the range is a server's, and so, without doubt, is one with a listener here.
  */
 void portholders_judge(struct portholders *h, bool peer_listens)
 {
     struct role_range range;
+    bool is_reserved = false;
 
     role_read_range(&range);
-    h->is_in_range = h->port >= range.low && h->port <= range.high && !is_reserved(h->port);
+    role_read_reserved((struct role_range){h->port, h->port}, &is_reserved);
+    h->is_in_range = h->port >= range.low && h->port <= range.high && !is_reserved;
     h->is_clients = h->listeners == 0 && h->first_port != 0 &&
                     (peer_listens || h->first_port < ROLE_SERVERS_ONLY ||
                      (h->is_in_range && h->first_port < range.low));

@@ -100,11 +100,10 @@ void role_read_range(struct role_range *range)
     int fd = kernel_open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC, 0);
     unsigned numbers[2] = {0, 0};
     char text[32] = {0};
-    ssize_t length = fd < 0 ? 0 : kernel_read(fd, text, sizeof(text));
+    ssize_t length = kernel_read(fd, text, sizeof(text));
     int at = 0;
 
-    if (fd >= 0)
-        kernel_close(fd);
+    kernel_close(fd);
     for (ssize_t i = 0; i < length && at < 2; i++) {
         bool is_digit = text[i] >= '0' && text[i] <= '9';
         if (is_digit)
@@ -147,12 +146,11 @@ void role_read_reserved(struct role_range range, bool reserved[])
     char *text =
         mmap(NULL, RESERVED_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (fd >= 0 && text != MAP_FAILED)
+    if (text != MAP_FAILED) {
         mark_reserved(text, kernel_read(fd, text, RESERVED_SIZE), range, reserved);
-    if (text != MAP_FAILED)
         munmap(text, RESERVED_SIZE);
-    if (fd >= 0)
-        kernel_close(fd);
+    }
+    kernel_close(fd);
 }
 
 /* By the local port. */

@@ -254,10 +254,9 @@ struct verdict sock_linger_mode(const struct sock_linger *l)
 
 bool sock_waits(int fd)
 {
-    struct linger linger = {0, 0};
+    struct sock_linger now;
 
-    return sock_get(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff &&
-           linger.l_linger != 0;
+    return sock_linger(fd, &now) && now.on && now.seconds != 0;
 }
 
 bool sock_holds_back(int fd)
@@ -347,17 +346,13 @@ int sock_abort(int fd, bool is_foreign)
 
 const char *sock_end(int fd, const struct verdict *verdict)
 {
-    const char *refused = NULL;
+    bool aborts = verdict->mode == MODE_RST;
+    const char *refused = aborts ? NULL : sock_apply(fd, verdict, false);
 
-    if (verdict->mode == MODE_RST) {
-        if (disconnect(fd) != 0)
-            return "connect";
-        /* Fails with ENOTCONN, and yet the calls after ECONNRESET get EOF and EPIPE. */
-        (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
-        return NULL;
-    }
-    refused = sock_apply(fd, verdict, false);
-    if (!refused && kernel_call(SYS_shutdown, fd, SHUT_RDWR) != 0)
+    if (aborts && disconnect(fd) != 0)
+        refused = "connect";
+    /* After that it fails with ENOTCONN, and yet the calls after ECONNRESET get EOF and EPIPE. */
+    if (!refused && kernel_call(SYS_shutdown, fd, SHUT_RDWR) != 0 && !aborts)
         refused = "shutdown";
     return refused;
 }
