@@ -26,6 +26,7 @@ struct search {
     size_t count;
 };
 
+/* Inodes, or holders, which begin with theirs. */
 static int compare(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a;
@@ -45,20 +46,15 @@ static int add(struct search *list, const struct holder *holder)
     return 0;
 }
 
-static int by_inode(const void *a, const void *b)
-{
-    return compare(&((const struct holder *)a)->inode, &((const struct holder *)b)->inode);
-}
-
 /* A process may have a socket by several descriptors. */
 static void keep_once(struct search *list, size_t from)
 {
     size_t count = from;
 
     if (list->count > from)
-        qsort(list->items + from, list->count - from, sizeof(*list->items), by_inode);
+        qsort(list->items + from, list->count - from, sizeof(*list->items), compare);
     for (size_t i = from; i < list->count; i++) {
-        if (i == from || by_inode(&list->items[i], &list->items[count - 1]) != 0)
+        if (i == from || list->items[i].inode != list->items[count - 1].inode)
             list->items[count++] = list->items[i];
     }
     list->count = count;
@@ -188,15 +184,12 @@ size_t holders_unseen(const uint32_t *inodes, size_t count, struct holder *holde
                       size_t holder_count)
 {
     size_t unseen = 0;
-    size_t at = 0;
 
-    if (holder_count > 0)
-        qsort(holders, holder_count, sizeof(*holders), by_inode);
-    for (size_t i = 0; i < count; i++) {
-        while (at < holder_count && holders[at].inode < inodes[i])
-            at++;
-        unseen += at == holder_count || holders[at].inode != inodes[i];
-    }
+    if (holder_count == 0)
+        return count;
+    qsort(holders, holder_count, sizeof(*holders), compare);
+    for (size_t i = 0; i < count; i++)
+        unseen += !bsearch(&inodes[i], holders, holder_count, sizeof(*holders), compare);
     return unseen;
 }
 

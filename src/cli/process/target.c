@@ -128,11 +128,10 @@ static int yama_scope(void)
     FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
     int scope = 0;
 
-    if (file) {
-        if (fscanf(file, "%d", &scope) != 1)
-            scope = 0;
+    if (file && fscanf(file, "%d", &scope) != 1)
+        scope = 0;
+    if (file)
         fclose(file);
-    }
     return scope;
 }
 
