@@ -165,13 +165,12 @@ static int take_settings(struct request *request)
 
 static bool has_effect(const struct settings *s)
 {
-    bool has_rules = false;
-
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         const struct policy *policy = settings_policy(s, i);
-        has_rules = has_rules || (policy && policy->rule_count > 0);
+        if (policy ? policy->rule_count > 0 : settings_path(s, i) != NULL)
+            return true;
     }
-    return has_rules || s->log_path[0] || s->stats_path[0];
+    return false;
 }
 
 /* Options behind the program's name are the program's. */
