@@ -22,10 +22,7 @@
 #include "report/fileid.h"
 
 #define OPTIONS_MAX 32
-#define NAME_MAX_LENGTH 40
 
-static void complain(const struct cli_command *command, const char *format, va_list arguments)
-    __attribute__((format(printf, 2, 0)));
 static void print_line(FILE *stream, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
@@ -66,29 +63,19 @@ void cli_print_line(FILE *stream, const char *format, ...)
     va_end(arguments);
 }
 
-static void complain(const struct cli_command *command, const char *format, va_list arguments)
-{
-    fprintf(stderr, "linger%s%s: ", command ? " " : "", command ? command->name : "");
-    print_line(stderr, format, arguments);
-}
-
 int cli_error(const struct cli_command *command, const char *format, ...)
 {
     va_list arguments;
 
+    fprintf(stderr, "linger%s%s: ", command ? " " : "", command ? command->name : "");
     va_start(arguments, format);
-    complain(command, format, arguments);
+    print_line(stderr, format, arguments);
     va_end(arguments);
     return -1;
 }
 
-int cli_usage(const struct cli_command *command, const char *format, ...)
+int cli_refer(const struct cli_command *command)
 {
-    va_list arguments;
-
-    va_start(arguments, format);
-    complain(command, format, arguments);
-    va_end(arguments);
     fprintf(stderr, "Try 'linger%s%s --help'.\n", command ? " " : "", command ? command->name : "");
     return CLI_FAILED;
 }
@@ -97,7 +84,6 @@ static int unknown_option(const struct cli_command *command, const char *given,
                           const struct option *options)
 {
     const char *names[OPTIONS_MAX];
-    char name[NAME_MAX_LENGTH] = "";
     int count = 0;
 
     if (optopt)
@@ -106,8 +92,7 @@ static int unknown_option(const struct cli_command *command, const char *given,
         names[count] = options[count].name;
         count++;
     }
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(given + 2, "="), given + 2);
-    const char *near = nearest(name, strlen(name), names, (size_t)count);
+    const char *near = nearest(given + 2, strcspn(given + 2, "="), names, (size_t)count);
     if (near)
         return cli_usage(command, "unknown option '%s'; did you mean '--%s'?", given, near);
     return cli_usage(command, "unknown option '%s'", given);

@@ -36,9 +36,9 @@ void cli_print_counters(FILE *out, const struct stats *stats);
 int cli_error(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The same, and how to get help; returns CLI_FAILED. */
-int cli_usage(const struct cli_command *command, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* The same, and how to get help; its value is CLI_FAILED. */
+#define cli_usage(command, ...) (cli_error(command, __VA_ARGS__), cli_refer(command))
+int cli_refer(const struct cli_command *command);
 
 /* A shell's exit status for a program that execve(2) refused with that errno. */
 enum cli_status cli_exec_status(int error);
