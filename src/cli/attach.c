@@ -80,7 +80,6 @@ static int attach_main(const struct cli_command *self, int argc, char **argv)
 
     a.selection.self = self;
     a.selection.of_listeners = true;
-    a.selection.looks_first = true;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--stay") == 0)
             return cli_usage(self,

@@ -59,9 +59,10 @@ static const struct option options[] = {
 
 struct closing {
     struct selection selection;
-    unsigned states; /* 1 << TCP_ESTABLISHED, ...; 0: all */
-    long idle;       /* seconds */
-    long stuck;      /* seconds */
+    bool also_orphans; /* what nobody holds is ended, too */
+    unsigned states;   /* 1 << TCP_ESTABLISHED, ...; 0: all */
+    long idle;         /* seconds */
+    long stuck;        /* seconds */
     bool all;
     long watch;          /* seconds; 0: one pass */
     struct seen settled; /* ended, or what failed: not again */
@@ -81,6 +82,7 @@ struct outcome {
     uint32_t stuck;
     enum decision decision;
     struct verdict verdict;
+    const char *left;    /* why it is left alone; NULL if it is not */
     const char *refused; /* a call or an option, or NULL */
     int error;
     bool is_orphan;    /* held by nobody */
@@ -92,16 +94,18 @@ struct outcome {
     (1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSING | 1u << TCP_LAST_ACK |          \
      1u << TCP_TIME_WAIT)
 
-/* Why a connection is left alone; NULL if it is not. */
-static const char *left_text(const struct closing *c, const struct outcome *o)
+/* Decides what becomes of it: is it to be ended now? */
+static bool is_to_be_ended(const struct closing *c, const struct policy *policy, struct outcome *o)
 {
-    const char *left = selection_left_text(o->decision, &o->verdict);
-
-    if (left || o->verdict.mode == MODE_RST)
-        return left;
-    if (FIN_SENT >> o->facts->state & 1)
-        return "left alone: its FIN is sent already; rst ends it";
-    return c->stuck > 0 ? "left alone: its FIN would wait behind the data; rst ends it" : NULL;
+    o->decision = decide(policy, o->facts, &o->verdict);
+    o->left = selection_left_text(o->decision, &o->verdict);
+    if (!o->left && o->verdict.mode != MODE_RST) {
+        if (FIN_SENT >> o->facts->state & 1)
+            o->left = "left alone: its FIN is sent already; rst ends it";
+        else if (c->stuck > 0)
+            o->left = "left alone: its FIN would wait behind the data; rst ends it";
+    }
+    return !o->left && !c->selection.dry_run;
 }
 
 #define RESULT_MAX 128
@@ -109,10 +113,8 @@ static const char *left_text(const struct closing *c, const struct outcome *o)
 static const char *put_result(char text[RESULT_MAX], const struct closing *c,
                               const struct outcome *o)
 {
-    const char *left = left_text(c, o);
-
-    if (left)
-        return left;
+    if (o->left)
+        return o->left;
     if (o->refused) {
         snprintf(text, RESULT_MAX, "failed: %s: %s", o->refused, strerror(o->error));
         return text;
@@ -122,48 +124,43 @@ static const char *put_result(char text[RESULT_MAX], const struct closing *c,
     return c->selection.dry_run ? "would be ended" : "ended";
 }
 
-static void print_json(struct closing *c, const struct outcome *o, const char *verdict)
+static void print_times(const struct closing *c, struct json *json, const struct outcome *o)
 {
-    const struct facts *f = o->facts;
-    struct json *json = &c->selection.json;
-
-    json_open(json, NULL, '{');
-    json_real(json, "pid", o->is_orphan ? (double)NAN : c->selection.target->pid, 10);
-    json_string(json, "local", cli_endpoint(f->local_ip, f->local_port));
-    json_string(json, "peer", selection_peer_text(f));
-    json_string(json, "state", diag_state_name(f->state));
-    json_real(json, "idle", o->is_orphan ? (double)NAN : o->idle / 1e3, 9);
-    json_real(json, "stuck", o->is_orphan ? (double)NAN : o->stuck / 1e3, 9);
-    json_string(json, "verdict", verdict);
-    json_string(json, "result", result_text(c, o));
-    json_close(json, '}');
+    if (json->out) {
+        json_real(json, "idle", o->is_orphan ? (double)NAN : o->idle / 1e3, 9);
+        json_real(json, "stuck", o->is_orphan ? (double)NAN : o->stuck / 1e3, 9);
+        return;
+    }
+    if (o->is_orphan)
+        printf(", held by nobody");
+    else
+        printf(", idle %u s", o->idle / 1000);
+    if (c->stuck > 0)
+        printf(", stuck %u s", o->stuck / 1000);
 }
 
 static void print(struct closing *c, const struct outcome *o)
 {
     const struct facts *f = o->facts;
-    const char *verdict = selection_mode_text(o->decision, &o->verdict);
+    struct json *json = &c->selection.json;
 
     if (c->selection.quiet)
         return;
-    if (c->selection.json.out) {
-        print_json(c, o, verdict);
-        return;
-    }
-    if (o->is_orphan && o->decision == DECIDE_NOT_YET) { /* thousands: one line for all */
+    if (json->out) {
+        json_open(json, NULL, '{');
+        json_real(json, "pid", o->is_orphan ? (double)NAN : c->selection.target->pid, 10);
+    } else if (o->is_orphan && o->decision == DECIDE_NOT_YET) { /* thousands: one line for all */
         c->undecided++;
         c->undecided_rule = o->verdict.rule;
         return;
     }
-    printf("%s %s  %s, ", cli_endpoint(f->local_ip, f->local_port), selection_peer_text(f),
-           diag_state_name(f->state));
-    if (o->is_orphan)
-        printf("held by nobody");
-    else
-        printf("idle %u s", o->idle / 1000);
-    if (c->stuck > 0)
-        printf(", stuck %u s", o->stuck / 1000);
-    printf("  verdict %s  %s\n", verdict, result_text(c, o));
+    selection_print(json, "local", "", cli_endpoint(f->local_ip, f->local_port));
+    selection_print(json, "peer", " ", selection_peer_text(f));
+    selection_print(json, "state", "  ", diag_state_name(f->state));
+    print_times(c, json, o);
+    selection_print(json, "verdict", "  verdict ", selection_mode_text(o->decision, &o->verdict));
+    selection_print(json, "result", "  ", result_text(c, o));
+    selection_end_line(json);
 }
 
 static bool is_chosen(const struct closing *c, int fd, struct outcome *o)
@@ -185,18 +182,11 @@ static bool has_changed(int fd, uint8_t before)
     return !sock_facts(fd, 0, &now) || now.state != before;
 }
 
-/* False for what an earlier pass of --watch has said already. */
-static bool is_news(struct closing *c, const struct outcome *o)
-{
-    return c->watch == 0 ||
-           seen_note(left_text(c, o) ? &c->left_at : &c->settled, o->facts->cookie) != 0;
-}
-
 static void conclude(struct closing *c, const struct outcome *o)
 {
-    if (!is_news(c, o))
-        return;
-    if (left_text(c, o)) {
+    if (c->watch > 0 && seen_note(o->left ? &c->left_at : &c->settled, o->facts->cookie) == 0)
+        return; /* an earlier pass has said it */
+    if (o->left) {
         c->left++;
     } else if (o->refused || o->is_unchanged) {
         c->failed++;
@@ -214,8 +204,7 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
 
     if (!is_chosen(c, fd, &o) || seen_has(&c->settled, facts->cookie))
         return true;
-    o.decision = decide(&s->policy, facts, &o.verdict);
-    if (!left_text(c, &o) && !c->selection.dry_run) {
+    if (is_to_be_ended(c, &s->policy, &o)) {
         o.refused = sock_end(fd, &o.verdict);
         o.error = errno;
         o.is_unchanged = !o.refused && !has_changed(fd, facts->state);
@@ -224,26 +213,20 @@ static bool visit(struct selection *s, int fd, const struct facts *facts, void *
     return true;
 }
 
-/* What the kernel's list says of a socket that no process holds: not who connected. */
-static struct facts facts_of_orphan(const struct diag_socket *s)
-{
-    return (struct facts){.known = FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE,
-                          .state = s->state,
-                          .local_port = s->local_port,
-                          .peer_port = s->peer_port,
-                          .local_ip = s->local,
-                          .peer_ip = s->peer,
-                          .cookie = s->cookie};
-}
-
 /* False where the kernel would refuse the others, too. */
 static bool end_orphan(struct closing *c, const struct diag_socket *s)
 {
-    const struct facts facts = facts_of_orphan(s);
+    /* What the kernel's list says: not who connected. */
+    const struct facts facts = {.known = FACT_LOCAL_IP | FACT_LOCAL_PORT | FACT_PEER | FACT_COOKIE,
+                                .state = s->state,
+                                .local_port = s->local_port,
+                                .peer_port = s->peer_port,
+                                .local_ip = s->local,
+                                .peer_ip = s->peer,
+                                .cookie = s->cookie};
     struct outcome o = {.facts = &facts, .is_orphan = true};
 
-    o.decision = decide(&c->selection.rules, &facts, &o.verdict);
-    if (!left_text(c, &o) && !c->selection.dry_run && sockets_destroy(s) != 0) {
+    if (is_to_be_ended(c, &c->selection.rules, &o) && sockets_destroy(s) != 0) {
         if (errno == ENOENT)
             return true; /* it ended by itself */
         if (errno == EPERM || errno == EOPNOTSUPP)
@@ -303,7 +286,7 @@ static void print_summary(struct closing *c)
                    "cannot be decided for them; local= and peer= can\n",
                    c->undecided, c->undecided_rule,
                    selection_rule_text(&c->selection.rules, c->undecided_rule));
-        if (processes > 0 || !c->selection.also_orphans)
+        if (processes > 0 || !c->also_orphans)
             printf("%u connection%s of %d process%s%s", held, held == 1 ? "" : "s", processes,
                    processes == 1 ? "" : "es", c->orphans > 0 ? " and " : "");
         if (c->orphans > 0 || processes == 0)
@@ -422,7 +405,7 @@ static int make_passes(struct closing *c)
         cli_catch_signals();
     do {
         status = selection_each(&c->selection, visit, c);
-        if (status == 0 && c->selection.also_orphans)
+        if (status == 0 && c->also_orphans)
             status = end_orphans(c);
         if (status != 0 || c->watch == 0 || fflush(stdout) != 0)
             break;
@@ -458,8 +441,8 @@ static const char *find_mistake(struct closing *c, bool has_pids)
         return "a pid or --port is missing";
     if (!s->mode && c->states == 1u << TCP_TIME_WAIT)
         s->mode = "rst";
-    s->also_orphans = !has_pids && c->states & FIN_SENT && c->idle + c->stuck == 0;
-    s->may_come = c->watch > 0;
+    c->also_orphans = !has_pids && c->states & FIN_SENT && c->idle + c->stuck == 0;
+    s->may_be_none = c->also_orphans || c->watch > 0;
     return s->mode ? NULL : "a policy is missing: -m";
 }
 
@@ -487,7 +470,8 @@ static int close_main(const struct cli_command *self, int argc, char **argv)
                                "--idle or --stuck, or give --all");
     bool has_processes = argv[optind] || (c.selection.port && c.states != 1u << TCP_TIME_WAIT);
     if (has_processes &&
-        (!needs_are_met(NEED_CLOSE, self) || selection_open(&c.selection, argv + optind) != 0))
+        (!needs_are_met(NEED_CLOSE, self) || selection_open(&c.selection, argv + optind) != 0 ||
+         selection_each(&c.selection, NULL, NULL) != 0))
         return CLI_FAILED;
     status = end_connections(&c);
     selection_close(&c.selection);

@@ -315,7 +315,6 @@ static int supervise_main(const struct cli_command *self, int argc, char **argv)
 
     chosen->self = self;
     chosen->of_listeners = true;
-    chosen->looks_first = true;
     while ((option = cli_option(self, argc, argv, options, false, &status)) > 0) {
         if (option == 'l')
             our.log = optarg;

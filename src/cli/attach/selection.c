@@ -132,15 +132,6 @@ static size_t count_unseen(const struct selection *s, uint32_t *inodes, size_t c
     return still > 0 ? holders_unseen(inodes, count, holders, found) : 0;
 }
 
-static void tell_unseen(const struct selection *s)
-{
-    char why[HOLDERS_WHY_MAX];
-
-    holders_explain_unseen(why);
-    cli_error(s->self, "%zu socket%s at port %ld held by processes that %s", s->unseen,
-              s->unseen == 1 ? "" : "s", s->port, why);
-}
-
 /* Those that hold a listener of the port, or any socket of it. */
 static int add_each(struct selection *s, struct holder *holders, size_t found)
 {
@@ -180,14 +171,16 @@ static int add_holders(struct selection *s)
     free(holders);
     if (status != 0 || s->is_renewed)
         return status;
-    bool may_be_none = s->also_orphans || s->may_come;
-    if (s->unseen > 0)
-        tell_unseen(s);
-    else if (s->target_count == 0 && !may_be_none)
+    if (s->unseen > 0) {
+        char why[HOLDERS_WHY_MAX];
+        holders_explain_unseen(why);
+        cli_error(s->self, "%zu socket%s at port %ld held by processes that %s", s->unseen,
+                  s->unseen == 1 ? "" : "s", s->port, why);
+    } else if (s->target_count == 0 && !s->may_be_none)
         cli_error(s->self,
                   "nobody %s port %ld in this network namespace; nsenter -t PID -n enters another",
                   s->of_listeners ? "listens on" : "has a connection at", s->port);
-    return s->target_count > 0 || (may_be_none && s->unseen == 0) ? 0 : -1;
+    return s->target_count > 0 || (s->may_be_none && s->unseen == 0) ? 0 : -1;
 }
 
 static int add_named(const char *name, pid_t pid, void *selection)
@@ -198,25 +191,6 @@ static int add_named(const char *name, pid_t pid, void *selection)
     return selection_add(s, pid) < 0 ? -1 : 0;
 }
 
-static bool look(int fd, int number, void *context)
-{
-    (void)fd;
-    (void)number;
-    (void)context;
-    return true;
-}
-
-/* Before any change, finds processes that may not be inspected, unless the first pass does so. */
-static int look_into_all(struct selection *s)
-{
-    for (int i = 0; !s->looks_first && i < s->target_count; i++) {
-        if (target_each_socket(&s->targets[i], look, NULL, &s->why) == 0 || selection_is_gone(s, i))
-            continue;
-        return cli_error(s->self, "pid %d: %s", (int)s->targets[i].pid, s->why.text);
-    }
-    return 0;
-}
-
 int selection_open(struct selection *s, char **pids)
 {
     s->may_end = s->port;
@@ -224,7 +198,7 @@ int selection_open(struct selection *s, char **pids)
 
     s->named = s->may_end ? 0 : s->target_count;
     s->may_end = true;
-    return status != 0 ? -1 : look_into_all(s);
+    return status;
 }
 
 int selection_renew(struct selection *s)
@@ -249,12 +223,6 @@ void selection_close(struct selection *s)
         target_close(&s->targets[i]);
     seen_forget(&s->seen);
 }
-
-struct pass {
-    struct selection *selection;
-    selection_visit *visit;
-    void *context;
-};
 
 /* A process may hold sockets of several network namespaces. */
 static bool is_of_port(const struct selection *s, int fd, const struct facts *facts)
@@ -285,23 +253,21 @@ static unsigned wanted_of(const struct selection *s, const struct facts *facts)
 /* Visits each socket only once. */
 static bool visit_socket(int fd, int number, void *context)
 {
-    const struct pass *pass = context;
-    struct selection *s = pass->selection;
+    struct selection *s = context;
     struct facts facts = {0};
-    int is_new;
 
     (void)number;
-    if (is_passed_over(s, fd, &facts) || !sock_facts(fd, wanted_of(s, &facts), &facts) ||
-        facts.state == TCP_CLOSE)
+    if (!s->visit || is_passed_over(s, fd, &facts) ||
+        !sock_facts(fd, wanted_of(s, &facts), &facts) || facts.state == TCP_CLOSE)
         return true;
-    is_new = seen_note(&s->seen, facts.cookie);
+    int is_new = seen_note(&s->seen, facts.cookie);
     if (is_new < 0)
         error_set(&s->why, "out of memory");
     if (is_new <= 0)
         return is_new == 0;
     sock_withhold_share(&facts);
     role_add(fd, &facts, FACT_ROLE);
-    return pass->visit(s, fd, &facts, pass->context);
+    return s->visit(s, fd, &facts, s->context);
 }
 
 /* prog= must match the target's name: a rule for another program is a mistake. */
@@ -322,8 +288,8 @@ static int take_policy(struct selection *s, const struct target *target)
 
 int selection_each(struct selection *s, selection_visit *visit, void *context)
 {
-    struct pass pass = {s, visit, context};
-
+    s->visit = visit;
+    s->context = context;
     seen_forget(&s->seen);
     s->is_empty = true;
     for (int i = 0; i < s->target_count; i++) {
@@ -331,7 +297,7 @@ int selection_each(struct selection *s, selection_visit *visit, void *context)
         s->why.text[0] = '\0';
         if (take_policy(s, s->target) != 0)
             return -1;
-        if (target_each_socket(s->target, visit_socket, &pass, &s->why) != 0 &&
+        if (target_each_socket(s->target, visit_socket, s, &s->why) != 0 &&
             !selection_is_gone(s, i))
             return cli_error(s->self, "pid %d: %s", (int)s->target->pid, s->why.text);
     }

@@ -31,6 +31,11 @@
     "exit status: 0 all done; 125 refused, or something was not done\n"                            \
     "\n"
 
+struct selection;
+
+/* Examines a duplicate of a socket. False: stop, for the reason in `why`. */
+typedef bool selection_visit(struct selection *s, int fd, const struct facts *facts, void *context);
+
 struct selection {
     const struct cli_command *self;
     const char *mode; /* the text of -m */
@@ -41,11 +46,9 @@ struct selection {
     size_t unseen;     /* with -p: sockets there that no process holds which we may inspect */
     uint64_t network;  /* with -p: the namespace that the port is of, sockets_network() */
     bool of_listeners; /* -p means processes that listen there, not all with a socket there */
-    bool also_orphans; /* with -p: processes may have no socket there */
-    bool may_come;     /* the same: they may have one later, selection_renew() */
+    bool may_be_none;  /* with -p: processes that have a socket there */
     bool takes_others; /* rules for programs of other names: a supervisor meets those too */
     unsigned wanted; /* facts for each socket, enum fact or-ed, besides those that the rules need */
-    bool looks_first;    /* the first pass changes nothing */
     bool only_listeners; /* the pass visits these alone */
     struct policy rules; /* every rule */
     struct target targets[SELECTION_TARGETS_MAX];
@@ -56,6 +59,8 @@ struct selection {
     bool may_end; /* what is added is passed over if it has ended */
 
     /* Of the current pass. */
+    selection_visit *visit;
+    void *context;
     const struct target *target;
     struct policy policy; /* the target's: prog= is decided */
     struct seen seen;
@@ -87,12 +92,10 @@ int selection_add(struct selection *s, pid_t pid);
 /* Has that target ended, if the user did not name it? */
 bool selection_is_gone(const struct selection *s, int at);
 
-/* Examines a duplicate of a socket. False: stop, for the reason in `why`. */
-typedef bool selection_visit(struct selection *s, int fd, const struct facts *facts, void *context);
-
 /*
  * A pass over all sockets that are connected or listen, each once, however many processes have it.
- * Returns 0, or -1 after a message.
+ * Without `visit` it finds the processes that may not be inspected, before any change. Returns 0,
+ * or -1 after a message.
  */
 int selection_each(struct selection *s, selection_visit *visit, void *context);
 
