@@ -116,8 +116,8 @@ static bool has_inherited(const struct sock_linger *own, const struct sock_linge
            (!listener->has_linger2 || own->linger2 == listener->linger2);
 }
 
-/* Notes what each listener has now: connections that have the same inherited it. */
-static bool look_before(int fd, int number, void *context)
+/* Notes what a listener has until then: connections that have the same inherited it. */
+static bool put_back(int fd, int number, void *context)
 {
     struct saved *saved = context;
     struct saved_socket socket;
@@ -133,35 +133,53 @@ static bool look_before(int fd, int number, void *context)
     }
     former->network = socket.network;
     former->now = socket.linger;
+    former->refused = saved->dry_run ? NULL : sock_put_back(fd, &former->linger);
+    former->error = errno;
     return true;
 }
 
-struct restoring {
-    struct saved *saved;
-    bool dry_run;
-};
-
-static bool put_back(int fd, int number, void *context)
+static bool put_back_inherited(int fd, int number, void *context)
 {
-    struct restoring *r = context;
+    struct saved *saved = context;
     struct saved_socket socket;
-    struct saved_socket *former;
     const struct saved_socket *listener;
 
     (void)number;
-    if (!saved_look(fd, &socket))
-        return true;
-    if ((former = find(r->saved, &socket))) {
-        if (former->result != SAVED_GONE)
-            return true; /* another process has it too */
-        former->refused = r->dry_run ? NULL : sock_put_back(fd, &former->linger);
-        former->error = errno;
-        former->result = former->refused ? SAVED_REFUSED : SAVED_PUT_BACK;
-    } else if (!socket.is_listener && (listener = find_listener(r->saved, &socket)) &&
-               has_inherited(&socket.linger, &listener->now)) {
-        r->saved->inherited += r->dry_run || !sock_put_back(fd, &listener->linger);
-    }
+    if (saved_look(fd, &socket) && !socket.is_listener && !find(saved, &socket) &&
+        (listener = find_listener(saved, &socket)) && has_inherited(&socket.linger, &listener->now))
+        saved->inherited += saved->dry_run || !sock_put_back(fd, &listener->linger);
     return true;
+}
+
+/* Who has them, for free(3). Returns how many, or -1 and errno. */
+static ssize_t find_holders(const struct saved *saved, struct holder **holders)
+{
+    uint32_t *inodes = calloc(saved->count + 1, sizeof(*inodes));
+
+    *holders = NULL;
+    for (size_t i = 0; inodes && i < saved->count; i++)
+        inodes[i] = saved->sockets[i].inode;
+    ssize_t count = inodes ? holders_find(inodes, saved->count, holders) : -1;
+    free(inodes);
+    return count;
+}
+
+void saved_drop_gone(struct saved *saved)
+{
+    struct seen held = {NULL, 0, 0};
+    struct holder *holders;
+    size_t left = 0;
+
+    ssize_t found = find_holders(saved, &holders);
+    for (ssize_t i = 0; i < found; i++)
+        (void)seen_note(&held, holders[i].inode);
+    for (size_t i = 0; found >= 0 && i < saved->count; i++) {
+        if (seen_has(&held, saved->sockets[i].inode))
+            saved->sockets[left++] = saved->sockets[i];
+    }
+    saved->count = found >= 0 ? left : saved->count;
+    seen_forget(&held);
+    free(holders);
 }
 
 /* Calls `visit` for each socket of each of the holders, which are sorted. */
@@ -188,26 +206,17 @@ static int each_socket(const struct holder *holders, size_t count, target_visit 
 
 int saved_put_back(struct saved *saved, bool dry_run, struct error *why)
 {
-    struct restoring restoring = {saved, dry_run};
-    uint32_t *inodes = calloc(saved->count + 1, sizeof(*inodes));
-    struct holder *holders = NULL;
-    ssize_t count = -1;
-    int status = -1;
+    struct holder *holders;
+    ssize_t count = find_holders(saved, &holders);
 
-    for (size_t i = 0; inodes && i < saved->count; i++)
-        inodes[i] = saved->sockets[i].inode;
-    if (inodes)
-        count = holders_find(inodes, saved->count, &holders);
     if (count < 0)
-        error_set(why, "its processes cannot be found: %s", strerror(errno));
+        return error_set(why, "its processes cannot be found: %s", strerror(errno));
+    saved->dry_run = dry_run;
     if (saved->count > 0)
         qsort(saved->sockets, saved->count, sizeof(*saved->sockets), by_cookie);
-    if (count >= 0) {
-        holders_sort(holders, (size_t)count);
-        status = each_socket(holders, (size_t)count, look_before, saved, why);
-        status |= each_socket(holders, (size_t)count, put_back, &restoring, why);
-    }
-    free(inodes);
+    holders_sort(holders, (size_t)count);
+    int status = each_socket(holders, (size_t)count, put_back, saved, why);
+    status |= each_socket(holders, (size_t)count, put_back_inherited, saved, why);
     free(holders);
     return status;
 }
@@ -231,9 +240,9 @@ void saved_free(struct saved *saved)
 #define result_text(s, dry_run) put_result((char[RESULT_SIZE]){0}, s, dry_run)
 static const char *put_result(char buffer[RESULT_SIZE], const struct saved_socket *s, bool dry_run)
 {
-    if (s->result == SAVED_GONE)
+    if (!s->is_there)
         return geteuid() == 0 ? "gone" : "gone, or out of reach without root";
-    if (s->result == SAVED_PUT_BACK)
+    if (!s->refused)
         return dry_run ? "would be put back" : "put back";
     snprintf(buffer, RESULT_SIZE, "failed: %s: %s", s->refused, strerror(s->error));
     return buffer;
@@ -262,13 +271,16 @@ static void print_socket(struct json *json, const struct saved_socket *s, bool d
 
 bool saved_report(const struct saved *saved, const struct selection *s)
 {
-    size_t of[SAVED_REFUSED + 1] = {0}; /* how many have each result */
+    size_t gone = 0;
+    size_t failed = 0;
     struct json json = {.out = s->json.out};
 
-    for (size_t i = 0; i < saved->count; i++)
-        of[saved->sockets[i].result]++;
+    for (size_t i = 0; i < saved->count; i++) {
+        gone += !saved->sockets[i].is_there;
+        failed += saved->sockets[i].refused != NULL;
+    }
     if (s->quiet)
-        return of[SAVED_REFUSED] == 0;
+        return failed == 0;
     if (json.out) {
         json_open(&json, NULL, '{');
         json_open(&json, "sockets", '[');
@@ -277,18 +289,18 @@ bool saved_report(const struct saved *saved, const struct selection *s)
         print_socket(&json, &saved->sockets[i], s->dry_run);
     if (json.out) {
         json_close(&json, ']');
-        json_number(&json, "put_back", (long long)of[SAVED_PUT_BACK]);
+        json_number(&json, "put_back", (long long)(saved->count - gone - failed));
         json_number(&json, "accepted_since", (long long)saved->inherited);
-        json_number(&json, "gone", (long long)of[SAVED_GONE]);
-        json_number(&json, "failed", (long long)of[SAVED_REFUSED]);
+        json_number(&json, "gone", (long long)gone);
+        json_number(&json, "failed", (long long)failed);
         json_close(&json, '}');
         putchar('\n');
     } else {
         printf("%s%zu put back, and %zu accepted since; %zu gone, %zu failed\n",
-               s->dry_run ? "nothing was changed: " : "", of[SAVED_PUT_BACK], saved->inherited,
-               of[SAVED_GONE], of[SAVED_REFUSED]);
+               s->dry_run ? "nothing was changed: " : "", saved->count - gone - failed,
+               saved->inherited, gone, failed);
     }
-    return of[SAVED_REFUSED] == 0;
+    return failed == 0;
 }
 
 /* The second line: a number of this boot, as random(4) has it; none without /proc. */

@@ -15,12 +15,6 @@
 
 #define SAVED_ENDPOINT_MAX 64
 
-enum saved_result {
-    SAVED_GONE, /* no process that we may inspect still has it */
-    SAVED_PUT_BACK,
-    SAVED_REFUSED, /* the kernel refused an option */
-};
-
 struct saved_socket {
     uint64_t cookie;
     uint32_t inode;
@@ -33,11 +27,10 @@ struct saved_socket {
     uint64_t network; /* sockets_network(); not in a file */
 
     /* Of saved_put_back(). */
-    bool is_there;
+    bool is_there; /* a process that we may inspect still has it */
     struct saved_socket *next_listener;
     struct sock_linger now; /* before it was put back */
-    enum saved_result result;
-    const char *refused; /* the option, with `error` */
+    const char *refused;    /* the option that the kernel refused, with `error`, or NULL */
     int error;
 };
 
@@ -45,6 +38,9 @@ struct saved_socket {
 struct saved {
     struct saved_socket *sockets;
     size_t count;
+
+    /* Of saved_put_back(). */
+    bool dry_run;
     struct saved_socket *listeners; /* those that still exist */
     size_t inherited; /* connections accepted since, and put back like their listeners */
 };
@@ -57,6 +53,9 @@ bool saved_add(struct saved *saved, const struct saved_socket *socket);
 
 /* Notes each TCP socket of the process. Returns 0, or -1 and `why`. */
 int saved_take(struct saved *saved, const struct target *target, struct error *why);
+
+/* Drops the sockets that no process has any longer. */
+void saved_drop_gone(struct saved *saved);
 
 /*
  * Puts everything back, whoever holds the sockets now, and fills in each outcome. Connections that

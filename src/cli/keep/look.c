@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cli/process/holders.h"
-#include "cli/sockets/seen.h"
 #include "cli/sockets/sockets.h"
 #include "policy/condition.h"
 #include "socket/role.h"
@@ -115,37 +113,14 @@ static bool is_to_be_changed(const struct look *l, int fd, uint16_t port)
     return false;
 }
 
-/* Drops what no process has any longer. */
-static void drop_gone(struct look *l)
-{
-    struct saved *saved = &l->connections;
-    uint32_t *inodes = calloc(saved->count + 1, sizeof(*inodes));
-    struct seen held = {NULL, 0, 0};
-    struct holder *holders = NULL;
-    size_t left = 0;
-
-    for (size_t i = 0; inodes && i < saved->count; i++)
-        inodes[i] = saved->sockets[i].inode;
-    ssize_t found = inodes ? holders_find(inodes, saved->count, &holders) : -1;
-    for (ssize_t i = 0; i < found; i++)
-        (void)seen_note(&held, holders[i].inode);
-    for (size_t i = 0; found >= 0 && i < saved->count; i++) {
-        if (seen_has(&held, saved->sockets[i].inode))
-            saved->sockets[left++] = saved->sockets[i];
-    }
-    saved->count = found >= 0 ? left : saved->count;
-    l->enough = 2 * saved->count + ENOUGH;
-    seen_forget(&held);
-    free(holders);
-    free(inodes);
-}
-
 static void note_connection(struct look *l, int fd)
 {
     struct saved_socket socket;
 
-    if (l->connections.count >= l->enough)
-        drop_gone(l);
+    if (l->connections.count >= l->enough) {
+        saved_drop_gone(&l->connections);
+        l->enough = 2 * l->connections.count + ENOUGH;
+    }
     if (saved_look(fd, &socket))
         (void)saved_add(&l->connections, &socket);
 }

@@ -29,19 +29,6 @@ static pid_t find_keeper(int fd)
     return lock.l_pid > 0 ? lock.l_pid : -1;
 }
 
-static int say_who_has_it(const struct cli_command *self, int fd)
-{
-    pid_t keeper = find_keeper(fd);
-
-    if (keeper > 0)
-        cli_error(self, "process %d does so already: one policy for a host; end it first",
-                  (int)keeper);
-    else
-        cli_error(self, "a process in another PID namespace does so already: one policy for a "
-                        "host; end it first");
-    return -1;
-}
-
 bool status_may_write(const struct cli_command *self, const char *path)
 {
     if (!fileid_may_be_replaced(path))
@@ -50,31 +37,34 @@ bool status_may_write(const struct cli_command *self, const char *path)
     return false;
 }
 
-static void say_who_may(const struct cli_command *self, const char *path)
+static int say_who_may(const struct cli_command *self, const char *path)
 {
-    cli_error(self, "%s: %s; root is needed", path, strerror(errno));
+    return cli_error(self, "%s: %s; root is needed", path, strerror(errno));
 }
 
 int status_lock(const struct cli_command *self)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    if (mkdir(STATUS_DIRECTORY, 0755) != 0 && errno != EEXIST) {
-        say_who_may(self, STATUS_DIRECTORY);
-        return -1;
-    }
+    if (mkdir(STATUS_DIRECTORY, 0755) != 0 && errno != EEXIST)
+        return say_who_may(self, STATUS_DIRECTORY);
     if (!status_may_write(self, LOCK))
         return -1;
     int fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0) {
-        say_who_may(self, LOCK);
-        return -1;
-    }
+    if (fd < 0)
+        return say_who_may(self, LOCK);
     if (fcntl(fd, F_SETLK, &lock) == 0)
         return 0; /* open until the end */
-    int status = errno == EACCES || errno == EAGAIN ? say_who_has_it(self, fd) : -1;
+    bool is_taken = errno == EACCES || errno == EAGAIN;
+    pid_t keeper = find_keeper(fd);
     close(fd);
-    return status;
+    if (!is_taken)
+        return -1;
+    if (keeper > 0)
+        return cli_error(self, "process %d does so already: one policy for a host; end it first",
+                         (int)keeper);
+    return cli_error(self, "a process in another PID namespace does so already: one policy for a "
+                           "host; end it first");
 }
 
 /* A new file with a name of its own beside `path`, which rename() will give it. */
@@ -125,28 +115,29 @@ static int write_list(const struct look *l)
     return end_file(l->apply.selection.self, file, name, LIST);
 }
 
-static const struct {
-    const char *name, *type, *help;
-} families[] = {
-    {"listeners", "gauge", "listeners that have what their rule says"},
-    {"applied_total", "counter", "listeners that were changed"},
-    {"refused_total", "counter", "listeners that cannot have what their rule says"},
-    {"gone_total", "counter", "such listeners that were closed"},
-    {"connections_total", "counter", "connections that were changed after accept()"},
-};
-
 static int write_counters(const struct look *l, const char *path)
 {
     const struct listeners_counts *counts = &l->listeners.counts;
-    const size_t values[] = {count_kept(&l->listeners), counts->applied, counts->refused,
-                             counts->gone, counts->connections};
+    const struct {
+        const char *name, *type, *help;
+        size_t value;
+    } families[] = {
+        {"listeners", "gauge", "listeners that have what their rule says",
+         count_kept(&l->listeners)},
+        {"applied_total", "counter", "listeners that were changed", counts->applied},
+        {"refused_total", "counter", "listeners that cannot have what their rule says",
+         counts->refused},
+        {"gone_total", "counter", "such listeners that were closed", counts->gone},
+        {"connections_total", "counter", "connections that were changed after accept()",
+         counts->connections},
+    };
     char name[PATH_MAX];
     FILE *file = begin_file(path, name);
 
-    for (size_t i = 0; file && i < sizeof(values) / sizeof(values[0]); i++)
+    for (size_t i = 0; file && i < sizeof(families) / sizeof(families[0]); i++)
         fprintf(file, "# HELP linger_keep_%s %s\n# TYPE linger_keep_%s %s\nlinger_keep_%s %zu\n",
                 families[i].name, families[i].help, families[i].name, families[i].type,
-                families[i].name, values[i]);
+                families[i].name, families[i].value);
     return end_file(l->apply.selection.self, file, name, path);
 }
 
