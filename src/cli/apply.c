@@ -17,11 +17,6 @@
 #include "cli/attach/saved.h"
 #include "socket/sock.h"
 
-bool apply_gives_way(const struct apply_outcome *o)
-{
-    return o->verdict.gives_way && (o->before.mode == MODE_RST || o->before.mode == MODE_WAIT);
-}
-
 #define RESULT_SIZE 160
 #define result_text(a, o) put_result((char[RESULT_SIZE]){0}, a, o)
 static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
@@ -44,7 +39,7 @@ static const char *put_result(char buffer[RESULT_SIZE], const struct apply *a,
         snprintf(buffer, RESULT_SIZE, "failed: %s: %s", o->refused, strerror(o->error));
         return buffer;
     }
-    if (apply_gives_way(o))
+    if (o->gives_way)
         return "left alone: SO_LINGER is set already (overrule=no)";
     snprintf(buffer, RESULT_SIZE, "%s%s", a->selection.dry_run ? "would be applied" : "applied",
              o->is_lossy ? "; what TCP_CORK holds back at close() is lost" : "");
@@ -122,20 +117,18 @@ static bool save(struct apply *a, int fd)
 struct apply_outcome apply_decide(const struct policy *policy, int fd, const struct facts *f)
 {
     struct apply_outcome o = {.decision = DECIDE_NO_RULE};
-    bool is_known = sock_linger(fd, &o.linger);
+    struct sock_linger linger;
+    bool is_known = sock_linger(fd, &linger);
 
     if (is_known)
-        o.before = sock_linger_mode(&o.linger);
+        o.before = sock_linger_mode(&linger);
     o.decision = decide(policy, f, &o.verdict);
-    o.is_beyond = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_FIN_RST && is_known &&
-                  !o.linger.has_linger2;
-    o.is_lossy = o.decision == DECIDE_VERDICT && o.verdict.mode == MODE_RST && sock_holds_back(fd);
+    o.has_options = o.decision == DECIDE_VERDICT && o.verdict.mode != MODE_OFF;
+    o.gives_way = o.verdict.gives_way && (o.before.mode == MODE_RST || o.before.mode == MODE_WAIT);
+    o.is_beyond =
+        o.has_options && o.verdict.mode == MODE_FIN_RST && is_known && !linger.has_linger2;
+    o.is_lossy = o.has_options && o.verdict.mode == MODE_RST && sock_holds_back(fd);
     return o;
-}
-
-bool apply_has_options(const struct apply_outcome *o)
-{
-    return o->decision == DECIDE_VERDICT && o->verdict.mode != MODE_OFF;
 }
 
 void apply_set(int fd, struct apply_outcome *o)
@@ -150,7 +143,7 @@ static bool change(struct selection *s, int fd, const struct facts *f, void *con
     struct apply *a = context;
     struct apply_outcome o = apply_decide(&s->policy, fd, f);
 
-    if (apply_has_options(&o) && !a->selection.dry_run) {
+    if (o.has_options && !a->selection.dry_run) {
         if (!save(a, fd))
             return false;
         apply_set(fd, &o);
@@ -237,8 +230,10 @@ static const char *what_is_late(const struct policy_rule *rule, bool has_listene
     return NULL;
 }
 
-int apply_check_rules(const struct selection *s, bool has_listener_alone)
+int apply_take_mode(struct selection *s, bool has_listener_alone)
 {
+    if (selection_take_mode(s) != 0)
+        return -1;
     for (unsigned i = 0; i < s->rules.rule_count; i++) {
         const struct policy_rule *rule = &s->rules.rules[i];
         const char *what = what_is_late(rule, has_listener_alone);

@@ -20,10 +20,11 @@ struct apply {
 
 /* What is to be done with one socket, and what was. */
 struct apply_outcome {
-    struct sock_linger linger; /* as it was */
-    struct verdict before;     /* the same as a mode */
+    struct verdict before; /* what it had, as a mode */
     enum decision decision;
     struct verdict verdict;
+    bool has_options;    /* there is something to set */
+    bool gives_way;      /* what the program itself has set stands, by overrule=no */
     bool is_beyond;      /* fin-rst, and the socket is MPTCP's, which has no TCP_LINGER2 */
     bool is_lossy;       /* rst, and TCP_CORK is set */
     const char *refused; /* an option, or NULL */
@@ -32,12 +33,6 @@ struct apply_outcome {
 
 struct apply_outcome apply_decide(const struct policy *policy, int fd, const struct facts *facts);
 
-/* Is there something to set? */
-bool apply_has_options(const struct apply_outcome *outcome);
-
-/* Does what the program itself has set stand, by overrule=no? */
-bool apply_gives_way(const struct apply_outcome *outcome);
-
 /* Sets it. */
 void apply_set(int fd, struct apply_outcome *outcome);
 
@@ -45,11 +40,11 @@ void apply_set(int fd, struct apply_outcome *outcome);
 void apply_print(struct apply *a, const struct facts *facts, const struct apply_outcome *outcome);
 
 /*
- * Refuses rules about connections to come, which only a supervisor can apply to a running process;
- * and, where a listener alone hands the policy on, rules that depend on the peer. Returns 0, or -1
- * after a message.
+ * Reads the policy. Refuses rules about connections to come, which only a supervisor can apply to a
+ * running process; and, where a listener alone hands the policy on, rules that depend on the peer.
+ * Returns 0, or -1 after a message.
  */
-int apply_check_rules(const struct selection *s, bool has_listener_alone);
+int apply_take_mode(struct selection *s, bool has_listener_alone);
 
 /* Takes -s and those of the selection; false after a message. */
 bool apply_take_option(struct apply *a, int option);

@@ -220,7 +220,7 @@ static void reread(struct keep *k)
 
     must_reread = 0;
     former = s->rules;
-    if (selection_take_mode(s) != 0 || apply_check_rules(s, true) != 0) {
+    if (apply_take_mode(s, true) != 0) {
         s->rules = former;
         cli_error(s->self, "the former policy stays");
         return;
@@ -326,8 +326,7 @@ static int keep_main(const struct cli_command *self, int argc, char **argv)
     if (k.follows && s->mode[0] != '@')
         return cli_usage(self, "--follow needs a file: -m @FILE");
     (void)has_new_file(&k);
-    if (!needs_are_met(NEED_KEEP, self) || selection_take_mode(s) != 0 ||
-        apply_check_rules(s, true) != 0)
+    if (!needs_are_met(NEED_KEEP, self) || apply_take_mode(s, true) != 0)
         return CLI_FAILED;
     return s->dry_run ? show(&k.look) : run(&k);
 }

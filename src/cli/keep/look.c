@@ -47,28 +47,27 @@ static void settle(struct look *l, struct listener *listener, int fd, const stru
 {
     const struct policy *policy = &l->apply.selection.policy;
     struct apply_outcome o = apply_decide(policy, fd, f);
-    bool has_options = apply_has_options(&o);
-    bool is_done = has_former(listener) && has_options &&
+    bool is_done = has_former(listener) && o.has_options &&
                    is_alike(&o.verdict, &listener->verdict) &&
                    o.verdict.gives_way == listener->verdict.gives_way;
 
-    if (!is_done && has_options && has_former(listener)) {
+    if (!is_done && o.has_options && has_former(listener)) {
         (void)sock_put_back(fd, &listener->saved.linger); /* what the program had set counts */
         o = apply_decide(policy, fd, f);
     }
     listener->state = LISTENER_LEFT;
-    if (o.decision == DECIDE_NO_RULE || (o.decision == DECIDE_VERDICT && !has_options))
+    if (o.decision == DECIDE_NO_RULE || (o.decision == DECIDE_VERDICT && !o.has_options))
         return;
     listener->verdict = o.verdict;
     listener->state = LISTENER_KEPT;
     if (is_done)
         return;
-    if (has_options)
+    if (o.has_options)
         change(l, listener, fd, &o);
-    if (!has_options || o.refused || o.is_beyond)
+    if (!o.has_options || o.refused || o.is_beyond)
         listener->state = LISTENER_REFUSED;
     l->listeners.counts.refused += listener->state == LISTENER_REFUSED;
-    l->listeners.counts.applied += listener->state == LISTENER_KEPT && !apply_gives_way(&o);
+    l->listeners.counts.applied += listener->state == LISTENER_KEPT && !o.gives_way;
     apply_print(&l->apply, f, &o);
 }
 
@@ -139,8 +138,8 @@ static bool see_connection(int fd, int number, void *context)
         return true;
     role_add(fd, &facts, FACT_ROLE);
     struct apply_outcome o = apply_decide(policy, fd, &facts);
-    bool is_changed = !apply_gives_way(&o) && !is_alike(&o.before, &o.verdict);
-    if (!apply_has_options(&o) || l->apply.selection.dry_run)
+    bool is_changed = !o.gives_way && !is_alike(&o.before, &o.verdict);
+    if (!o.has_options || l->apply.selection.dry_run)
         return true;
     if (is_changed && l->restores)
         note_connection(l, fd);
