@@ -211,6 +211,7 @@ static int look_at_children(bool adds)
     int status = 0;
     pid_t pid;
 
+    handover_forget();
     while (status >= 0 && (pid = target_next(proc))) {
         pid_t parent = (pid_t)target_status(pid, "PPid");
         if (parent <= 0 || !selection_has(chosen, parent) || selection_has(chosen, pid) ||
@@ -237,6 +238,7 @@ static bool supervise_all(void)
             added = look_at_children(true);
         if (added < 0 || !check(from))
             return false;
+        handover_forget(); /* who was asked has taken his time */
         for (; from < chosen->target_count; from++) {
             if (!start(from))
                 return false;

@@ -14,7 +14,14 @@ count() {
         shift 5
         set -- "${@/#PORT/$port}"
         set -- "${@/#PID/$pid}"
-        if [ "$what" = instructions ]; then
+        if [ "$what" = opens ]; then
+            # Of its children, too: they run on, and nobody else is here.
+            "$@" >/dev/null
+            rm -f "$file"
+            strace -f -qq -e trace=openat,exit_group -o "$file" "$@" >/dev/null &
+            until grep -q "exit_group(0)" "$file" 2>/dev/null; do :; done
+            grep -c openat "$file"
+        elif [ "$what" = instructions ]; then
             valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" >/dev/null 2>"$file"
             sed -n "s/.*Collected : //p" "$file"
         else
@@ -24,7 +31,8 @@ count() {
 }
 
 # Linear: from two to four units costs twice what it costs from one to two. Quadratic: four times.
-is_linear() { # WHAT UNIT connections|processes COMMAND...: PORT and PID in it are replaced
+# opens: files that are opened, the second time.
+is_linear() { # calls|instructions|opens UNIT connections|processes COMMAND...: PORT and PID in it are replaced
     local factor sizes costs=()
     for factor in 1 2 4; do
         sizes=($(($2 * factor)) 1)
@@ -66,6 +74,14 @@ count_answers() { # POLICY CONNECTIONS
 
 @test "supervise is linear in children that run already" {
     also is_linear calls 25 processes "$LINGER" supervise -y -q -m fin-rst PID
+}
+
+@test "supervise is linear in processes that are supervised already" {
+    also is_linear opens 6 processes "$LINGER" supervise -y -q -m fin-rst -p PORT
+}
+
+@test "watch is linear in processes" {
+    also is_linear calls 50 processes "$LINGER" watch -t 1 PID
 }
 
 @test "a supervised connect() takes five system calls: receive, duplicate, set, close, answer" {

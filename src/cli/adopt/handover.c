@@ -6,7 +6,7 @@
  *
  * Any process can use that name, and name a page like that. So a process is a supervisor only if it
  * may do all that we may: what it makes us do it could do itself. A pidfd is opened first; then the
- * process is judged, and by that pidfd alone its descriptors are taken and it is ended.
+ * process is judged, and by that pidfd alone its descriptors are taken.
  */
 #include "cli/adopt/handover.h"
 
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,22 @@
 #define NAME_LENGTH_MAX 64
 #define PATIENCE 2000      /* milliseconds */
 #define TURN_PATIENCE 5000 /* milliseconds */
+#define FOUND_MAX 8        /* a pair, and those that take its place */
+
+/* Processes that claim to supervise a program, by the names of their pages. */
+static struct {
+    bool is_made;
+    size_t count;
+    struct claim {
+        char page[NAME_LENGTH_MAX];
+        pid_t pid;
+    } * claims;
+} listed;
+
+struct found {
+    pid_t pid;
+    int pidfd;
+};
 
 /* With the time at which it started, a pid names a process for good. */
 static void name_page(pid_t program, char name[NAME_LENGTH_MAX])
@@ -38,22 +55,20 @@ static void name_page(pid_t program, char name[NAME_LENGTH_MAX])
              target_stat(program, STAT_STARTTIME));
 }
 
-/* A descriptor may be inherited, even by a setuid program; what a process maps is its own. */
-static bool maps_page(pid_t pid, pid_t program)
+/*
+ * The name of the page that it maps. A descriptor may be inherited, even by a setuid program; what
+ * a process maps is its own.
+ */
+static bool read_page_name(pid_t pid, char name[NAME_LENGTH_MAX])
 {
-    char name[NAME_LENGTH_MAX];
-    char wanted[NAME_LENGTH_MAX + 16];
+    static const char begin[] = HANDOVER_NAME "-";
     char line[512];
     bool found = false;
-
-    name_page(program, name);
-    snprintf(wanted, sizeof(wanted), "/memfd:%s ", name);
     FILE *maps = fopen(target_path(pid, "maps"), "re");
-    while (maps && !found && fgets(line, sizeof(line), maps)) {
-        int path = 0;
-        sscanf(line, "%*s %*s %*s %*s %*s %n", &path);
-        found = path > 0 && strncmp(line + path, wanted, strlen(wanted)) == 0;
-    }
+
+    while (maps && !found && fgets(line, sizeof(line), maps))
+        found = sscanf(line, "%*s %*s %*s %*s %*s /memfd:%63s", name) == 1 &&
+                strncmp(name, begin, strlen(begin)) == 0;
     if (maps)
         fclose(maps);
     return found;
@@ -83,29 +98,99 @@ static bool is_named(pid_t pid)
     return target_status_text(pid, "Name", name) && strcmp(name, HANDOVER_NAME "\n") == 0;
 }
 
-/* A stream of /proc to look for the program's supervisors in; NULL if it is under no filter. */
-static DIR *open_processes(pid_t program)
+static int compare(const void *a, const void *b)
 {
-    return target_status(program, "Seccomp") == SECCOMP_MODE_FILTER ? opendir("/proc") : NULL;
+    const struct claim *x = a, *y = b;
+
+    return strcmp(x->page, y->page);
+}
+
+void handover_forget(void)
+{
+    free(listed.claims);
+    memset(&listed, 0, sizeof(listed));
+}
+
+static void list_claims(void)
+{
+    DIR *proc = opendir("/proc");
+    pid_t pid;
+
+    handover_forget();
+    while ((pid = target_next(proc))) {
+        struct claim claim = {.pid = pid};
+        if (!is_named(pid) || !read_page_name(pid, claim.page))
+            continue;
+        struct claim *more = realloc(listed.claims, (listed.count + 1) * sizeof(claim));
+        if (!more)
+            break;
+        listed.claims = more;
+        listed.claims[listed.count++] = claim;
+    }
+    if (proc)
+        closedir(proc);
+    if (listed.count > 0)
+        qsort(listed.claims, listed.count, sizeof(struct claim), compare);
+    listed.is_made = true;
+}
+
+/* Does the process claim so still? Then with a pidfd of it. Not this process, nor its successor. */
+static bool is_supervisor(struct found *found, const char *page, bool anybody)
+{
+    char name[NAME_LENGTH_MAX];
+
+    if (found->pid == getpid() || target_status(found->pid, "PPid") == getpid())
+        return false;
+    found->pidfd = (int)syscall(SYS_pidfd_open, found->pid, 0);
+    if (found->pidfd >= 0 && is_named(found->pid) && read_page_name(found->pid, name) &&
+        strcmp(name, page) == 0 && (anybody || is_as_mighty(found->pid)))
+        return true;
+    close(found->pidfd);
+    return false;
+}
+
+/* Those of the list that still are; false if it names some, and none is. */
+static bool take_listed(const char *page, bool anybody, struct found found[FOUND_MAX], int *count)
+{
+    struct claim key = {.pid = 0};
+    const struct claim *end = listed.claims + listed.count;
+    const struct claim *one = NULL;
+    bool is_named_there = false;
+
+    snprintf(key.page, sizeof(key.page), "%s", page);
+    if (listed.count > 0)
+        one = bsearch(&key, listed.claims, listed.count, sizeof(key), compare);
+    while (one && one > listed.claims && strcmp(one[-1].page, page) == 0)
+        one--;
+    for (*count = 0; one && one < end && strcmp(one->page, page) == 0 && *count < FOUND_MAX;
+         one++) {
+        found[*count].pid = one->pid;
+        *count += is_supervisor(&found[*count], page, anybody);
+        is_named_there = true;
+    }
+    return !is_named_there || *count > 0;
 }
 
 /*
- * The next process in /proc that supervises the program: its pid, and a pidfd of it. Passes over
- * this process and its own successor.
+ * The processes that supervise the program, or with `anybody` claim to. All of /proc is read for
+ * them once, and again where those that were listed have ended.
  */
-static pid_t next(DIR *proc, pid_t program, bool anybody, int *pidfd)
+static int find(pid_t program, bool anybody, struct found found[FOUND_MAX])
 {
-    pid_t pid;
+    char page[NAME_LENGTH_MAX];
+    bool was_made = listed.is_made;
+    int count;
 
-    while ((pid = target_next(proc))) {
-        if (pid == getpid() || !is_named(pid) || target_status(pid, "PPid") == getpid())
-            continue;
-        *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-        if (*pidfd >= 0 && maps_page(pid, program) && (anybody || is_as_mighty(pid)))
-            return pid;
-        close(*pidfd);
+    if (target_status(program, "Seccomp") != SECCOMP_MODE_FILTER)
+        return 0;
+    name_page(program, page);
+    if (!was_made)
+        list_claims();
+    if (!take_listed(page, anybody, found, &count) && was_made) {
+        list_claims();
+        (void)take_listed(page, anybody, found, &count);
     }
-    return 0;
+    return count;
 }
 
 /* The process that holds the lock on an open file; 0 if that cannot be seen. */
@@ -136,6 +221,7 @@ bool handover_await_turn(const struct cli_command *self, pid_t program, int *tur
     for (int naps = 0; *turn >= 0 && naps < TURN_PATIENCE; naps++) {
         if (flock(*turn, LOCK_EX | LOCK_NB) == 0)
             return true;
+        handover_forget();
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     if (*turn < 0)
@@ -150,15 +236,12 @@ bool handover_await_turn(const struct cli_command *self, pid_t program, int *tur
 
 pid_t handover_find(pid_t program, bool anybody)
 {
-    DIR *proc = open_processes(program);
-    int pidfd = -1;
-    pid_t pid = next(proc, program, anybody, &pidfd);
+    struct found found[FOUND_MAX];
+    int count = find(program, anybody, found);
 
-    if (pid)
-        close(pidfd);
-    if (proc)
-        closedir(proc);
-    return pid;
+    for (int i = 0; i < count; i++)
+        close(found[i].pidfd);
+    return count > 0 ? found[0].pid : 0;
 }
 
 /* Puts it where successors look for it. */
@@ -181,20 +264,18 @@ static struct page *map(void)
 
 struct page *handover_take(pid_t program)
 {
-    DIR *proc = open_processes(program);
+    struct found found[FOUND_MAX];
     struct page *page = NULL;
     int error = 0;
-    int pidfd;
+    int count = find(program, false, found);
 
-    while (!page && next(proc, program, false, &pidfd)) {
-        if (place(target_duplicate(pidfd, HANDOVER_PAGE), HANDOVER_PAGE) &&
-            place(target_duplicate(pidfd, HANDOVER_LISTENER), HANDOVER_LISTENER))
+    for (int i = 0; i < count; i++) {
+        if (!page && place(target_duplicate(found[i].pidfd, HANDOVER_PAGE), HANDOVER_PAGE) &&
+            place(target_duplicate(found[i].pidfd, HANDOVER_LISTENER), HANDOVER_LISTENER))
             page = map();
         error = errno;
-        close(pidfd);
+        close(found[i].pidfd);
     }
-    if (proc)
-        closedir(proc);
     errno = error;
     return page;
 }
@@ -208,17 +289,25 @@ struct page *handover_make(pid_t program)
     return ftruncate(fd, sizeof(struct page)) == 0 && place(fd, HANDOVER_PAGE) ? map() : NULL;
 }
 
+/*
+ * Waits until they have ended. A pair is a process group, as each has called setsid(2), and ends as
+ * one: of two signals the first would let the other one start a third process.
+ */
 static void end_others(pid_t program)
 {
-    DIR *proc = open_processes(program);
-    int pidfd;
+    struct found found[FOUND_MAX];
+    int count = find(program, false, found);
 
-    while (next(proc, program, false, &pidfd)) {
-        syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-        close(pidfd);
+    for (int i = 0; i < count; i++) {
+        pid_t group = getpgid(found[i].pid);
+        if (group > 0 && syscall(SYS_pidfd_send_signal, found[i].pidfd, 0, NULL, 0) == 0)
+            kill(-group, SIGKILL);
     }
-    if (proc)
-        closedir(proc);
+    for (int i = 0; i < count; i++) {
+        struct pollfd end = {.fd = found[i].pidfd, .events = POLLIN};
+        (void)poll(&end, 1, PATIENCE);
+        close(found[i].pidfd);
+    }
 }
 
 bool handover_own(pid_t program, bool replaces)

@@ -31,8 +31,11 @@ bool handover_await_turn(const struct cli_command *self, pid_t program, int *tur
 
 /*
  * The process that supervises `program` for this user, or, with `anybody`, that claims to; 0: none.
+ * Supervisors are listed once for all programs: those that come later are seen after
+ * handover_forget().
  */
 pid_t handover_find(pid_t program, bool anybody);
+void handover_forget(void);
 
 /*
  * Takes the page and the listener from the supervisors that the program has. Returns the page;

@@ -207,7 +207,8 @@ static _Noreturn void fail_to_inject(struct error *error)
     fail(error->text, "");
 }
 
-static void put_under_filter(void)
+/* False if it has a supervisor by now: its page was taken. */
+static bool put_under_filter(void)
 {
     static struct filter filter;
     struct error error;
@@ -219,10 +220,15 @@ static void put_under_filter(void)
     filter_build(&filter, our.page->moments,
                  policy_has_mode(&our.answerer.all->mode, MODE_FIN_RST));
     int listener = inject_filter(our.target.pid, &filter, &error);
-    if (listener < 0)
+    if (listener < 0) {
+        handover_forget();
+        if (error.cause == EBUSY && take_page())
+            return false;
         fail_to_inject(&error);
+    }
     dup3(listener, HANDOVER_LISTENER, O_CLOEXEC);
     close(listener);
+    return true;
 }
 
 /* Gives up all that it inherited, but standard error only when all is well. */
@@ -255,9 +261,8 @@ static _Noreturn void run(struct settings *settings)
     bool wants_accept = settings->makes_accept;
     settings->makes_accept &= !replaces || our.page->moments & MOMENT_ACCEPT;
     answer_begin(&our.answerer, our.target.pid, our.target.name);
-    if (!replaces)
-        put_under_filter();
-    else if (moments_wanted & MOMENTS_COSTLY & ~our.page->moments)
+    replaces = replaces || !put_under_filter();
+    if (replaces && moments_wanted & MOMENTS_COSTLY & ~our.page->moments)
         fail(wants_accept ? "this policy decides at accept()" : "this policy decides at close()",
              ", which the filter of the first one does not report: restart the program");
     our.answerer.room = &our.page->room;
