@@ -19,10 +19,9 @@
 #include "cli/watch/findings.h"
 #include "cli/watch/table.h"
 
-#define TICK 100            /* ms between looks at the events */
-#define SETTLED SECOND      /* after the end: the peer has closed its end too, or takes its time */
-#define LOOK_AT_MOST 20     /* a dump may take a twentieth of the time */
-#define UNCLOSED_SECONDS 10 /* in CLOSE_WAIT: no program needs so long to notice */
+#define TICK 100        /* ms between looks at the events */
+#define SETTLED SECOND  /* after the end: the peer has closed its end too, or takes its time */
+#define LOOK_AT_MOST 20 /* a dump may take a twentieth of the time */
 #define SECOND 1000000000u
 
 static const char help[] =
@@ -106,12 +105,12 @@ static bool note_held(const struct diag_socket *socket, void *held)
     return seen_note(held, ports_of(socket->local_port, socket->peer_port)) >= 0;
 }
 
-static bool add(struct watch *w, struct connection *c)
+static void add(struct watch *w, struct connection *c)
 {
     /* What began before all tracepoints were open may be known in part only. */
     if (c->ended < w->began || !scope_has(&w->scope, c->whose, c->local, c->local_port,
                                           c->peer_port, c->role == END_SERVER))
-        return true;
+        return;
     if (c->role == END_UNSEEN)
         c->role = w->scope.was_listener[c->local_port] ? END_SERVER : END_CLIENT;
     if (c->left == LEFT_TIME_WAIT && seen_has(&w->held, ports_of(c->local_port, c->peer_port)))
@@ -119,25 +118,22 @@ static bool add(struct watch *w, struct connection *c)
     double time = (double)c->ended / SECOND + w->clock_offset;
     if (w->events)
         table_print_connection(stdout, c, time, w->json, w->verbose);
-    return groups_add(&w->groups, c);
+    groups_add(&w->groups, c);
 }
 
 /* Those whose end is over: FIN_WAIT2 and TIME_WAIT have no event, so the kernel's list tells. */
-static bool settle(struct watch *w, uint64_t before)
+static void settle(struct watch *w, uint64_t before)
 {
     static _Alignas(16) char buffer[DIAG_BUFFER_SIZE];
-    struct connection *c;
-    bool is_added = true;
+    bool is_listed = false;
 
-    if (!connections_has_ended(w->connections, before))
-        return true;
-    (void)diag_each(buffer, 1u << TCP_FIN_WAIT2, note_held, &w->held);
-    while (is_added && (c = connections_next_ended(w->connections, before))) {
-        is_added = add(w, c);
-        free(c);
+    for (struct connection *c; (c = connections_next_ended(w->connections, before)); free(c)) {
+        if (!is_listed)
+            (void)diag_each(buffer, 1u << TCP_FIN_WAIT2, note_held, &w->held);
+        is_listed = true;
+        add(w, c);
     }
     seen_forget(&w->held);
-    return is_added;
 }
 
 static double seconds_since_begin(const struct watch *w)
@@ -153,30 +149,16 @@ static void print_title(FILE *out, const struct watch *w)
     fprintf(out, ": %lu connection%s ended\n", w->groups.ended, w->groups.ended == 1 ? "" : "s");
 }
 
-static struct findings find(const struct watch *w)
-{
-    struct findings f = {.unclosed_after = UNCLOSED_SECONDS};
-    uint64_t now = tracepoints_now();
-    uint64_t growth[COUNTER_COUNT];
-
-    f.unclosed = connections_unclosed(w->connections, now - UNCLOSED_SECONDS * (uint64_t)SECOND);
-    if (counters_since(w->counters, growth) != 0)
-        return f;
-    f.overflows = growth[COUNTER_OVERFLOWS];
-    if (!tracepoints_have_reasons(w->tracepoints)) {
-        f.unread = growth[COUNTER_UNREAD];
-        f.aborted = growth[COUNTER_ABORTED];
-    }
-    return f;
-}
-
 static void print_table(struct watch *w)
 {
-    struct findings f = find(w);
+    uint64_t long_ago = tracepoints_now() - FINDINGS_UNCLOSED * (uint64_t)SECOND;
+    uint64_t growth[COUNTER_COUNT];
     struct screen screen;
 
     if (!screen_begin(&screen, w->redraw))
         return;
+    if (counters_since(w->counters, growth) != 0)
+        memset(growth, 0, sizeof(growth));
     struct json json = {.out = screen.out};
     struct advice advice = {screen.out, w->json ? &json : NULL, 0};
     if (w->json) {
@@ -184,14 +166,16 @@ static void print_table(struct watch *w)
         json_real(&json, "seconds", seconds_since_begin(w), 6);
         table_add_json(&json, &w->groups);
         json_open(&json, "advice", '[');
-        findings_print(&advice, &w->groups, &f);
-        json_close(&json, ']');
-        json_close(&json, '}');
-        fputc('\n', screen.out);
     } else {
         print_title(screen.out, w);
         table_print(screen.out, &w->groups);
-        findings_print(&advice, &w->groups, &f);
+    }
+    findings_print(&advice, &w->groups, connections_unclosed(w->connections, long_ago), growth,
+                   tracepoints_have_reasons(w->tracepoints));
+    if (w->json) {
+        json_close(&json, ']');
+        json_close(&json, '}');
+        fputc('\n', screen.out);
     }
     screen_end(&screen);
 }
@@ -222,8 +206,7 @@ static int follow(struct watch *w)
             w->groups.lost = tracepoints_lost(w->tracepoints);
         last = now;
         if (is_last || now >= next_settle) {
-            if (!settle(w, is_last ? UINT64_MAX : now - SETTLED))
-                return -1;
+            settle(w, is_last ? UINT64_MAX : now - SETTLED);
             next_settle = now + LOOK_AT_MOST * (tracepoints_now() - now);
         }
         if (w->redraw && now >= next_redraw) {
@@ -257,18 +240,10 @@ static int count(struct watch *w, const char *why)
         nanosleep(&(struct timespec){.tv_nsec = TICK * 1000000L}, NULL);
     if (counters_since(w->counters, growth) != 0)
         return cli_error(w->scope.self, "/proc/self/net/netstat: %s", strerror(errno));
-    if (w->json) {
-        struct json json = {.out = stdout};
-        json_open(&json, NULL, '{');
-        json_real(&json, "seconds", seconds_since_begin(w), 6);
-        table_add_json_counters(&json, growth);
-        json_close(&json, '}');
-        putchar('\n');
-        return 0;
-    }
-    printf("%.0f s, by the counters of this network namespace (%s); root sees each connection\n",
-           seconds_since_begin(w), why);
-    table_print_counters(stdout, growth);
+    if (w->json)
+        table_print_json_counters(seconds_since_begin(w), growth);
+    else
+        table_print_counters(seconds_since_begin(w), why, growth);
     return 0;
 }
 
@@ -306,7 +281,6 @@ static void release(struct watch *w)
     if (w->connections)
         connections_free(w->connections);
     scope_end(&w->scope);
-    free(w->groups.items);
 }
 
 static bool take_port(struct watch *w, const char *text)

@@ -47,14 +47,11 @@ static bool is_own_address(const struct scope *s, struct policy_ip ip)
 /* Those of the processes that are watched. */
 static void read_watched_listeners(struct scope *s, const struct sockets *sockets)
 {
-    uint32_t *inodes = calloc(sockets->count + 1, sizeof(*inodes));
+    size_t listeners;
+    uint32_t *inodes = sockets_inodes(sockets, DIAG_EVERY_STATE, 0, &listeners);
     struct holder *holders = NULL;
-    ssize_t count = 0;
+    ssize_t count = inodes ? holders_find(inodes, listeners, &holders) : 0;
 
-    for (size_t i = 0; inodes && i < sockets->count; i++)
-        inodes[i] = sockets->items[i].inode;
-    if (inodes)
-        count = holders_find(inodes, sockets->count, &holders);
     for (ssize_t i = 0; i < count; i++) {
         const struct program *holder = programs_find(s->programs, holders[i].pid);
         for (size_t j = 0; holder && holder->is_selected && j < sockets->count; j++)

@@ -283,16 +283,11 @@ static void classify(struct connection *one)
     }
 }
 
-bool connections_has_ended(const struct connections *c, uint64_t before)
-{
-    return c->ended && c->ended->ended < before;
-}
-
 struct connection *connections_next_ended(struct connections *c, uint64_t before)
 {
     struct connection *one = c->ended;
 
-    if (!connections_has_ended(c, before))
+    if (!one || one->ended >= before)
         return NULL;
     c->ended = one->next_ended;
     if (!c->ended)

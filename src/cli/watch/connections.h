@@ -63,9 +63,6 @@ bool connections_see(struct connections *c, const struct record *record, struct 
  */
 struct connection *connections_next_ended(struct connections *c, uint64_t before);
 
-/* Is there one that ended before that time? */
-bool connections_has_ended(const struct connections *c, uint64_t before);
-
 /* Did a connection with these ends end recently? Then what comes for it is late. */
 bool connections_is_former(const struct connections *c, const struct record *record);
 

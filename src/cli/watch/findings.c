@@ -164,28 +164,8 @@ static void say_ports(struct advice *a, const struct groups *g,
                    program_of(group));
 }
 
-static void say_sums(struct advice *a, const struct findings *f)
-{
-    if (f->unread + f->aborted > 0)
-        advice_say(a,
-                   "this kernel gives no reasons for its RST (Linux 6.10 does); by the counters of "
-                   "this namespace %" PRIu64 " closed with unread data, %" PRIu64
-                   " by SO_LINGER 0 or after close()",
-                   f->unread, f->aborted);
-    if (f->unclosed > 0)
-        advice_say(a,
-                   "%lu in CLOSE_WAIT for more than %u s: the peer has closed and the program has "
-                   "not; `linger states` names it, `linger close -m fin --state close-wait PID` "
-                   "ends them",
-                   f->unclosed, f->unclosed_after);
-    if (f->overflows > 0)
-        advice_say(a,
-                   "%" PRIu64 " SYN or ACK were dropped as the queue of a listener was full: raise "
-                   "its backlog (up to somaxconn), or accept faster",
-                   f->overflows);
-}
-
-void findings_print(struct advice *advice, const struct groups *g, const struct findings *f)
+void findings_print(struct advice *advice, const struct groups *g, size_t unclosed,
+                    const uint64_t growth[COUNTER_COUNT], bool has_reasons)
 {
     const struct group *largest[FINDINGS] = {NULL};
 
@@ -193,5 +173,21 @@ void findings_print(struct advice *advice, const struct groups *g, const struct 
     say_resets(advice, largest);
     say_peers(advice, largest);
     say_ports(advice, g, largest);
-    say_sums(advice, f);
+    if (!has_reasons && growth[COUNTER_UNREAD] + growth[COUNTER_ABORTED] > 0)
+        advice_say(advice,
+                   "this kernel gives no reasons for its RST (Linux 6.10 does); by the counters of "
+                   "this namespace %" PRIu64 " closed with unread data, %" PRIu64
+                   " by SO_LINGER 0 or after close()",
+                   growth[COUNTER_UNREAD], growth[COUNTER_ABORTED]);
+    if (unclosed > 0)
+        advice_say(advice,
+                   "%zu in CLOSE_WAIT for more than %d s: the peer has closed and the program has "
+                   "not; `linger states` names it, `linger close -m fin --state close-wait PID` "
+                   "ends them",
+                   unclosed, FINDINGS_UNCLOSED);
+    if (growth[COUNTER_OVERFLOWS] > 0)
+        advice_say(advice,
+                   "%" PRIu64 " SYN or ACK were dropped as the queue of a listener was full: raise "
+                   "its backlog (up to somaxconn), or accept faster",
+                   growth[COUNTER_OVERFLOWS]);
 }

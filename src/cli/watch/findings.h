@@ -3,16 +3,14 @@
 #pragma once
 
 #include "cli/states/advice.h"
+#include "cli/states/counters.h"
 #include "cli/watch/groups.h"
 
-/* What the groups do not say. */
-struct findings {
-    unsigned long unclosed;  /* connections that have been in CLOSE_WAIT for long */
-    uint64_t overflows;      /* SYN and ACK that a full queue of a listener dropped */
-    uint64_t unread;         /* TCPAbortOnClose and TCPAbortOnData, where the kernel gives no */
-    uint64_t aborted;        /* reasons */
-    unsigned unclosed_after; /* seconds: what long is */
-};
+#define FINDINGS_UNCLOSED 10 /* seconds in CLOSE_WAIT: no program needs so long to notice */
 
-/* Groups that are sorted. */
-void findings_print(struct advice *advice, const struct groups *g, const struct findings *f);
+/*
+ * Of groups that are sorted, `unclosed` connections that were in CLOSE_WAIT for longer, and how
+ * much the counters have grown; `has_reasons`: this kernel says why it sends a RST.
+ */
+void findings_print(struct advice *advice, const struct groups *g, size_t unclosed,
+                    const uint64_t growth[COUNTER_COUNT], bool has_reasons);

@@ -54,24 +54,22 @@ static struct group *find(struct groups *g, const struct connection *c)
     return group;
 }
 
-bool groups_add(struct groups *g, const struct connection *c)
+void groups_add(struct groups *g, const struct connection *c)
 {
-    if (!g->items && !(g->items = calloc(GROUPS_MAX, sizeof(*g->items))))
-        return false;
     struct group *group = find(g, c);
+
     if (groups_is_connection(c))
         g->ended++;
     else
         g->failed++;
     if (!group) {
         g->others++;
-        return true;
+        return;
     }
     group->count++;
     group->brief += c->began != 0 && c->ended - c->began < GROUPS_BRIEF;
     group->is_one_process = group->is_one_process && group->like.pid == c->pid;
     group->is_one_peer = group->is_one_peer && address_is_same(group->like.peer, c->peer);
-    return true;
 }
 
 void groups_add_reset(struct groups *g, const struct record *record, bool is_late)

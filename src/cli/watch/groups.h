@@ -34,7 +34,7 @@ struct group_port {
 };
 
 struct groups {
-    struct group *items;
+    struct group items[GROUPS_MAX];
     size_t count;
     unsigned long ended;  /* connections, `others` among them */
     unsigned long failed; /* connect() that led to none */
@@ -46,8 +46,8 @@ struct groups {
     const struct group *order[GROUPS_MAX]; /* of groups_sort() */
 };
 
-/* Zeroed first. Returns false if memory ran out. */
-bool groups_add(struct groups *g, const struct connection *c);
+/* Zeroed first. */
+void groups_add(struct groups *g, const struct connection *c);
 
 /* `is_late`: it answers what came for a connection that is gone. */
 void groups_add_reset(struct groups *g, const struct record *record, bool is_late);

@@ -413,19 +413,27 @@ static const struct {
     {COUNTER_OVERFLOWS, "listen_overflow", "SYN or ACK dropped: a listener's queue was full"},
 };
 
-void table_print_counters(FILE *out, const uint64_t values[COUNTER_COUNT])
+void table_print_counters(double seconds, const char *why, const uint64_t growth[COUNTER_COUNT])
 {
+    printf("%.0f s, by the counters of this network namespace (%s); root sees each connection\n",
+           seconds, why);
     for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++) {
-        uint64_t value = values[counter_rows[i].counter];
+        uint64_t value = growth[counter_rows[i].counter];
         if (value > 0)
-            fprintf(out, "  %8" PRIu64 "  %s\n", value, counter_rows[i].words);
+            printf("  %8" PRIu64 "  %s\n", value, counter_rows[i].words);
     }
 }
 
-void table_add_json_counters(struct json *json, const uint64_t values[COUNTER_COUNT])
+void table_print_json_counters(double seconds, const uint64_t growth[COUNTER_COUNT])
 {
-    json_open(json, "counters", '{');
+    struct json json = {.out = stdout};
+
+    json_open(&json, NULL, '{');
+    json_real(&json, "seconds", seconds, 6);
+    json_open(&json, "counters", '{');
     for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++)
-        json_number(json, counter_rows[i].name, (long long)values[counter_rows[i].counter]);
-    json_close(json, '}');
+        json_number(&json, counter_rows[i].name, (long long)growth[counter_rows[i].counter]);
+    json_close(&json, '}');
+    json_close(&json, '}');
+    putchar('\n');
 }

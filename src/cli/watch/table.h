@@ -16,6 +16,6 @@ void table_add_json(struct json *json, struct groups *g);
 void table_print_connection(FILE *out, const struct connection *c, double time, bool is_json,
                             bool has_states);
 
-/* The counters' sums, where the events may not be seen. */
-void table_print_counters(FILE *out, const uint64_t values[COUNTER_COUNT]);
-void table_add_json_counters(struct json *json, const uint64_t values[COUNTER_COUNT]);
+/* The counters' growth, where the events may not be seen, and why they may not. */
+void table_print_counters(double seconds, const char *why, const uint64_t growth[COUNTER_COUNT]);
+void table_print_json_counters(double seconds, const uint64_t growth[COUNTER_COUNT]);
