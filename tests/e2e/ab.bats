@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # linger ab: what differs between the modes, and that nothing is left behind.
-BATS_TEST_TIMEOUT=180
 load helper
 
 LINGER=$ROOT/linger

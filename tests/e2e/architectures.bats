@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # Every architecture: built by Debian's cross compilers; i386 runs as it is where the kernel takes it,
 # all else under qemu's user emulation, which hands SO_LINGER, TCP_LINGER2 and TCP_INFO on to this kernel.
-BATS_TEST_TIMEOUT=180
 load helper
 
 # build ARCHITECTURE: in a copy of the sources, once for all tests of it, without a warning. Sets LIB,

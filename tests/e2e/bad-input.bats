@@ -159,7 +159,7 @@ mistyped() {
     for file in "$BATS_TEST_TMPDIR/fifo" /dev/null; do
         for command in "env LD_PRELOAD=${WITHOUT_LIBRARY:-$LIB}" "$ROOT/linger run --" "$ROOT/linger run -n --"; do
             status=0
-            LINGER_MODE=@$file timeout 20 $command "$TOOLS/subject" nothing 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
+            LINGER_MODE=@$file timeout 60 $command "$TOOLS/subject" nothing 2>"$BATS_TEST_TMPDIR/complaint" || status=$?
             expect "status of $command" "$status" 125
             grep -q ": LINGER_MODE: cannot read '$file'$" "$BATS_TEST_TMPDIR/complaint"
             grep -q "^  it is not a regular file; @FILE names a file of rules$" "$BATS_TEST_TMPDIR/complaint"

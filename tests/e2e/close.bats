@@ -15,7 +15,7 @@ owing() { # COUNT
 # A connection to it that stays.
 connected() {
     exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
-    read -r -t $((30 * SLOWER)) REPLY <&"$CLIENT"
+    read -r -t $((60 * SLOWER)) REPLY <&"$CLIENT"
     expect "the server" "$REPLY" hello
 }
 
@@ -200,7 +200,7 @@ writer (Connection reset|Connection reset by peer|Broken pipe)"
     for mode in fin rst fin-rst; do
         exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
         printf 'GET / HTTP/1.1\r\nHost: here\r\n\r\n' >&"$CLIENT"
-        read -r -t $((30 * SLOWER)) REPLY <&"$CLIENT"
+        read -r -t $((60 * SLOWER)) REPLY <&"$CLIENT"
         expect "the answer" "${REPLY%$'\r'}" "HTTP/1.1 200 OK"
         former=$(find "/proc/$worker/fd" | wc -l)
         closes 0 -m "$mode role=server" --all --port "$PORT"
@@ -468,14 +468,14 @@ for i in range($1):
         hear
         expect "run $run" "$(comes_back 3 | tail -1)" "ended 3"
         for _ in 1 2 3; do
-            read -r -t $((30 * SLOWER)) REPLY <&"$LINES"
+            read -r -t $((60 * SLOWER)) REPLY <&"$LINES"
             [[ $REPLY == "127.0.0.1:$PORT 127.0.0.1:"*"  verdict rst  ended" ]]
         done
         kill "$PID"
         finish
     done
     kill -INT "$watch"
-    read -r -t $((30 * SLOWER)) REPLY <&"$LINES"
+    read -r -t $((60 * SLOWER)) REPLY <&"$LINES"
     expect "the sum" "$REPLY" "6 connections of 2 processes ended, 0 left alone, 0 failed"
     PID=$watch finish
     expect status "$STATUS" 0

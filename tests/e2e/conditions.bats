@@ -143,7 +143,7 @@ connection.close()'
     hear_port
     seen=$(python3 -c '
 import socket, sys
-peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30)
+peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60)
 peer.shutdown(socket.SHUT_WR)
 try:
     print(peer.recv(1) or "EOF")

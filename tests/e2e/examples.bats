@@ -163,7 +163,7 @@ field() {
 }
 
 @test "a program that loses its first SIGTERM is stopped all the same" {
-    timeout 20 bash -c '. "$0/lib.sh"
+    timeout 60 bash -c '. "$0/lib.sh"
         work=$1
         start bash -c "trap \"trap - TERM\" TERM; echo up; while :; do sleep 0.01; done"
         stop "$pid"

@@ -15,7 +15,7 @@ STARTED=()
 . "$ROOT/tests/e2e/lacks.bash"
 # An emulated machine takes $SLOWER times as long (tests/machines/guest).
 SLOWER=${SLOWER:-1}
-BATS_TEST_TIMEOUT=$((${BATS_TEST_TIMEOUT:-120} * SLOWER))
+BATS_TEST_TIMEOUT=$((${BATS_TEST_TIMEOUT:-300} * SLOWER))
 [ "$SLOWER" = 1 ] || timeout() { command timeout $(($1 * SLOWER)) "${@:2}"; }
 
 setup() {
@@ -74,9 +74,9 @@ start() {
     STARTED+=("$PID")
 }
 
-# The next line of $OUT, or the test fails after 30 s, or $WITHIN.
+# The next line of $OUT, or the test fails after 60 s, or $WITHIN.
 hear() {
-    if ! read -r -t $((${WITHIN:-30} * SLOWER)) REPLY <&"$OUT"; then
+    if ! read -r -t $((${WITHIN:-60} * SLOWER)) REPLY <&"$OUT"; then
         echo "the program said nothing:" && cat "$BATS_TEST_TMPDIR/stderr"
         return 1
     fi
@@ -415,7 +415,7 @@ with_own_options() {
 
 say() { # WORD EXPECTED
     echo "$1" >&$GO
-    read -r -t $((30 * SLOWER)) REPLY <&"$DAEMON_OUT"
+    read -r -t $((60 * SLOWER)) REPLY <&"$DAEMON_OUT"
     expect "its options" "$REPLY" "$2"
 }
 
@@ -423,7 +423,7 @@ say() { # WORD EXPECTED
 keep() {
     exec {CLIENT}<>"/dev/tcp/127.0.0.1/$PORT"
     printf keep >&$CLIENT
-    read -r -t $((30 * SLOWER)) REPLY <&"$CLIENT"
+    read -r -t $((60 * SLOWER)) REPLY <&"$CLIENT"
     expect "the server" "$REPLY" kept
 }
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # A running process under a filter, and nothing else about it has changed: what tests/tools/held.c
 # stands in when it is taken over, and what it sees of that. No policy is in this, see supervise-running.bats.
-BATS_TEST_TIMEOUT=120
 EACH_NEEDS=needs_no_filter
 load helper
 
@@ -288,7 +287,7 @@ was_called() {
     start - "$TOOLS/peer" -s 1 -n 1000000 listen
     hear_port
     start - "$TOOLS/go/client" "127.0.0.1:$PORT" 1000000
-    run timeout 20 "$INJECT" -k "$PID"
+    run timeout 60 "$INJECT" -k "$PID"
     expect "what it said" "$output" gone
 }
 

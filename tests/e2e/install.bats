@@ -148,7 +148,7 @@ END
 [ "$1" != -n ] || exit 1
 [ "$1" = -v ] && read -r -p "Password: " word </dev/tty && [ "$word" = secret ]
 END
-    PATH=$BATS_TEST_TMPDIR/bin:$PATH timeout 30 script -qec "$TREE/tests/install-packages" /dev/null \
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH timeout 60 script -qec "$TREE/tests/install-packages" /dev/null \
         <<<secret >"$BATS_TEST_TMPDIR/said" || true
     cat "$BATS_TEST_TMPDIR/said" "$BATS_TEST_TMPDIR/calls"
     grep -q 'needs root to install 2 packages that the tests use: sudo asks for your password' "$BATS_TEST_TMPDIR/said"

@@ -470,7 +470,7 @@ undisturbed() {
     mkfifo "$BATS_TEST_TMPDIR/fifo"
     exec {READER}<>"$BATS_TEST_TMPDIR/fifo"
     undisturbed "$BATS_TEST_TMPDIR/fifo"
-    expect events "$(timeout 10 head -n 3 <&"$READER" | python3 "$ROOT/tests/tools/parse-log.py")" "arm=1 close=1 load=1"
+    expect events "$(timeout 60 head -n 3 <&"$READER" | python3 "$ROOT/tests/tools/parse-log.py")" "arm=1 close=1 load=1"
     exec {READER}<&-
 }
 
@@ -504,7 +504,7 @@ for full in False, True:
     status = subprocess.run(
         ["python3", "-c", "import socket; [socket.socket().close() for _ in range(100)]"],
         stderr=writer, env=dict(os.environ, LD_PRELOAD=sys.argv[1], LINGER_MODE="rst", LINGER_LOG="stderr"),
-        timeout=20).returncode
+        timeout=60).returncode
     print(status, flush=True)
 END
     expect "statuses" "$(python3 "$BATS_TEST_TMPDIR/pipes.py" "$LIB" | tr '\n' ' ')" "0 0 "

@@ -2,7 +2,6 @@
 # glibc 2.31: the library that was built here, in the programs of a Debian 11, for which see
 # tests/debian.
 # bats file_tags=long,preload
-BATS_TEST_TIMEOUT=300
 load helper
 
 OLD=$ROOT/build/bullseye

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # Older kernels, as tests/tools/oldkernel plays them: what is asked for works, or is refused by the name of
 # what is missing, with status 125 and nothing half done.
-BATS_TEST_TIMEOUT=240
 load helper
 
 LINGER=$ROOT/linger

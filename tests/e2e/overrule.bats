@@ -155,7 +155,7 @@ aborted_under() {
     for _ in 1 2; do
         python3 -c "
 import socket, sys
-with socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=20) as client:
+with socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=60) as client:
     client.recv(1)" "$PORT"
     done
     PID=$server OUT=$out

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # What reaches the user: make install, make dist, and the packages.
 # bats file_tags=preload,plain
-BATS_TEST_TIMEOUT=300
 load helper
 
 files_in() {

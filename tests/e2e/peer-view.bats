@@ -171,7 +171,7 @@ with socket.create_server(('127.0.0.1', 0)) as listener:
     connection.recv(1)
     connection.close()"
     hear_port
-    run -0 timeout 20 python3 -c "
+    run -0 timeout 60 python3 -c "
 import errno, select, socket, sys
 peer = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
 waits = select.poll()

@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # linger run: one pid, signals and exit status of the program's own, and clear refusals.
-BATS_TEST_TIMEOUT=300
 load helper
 
 LINGER=$ROOT/linger

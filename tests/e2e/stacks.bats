@@ -23,13 +23,13 @@ server_sends() { # MODE BYTES STACK WHEN
     PID=$!
     STARTED+=("$PID")
     hear_port
-    SEEN=$(timeout 40 "$3" peer connect "$PORT" "$4") || true
+    SEEN=$(timeout 60 "$3" peer connect "$PORT" "$4") || true
     finish
     expect "status of the sender" "$STATUS" 0
 }
 
 client_sends() { # MODE BYTES STACK WHEN
-    start - timeout 40 "$3" peer listen "$4"
+    start - timeout 60 "$3" peer listen "$4"
     hear_port
     (sender "$1" "$2" connect 10.9.0.2 "$PORT" 3>&-)
     hear

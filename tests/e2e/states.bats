@@ -406,7 +406,7 @@ signal.pause()"
 }
 
 @test "-w: a line each time if standard output is not a terminal, and silent when the reader goes" {
-    (timeout 20 "$LINGER" states -w || echo "status $?" >&2) 2>"$BATS_TEST_TMPDIR/stderr" | head -2 >"$BATS_TEST_TMPDIR/out"
+    (timeout 60 "$LINGER" states -w || echo "status $?" >&2) 2>"$BATS_TEST_TMPDIR/stderr" | head -2 >"$BATS_TEST_TMPDIR/out"
     cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/stderr"
     expect lines "$(grep -cE '^[0-9]{2}:[0-9]{2}:[0-9]{2}' "$BATS_TEST_TMPDIR/out")" 2
     expect "standard error" "$(cat "$BATS_TEST_TMPDIR/stderr")" "status 141"

@@ -178,7 +178,7 @@ for _ in range(1000):
     "$LINGER" stats --prometheus "$STATS" >"$BATS_TEST_TMPDIR/metrics"
     promtool check metrics <"$BATS_TEST_TMPDIR/metrics"
     grep -qx 'linger_closed_total{when="active",verdict="rst"} 1' "$BATS_TEST_TMPDIR/metrics"
-    (timeout 20 "$LINGER" stats -w "$STATS" || true) | head -3 >"$BATS_TEST_TMPDIR/watch"
+    (timeout 60 "$LINGER" stats -w "$STATS" || true) | head -3 >"$BATS_TEST_TMPDIR/watch"
     expect watch "$(cat "$BATS_TEST_TMPDIR/watch")" "$output"
     run "$LINGER" stats -j -P "$STATS"
     expect status "$status" 125

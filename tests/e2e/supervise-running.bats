@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # linger supervise: programs that run already, under the whole policy.
-BATS_TEST_TIMEOUT=300
 EACH_NEEDS=needs_no_filter
 load helper
 
@@ -578,7 +577,7 @@ print(*struct.unpack("ii", victim.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER
     grep "^State:.S" "/proc/$bystander/status"
     kill "$bystander"
     kill -USR1 "$victim"
-    read -r -t $((30 * SLOWER)) REPLY <&"$victim_out"
+    read -r -t $((60 * SLOWER)) REPLY <&"$victim_out"
     expect "another process's SO_LINGER" "$REPLY" "0 0"
     expect servers "$(servers "$program" | wc -l)" 3 # the impostor has the name
     kill -TERM "$program"
@@ -618,7 +617,7 @@ print(errno.errorcode[ctypes.get_errno()])'
     hear_port
     for most in {4..14}; do
         status=0
-        prlimit --nofile=$most:$most timeout 30 "$LINGER" supervise --yes -m rst "$PID" 3>&- 4>&- >"$BATS_TEST_TMPDIR/said" 2>&1 || status=$?
+        prlimit --nofile=$most:$most timeout 60 "$LINGER" supervise --yes -m rst "$PID" 3>&- 4>&- >"$BATS_TEST_TMPDIR/said" 2>&1 || status=$?
         cat "$BATS_TEST_TMPDIR/said"
         [ $status = 0 ] || grep -q "Too many open files" "$BATS_TEST_TMPDIR/said"
         kill -0 "$PID"

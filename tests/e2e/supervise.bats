@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # The supervisor: static and Go programs under a policy, and how the processes behave.
-BATS_TEST_TIMEOUT=120
 load helper
 
 LINGER=$ROOT/linger
@@ -341,7 +340,7 @@ open(sys.argv[2]).read()'
     "$LINGER" run -m rst -- busybox sh -c 'exec 1>&- 5>&-; sleep 100' >"$BATS_TEST_TMPDIR/pipe" 5>&1 3>&- &
     PID=$!
     STARTED+=("$PID")
-    timeout 20 cat "$BATS_TEST_TMPDIR/pipe"
+    timeout 60 cat "$BATS_TEST_TMPDIR/pipe"
     kill -TERM "$PID"
     wait "$PID" || true
     # What the program has open, of what the shell left it.
@@ -696,7 +695,7 @@ except PermissionError:
 
 @test "TCP_LINGER2 from memory that ends before the length does is overruled like any other" {
     expect "without a policy" "$("$TOOLS/odd" linger2)" 5
-    expect "under fin" "$(timeout 20 "$LINGER" run -b supervise -m fin -- "$TOOLS/odd" linger2)" "$(cat /proc/sys/net/ipv4/tcp_fin_timeout)"
+    expect "under fin" "$(timeout 60 "$LINGER" run -b supervise -m fin -- "$TOOLS/odd" linger2)" "$(cat /proc/sys/net/ipv4/tcp_fin_timeout)"
 }
 
 # storm HOW COUNT MODE: afterwards the supervisor has no descriptor but the listener, its signals and
@@ -766,7 +765,7 @@ for round in range(rounds):
     while time.monotonic() < end:
         pass
     os.kill(program[0], 9)
-    status = front.wait(timeout=20)
+    status = front.wait(timeout=60)
     assert status == -9, status
     while is_there(supervisor[0]) or is_there(program[0]):
         pass

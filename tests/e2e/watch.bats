@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # linger watch: what it says of a connection is what the test did with it.
-BATS_TEST_TIMEOUT=300
 load helper
 
 LINGER=$ROOT/linger
@@ -42,7 +41,7 @@ ends() {
     if [ "$REPLY" = held ]; then
         until "$LINGER" states -j | grep -q '"fin-wait-2":1'; do :; done
         # Its line comes while it is held, if no event of it was lost.
-        local late=$((SECONDS + 10))
+        local late=$((SECONDS + 30))
         until [ -s "$BATS_TEST_TMPDIR/watch" ] || [ $SECONDS -gt $late ]; do :; done
         echo go >&"$GO"
         hear
@@ -240,7 +239,7 @@ for _ in range(2):
 }
 
 @test "-t ends it; SIGTERM does, with the table" {
-    run timeout 30 "$LINGER" watch -t 1 -p 1
+    run timeout 60 "$LINGER" watch -t 1 -p 1
     expect status "$status" 0
     expect output "$output" "1 s at port 1: 0 connections ended"
     watch_begins -p 1

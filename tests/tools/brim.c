@@ -16,7 +16,7 @@ int main(void)
     struct rlimit limit;
     char knock;
 
-    alarm(30);
+    alarm(100);
     check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
     limit.rlim_cur = limit.rlim_max;
     check(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");

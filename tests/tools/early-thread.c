@@ -97,7 +97,7 @@ unsigned long getauxval(unsigned long type)
 
 static void __attribute__((constructor)) early(void)
 {
-    alarm(30);
+    alarm(100);
     close(-1);
     if (!is_held)
         _exit(3);

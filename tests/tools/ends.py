@@ -4,7 +4,7 @@ import socket
 import sys
 
 for word in sys.argv[2:]:
-    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60) as connection:
         connection.sendall(word.encode())
         end = "eof"
         try:

@@ -31,7 +31,7 @@ def main(command):
     fill(writer)
     while not is_writable(writer):
         os.read(reader, 1)
-    print(subprocess.run(command, stderr=writer, timeout=20).returncode)
+    print(subprocess.run(command, stderr=writer, timeout=60).returncode)
 
 
 main(sys.argv[1:])

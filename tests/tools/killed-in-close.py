@@ -56,7 +56,7 @@ def main():
     program = subprocess.Popen(
         [sys.argv[1], "run", "-b", "supervise", "-m", "rst when=active", "--", "python3", "-c", PROGRAM],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    peer = socket.create_connection(("127.0.0.1", int(program.stdout.readline())), timeout=30)
+    peer = socket.create_connection(("127.0.0.1", int(program.stdout.readline())), timeout=60)
     child = int(program.stdout.readline())
     supervisors = [pid for pid in tree(program.pid) if os.path.samefile(f"/proc/{pid}/exe", sys.argv[1])]
     with tempfile.TemporaryDirectory() as directory:

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     long bytes = 0;
     err_t end;
 
-    alarm(30);
+    alarm(100);
     attach(argv[1]);
     connection = strcmp(argv[2], "connect") == 0 ? call(atoi(argv[3])) : serve();
     fail("write", netconn_write(connection, "k", 1, NETCONN_COPY));

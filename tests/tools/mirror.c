@@ -53,7 +53,7 @@ int main(void)
     int pair[2];
     int ends[2];
 
-    alarm(30);
+    alarm(100);
     errno = 7;
     line("close -1", close(-1));
     line("close high", close(1 << 20));

@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     int file = dup(0);
 
-    alarm(30);
+    alarm(100);
     check(bind(listener, (struct sockaddr *)&address, length) == 0, "bind");
     check(listen(listener, 10) == 0, "listen");
     printf("port %d\n", port_of(listener));

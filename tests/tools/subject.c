@@ -20,7 +20,7 @@
 
 #include "common.h"
 
-#define TIME_LIMIT 30 /* seconds */
+#define TIME_LIMIT 120 /* seconds */
 
 static void say(const char *word, long number)
 {

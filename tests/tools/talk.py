@@ -27,7 +27,7 @@ def main(port, count, request, expected=None):
         expected = expected.encode().decode("unicode_escape").encode()
     connections = []
     for _ in range(int(count)):
-        connection = socket.create_connection(("127.0.0.1", int(port)), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", int(port)), timeout=60)
         connections.append(connection)
         connection.sendall(message)
         reply = b""

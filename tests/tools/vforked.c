@@ -22,7 +22,7 @@ int main(void)
     pid_t child;
     int status;
 
-    alarm(30);
+    alarm(100);
     check(bind(listener, (struct sockaddr *)&address, length) == 0, "bind");
     check(listen(listener, 1) == 0, "listen");
     printf("port %d\n", port_of(listener));

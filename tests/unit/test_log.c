@@ -21,7 +21,7 @@
 
 #include "report/log.h"
 
-#define TIME_LIMIT 10000 /* ms */
+#define TIME_LIMIT 60000 /* ms */
 
 static int standard_error; /* the runner's */
 static int reader;         /* of what is written to descriptor 2 */

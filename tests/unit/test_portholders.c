@@ -18,7 +18,7 @@
 #include "socket/diag.h"
 #include "socket/portholders.h"
 
-#define TIME_LIMIT 10 /* s */
+#define TIME_LIMIT 60 /* s */
 
 static int connect_to(const struct sockaddr_in *address)
 {

@@ -25,7 +25,7 @@
 #include "rows.h"
 #include "socket/portholders.h"
 
-#define TIME_LIMIT 10000 /* ms */
+#define TIME_LIMIT 60000 /* ms */
 #define ALL (FACT_ROLE | FACT_LOCAL_PORT | FACT_LOCAL_IP | FACT_PEER | FACT_COOKIE | FACT_WHEN)
 #define TIMES "time=1970-01-01T00:01:01.000002Z mono=3.000004"
 #define IN_LOG " cookie=77 role=client local=127.0.0.1:40000 peer=192.0.2.1:443"

@@ -12,7 +12,7 @@
 
 #include "cli/process/target.h"
 
-#define TIME_LIMIT 30 /* seconds */
+#define TIME_LIMIT 60 /* seconds */
 
 /* A connection whose peer does not read, with something left to send, and an hour of patience. */
 static int make_stuck(int *peer)
