@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cli/adopt/handover.h"
@@ -92,14 +91,6 @@ struct loaded {
     struct settings settings;
 };
 
-static bool read_memory(pid_t pid, uint64_t at, void *to, size_t size)
-{
-    struct iovec local = {to, size};
-    struct iovec remote = {(void *)(uintptr_t)at, size}; /* NOLINT(performance-no-int-to-ptr) */
-
-    return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
-}
-
 /* Looks for the mark in a mapping of the library: its settings, if it is of this very build. */
 static void read_settings(pid_t pid, uint64_t from, uint64_t to, struct loaded *l)
 {
@@ -108,13 +99,13 @@ static void read_settings(pid_t pid, uint64_t from, uint64_t to, struct loaded *
     struct settings_mark mark = {.text = SETTINGS_MARK, .size = sizeof(l->settings)};
     size_t known = offsetof(struct settings_mark, at);
 
-    if (l->has_settings || size > sizeof(bytes) || !read_memory(pid, from, bytes, size))
+    if (l->has_settings || size > sizeof(bytes) || !target_peek(pid, from, bytes, size))
         return;
     const char *found = memmem(bytes, size, &mark, known);
     if (!found || found + sizeof(mark) > bytes + size)
         return;
     memcpy(&mark, found, sizeof(mark));
-    l->has_settings = read_memory(pid, (uintptr_t)mark.at, &l->settings, sizeof(l->settings));
+    l->has_settings = target_peek(pid, (uintptr_t)mark.at, &l->settings, sizeof(l->settings));
 }
 
 /* False, and errno, if this user may not look. */

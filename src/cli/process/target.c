@@ -59,6 +59,14 @@ size_t target_read(pid_t pid, const char *name, char *text, size_t size)
     return length;
 }
 
+bool target_peek(pid_t pid, uint64_t at, void *to, size_t size)
+{
+    struct iovec local = {to, size};
+    struct iovec remote = {(void *)(uintptr_t)at, size}; /* NOLINT(performance-no-int-to-ptr) */
+
+    return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
 void target_comm(pid_t pid, char *name, size_t size)
 {
     char line[TARGET_NAME_MAX];

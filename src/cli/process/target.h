@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "cli/error.h"
@@ -75,6 +76,9 @@ const char *target_put_path(char path[TARGET_PATH_SIZE], pid_t pid, const char *
 
 /* The text of that file, or its beginning; "" if there is none. Returns its length. */
 size_t target_read(pid_t pid, const char *name, char *text, size_t size);
+
+/* Reads its memory; false unless all of it can be. */
+bool target_peek(pid_t pid, uint64_t at, void *to, size_t size);
 
 /* What ps(1) calls the program, comm of proc(5); "" if it is gone. */
 void target_comm(pid_t pid, char *name, size_t size);

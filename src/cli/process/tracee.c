@@ -203,14 +203,6 @@ long tracee_call(struct tracee *t, long number, const uint64_t values[TRACEE_ARG
     return t->is_late ? -ETIMEDOUT : -ESRCH;
 }
 
-static bool peek(const struct tracee *t, uint64_t address, void *to, size_t size)
-{
-    struct iovec local = {to, size};
-    struct iovec remote = {(void *)address, size};
-
-    return process_vm_readv(t->thread, &local, 1, &remote, 1, 0) == (ssize_t)size;
-}
-
 /* An instruction that enters the kernel; 0 for a program that has unmapped its vDSO. */
 static uint64_t find_instruction(const struct tracee *t)
 {
@@ -227,7 +219,7 @@ static uint64_t find_instruction(const struct tracee *t)
     if (maps)
         fclose(maps);
     size_t size = to - from < SEARCHED ? to - from : SEARCHED;
-    if (!peek(t, from, code, size))
+    if (!target_peek(t->thread, from, code, size))
         return 0;
     /* Any address will do on x86-64; elsewhere instructions are aligned. */
     for (size_t i = 0; i + ENTER_SIZE <= size; i += ENTER_SIZE == 2 ? 1 : 4) {
@@ -253,7 +245,7 @@ static bool is_at_call(const struct tracee *t)
 {
     char code[2 * ENTER_SIZE];
 
-    return peek(t, PLACE(&t->saved) - ENTER_SIZE, code, sizeof(code)) &&
+    return target_peek(t->thread, PLACE(&t->saved) - ENTER_SIZE, code, sizeof(code)) &&
            (memcmp(code, ENTER, ENTER_SIZE) == 0 ||
             memcmp(code + ENTER_SIZE, ENTER, ENTER_SIZE) == 0);
 }
@@ -272,8 +264,9 @@ static bool leave_sequence(struct tracee *t)
 
     if (trace(t, GET_RSEQ, sizeof(where), where) <= 0)
         return errno != EIO || is_at_call(t);
-    if (where[0] && peek(t, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
-        peek(t, at, &sequence, sizeof(sequence)) &&
+    if (where[0] &&
+        target_peek(t->thread, where[0] + offsetof(struct rseq, rseq_cs), &at, sizeof(at)) && at &&
+        target_peek(t->thread, at, &sequence, sizeof(sequence)) &&
         PLACE(&t->saved) - sequence.start_ip < sequence.post_commit_offset)
         PLACE(&t->saved) = sequence.abort_ip;
     return true;
