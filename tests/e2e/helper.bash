@@ -14,7 +14,7 @@ bats_require_minimum_version 1.5.0
 STARTED=()
 . "$ROOT/tests/e2e/lacks.bash"
 # An emulated machine takes $SLOWER times as long (tests/machines/guest).
-SLOWER=${SLOWER:-1}
+export SLOWER=${SLOWER:-1} # by declare -f functions go to other shells, too
 BATS_TEST_TIMEOUT=$((${BATS_TEST_TIMEOUT:-300} * SLOWER))
 [ "$SLOWER" = 1 ] || timeout() { command timeout $(($1 * SLOWER)) "${@:2}"; }
 

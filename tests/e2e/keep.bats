@@ -19,7 +19,7 @@ host() {
         echo 'STARTED=(); trap end_started EXIT; trap "cat keep.err; echo failed: \$BASH_COMMAND" ERR; set -eET; cd "$BATS_TEST_TMPDIR"; mount -t tmpfs none /run'
         echo "$1"
     ) >"$BATS_TEST_TMPDIR/host"
-    unshare -pmf --mount-proc --kill-child timeout -k 5 110 bash "$BATS_TEST_TMPDIR/host" 3>&-
+    unshare -pmf --mount-proc --kill-child timeout -k 5 280 bash "$BATS_TEST_TMPDIR/host" 3>&-
 }
 
 # keeps [OPTION...]: linger keep, until it has looked at all there is. Without it each test has to fail.

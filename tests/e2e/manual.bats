@@ -226,7 +226,7 @@ example() {
         echo "$3"
         echo "[ -e ran.$1.$2 ] || expect 'commands that were run' '' '$1 $2'"
     ) >"$BATS_TEST_TMPDIR/checks"
-    unshare -n timeout -k 5 100 bash "$BATS_TEST_TMPDIR/checks" 3>&-
+    unshare -n timeout -k 5 280 bash "$BATS_TEST_TMPDIR/checks" 3>&-
 }
 
 end_all() {

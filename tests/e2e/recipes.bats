@@ -53,7 +53,7 @@ recipe() {
         echo "${3:-}"
         typing <shown
     } >script
-    unshare -n ${AS_HOST:-} timeout -k 5 60 bash script >typed 2>errors 3>&- || true
+    unshare -n ${AS_HOST:-} timeout -k 5 200 bash script >typed 2>errors 3>&- || true
     cat typed errors
     diff <(normal <shown) <(tr -d '\r' <typed | normal)
 }
