@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a program whose connect() is held and told to a supervisor that lets it go on and does
- * nothing else: the least that a seccomp user notification costs, seccomp_unotify(2).
+ * Runs a program whose connect(), or accept4(), is held and notified to a supervisor that lets it
+ * go on and does nothing else: the least that a seccomp user notification costs,
+ * seccomp_unotify(2).
  *
- *     notified PROGRAM [ARG...]     its exit status is the program's
+ *     notified connect|accept4 PROGRAM [ARG...]     its exit status is the program's
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -45,17 +47,18 @@ static void *answer_all(void *unused)
     return unused;
 }
 
-static void become(char **command, int channel)
+static void become(unsigned call, char **command, int channel)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_connect, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
     char go;
 
+    check(prctl(PR_SET_PDEATHSIG, SIGTERM) == 0, "prctl"); /* nobody would answer its calls */
     check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl");
     int number = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
                               SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
@@ -71,12 +74,14 @@ int main(int argc, char **argv)
     int channel[2], number, status;
     pthread_t thread;
 
-    check(argc >= 2, "usage");
+    check(argc >= 3, "usage");
+    bool is_accept = strcmp(argv[1], "accept4") == 0;
+    check(is_accept || strcmp(argv[1], "connect") == 0, "usage");
     check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0, "socketpair");
     pid_t pid = fork();
     check(pid >= 0, "fork");
     if (pid == 0)
-        become(argv + 1, channel[1]);
+        become(is_accept ? SYS_accept4 : SYS_connect, argv + 2, channel[1]);
     check(read(channel[0], &number, sizeof(number)) == sizeof(number), "read");
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     listener = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);

@@ -69,7 +69,7 @@ def threads():
             "goals": [at_most(grows, "with", 1.1, text="from 1 thread to 200: at most 1.1 of what it is without")]}
 
 
-SWARMS = {"without": [], "empty notification": [tool("notified")],
+SWARMS = {"without": [], "empty notification": [tool("notified"), "connect"],
           "supervised": [LINGER, "run", "-b", "supervise", "-m", "fin-rst", "--"]}
 
 
