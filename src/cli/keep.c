@@ -289,7 +289,7 @@ static int run(struct keep *k)
     k->next_retry = tracepoints_now() + EACH_WHILE;
     k->has_changed = true;
     catch_signals(k);
-    k->tracepoints = tracepoints_open(true, NULL, 0, &why);
+    k->tracepoints = tracepoints_open(TRACEPOINTS_LISTENS, NULL, 0, &why);
     if (!k->tracepoints && !s->quiet)
         cli_error(s->self, "listeners are looked for each second: %s", why.text);
     int status = live(k);

@@ -19,9 +19,10 @@
 #include "cli/watch/findings.h"
 #include "cli/watch/table.h"
 
-#define TICK 100        /* ms between looks at the events */
-#define SETTLED SECOND  /* after the end: the peer has closed its end too, or takes its time */
-#define LOOK_AT_MOST 20 /* a dump may take a twentieth of the time */
+#define TICK 100           /* ms between looks at the events */
+#define SETTLED SECOND     /* after the end: the peer has closed its end too, or takes its time */
+#define LOOK_FOR_EVENTS 20 /* a dump may take a twentieth of the time */
+#define LOOK_FOR_SUMS 100
 #define SECOND 1000000000u
 
 static const char help[] =
@@ -207,7 +208,8 @@ static int follow(struct watch *w)
         last = now;
         if (is_last || now >= next_settle) {
             settle(w, is_last ? UINT64_MAX : now - SETTLED);
-            next_settle = now + LOOK_AT_MOST * (tracepoints_now() - now);
+            next_settle =
+                now + (w->events ? LOOK_FOR_EVENTS : LOOK_FOR_SUMS) * (tracepoints_now() - now);
         }
         if (w->redraw && now >= next_redraw) {
             print_table(w);
@@ -254,7 +256,8 @@ static int watch(struct watch *w, char **pids)
     struct timespec time;
     int status;
 
-    w->tracepoints = tracepoints_open(false, w->scope.ports, w->scope.port_count, &why);
+    w->tracepoints = tracepoints_open(w->events ? TRACEPOINTS_STATES : TRACEPOINTS_ENDS,
+                                      w->scope.ports, w->scope.port_count, &why);
     w->connections = connections_new();
     if (!w->connections)
         return cli_error(w->scope.self, "out of memory");

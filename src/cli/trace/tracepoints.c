@@ -29,6 +29,8 @@
 #define EVENT_MIN 40   /* of those that are looked at: with what sample_id_all appends */
 #define FILTER_MAX 1024
 #define LISTEN_TO_SYN_RECV "(oldstate!=10||newstate!=3)" /* says nothing that the next does not */
+/* A client's connection, and our FIN acknowledged: when, not how it ends. */
+#define NOT_BETWEEN "&&(oldstate!=2||newstate!=1)&&(oldstate!=4||newstate!=5)"
 #define LISTEN_OR_CLOSE "(newstate==10||oldstate==10&&newstate==7)"
 
 /* Linux 5.2 (fsopen(2)); libc and headers may be older. */
@@ -38,7 +40,7 @@
 #define FSCONFIG_CREATE 6
 
 /* How many of the tracepoints it needs. */
-#define KINDS(t) ((t)->has_listens_alone ? RECORD_STATE + 1 : RECORD_TRACEPOINTS)
+#define KINDS(t) ((t)->what == TRACEPOINTS_LISTENS ? RECORD_STATE + 1 : RECORD_TRACEPOINTS)
 
 static const char *const names[RECORD_TRACEPOINTS] = {
     [RECORD_STATE] = "sock/inet_sock_set_state",
@@ -54,7 +56,7 @@ struct buffer {
 };
 
 struct tracepoints {
-    bool has_listens_alone;
+    enum tracepoints_what what;
     struct format formats[RECORD_TRACEPOINTS];
     size_t page;
     size_t size; /* of a buffer, a power of two */
@@ -139,9 +141,10 @@ static void make_filter(const struct tracepoints *t, char filter[FILTER_MAX], en
 
     filter[0] = '\0';
     if (kind == RECORD_STATE)
-        length += (size_t)snprintf(filter, FILTER_MAX, "protocol==6&&%s%s",
-                                   t->has_listens_alone ? LISTEN_OR_CLOSE : LISTEN_TO_SYN_RECV,
-                                   count > 0 ? "&&(" : "");
+        length += (size_t)snprintf(
+            filter, FILTER_MAX, "protocol==6&&%s%s%s",
+            t->what == TRACEPOINTS_LISTENS ? LISTEN_OR_CLOSE : LISTEN_TO_SYN_RECV,
+            t->what == TRACEPOINTS_ENDS ? NOT_BETWEEN : "", count > 0 ? "&&(" : "");
     for (unsigned i = 0; i < count; i++)
         length += (size_t)snprintf(filter + length, FILTER_MAX - length, "%ssport==%u||dport==%u",
                                    i > 0 ? "||" : "", ports[i], ports[i]);
@@ -152,7 +155,7 @@ static void make_filter(const struct tracepoints *t, char filter[FILTER_MAX], en
 /* Returns a descriptor, -1 and errno; -1 and ENODEV where there is no such CPU. */
 static int open_one(struct tracepoints *t, unsigned cpu, enum record_kind kind, const char *filter)
 {
-    bool has_processes = kind == RECORD_STATE && !t->has_listens_alone;
+    bool has_processes = kind == RECORD_STATE && t->what != TRACEPOINTS_LISTENS;
     struct perf_event_attr attr = {
         .type = PERF_TYPE_TRACEPOINT,
         .size = sizeof(attr),
@@ -163,7 +166,7 @@ static int open_one(struct tracepoints *t, unsigned cpu, enum record_kind kind, 
         .use_clockid = 1,
         .clockid = CLOCK_MONOTONIC,
         .watermark = 1,
-        .wakeup_watermark = t->has_listens_alone ? 1 : (uint32_t)(t->size / 4),
+        .wakeup_watermark = t->what == TRACEPOINTS_LISTENS ? 1 : (uint32_t)(t->size / 4),
         .comm = has_processes,
         .task = has_processes,
         .namespaces = has_processes,
@@ -206,7 +209,7 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
     t->page = (size_t)sysconf(_SC_PAGESIZE);
-    t->size = t->has_listens_alone ? BUFFER_OF_LISTENS : BUFFER_MAX;
+    t->size = t->what == TRACEPOINTS_LISTENS ? BUFFER_OF_LISTENS : BUFFER_MAX;
     while (t->size * cpus > BUFFERS_MAX && t->size > BUFFER_MIN)
         t->size /= 2;
     t->buffers = calloc(cpus, sizeof(*t->buffers));
@@ -224,8 +227,8 @@ static int open_cpus(struct tracepoints *t, const uint16_t *ports, unsigned coun
     return 0;
 }
 
-struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
-                                     struct error *why)
+struct tracepoints *tracepoints_open(enum tracepoints_what what, const uint16_t *ports,
+                                     unsigned count, struct error *why)
 {
     struct tracepoints *t = calloc(1, sizeof(*t));
 
@@ -233,7 +236,7 @@ struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *por
         error_set(why, "out of memory");
         return NULL;
     }
-    t->has_listens_alone = has_listens_alone;
+    t->what = what;
     int status = read_formats(t, why);
     if (status == 0 && (status = open_cpus(t, ports, count)) != 0)
         error_set(why, "perf_event_open(2): %s", strerror(errno));

@@ -11,13 +11,18 @@
 
 struct tracepoints;
 
+enum tracepoints_what {
+    TRACEPOINTS_STATES,
+    TRACEPOINTS_ENDS,    /* all states that show how a connection ends */
+    TRACEPOINTS_LISTENS, /* sockets that begin to listen or end it; each ends tracepoints_wait() */
+};
+
 /*
- * Opens them: all, or those with one of `count` ports at either end. With `has_listens_alone` there
- * is nothing but sockets that begin to listen or end it, and each event ends tracepoints_wait().
+ * Opens them: all, or those with one of `count` ports at either end.
  * Returns NULL and `why`, with EACCES or EPERM in errno where it is a matter of rights.
  */
-struct tracepoints *tracepoints_open(bool has_listens_alone, const uint16_t *ports, unsigned count,
-                                     struct error *why);
+struct tracepoints *tracepoints_open(enum tracepoints_what what, const uint16_t *ports,
+                                     unsigned count, struct error *why);
 void tracepoints_close(struct tracepoints *t);
 
 /*

@@ -265,6 +265,8 @@ static void classify(struct connection *one)
         classify_connect(one);
         return;
     }
+    if (one->began == 0) /* TRACEPOINTS_ENDS */
+        one->began = one->since[TCP_SYN_SENT];
     if (one->first == FIRST_NOBODY) {
         classify_abort(one);
         return;
