@@ -58,8 +58,10 @@ static const char *const role_words[] = {
     [END_CLIENT] = "client",
 };
 
-static void put_program(struct text *out, const struct connection *c, bool is_one_process)
+static void put_program(struct text *out, const char *before, const struct connection *c,
+                        bool is_one_process)
 {
+    text_put(out, before);
     text_put_printable(out, c->program, strlen(c->program));
     if (is_one_process) {
         text_put(out, " (pid ");
@@ -68,52 +70,31 @@ static void put_program(struct text *out, const struct connection *c, bool is_on
     }
 }
 
-static void put_closer(struct text *out, const struct connection *c, bool is_one_process)
-{
-    if (c->pid == 0 || !c->is_closer)
-        return;
-    text_put(out, ", ");
-    put_program(out, c, is_one_process);
-}
-
-static void put_rst(struct text *out, const struct connection *c, bool is_one_process)
-{
-    text_put(out, "RST");
-    if (c->first != FIRST_HERE || c->how == HOW_RST)
-        put_closer(out, c, is_one_process);
-    text_put(out, ": ");
-    text_put(out, reason_words[c->reason]);
-}
-
-static void put_fin(struct text *out, const struct connection *c, bool is_one_process)
-{
-    text_put(out, "FIN");
-    if (c->first == FIRST_HERE || c->first == FIRST_BOTH)
-        put_closer(out, c, is_one_process);
-    if (c->then == THEN_SENT_RST) {
-        text_put(out, "; then ");
-        put_rst(out, c, is_one_process);
-    } else if (c->then == THEN_GOT_RST) {
-        text_put(out, c->first == FIRST_HERE ? "; answered by RST" : "; then RST");
-    } else if (c->then == THEN_TIMEOUT) {
-        text_put(out, c->first == FIRST_HERE ? "; never acknowledged" : "; then no answer");
-    }
-}
-
 /* "FIN, nginx" */
 static void put_by(char text[WORDS_MAX], const struct connection *c, bool is_one_process)
 {
+    static const char *const then[][2] = {
+        [THEN_NOTHING] = {"", ""},
+        [THEN_SENT_RST] = {"; then RST", "; then RST"},
+        [THEN_GOT_RST] = {"; then RST", "; answered by RST"},
+        [THEN_TIMEOUT] = {"; then no answer", "; never acknowledged"},
+    };
+    bool is_first = c->first == FIRST_HERE;
+    bool is_seen = c->pid != 0 && c->is_closer;
     struct text out;
 
     text_begin(&out, text, WORDS_MAX);
-    if (c->how == HOW_FIN)
-        put_fin(&out, c, is_one_process);
-    else if (c->how == HOW_RST && c->first == FIRST_HERE)
-        put_rst(&out, c, is_one_process);
-    else if (c->how == HOW_TIMEOUT && c->reason == REASON_KEEPALIVE)
-        text_put(&out, "keepalive timeout");
-    else
-        text_put(&out, how_words[c->how].word);
+    text_put(&out, c->how == HOW_TIMEOUT && c->reason == REASON_KEEPALIVE ? "keepalive " : "");
+    text_put(&out, how_words[c->how].word);
+    if (is_seen && (is_first || c->first == FIRST_BOTH))
+        put_program(&out, ", ", c, is_one_process);
+    text_put(&out, then[c->then][is_first]);
+    if (is_seen && !is_first && c->then == THEN_SENT_RST)
+        put_program(&out, ", ", c, is_one_process);
+    if (c->then == THEN_SENT_RST || (c->how == HOW_RST && is_first)) {
+        text_put(&out, ": ");
+        text_put(&out, reason_words[c->reason]);
+    }
 }
 
 static void where(char text[WORDS_MAX], const struct connection *c)
@@ -191,8 +172,7 @@ static void put_failed(char words[WORDS_MAX], const struct connection *c, bool i
     struct text out;
 
     text_begin(&out, words, WORDS_MAX);
-    text_put(&out, "connect() by ");
-    put_program(&out, c, is_one_process);
+    put_program(&out, "connect() by ", c, is_one_process);
     if (c->how != HOW_NO_PORT)
         text_put(&out, count == 1 ? " was" : " were");
     text_put_char(&out, ' ');
