@@ -131,21 +131,13 @@ static pid_t start_under(const char *const argv[], const char *output, bool supe
 {
     static const char *all[ARGUMENTS_MAX];
     static char stats[PATH_MAX + 3];
-    int count = 0;
+    const char *const front[] = {
+        "/proc/self/exe", "run", "-m", run.mode, supervised ? "-bsupervise" : stats, "--"};
+    size_t count = sizeof(front) / sizeof(front[0]);
 
-    all[count++] = "/proc/self/exe";
-    all[count++] = "run";
-    all[count++] = "-m";
-    all[count++] = run.mode;
-    if (supervised) {
-        all[count++] = "-b";
-        all[count++] = "supervise";
-    } else {
-        snprintf(stats, sizeof(stats), "-s%s", run.stats_path);
-        all[count++] = stats;
-        run.counts = true;
-    }
-    all[count++] = "--";
+    snprintf(stats, sizeof(stats), "-s%s", run.stats_path);
+    run.counts |= !supervised;
+    memcpy(all, front, sizeof(front));
     for (int i = 0; argv[i] && count < ARGUMENTS_MAX - 1; i++)
         all[count++] = argv[i];
     all[count] = NULL;
