@@ -244,7 +244,7 @@ static int end_orphans(struct closing *c)
     struct sockets sockets = {NULL, 0};
     bool goes_on = true;
 
-    if (sockets_read(&sockets) != 0)
+    if (sockets_read(&sockets, DIAG_EVERY_STATE) != 0)
         return cli_error(c->selection.self, "the kernel does not list its sockets: %s",
                          strerror(errno));
     for (size_t i = 0; i < sockets.count && goes_on; i++) {

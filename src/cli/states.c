@@ -307,7 +307,7 @@ static int states(struct request *r)
     int status = CLI_OK;
 
     do {
-        if (sockets_read(&sockets) != 0) {
+        if (sockets_read(&sockets, DIAG_EVERY_STATE) != 0) {
             cli_error(r->self, "the kernel does not list its sockets (NETLINK_SOCK_DIAG): %s",
                       strerror(errno));
             status = CLI_FAILED;

@@ -120,7 +120,7 @@ static bool has_ended(uint8_t state)
 bool figures_note_former(long port, struct seen *former)
 {
     struct sockets sockets = {NULL, 0};
-    bool noted = sockets_read(&sockets) == 0;
+    bool noted = sockets_read(&sockets, DIAG_EVERY_STATE) == 0;
 
     for (size_t i = 0; noted && i < sockets.count; i++) {
         const struct diag_socket *s = &sockets.items[i];
@@ -137,12 +137,12 @@ double figures_time_wait(long port, bool of_client, const struct seen *former, d
     double count = 0;
 
     *last = 0;
-    if (sockets_read(&sockets) != 0)
+    if (sockets_read(&sockets, 1u << TCP_TIME_WAIT) != 0)
         return NAN;
     for (size_t i = 0; i < sockets.count; i++) {
         const struct diag_socket *s = &sockets.items[i];
         bool is_there = (of_client ? s->peer_port : s->local_port) == port;
-        if (s->state != TCP_TIME_WAIT || !is_there || seen_has(former, s->cookie))
+        if (!is_there || seen_has(former, s->cookie))
             continue;
         count++;
         if (s->expires / 1e3 > *last)

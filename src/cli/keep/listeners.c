@@ -69,7 +69,7 @@ static bool note(struct listeners *l, const struct diag_socket *socket)
 /* Of the namespace that this thread is in. */
 static int list(struct listeners *l)
 {
-    if (sockets_read_in(&l->listed, 1u << TCP_LISTEN) != 0)
+    if (sockets_read(&l->listed, 1u << TCP_LISTEN) != 0)
         return -1;
     for (size_t i = 0; i < l->listed.count; i++) {
         if (!note(l, &l->listed.items[i]))

@@ -40,17 +40,12 @@ static bool add(const struct diag_socket *socket, void *context)
     return true;
 }
 
-int sockets_read_in(struct sockets *sockets, uint32_t states)
+int sockets_read(struct sockets *sockets, uint32_t states)
 {
     static _Alignas(16) char buffer[DIAG_BUFFER_SIZE];
 
     sockets->count = 0;
     return diag_each(buffer, states, add, sockets);
-}
-
-int sockets_read(struct sockets *sockets)
-{
-    return sockets_read_in(sockets, DIAG_EVERY_STATE);
 }
 
 uint32_t *sockets_inodes(const struct sockets *sockets, uint32_t states, long port, size_t *count)
@@ -73,7 +68,7 @@ ssize_t sockets_at(long port, bool of_listeners, uint32_t **inodes)
     size_t count = 0;
 
     *inodes = NULL;
-    if (sockets_read_in(&sockets, states) == 0)
+    if (sockets_read(&sockets, states) == 0)
         *inodes = sockets_inodes(&sockets, states, port, &count);
     free(sockets.items);
     return *inodes ? (ssize_t)count : -1;

@@ -12,11 +12,11 @@ struct sockets {
     size_t count;
 };
 
-/* Fills `sockets`, which may hold an earlier dump and is reused. Returns 0, or -1 and errno. */
-int sockets_read(struct sockets *sockets);
-
-/* The same for some states: see diag.h. */
-int sockets_read_in(struct sockets *sockets, uint32_t states);
+/*
+ * Fills `sockets`, which may hold an earlier dump and is reused, with those in some states: see
+ * diag.h. Returns 0, or -1 and errno.
+ */
+int sockets_read(struct sockets *sockets, uint32_t states);
 
 /*
  * The inodes of those in some states, with that local port unless it is 0, that a process may hold:

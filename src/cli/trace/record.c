@@ -99,7 +99,6 @@ bool format_read(struct format *format, enum record_kind kind, const char *text)
     format->socket = find(text, "skaddr");
     format->from = find(text, "oldstate");
     format->to = find(text, "newstate");
-    format->state = find(text, "state");
     format->local_port = find(text, "sport");
     format->peer_port = find(text, "dport");
     format->protocol = find(text, "protocol");
@@ -162,7 +161,7 @@ bool record_read(struct record *record, const struct format *format, enum record
     record->is_call = (flags & (FLAG_HARDIRQ | FLAG_SOFTIRQ)) == 0;
     record->no_softirq = (flags & FLAG_BH_OFF) != 0;
     record->socket = number(bytes, format->socket);
-    record->from = (uint8_t)number(bytes, kind == RECORD_STATE ? format->from : format->state);
+    record->from = (uint8_t)number(bytes, format->from);
     record->to = (uint8_t)number(bytes, format->to);
     record->local_port = (uint16_t)number(bytes, format->local_port);
     record->peer_port = (uint16_t)number(bytes, format->peer_port);

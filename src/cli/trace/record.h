@@ -48,7 +48,7 @@ struct record {
     bool is_call;  /* in a system call or exit() of that process, not in an interrupt */
     bool no_softirq; /* with these held off: a listener's close() ends so what nobody accepted */
     uint64_t socket; /* its address in the kernel; 0: none */
-    uint8_t from;    /* TCP_ESTABLISHED, ... */
+    uint8_t from;    /* RECORD_STATE: TCP_ESTABLISHED, ... */
     uint8_t to;
     struct policy_ip local;
     struct policy_ip peer;
@@ -71,7 +71,7 @@ struct format_field {
 
 struct format {
     unsigned id; /* of the tracepoint, in its events' common_type */
-    struct format_field flags, socket, from, to, state, local_port, peer_port, protocol, reason;
+    struct format_field flags, socket, from, to, local_port, peer_port, protocol, reason;
     struct format_field local, peer, local_ipv6, peer_ipv6;
     uint8_t reasons[FORMAT_REASONS]; /* enum record_reason of each of the kernel's numbers */
 };

@@ -67,7 +67,7 @@ static void read_listeners(struct scope *s)
 {
     struct sockets sockets = {NULL, 0};
 
-    if (sockets_read_in(&sockets, 1u << TCP_LISTEN) != 0)
+    if (sockets_read(&sockets, 1u << TCP_LISTEN) != 0)
         return;
     for (size_t i = 0; i < sockets.count; i++) {
         s->listeners[sockets.items[i].local_port]++;
