@@ -120,7 +120,6 @@ static int read_format(int events, enum record_kind kind, struct format *format)
 static int read_formats(struct tracepoints *t, struct error *why)
 {
     int events = open_tracefs(why);
-
     int status = events < 0 ? -1 : 0;
 
     for (enum record_kind kind = 0; status == 0 && kind < KINDS(t); kind++) {
