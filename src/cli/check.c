@@ -43,7 +43,7 @@ static const char help[] =
 /* The exit status is that of the worst. */
 static void note(enum reach_how how, int *worst)
 {
-    int status = how == REACH_ERROR ? REACH_NONE : how;
+    int status = (int)(how == REACH_ERROR ? REACH_NONE : how);
 
     *worst = status > *worst ? status : *worst;
 }

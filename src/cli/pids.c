@@ -70,6 +70,7 @@ static int take_processes(struct search *s, int cgroup)
  * Looks for the unit in `cgroup`, which it closes, and in those below; stops where `visit` does not
  * return 0. All that is below a unit's cgroup is the unit's.
  */
+/* NOLINTNEXTLINE(misc-no-recursion): DEEPEST ends it. */
 static int walk(struct search *s, int cgroup, const char *name, unsigned depth, bool is_units)
 {
     char manager[32]; /* a user's own units are below this one's cgroup */
