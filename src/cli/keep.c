@@ -191,7 +191,7 @@ static void write_status(struct keep *k)
         return;
     k->next_status = now + EACH_SECOND;
     k->has_changed = false;
-    (void)status_write(&k->look, k->prometheus);
+    status_write(&k->look, k->prometheus);
 }
 
 static int work(struct keep *k)
@@ -200,8 +200,10 @@ static int work(struct keep *k)
     const struct listeners_counts before = l->listeners.counts;
     uint64_t began = tracepoints_now();
 
-    if (!look_at_processes(l, k->pids, k->pid_count))
-        k->next_list = 0; /* a daemon's first process has ended and its child has the listener */
+    for (size_t i = 0; i < k->pid_count; i++) {
+        if (!look_at_process(l, k->pids[i]))
+            k->next_list = 0; /* a daemon's first process: its child has the listener */
+    }
     k->pid_count = 0;
     k->must_pass |= l->listeners.counts.applied != before.applied;
     k->rest = after_rest(began);

@@ -350,7 +350,7 @@ static bool read_line(const char *line, struct saved_socket *s)
 {
     char kind[16];
     char linger2[16];
-    char *end;
+    char end;
     int on;
     int length = 0;
 
@@ -362,10 +362,9 @@ static bool read_line(const char *line, struct saved_socket *s)
         return false;
     s->is_listener = strcmp(kind, "listener") == 0;
     s->linger.on = on;
-    s->linger.has_linger2 = strcmp(linger2, NO_LINGER2) != 0;
-    s->linger.linger2 = s->linger.has_linger2 ? (int)strtol(linger2, &end, 10) : 0;
+    s->linger.has_linger2 = sscanf(linger2, "%d%c", &s->linger.linger2, &end) == 1;
     return (s->is_listener || strcmp(kind, "connection") == 0) && (on == 0 || on == 1) &&
-           (!s->linger.has_linger2 || (linger2[0] && *end == '\0'));
+           (s->linger.has_linger2 || strcmp(linger2, NO_LINGER2) == 0);
 }
 
 /* The first two lines: the kind of file, and whether its cookies are still valid. */
@@ -405,12 +404,6 @@ static int read_sockets(FILE *file, struct saved *saved, struct error *why)
     return 0;
 }
 
-static bool is_own(const struct stat *status)
-{
-    return (status->st_uid == 0 || status->st_uid == geteuid()) &&
-           (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
 int saved_read(struct saved *saved, const char *path, struct error *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
@@ -422,7 +415,8 @@ int saved_read(struct saved *saved, const char *path, struct error *why)
         error_set(why, "cannot be read: %s", strerror(errno));
     else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
         error_set(why, "not a regular file");
-    else if (!is_own(&status))
+    else if ((status.st_uid != 0 && status.st_uid != geteuid()) ||
+             (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         error_set(why, "another user may write it; chown it if you trust what it says");
     else if (check_head(file, why) == 0)
         result = read_sockets(file, saved, why);

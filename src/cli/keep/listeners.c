@@ -78,33 +78,24 @@ static int list(struct listeners *l)
     return 0;
 }
 
-static void warn(struct listeners *l, const struct cli_command *self, pid_t pid)
-{
-    if (!l->has_warned)
-        cli_error(
-            self,
-            "the network namespace of process %d cannot be entered (%s), so what listens there "
-            "already is not found: CAP_SYS_ADMIN is needed",
-            (int)pid, strerror(errno));
-    l->has_warned = true;
-}
-
 /* A process that is gone by now is passed over: another one may be in that namespace. */
 static int list_namespace_of(struct listeners *l, const struct cli_command *self, pid_t pid,
                              int own)
 {
     int fd = open(target_path(pid, "ns/net"), O_RDONLY | O_CLOEXEC);
-    int status = 0;
-
     if (fd < 0)
         return 1;
-    if (setns(fd, CLONE_NEWNET) != 0) {
-        warn(l, self, pid);
-    } else {
-        status = list(l);
-        if (setns(own, CLONE_NEWNET) != 0)
-            status = -1;
-    }
+    bool is_in = setns(fd, CLONE_NEWNET) == 0;
+    if (!is_in && !l->has_warned)
+        cli_error(
+            self,
+            "the network namespace of process %d cannot be entered (%s), so what listens there "
+            "already is not found: CAP_SYS_ADMIN is needed",
+            (int)pid, strerror(errno));
+    l->has_warned |= !is_in;
+    int status = is_in ? list(l) : 0;
+    if (is_in && setns(own, CLONE_NEWNET) != 0)
+        status = -1;
     close(fd);
     return status;
 }

@@ -182,13 +182,9 @@ static bool each_socket(struct look *l, pid_t pid, bool by_name, target_visit *v
     return !has_ended;
 }
 
-bool look_at_processes(struct look *l, const pid_t *pids, size_t count)
+bool look_at_process(struct look *l, pid_t pid)
 {
-    bool are_there = true;
-
-    for (size_t i = 0; i < count; i++)
-        are_there &= each_socket(l, pids[i], false, see_listener);
-    return are_there;
+    return each_socket(l, pid, false, see_listener);
 }
 
 /* The same of the processes that have such a listener, to be passed at least so often. */

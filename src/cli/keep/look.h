@@ -13,8 +13,8 @@ struct look {
     size_t enough; /* so many of them, and those that are gone are dropped */
 };
 
-/* Examines what these processes listen on. False: one has ended; a child may have what it had. */
-bool look_at_processes(struct look *l, const pid_t *pids, size_t count);
+/* Examines what the process listens on. False: it has ended; a child may have what it had. */
+bool look_at_process(struct look *l, pid_t pid);
 
 /*
  * The same with the processes that have a listener in one of the states (enum listener_state,

@@ -81,26 +81,15 @@ static FILE *begin_file(const char *path, char name[PATH_MAX])
     return file;
 }
 
-static int end_file(const struct cli_command *self, FILE *file, const char *name, const char *path)
+static void end_file(const struct cli_command *self, FILE *file, const char *name, const char *path)
 {
     bool is_whole = file && fflush(file) == 0 && !ferror(file);
 
-    if (file && fclose(file) == 0 && is_whole && rename(name, path) == 0)
-        return 0;
-    cli_error(self, "%s: cannot be written: %s", path, strerror(errno));
-    return -1;
+    if (!file || fclose(file) != 0 || !is_whole || rename(name, path) != 0)
+        cli_error(self, "%s: cannot be written: %s", path, strerror(errno));
 }
 
-static size_t count_kept(const struct listeners *l)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < l->count; i++)
-        kept += l->items[i].state == LISTENER_KEPT;
-    return kept;
-}
-
-static int write_list(const struct look *l)
+static void write_list(const struct look *l)
 {
     const struct policy *rules = &l->apply.selection.rules;
     char name[PATH_MAX];
@@ -112,18 +101,21 @@ static int write_list(const struct look *l)
             fprintf(file, "%lu %u %s %s\n", (unsigned long)one->inode, one->verdict.rule,
                     one->saved.local, selection_rule_text(rules, one->verdict.rule));
     }
-    return end_file(l->apply.selection.self, file, name, LIST);
+    end_file(l->apply.selection.self, file, name, LIST);
 }
 
-static int write_counters(const struct look *l, const char *path)
+static void write_counters(const struct look *l, const char *path)
 {
     const struct listeners_counts *counts = &l->listeners.counts;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->listeners.count; i++)
+        kept += l->listeners.items[i].state == LISTENER_KEPT;
     const struct {
         const char *name, *type, *help;
         size_t value;
     } families[] = {
-        {"listeners", "gauge", "listeners that have what their rule says",
-         count_kept(&l->listeners)},
+        {"listeners", "gauge", "listeners that have what their rule says", kept},
         {"applied_total", "counter", "listeners that were changed", counts->applied},
         {"refused_total", "counter", "listeners that cannot have what their rule says",
          counts->refused},
@@ -138,16 +130,14 @@ static int write_counters(const struct look *l, const char *path)
         fprintf(file, "# HELP linger_keep_%s %s\n# TYPE linger_keep_%s %s\nlinger_keep_%s %zu\n",
                 families[i].name, families[i].help, families[i].name, families[i].type,
                 families[i].name, families[i].value);
-    return end_file(l->apply.selection.self, file, name, path);
+    end_file(l->apply.selection.self, file, name, path);
 }
 
-int status_write(const struct look *l, const char *counters)
+void status_write(const struct look *l, const char *counters)
 {
-    int status = write_list(l);
-
-    if (counters && write_counters(l, counters) != 0)
-        status = -1;
-    return status;
+    write_list(l);
+    if (counters)
+        write_counters(l, counters);
 }
 
 size_t status_read(struct status_kept **kept, pid_t *keeper)

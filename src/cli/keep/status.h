@@ -11,9 +11,9 @@ int status_lock(const struct cli_command *self);
 
 /*
  * Writes the list of what is kept, and the counters in Prometheus's text format to `counters`
- * unless that is NULL; each file is replaced as a whole. Returns 0, or -1 after a message.
+ * unless that is NULL; each file is replaced as a whole. A message says where that fails.
  */
-int status_write(const struct look *l, const char *counters);
+void status_write(const struct look *l, const char *counters);
 
 /* A listener that is kept, as the list has it. */
 struct status_kept {
