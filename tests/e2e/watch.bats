@@ -117,7 +117,7 @@ each_quick_way() {
         "client: this end, FIN, then RST received; left nothing"
     also are $MANY answered-by-unread "server: the peer, FIN, then RST sent (unread data); left nothing" \
         "client: this end, FIN, then RST received; left nothing"
-    also are $MANY orphan-before-ack "server: this end, FIN, then RST sent (after close()); left nothing" \
+    also are $MANY orphan-before-ack "server: this end, FIN, then RST sent (data after close()); left nothing" \
         "client: the peer, RST; left nothing"
     also are $MANY unaccepted "server: this end, RST (not accepted); left nothing" "client: the peer, RST; left nothing"
     also are $MANY reset-before-accept "server: the peer, RST; left nothing" "client: this end, RST (SO_LINGER 0); left nothing"
@@ -464,6 +464,8 @@ advises_not() {
     attach_it() { "$LINGER" attach -q -m fin-rst -p "$PORT"; }
     BEFORE=attach_it WATCHED="" ends close 5
     grep -qE "FIN, python3 \(pid $PID\); then RST: after close\(\) +nothing +5$" "$BATS_TEST_TMPDIR/watch"
+    advises "RST after close() is normal under fin-rst: "
+    advises_not "data after close()"
     advises_not "leaves none"
 }
 
@@ -503,8 +505,8 @@ advises_not() {
 
 @test "advice: data for a closed socket, and a server that reads until EOF" {
     WATCHED="" ends orphan-before-ack 5
-    advises "RST after close() is normal under fin-rst: "
-    advises "RST after close() without fin-rst: data came that python3 no longer waited for"
+    advises "data after close(): it came for a connection that python3 had closed"
+    advises_not "fin-rst"
     WATCHED="" ends half-close 5
     advises_not RST
 }
@@ -601,7 +603,7 @@ pairs = {
     "accepted": (n["TcpPassiveOpens"], of(role="server")),
     "closed first": (n["TcpExtTW"] + n["TcpExtTWKilled"], of(left="TIME_WAIT")),
     "aborted": (n["TcpExtTCPAbortOnData"] + n["TcpExtTCPAbortOnClose"], sum(of(reason=reason) for reason in
-        ("SO_LINGER 0", "after close()", "unread data", "no reason given"))),
+        ("SO_LINGER 0", "after close()", "data after close()", "unread data", "no reason given"))),
 }
 print(pairs)
 for name, (theirs, ours) in pairs.items():

@@ -275,7 +275,7 @@ static void test_data_for_an_orphan(void **state)
     gets_reset();
     by_packet(TCP_FIN_WAIT1, TCP_CLOSE);
     sends_reset(REASON_ORPHAN, false);
-    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, REASON_ORPHAN, LEFT_NOTHING);
+    is(FIRST_HERE, HOW_FIN, THEN_SENT_RST, REASON_LATE, LEFT_NOTHING);
 }
 
 static void test_fin_answered_by_reset(void **state)

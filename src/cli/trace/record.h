@@ -28,7 +28,7 @@ enum record_reason {
     REASON_NO_SOCKET,
     REASON_UNREAD,  /* TCP_ABORT_ON_CLOSE: closed with unread data */
     REASON_ABORTED, /* TCP_STATE: tcp_disconnect(), by SO_LINGER {1, 0} or connect() to AF_UNSPEC */
-    REASON_ORPHAN,  /* TCP_ABORT_ON_DATA, or an ACK for a closed socket: fin-rst is the ACK */
+    REASON_ORPHAN,  /* TCP_ABORT_ON_DATA: the ACK of the FIN, under fin-rst or with data */
     REASON_LINGER2, /* TCP_ABORT_ON_LINGER: TCP_LINGER2 < 0 at a close() in FIN_WAIT2 */
     REASON_MEMORY,
     REASON_KEEPALIVE,
@@ -37,6 +37,7 @@ enum record_reason {
     REASON_OTHER,
     REASON_UNACCEPTED, /* the listener was closed before accept() */
     REASON_DESTROYED,  /* SOCK_DESTROY: ss -K */
+    REASON_LATE,       /* data for a closed socket, before its FIN was acknowledged */
 };
 
 #define RECORD_NAME_MAX 16 /* TASK_COMM_LEN */

@@ -232,8 +232,9 @@ static enum record_reason why(const struct connection *one)
         return REASON_UNACCEPTED;
     /* Without a reason: tcp_rcv_state_process() answers for an orphan, in a softirq. */
     if (reason == REASON_UNKNOWN && !one->sent_in_call)
-        return REASON_ORPHAN;
-    return reason;
+        reason = REASON_ORPHAN;
+    /* To data it calls tcp_reset() first, which says that a RST was received. */
+    return reason == REASON_ORPHAN && one->got_reset ? REASON_LATE : reason;
 }
 
 static void classify_connect(struct connection *one)

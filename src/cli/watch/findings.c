@@ -18,6 +18,7 @@ enum finding {
     UNREAD,
     ABORTED,
     UNACCEPTED,
+    ACKED,
     LATE,
     PEERS_RESET,
     NO_ANSWER,
@@ -37,7 +38,8 @@ static void find(const struct groups *g, const struct group *largest[FINDINGS])
             [UNREAD] = c->reason == REASON_UNREAD,
             [ABORTED] = c->reason == REASON_ABORTED,
             [UNACCEPTED] = c->reason == REASON_UNACCEPTED,
-            [LATE] = c->reason == REASON_ORPHAN,
+            [ACKED] = c->reason == REASON_ORPHAN,
+            [LATE] = c->reason == REASON_LATE,
             [PEERS_RESET] = c->how == HOW_RST && c->first == FIRST_PEER && !is_here,
             [NO_ANSWER] = c->how == HOW_TIMEOUT || c->then == THEN_TIMEOUT,
             [NO_PORT] = c->how == HOW_NO_PORT,
@@ -102,14 +104,17 @@ static void say_resets(struct advice *a, const struct group *const largest[FINDI
     if ((group = largest[UNACCEPTED]))
         advice_say(a, "not accepted: %s closed its listener while connections waited for accept()",
                    program_of(group));
-    if ((group = largest[LATE]) && group->like.how == HOW_FIN && group->like.first == FIRST_HERE)
-        advice_say(a, "RST after close() is normal under fin-rst: it answers the ACK of the FIN, "
-                      "and no TIME_WAIT is left");
-    if (group)
+    if ((group = largest[ACKED]))
         advice_say(a,
-                   "RST after close() without fin-rst: data came that %s no longer waited for; it "
-                   "has to read until EOF before close()",
+                   "RST after close() is normal under fin-rst: it answers the ACK of the FIN, and "
+                   "no TIME_WAIT is left; without fin-rst data came with that ACK, and %s has to "
+                   "read until EOF before close()",
                    program_of(group));
+    if ((group = largest[LATE]))
+        advice_say(a,
+                   "data after close(): it came for a connection that %s had closed, so the kernel "
+                   "sends RST; %s has to read until EOF before close()",
+                   program_of(group), program_of(group));
 }
 
 static void say_peers(struct advice *a, const struct group *const largest[FINDINGS])

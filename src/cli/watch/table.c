@@ -30,7 +30,7 @@ static const char *const reason_words[] = {
     [REASON_MEMORY] = "out of memory",     [REASON_KEEPALIVE] = "keepalive",
     [REASON_TIME_WAIT] = "another reason", [REASON_MPTCP] = "MPTCP",
     [REASON_OTHER] = "another reason",     [REASON_UNACCEPTED] = "not accepted",
-    [REASON_DESTROYED] = "SOCK_DESTROY",
+    [REASON_DESTROYED] = "SOCK_DESTROY",   [REASON_LATE] = "data after close()",
 };
 
 /* `failed`: of a connect() that led to no connection. */
