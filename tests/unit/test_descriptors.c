@@ -122,11 +122,28 @@ static void test_where_proc_cannot_be_read(void **state)
     in_child(where_proc_cannot_be_read);
 }
 
+/* Which numbers dup2() may give. */
+static void what_is_permitted(void)
+{
+    struct rlimit limit = {100, 200};
+
+    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    MUST(descriptors_is_permitted(0, 0) && descriptors_is_permitted(getpid(), 99));
+    MUST(!descriptors_is_permitted(0, 100) && !descriptors_is_permitted(0, -1));
+}
+
+static void test_what_is_permitted(void **state)
+{
+    (void)state;
+    in_child(what_is_permitted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_that_is_open),
         cmocka_unit_test(test_where_proc_cannot_be_read),
+        cmocka_unit_test(test_what_is_permitted),
     };
 
     return cmocka_run_group_tests_name("descriptors", tests, NULL, NULL);

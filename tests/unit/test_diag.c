@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,11 +200,25 @@ static int end_all(void **state)
     return 0;
 }
 
+/* A program may have closed its standard input. */
+static void test_at_descriptor_0(void **state)
+{
+    int kept = dup(0);
+
+    (void)state;
+    close(0);
+    assert_int_equal(look_for(client).state, TCP_ESTABLISHED);
+    assert_int_equal(fcntl(0, F_GETFD), -1);
+    assert_int_equal(dup2(kept, 0), 0);
+    close(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_both_ends, begin, end),
         cmocka_unit_test_setup_teardown(test_a_listener, begin, end),
+        cmocka_unit_test_setup_teardown(test_at_descriptor_0, begin, end),
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_many),
         cmocka_unit_test_setup_teardown(test_the_visitor_ends_it, begin, end),

@@ -415,6 +415,12 @@ static void test_replace(void **state)
     moments_replace(server, server);
     moments_replace(-1, server);
     assert_int_equal(mode_of(server), MODE_FIN);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct rlimit less = {(rlim_t)server, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+    moments_replace(0, server); /* no dup2() can */
+    assert_int_equal(mode_of(server), MODE_FIN);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     moments_replace(0, server);
     assert_int_equal(mode_of(server), MODE_RST);
     end(NULL);

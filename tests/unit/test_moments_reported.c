@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -335,6 +336,40 @@ static void test_bind_is_told(void **state)
     close(fd);
 }
 
+/* What goes on in the background has not failed. */
+static void test_a_connect_that_failed(void **state)
+{
+    static const struct {
+        int error;
+        const char *said;
+    } cases[] = {
+        {EINPROGRESS, NULL},
+        {EALREADY, NULL},
+        {EISCONN, NULL},
+        {EINTR, NULL},
+        {ECONNREFUSED, "refused: nobody listens there"},
+        {EADDRNOTAVAIL, "this host has no address 192.0.2.1"},
+        {ENETUNREACH, "this host has no address 192.0.2.1"},
+    };
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in nobodys = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    nobodys.sin_addr.s_addr = inet_addr("192.0.2.1");
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&nobodys, sizeof(nobodys)), 0);
+    peer.sin_port = htons(80);
+    start("", BACKEND_PRELOAD);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        moments_connect_failed(fd, (struct sockaddr *)&peer, sizeof(peer), cases[i].error);
+        if (cases[i].said)
+            expect_line("event=connect", cases[i].said);
+        expect_line(NULL, NULL);
+    }
+    close(fd);
+}
+
 static int begin_log(void **state)
 {
     (void)state;
@@ -363,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_what_the_kernel_refuses),
         cmocka_unit_test(test_a_port_in_use),
         cmocka_unit_test(test_bind_is_told),
+        cmocka_unit_test(test_a_connect_that_failed),
     };
 
     return rows_run(tests, begin_log, end_log);

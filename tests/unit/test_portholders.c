@@ -17,6 +17,7 @@
 #include "rows.h"
 #include "socket/diag.h"
 #include "socket/portholders.h"
+#include "socket/role.h"
 
 #define TIME_LIMIT 60 /* s */
 
@@ -146,10 +147,41 @@ static void test_in_words(void **state)
     assert_string_equal(buffer, rows[i].said);
 }
 
+/* At both ends of the range clients get, and one past it. */
+static void test_whose_it_is(void **state)
+{
+    struct role_range range;
+
+    (void)state;
+    role_read_range(&range);
+    assert_in_range(range.high, range.low + 1, 65534);
+    const struct {
+        struct portholders use;
+        bool peer_listens, is_clients, is_in_range;
+    } cases[] = {
+        {{.port = range.low, .first_port = 600}, false, true, true},
+        {{.port = range.high, .first_port = 600}, false, true, true},
+        {{.port = range.low - 1, .first_port = 600}, false, false, false},
+        {{.port = range.high + 1, .first_port = 600}, false, false, false},
+        {{.port = range.low, .first_port = range.low}, false, false, true},
+        {{.port = 80, .first_port = 1}, false, true, false},
+        {{.port = 80, .first_port = 600}, true, true, false},
+        {{.port = range.low, .first_port = 600, .listeners = 1}, true, false, true},
+        {{.port = range.low}, true, false, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct portholders use = cases[i].use;
+        portholders_judge(&use, cases[i].peer_listens);
+        assert_int_equal(use.is_clients, cases[i].is_clients);
+        assert_int_equal(use.is_in_range, cases[i].is_in_range);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_counted),
+        cmocka_unit_test(test_whose_it_is),
         cmocka_unit_test_prestate(test_in_words, ROWS),
     };
 

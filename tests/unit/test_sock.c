@@ -261,6 +261,32 @@ static void test_is_open(void **state)
     close(pair[1]);
 }
 
+static void test_holds_back(void **state)
+{
+    (void)state;
+    assert_false(sock_holds_back(client));
+    assert_int_equal(setsockopt(client, IPPROTO_TCP, TCP_CORK, &(int){1}, sizeof(int)), 0);
+    assert_true(sock_holds_back(client));
+    assert_false(sock_holds_back(-1));
+}
+
+/* What was in errno before is nothing of it. */
+static void test_lacks(void **state)
+{
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in nobodys = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    errno = EADDRNOTAVAIL;
+    assert_int_equal(sock_lacks(client, (struct sockaddr *)&peer, sizeof(peer)), SOCK_LACKS_NONE);
+    nobodys.sin_addr.s_addr = inet_addr("192.0.2.1");
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&nobodys, sizeof(nobodys)), 0);
+    assert_int_equal(sock_lacks(fd, (struct sockaddr *)&peer, sizeof(peer)), SOCK_LACKS_LOCAL);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_idle, begin, end),
         cmocka_unit_test_setup_teardown(test_abort, begin, end),
         cmocka_unit_test_setup_teardown(test_is_open, begin, end),
+        cmocka_unit_test_setup_teardown(test_holds_back, begin, end),
+        cmocka_unit_test_setup_teardown(test_lacks, begin, end),
     };
 
     return cmocka_run_group_tests_name("sock", tests, NULL, NULL);
