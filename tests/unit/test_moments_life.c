@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/moments.h"
 #include "loopback.h"
@@ -410,6 +411,8 @@ static void test_exit(void **state)
 
 static void test_replace(void **state)
 {
+    struct rlimit limit;
+
     (void)state;
     connect_under("rst when=active");
     moments_replace(server, server);
