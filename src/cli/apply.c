@@ -237,13 +237,11 @@ int apply_take_mode(struct selection *s, bool has_listener_alone)
     for (unsigned i = 0; i < s->rules.rule_count; i++) {
         const struct policy_rule *rule = &s->rules.rules[i];
         const char *what = what_is_late(rule, has_listener_alone);
-        if (!what)
-            continue;
-        cli_error(s->self,
-                  "rule %u (%s) cannot be applied: %s; `linger run` or `linger supervise` "
-                  "decides it for each",
-                  rule->number, selection_rule_text(&s->rules, rule->number), what);
-        return -1;
+        if (what)
+            return cli_error(s->self,
+                             "rule %u (%s) cannot be applied: %s; `linger run` or `linger "
+                             "supervise` decides it for each",
+                             rule->number, selection_rule_text(&s->rules, rule->number), what);
     }
     return 0;
 }

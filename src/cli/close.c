@@ -308,10 +308,9 @@ static int check_policy(const struct closing *c)
             what = "wait is for the process's own close(); use fin";
         else if (rule->conditions & CONDITION_OVERRULE)
             what = "overrule= is about socket options, not about ending a connection";
-        if (!what)
-            continue;
-        return cli_error(c->selection.self, "rule %u (%s) ends nothing here: %s", rule->number,
-                         selection_rule_text(rules, rule->number), what);
+        if (what)
+            return cli_error(c->selection.self, "rule %u (%s) ends nothing here: %s", rule->number,
+                             selection_rule_text(rules, rule->number), what);
     }
     return 0;
 }

@@ -183,17 +183,6 @@ static int walk(struct keep *k)
     return status;
 }
 
-static void write_status(struct keep *k)
-{
-    uint64_t now = tracepoints_now();
-
-    if (!k->has_changed || now < k->next_status)
-        return;
-    k->next_status = now + EACH_SECOND;
-    k->has_changed = false;
-    status_write(&k->look, k->prometheus);
-}
-
 static int work(struct keep *k)
 {
     struct look *l = &k->look;
@@ -209,7 +198,11 @@ static int work(struct keep *k)
     k->rest = after_rest(began);
     int status = walk(k);
     k->has_changed |= memcmp(&before, &l->listeners.counts, sizeof(before)) != 0;
-    write_status(k);
+    if (k->has_changed && tracepoints_now() >= k->next_status) {
+        k->next_status = tracepoints_now() + EACH_SECOND;
+        k->has_changed = false;
+        status_write(l, k->prometheus);
+    }
     return cli_flush(l->apply.selection.self, status);
 }
 

@@ -277,11 +277,10 @@ static int take_policy(struct selection *s, const struct target *target)
     policy_keep_program(&s->policy, target->name);
     for (unsigned i = 0; i < s->rules.rule_count && !s->takes_others; i++) {
         const struct policy_rule *rule = &s->rules.rules[i];
-        if (policy_rule(&s->policy, rule->number))
-            continue;
-        return cli_error(s->self, "rule %u (%s) is not for %s (pid %d)", rule->number,
-                         selection_rule_text(&s->rules, rule->number), target->name,
-                         (int)target->pid);
+        if (!policy_rule(&s->policy, rule->number))
+            return cli_error(s->self, "rule %u (%s) is not for %s (pid %d)", rule->number,
+                             selection_rule_text(&s->rules, rule->number), target->name,
+                             (int)target->pid);
     }
     return 0;
 }

@@ -139,7 +139,7 @@ static bool see_connection(int fd, int number, void *context)
     role_add(fd, &facts, FACT_ROLE);
     struct apply_outcome o = apply_decide(policy, fd, &facts);
     bool is_changed = !o.gives_way && !is_alike(&o.before, &o.verdict);
-    if (!o.has_options || l->apply.selection.dry_run)
+    if (!o.has_options)
         return true;
     if (is_changed && l->restores)
         note_connection(l, fd);
