@@ -67,11 +67,9 @@ static void rename_pids(void)
     }
     if (!is_listener || !getenv("LISTEN_PIDFDID"))
         return;
-    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    if (pidfd >= 0 && fstat(pidfd, &status) == 0)
+    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0); /* close-on-exec */
+    if (fstat(pidfd, &status) == 0)
         set_number("LISTEN_PIDFDID", status.st_ino); /* unique since Linux 6.9 */
-    if (pidfd >= 0)
-        close(pidfd);
 }
 
 pid_t child_fork(void)
