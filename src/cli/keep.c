@@ -292,6 +292,7 @@ static int run(struct keep *k)
         tracepoints_close(k->tracepoints);
     listeners_free(&k->look.listeners);
     saved_free(&k->look.connections);
+    seen_forget(&k->look.noted);
     return status;
 }
 

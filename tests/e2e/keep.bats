@@ -193,6 +193,25 @@ what_was_there_is_kept() {
     host what_was_there_is_kept
 }
 
+three_policies_are_undone() {
+    with_own_options
+    keep
+    policy "rst port=$PORT"
+    keeps -m @policy --follow --restore-at-end
+    keep_says "listener * verdict rst  applied *"
+    policy "wait:7 port=$PORT"
+    keep_says "listener * verdict wait:7  applied *"
+    policy "fin-rst port=$PORT"
+    keep_says "listener * verdict fin-rst  applied *"
+    say - "0,5,-1 0,7,-1"
+    ends TERM
+    say - "1,5,7 1,3,9"
+}
+
+@test "after three policies a connection gets back at the end what it had before the first" {
+    host three_policies_are_undone
+}
+
 sigterm_leaves_it() {
     with_own_options
     keeps -m "rst prog=python3*; fin-rst"

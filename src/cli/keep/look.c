@@ -141,7 +141,7 @@ static bool see_connection(int fd, int number, void *context)
     bool is_changed = !o.gives_way && !is_alike(&o.before, &o.verdict);
     if (!o.has_options)
         return true;
-    if (is_changed && l->restores)
+    if (is_changed && l->restores && seen_note(&l->noted, facts.cookie) != 0)
         note_connection(l, fd);
     apply_set(fd, &o);
     l->listeners.counts.connections += is_changed && !o.refused;

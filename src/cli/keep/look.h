@@ -10,7 +10,8 @@ struct look {
     bool restores;      /* what connections had is noted, too */
     struct listeners listeners;
     struct saved connections;
-    size_t enough; /* so many of them, and those that are gone are dropped */
+    struct seen noted; /* these, before the first policy that changed them */
+    size_t enough;     /* so many of them, and those that are gone are dropped */
 };
 
 /* Examines what the process listens on. False: it has ended; a child may have what it had. */
