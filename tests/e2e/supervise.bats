@@ -584,6 +584,17 @@ reported() {
     done
 }
 
+# python3 leaves it no descriptor: 3 is the listener.
+@test "what is settled as the program ends is in the log, with the number of its descriptor" {
+    LINGER_LOG=$BATS_TEST_TMPDIR/log start - python3 -c 'import subprocess, sys; subprocess.run(sys.argv[1:])' \
+        "$LINGER" run -b supervise -m "rst when=active" -- "$STATIC/subject" -r _exit
+    hear_port
+    expect "the peer saw" "$("$TOOLS/peer" -k connect "$PORT")" "bytes=5 eof=0 reset=1"
+    finish
+    cat "$BATS_TEST_TMPDIR/log"
+    grep -q " event=arm at=exit fd=4 verdict=rst " "$BATS_TEST_TMPDIR/log"
+}
+
 @test "the log and the counters: the program's pid and descriptors; closes where a rule needs them" {
     reported "rst role=server"
     expect events "$EVENTS" "arm=1 load=1"
