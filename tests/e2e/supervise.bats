@@ -337,7 +337,7 @@ open(sys.argv[2]).read()'
 @test "descriptors: none of the program's is held; closed standard descriptors stay closed" {
     # Both the front and the supervisor have given up the pipe that the program closes.
     mkfifo "$BATS_TEST_TMPDIR/pipe"
-    "$LINGER" run -m rst -- busybox sh -c 'exec 1>&- 5>&-; sleep 100' >"$BATS_TEST_TMPDIR/pipe" 5>&1 3>&- &
+    "$LINGER" run -m rst -- busybox sh -c 'exec 0>&- 1>&- 5>&-; sleep 100' >"$BATS_TEST_TMPDIR/pipe" 0>&1 5>&1 3>&- &
     PID=$!
     STARTED+=("$PID")
     timeout 60 cat "$BATS_TEST_TMPDIR/pipe"
@@ -562,6 +562,7 @@ reported() {
     LINGER_LOG=$BATS_TEST_TMPDIR/log LINGER_STATS=$BATS_TEST_TMPDIR/stats supervised "$1" "$STATIC/subject" -n 4 -r close
     hear_port
     find_processes subject
+    expect "its backlog" "$(ss -Htln "sport = :$PORT" | awk '{ print $3 }')" 1024
     expect "the peer saw" "$("$TOOLS/peer" -n 3 -k connect "$PORT" | tail -1)" "bytes=15 eof=0 reset=3"
     kill -TERM "$PID"
     finish
