@@ -262,13 +262,12 @@ lost() {
     finish
 }
 
-@test "no policy without when= loses a close(): 0 of 100,000; and no connection of an accept() that a signal interrupts" {
+@test "no policy without when= loses a close(): 0 of 100,000" {
     have_ports "32768 60999"
     for condition in peer=10.0.0.0/8 share=1% local=10.0.0.0/8 local=:8080; do
         lost "fin-rst $condition; fin" close 25000
         expect "closes under $condition" "$REPLY" "lost 0"
     done
-    lost "fin-rst role=server peer=127.0.0.0/8" accept 5000 # its own checks are the test
 }
 
 # A server whose threads wait for connections; $PORTS has "WAY PORT", one a line.
@@ -322,6 +321,33 @@ waits_already() {
         kill -TERM "$SERVER_PID"
         await_no_servers "$SERVER_PID"
     done
+}
+
+# A connection that the supervisor has accepted and not yet handed over ends with it: that of one end, no more.
+@test "the server is killed at random moments while it accepts: the program goes on, and each connection ends" {
+    have_ports "32768 60999"
+    FAMILY=
+    acceptors
+    adopt 'rst peer=127.0.0.0/8; fin' -q "$SERVER_PID"
+    find_server "$SERVER_PID"
+    start - python3 "$ROOT/tests/tools/kill-servers.py" "$SERVER"
+    local killer=$PID killer_out=$OUT client clients=() whole=0
+    while read -r _ port; do
+        start - "$TOOLS/peer" -n 2000 -k connect "$port"
+        clients+=("$OUT")
+    done < <(printf %s "$PORTS")
+    for client in "${clients[@]}"; do
+        OUT=$client WITHIN=90 hear
+        expect resets "${REPLY#bytes=* }" "eof=0 reset=2000"
+        REPLY=${REPLY#bytes=} whole=$((whole + ${REPLY%% *}))
+    done
+    kill -TERM "$killer"
+    OUT=$killer_out hear
+    echo "$REPLY, $((40000 - whole)) bytes less"
+    [ "${REPLY#killed }" -ge 20 ]
+    [ $((40000 - whole)) -le $((5 * ${REPLY#killed })) ]
+    kill -TERM "$SERVER_PID"
+    await_no_servers "$SERVER_PID"
 }
 
 @test "peer= is decided at accept() of a static Go server" {

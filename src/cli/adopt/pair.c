@@ -165,6 +165,7 @@ static bool get_partner(void)
         return false;
     }
     let_go();
+    answer_forget(&our.answerer);
     stand_by(self);
     take_over(false);
     is_alone = 1;

@@ -2,15 +2,18 @@
 /*
  * A connection's options are set between accept(2) and the program's first use of it, and after
  * accept() nothing is notified. So the supervisor makes the call, on its duplicate of the listener,
- * sets the options, and hands the connection over as the call's result, in one step.
+ * sets the options, puts the connection into the program, lets go of it, and only then says which
+ * number it has. SECCOMP_ADDFD_FLAG_SEND would do both at once, and have the call return 0 where
+ * the supervisor is killed in that moment; like this another one finds the connection, by its
+ * cookie.
  *
  * If the listener blocks, the supervisor waits in poll(2) in place of the caller. A signal can
  * interrupt the caller as in its own call, and we are not notified of that. So every PERIOD we
  * check that it still waits: else our duplicate would keep a listener open that its program closed.
  *
- * The caller may have gone in the moment between accept() and the hand-over, and a connection
- * cannot be put back: it is kept, and the next accept() on that listener gets it. A call that a
- * signal interrupted is made again at once, if the handler has SA_RESTART.
+ * The caller may have gone in the moment between accept() and that word, and a connection cannot be
+ * put back: it is kept, and the next accept() on that listener gets it. A call that a signal
+ * interrupted is made again at once, if the handler has SA_RESTART.
  */
 #include "cli/notify/accept.h"
 
@@ -64,43 +67,55 @@ static void ring(int number)
  * accept4(2) on a listener that blocks, after poll() has shown a connection: a process that we do
  * not supervise may have taken it since. Then a timer ends the wait.
  */
-static int accept_or_leave(int fd, struct sockaddr *peer, socklen_t *length, int flags)
+static int accept_or_leave(struct accepts *a, int fd, struct sockaddr *peer, socklen_t *length,
+                           int flags)
 {
     static const struct itimerspec soon = {{0, 1000000}, {0, 1000000}}; /* a millisecond */
     static const struct itimerspec never;
-    static bool is_made;
-    static timer_t timer;
     struct sigaction action = {.sa_handler = ring}; /* no SA_RESTART */
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
     sigset_t one;
 
-    if (!is_made) {
+    if (!a->has_timer) {
         event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
         sigemptyset(&one);
         sigaddset(&one, SIGVTALRM);
         sigaction(SIGVTALRM, &action, NULL);
         pthread_sigmask(SIG_UNBLOCK, &one, NULL);
-        is_made = timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+        a->has_timer = timer_create(CLOCK_MONOTONIC, &event, &a->timer) == 0;
     }
-    if (!is_made)
+    if (!a->has_timer)
         return -1;
-    timer_settime(timer, 0, &soon, NULL);
+    timer_settime(a->timer, 0, &soon, NULL);
     int accepted = accept4(fd, peer, length, flags);
     int saved = errno == EINTR ? EAGAIN : errno;
-    timer_settime(timer, 0, &never, NULL);
+    timer_settime(a->timer, 0, &never, NULL);
     errno = saved;
     return accepted;
 }
 
-/* A connection that an earlier call has left; -1 if there is none. */
-static bool take_kept(struct accepts *a, uint64_t listener, int flags, struct accept_kept *kept)
+static pid_t process_of(const struct seccomp_notif *request)
 {
+    return (pid_t)target_status((pid_t)request->pid, "Tgid"); /* threads end */
+}
+
+/* A connection that an earlier call has left; false if there is none. */
+static bool take_kept(struct accepts *a, const struct seccomp_notif *request, uint64_t listener,
+                      struct accept_kept *kept)
+{
+    int flags = flags_of(request) & SOCK_NONBLOCK ? O_NONBLOCK : 0;
+
     for (unsigned i = 0; i < a->kept_count; i++) {
-        if (a->kept[i].listener != listener)
-            continue;
         *kept = a->kept[i];
+        bool is_there = kept->fd < 0;
+        if (kept->listener != listener || (is_there && kept->caller != process_of(request)))
+            continue;
         memmove(&a->kept[i], &a->kept[i + 1], (--a->kept_count - i) * sizeof(*kept));
-        return fcntl(kept->fd, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0) == 0;
+        int fd = is_there ? target_take((pid_t)request->pid, kept->number) : kept->fd;
+        bool is_it = cookie_of(fd) == kept->cookie && fcntl(fd, F_SETFL, flags) == 0;
+        if (fd != kept->fd && fd >= 0)
+            target_release(fd);
+        return is_it;
     }
     return false;
 }
@@ -116,49 +131,65 @@ static void keep(struct accepts *a, const struct accept_kept *kept)
 }
 
 /* Takes the next connection of the listener. False, and errno EAGAIN: there is none. */
-static bool take_next(struct accepts *a, int fd, bool blocks, int flags, struct accept_kept *next)
+static bool take_next(struct accepts *a, const struct seccomp_notif *request, int fd, bool blocks,
+                      struct accept_kept *next)
 {
+    int flags = flags_of(request) | SOCK_CLOEXEC;
     struct sockaddr *peer = (struct sockaddr *)&next->peer;
     struct pollfd readable = {.fd = fd, .events = POLLIN};
 
-    if (a->kept_count > 0 && take_kept(a, cookie_of(fd), flags, next))
+    if (a->kept_count > 0 && take_kept(a, request, cookie_of(fd), next))
         return true;
     next->length = sizeof(next->peer);
-    flags |= SOCK_CLOEXEC;
     errno = EAGAIN;
     if (!blocks)
         next->fd = accept4(fd, peer, &next->length, flags);
     else if (poll(&readable, 1, 0) == 1)
-        next->fd = accept_or_leave(fd, peer, &next->length, flags);
+        next->fd = accept_or_leave(a, fd, peer, &next->length, flags);
     else
         next->fd = -1;
-    return next->fd >= 0;
+    if (next->fd < 0)
+        return false;
+    next->cookie = cookie_of(next->fd);
+    moments_accept(next->fd, peer, next->length);
+    return true;
+}
+
+/* The program may close it as soon as it knows the number: by then we have let go. */
+static int hand_over(struct accepts *a, const struct seccomp_notif *request,
+                     struct accept_kept *next)
+{
+    a->room->given = *request;
+    a->room->cookie = next->cookie;
+    if (next->fd >= 0) {
+        next->number =
+            notify_give(a->listener, request, next->fd, flags_of(request) & SOCK_CLOEXEC);
+        if (next->number < 0)
+            return -1;
+        close(next->fd);
+        next->fd = -1;
+    }
+    return notify_answer(a->listener,
+                         &(struct seccomp_notif_resp){.id = request->id, .val = next->number});
 }
 
 /* `fd` is the listener's duplicate. */
 static enum accept_result give(struct accepts *a, const struct seccomp_notif *request, int fd,
                                struct accept_kept *next, struct seccomp_notif_resp *answer)
 {
-    int flags = flags_of(request);
-    enum accept_result result = ACCEPT_GIVEN;
-
     if (request->data.args[1] != 0 &&
         notify_write_address(request, &next->peer, next->length) != 0) {
         answer->error = -errno; /* the kernel drops the connection, too: do_accept() */
-        result = ACCEPT_ANSWERED;
-    } else {
-        moments_accept(next->fd, (struct sockaddr *)&next->peer, next->length);
-        if (notify_give(a->listener, request, next->fd, flags & SOCK_CLOEXEC) != 0) {
-            answer->error = -errno;
-            result = errno == ENOENT ? ACCEPT_GIVEN : ACCEPT_ANSWERED;
-            next->listener = cookie_of(fd);
-            next->caller = (pid_t)target_status((pid_t)request->pid, "Tgid"); /* threads end */
-            keep(a, next);
-            return result;
-        }
+        close(next->fd);
+        return ACCEPT_ANSWERED;
     }
-    close(next->fd);
-    return result;
+    if (hand_over(a, request, next) == 0)
+        return ACCEPT_GIVEN;
+    answer->error = -errno;
+    next->listener = cookie_of(fd);
+    next->caller = process_of(request);
+    keep(a, next);
+    return answer->error == -ENOENT ? ACCEPT_GIVEN : ACCEPT_ANSWERED;
 }
 
 static void add(struct accepts *a, const struct accept_waiting *waiting, int fd)
@@ -203,7 +234,7 @@ enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *
 
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return ACCEPT_GOES_ON;
-    if (!take_next(a, fd, blocks, flags, &next)) {
+    if (!take_next(a, request, fd, blocks, &next)) {
         if (errno == EAGAIN && blocks)
             return wait_for(a, request, fd);
         answer->flags = 0;
@@ -219,12 +250,48 @@ bool accept_is_busy(const struct accepts *a)
     return a->count > 0 || a->kept_count > 0;
 }
 
+static bool visit_for_given(int fd, int number, void *context)
+{
+    struct accept_kept *given = context;
+
+    if (cookie_of(fd) == given->cookie)
+        given->number = number;
+    return given->number < 0;
+}
+
+/* The supervisor may have been killed before it could say what it had put into the program. */
+static void say_number(struct accepts *a, const struct seccomp_notif *request, uint64_t cookie)
+{
+    struct accept_kept given = {.number = -1, .cookie = cookie};
+    struct target target;
+    struct error why;
+
+    if (!notify_is_held(a->listener, request) ||
+        target_open(&target, process_of(request), &why) != 0)
+        return;
+    (void)target_each_socket(&target, visit_for_given, &given, &why);
+    target_close(&target);
+    if (given.number >= 0)
+        notify_answer(a->listener,
+                      &(struct seccomp_notif_resp){.id = request->id, .val = given.number});
+}
+
+void accept_forget(struct accepts *a)
+{
+    for (; a->count > 0; a->count--)
+        close(a->watched[a->count - 1].fd);
+    for (; a->kept_count > 0; a->kept_count--)
+        target_release(a->kept[a->kept_count - 1].fd);
+    a->has_timer = false; /* timer_create(2): it is not inherited */
+}
+
 /* Other processes can write to the room: each number is trusted only while its caller waits. */
 void accept_take_over(struct accepts *a)
 {
     static struct accept_room left;
 
     memcpy(&left, a->room, sizeof(left));
+    say_number(a, &left.given, left.cookie);
     for (unsigned i = 0; i < left.count && i < ACCEPT_WAITING_MAX; i++) {
         const struct accept_waiting *w = &left.waiting[i];
         int fd = target_take((pid_t)w->request.pid, (int)w->request.data.args[0]);
@@ -316,7 +383,7 @@ static bool is_answered(struct accepts *a, unsigned at)
     enum accept_result result = ACCEPT_ANSWERED;
     struct accept_kept next;
 
-    if (take_next(a, a->watched[at].fd, true, flags_of(&w->request), &next))
+    if (take_next(a, &w->request, a->watched[at].fd, true, &next))
         result = give(a, &w->request, a->watched[at].fd, &next, &answer);
     else if (errno != EAGAIN || w->until <= accept_clock())
         answer.error = -errno;

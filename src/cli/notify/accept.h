@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "cli/notify/notify.h"
 
@@ -23,13 +24,17 @@ struct accept_waiting {
 
 /* In memory that a second supervisor shares, which reads it when it takes over. */
 struct accept_room {
+    struct seccomp_notif given; /* the call that got a connection last, and may not know it yet */
+    uint64_t cookie;            /* of that connection */
     unsigned count;
     struct accept_waiting waiting[ACCEPT_WAITING_MAX];
 };
 
 /* A connection whose call was interrupted, or whose program had no descriptor left. */
 struct accept_kept {
-    int fd;
+    int fd;     /* -1: it is in the caller, with the number below */
+    int number; /* its call was interrupted before it was told */
+    uint64_t cookie;
     pid_t caller;
     uint64_t listener;
     struct sockaddr_storage peer;
@@ -50,6 +55,8 @@ struct accepts {
     struct accept_waiting waiting[ACCEPT_WAITING_MAX];
     struct accept_watched watched[ACCEPT_WAITING_MAX];
     int64_t asked; /* when all of them were last checked: do they still wait? */
+    bool has_timer;
+    timer_t timer; /* ends an accept(2) that would wait */
     unsigned kept_count;
     struct accept_kept kept[ACCEPT_KEPT_MAX];
 };
@@ -70,6 +77,9 @@ enum accept_result accept_handle(struct accepts *a, const struct seccomp_notif *
 
 /* Continues with the calls that waited when another supervisor ended. */
 void accept_take_over(struct accepts *a);
+
+/* In a process that was forked: lets go of what its parent has. */
+void accept_forget(struct accepts *a);
 
 /* Does a call wait, or a connection? Then accept_watch() is due before the next call is read. */
 bool accept_is_busy(const struct accepts *a);

@@ -71,9 +71,9 @@ bool notify_is_held(int listener, const struct seccomp_notif *request)
     return ask_kernel(listener, ID_VALID, &request->id) == 0;
 }
 
-void notify_answer(int listener, struct seccomp_notif_resp *answer)
+int notify_answer(int listener, struct seccomp_notif_resp *answer)
 {
-    (void)ask_kernel(listener, SECCOMP_IOCTL_NOTIF_SEND, answer);
+    return ask_kernel(listener, SECCOMP_IOCTL_NOTIF_SEND, answer);
 }
 
 bool notify_read(const struct seccomp_notif *request, uint64_t from, void *to, size_t size)
@@ -118,10 +118,8 @@ bool notify_can_give(int listener)
 
 int notify_give(int listener, const struct seccomp_notif *request, int fd, bool closes_on_exec)
 {
-    struct given given = {.id = request->id,
-                          .flags = ADDFD_SEND,
-                          .fd = (uint32_t)fd,
-                          .fd_flags = closes_on_exec ? O_CLOEXEC : 0};
+    struct given given = {
+        .id = request->id, .fd = (uint32_t)fd, .fd_flags = closes_on_exec ? O_CLOEXEC : 0};
 
-    return ask_kernel(listener, ADDFD, &given) < 0 ? -1 : 0;
+    return ask_kernel(listener, ADDFD, &given);
 }

@@ -19,7 +19,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cli/supervise/filter.h"
@@ -286,15 +285,6 @@ static void handle_exit(struct call *call)
     target_close(&target);
 }
 
-static void warn_of_foreign(struct call *call)
-{
-    if (!call->answerer->has_met_foreign)
-        cli_error(call->answerer->self,
-                  "pid %u is a 32-bit program: a supervisor leaves its connections alone",
-                  call->request->pid);
-    call->answerer->has_met_foreign = true;
-}
-
 static void dispatch(struct call *call)
 {
     static const struct {
@@ -320,7 +310,11 @@ static void dispatch(struct call *call)
     };
 
     if (filter_is_foreign(call->request->data.arch)) {
-        warn_of_foreign(call);
+        if (!call->answerer->has_met_foreign)
+            cli_error(call->answerer->self,
+                      "pid %u is a 32-bit program: a supervisor leaves its connections alone",
+                      call->request->pid);
+        call->answerer->has_met_foreign = true;
         return;
     }
     for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
@@ -496,4 +490,11 @@ void answer_left(struct answerer *a)
     accept_take_over(&a->accepts);
     if (notify_is_held(a->listener, &a->room->call.request))
         answer_held(a);
+}
+
+void answer_forget(struct answerer *a)
+{
+    for (; a->open_count > 0; a->open_count--)
+        target_release(a->open[a->open_count - 1].fd);
+    accept_forget(&a->accepts);
 }

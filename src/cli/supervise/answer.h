@@ -66,5 +66,8 @@ void answer_use(struct answerer *answerer, int listener);
  */
 bool answer_call(struct answerer *answerer);
 
+/* In a process that was forked: lets go of what its parent holds of the program. */
+void answer_forget(struct answerer *answerer);
+
 /* Answers the call in the room, where another process received it and died before it answered. */
 void answer_left(struct answerer *answerer);
