@@ -205,11 +205,18 @@ for line in open(sys.argv[1]):
 EOF
 }
 
+# A kernel that shows no RST without a connection.
+shows_sums_alone() {
+    run linux_is 6.10
+    expect status "$status" 1
+    grep -q "before Linux 6.10 .* none is seen that belongs to no connection; .* 5 RST were sent" "$BATS_TEST_TMPDIR/watch"
+}
+
 @test "connects that are refused, and the RST of a port where nobody listens" {
     WATCHED="" ends refused 5
     cat "$BATS_TEST_TMPDIR/all"
     grep -q "^5 connect() by python3 (pid $PID) were refused: the answer was RST, to 127.0.0.1:$PORT$" "$BATS_TEST_TMPDIR/watch"
-    grep -q "^5 RST in answer to a packet for port $PORT: nobody listens there$" "$BATS_TEST_TMPDIR/watch"
+    grep -q "^5 RST in answer to a packet for port $PORT: nobody listens there$" "$BATS_TEST_TMPDIR/watch" || shows_sums_alone
     grep -q " 0 connections ended$" "$BATS_TEST_TMPDIR/watch"
 }
 
@@ -235,7 +242,8 @@ for _ in range(2):
 
 @test "what comes for a socket in FIN_WAIT2 that its program has closed is answered by RST" {
     WATCHED=-j ends orphan-late 5
-    grep -q '"resets":\[{"port":[0-9]*,"nobody_listens":0,"connection_gone":0,"time_wait":5}\]' "$BATS_TEST_TMPDIR/watch"
+    grep -q '"resets":\[{"port":[0-9]*,"nobody_listens":0,"connection_gone":0,"time_wait":5}\]' "$BATS_TEST_TMPDIR/watch" ||
+        shows_sums_alone
 }
 
 @test "-t ends it; SIGTERM does, with the table" {
@@ -447,7 +455,7 @@ advises_reason() {
     if linux_is "$1"; then
         advises "$2"
     else
-        advises "this kernel gives no reasons for its RST .*; by the counters of this namespace $3"
+        advises "before Linux 6.10 no reason of a RST is known, .*; by the counters of this namespace [0-9]* RST were sent, $3"
     fi
 }
 
@@ -479,7 +487,7 @@ advises_not() {
 
 @test "advice: unread data, and a server that reads first" {
     WATCHED="" ends unread 5
-    advises_reason 6.12 "unread data: python3 closes before it has read what came" "5 closed with unread data, 0 by SO_LINGER 0"
+    advises_reason 6.12 "unread data: python3 closes before it has read what came" "5 for unread data, 0 by SO_LINGER 0"
     WATCHED="" ends read-first 5
     advises_not "unread data"
     advises_not RST
@@ -489,7 +497,7 @@ advises_not() {
     WATCHED="" ends linger0 5
     advises_reason 6.10 \
         "SO_LINGER 0: python3 aborts its connections itself.*fin overrules the program: .linger supervise -m fin $PID., or start it by .linger run -m fin." \
-        "0 closed with unread data, 5 by SO_LINGER 0"
+        "0 for unread data, 5 by SO_LINGER 0"
     WRAPPED="$LINGER run -m fin --" WATCHED="" ends linger0 5
     advises_not "SO_LINGER"
     grep -qE "FIN, python3 \(pid $PID\) +TIME_WAIT +5$" "$BATS_TEST_TMPDIR/watch"
@@ -514,7 +522,7 @@ advises_not() {
 @test "advice: a health check" {
     WATCHED="" ends client-linger0 5
     advises_reason 6.10 "SO_LINGER 0: python3 connects to 127.0.0.1:$PORT and resets at once, as a health check does" \
-        "0 closed with unread data, 5 by SO_LINGER 0"
+        "0 for unread data, 5 by SO_LINGER 0"
     advises_not "overrules"
 }
 

@@ -201,15 +201,20 @@ static void test_rows_that_read_alike_are_one(void **state)
     assert_non_null(strstr(row, " 2\n"));
 }
 
-static unsigned lines_of_advice(void)
+static unsigned lines_of_advice_on(const uint64_t growth[COUNTER_COUNT], bool has_reasons)
 {
     struct advice advice = {.out = tmpfile()};
 
     assert_non_null(advice.out);
     groups_sort(groups);
-    findings_print(&advice, groups, 0, (uint64_t[COUNTER_COUNT]){0}, true);
+    findings_print(&advice, groups, 0, growth, has_reasons);
     fclose(advice.out);
     return advice.lines;
+}
+
+static unsigned lines_of_advice(void)
+{
+    return lines_of_advice_on((uint64_t[COUNTER_COUNT]){0}, true);
 }
 
 /* Under fin-rst, too, both ends may close at the same moment. */
@@ -226,6 +231,16 @@ static void test_one_time_wait_in_a_hundred_calls_for_nothing(void **state)
     assert_int_equal(lines_of_advice(), 0);
 }
 
+/* Before Linux 6.10 its RST are seen nowhere else. */
+static void test_a_refused_connect_on_an_old_kernel_calls_for_a_word(void **state)
+{
+    const uint64_t growth[COUNTER_COUNT] = {[COUNTER_SENT_RESETS] = 1};
+
+    (void)state;
+    assert_int_equal(lines_of_advice_on(growth, false), 1);
+    assert_int_equal(lines_of_advice_on(growth, true), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -240,6 +255,7 @@ int main(void)
         TEST(test_resets_without_a_connection),
         TEST(test_rows_that_read_alike_are_one),
         TEST(test_one_time_wait_in_a_hundred_calls_for_nothing),
+        TEST(test_a_refused_connect_on_an_old_kernel_calls_for_a_word),
     };
 
     return cmocka_run_group_tests_name("groups", tests, NULL, NULL);

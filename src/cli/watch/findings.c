@@ -178,12 +178,13 @@ void findings_print(struct advice *advice, const struct groups *g, size_t unclos
     say_resets(advice, largest);
     say_peers(advice, largest);
     say_ports(advice, g, largest);
-    if (!has_reasons && growth[COUNTER_UNREAD] + growth[COUNTER_ABORTED] > 0)
-        advice_say(advice,
-                   "this kernel gives no reasons for its RST (Linux 6.10 does); by the counters of "
-                   "this namespace %" PRIu64 " closed with unread data, %" PRIu64
-                   " by SO_LINGER 0 or after close()",
-                   growth[COUNTER_UNREAD], growth[COUNTER_ABORTED]);
+    if (!has_reasons && growth[COUNTER_SENT_RESETS] > 0)
+        advice_say(
+            advice,
+            "before Linux 6.10 no reason of a RST is known, and none is seen that belongs to "
+            "no connection; by the counters of this namespace %" PRIu64 " RST were sent, %" PRIu64
+            " for unread data, %" PRIu64 " by SO_LINGER 0 or after close()",
+            growth[COUNTER_SENT_RESETS], growth[COUNTER_UNREAD], growth[COUNTER_ABORTED]);
     if (unclosed > 0)
         advice_say(advice,
                    "%zu in CLOSE_WAIT for more than %d s: the peer has closed and the program has "
