@@ -73,7 +73,7 @@ help:
 	@echo 'check-machines  containers (podman) and a booted systemd (systemd-nspawn), with the daemons'
 	@echo '           and units that Debian ships; as root, 15 minutes'
 	@echo 'check-kernels  the tests of the promise on the kernels of Debian 11, 12, 13 and testing,'
-	@echo '           emulated by qemu: hours (KVM=1: minutes); KERNELS="trixie bookworm:arm64"; T="wire watch":'
+	@echo '           emulated by qemu: an hour (KVM=1: minutes); KERNELS="trixie bookworm:arm64"; T="watch attach":'
 	@echo '           these files of tests/e2e'
 	@echo 'mutate     faults one at a time, and which of them no test notices; a night, or N=50 of them'
 	@echo 'soak       daemons under load with changing modes, restarts and kills: two minutes'
