@@ -59,8 +59,9 @@ static unsigned from_outside(const struct plan *plan, const struct policy *polic
                              bool makes_accept)
 {
     unsigned moments = plan->moments;
+    /* What a listener does not show. */
     unsigned late =
-        decide_needs_of(policy, ROLE_SERVER) & (FACT_PEER | FACT_COOKIE | FACT_LOCAL_IP);
+        decide_needs_of(policy, ROLE_SERVER) & ~(FACT_ROLE | FACT_LOCAL_PORT | FACT_WHEN);
 
     if (plan->needs & FACT_WHEN || (plan->needs && late && !makes_accept))
         moments |= MOMENT_CLOSE | MOMENT_EXIT;

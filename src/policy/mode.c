@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of modes, the one source of the parser, the printer, the messages, the help texts and
- * the counters. What a mode sets on a socket is in sock.c. Pure.
+ * The table of modes, the one source of the parser, the printer, the messages, the help texts, the
+ * counters and the options that sock.c sets. Pure.
  */
 #include "policy/mode.h"
 
@@ -10,18 +10,20 @@
 #define ACCEPTED_SWITCH "a value is one of: on, 1, off, 0"
 #define ACCEPTED_MAX_LENGTH 160
 
+/* In the order of enum policy_mode, and none left out. */
 static const struct {
     const char *name;
     const char *help;
     uint16_t seconds_max; /* 0: takes none */
+    struct mode_options options;
 } modes[] = {
-    [MODE_OFF] = {"off", "the program's own choice", 0},
-    [MODE_FIN] = {"fin", "FIN, even if the program asks for RST", 0},
-    [MODE_RST] = {"rst", "RST: no TIME_WAIT; undelivered data is lost", 0},
-    [MODE_FIN_RST] = {"fin-rst", "FIN after all data, and no TIME_WAIT", 0},
-    [MODE_WAIT] = {"wait", "FIN; close() waits for the peer, SECONDS at most", POLICY_WAIT_MAX},
-    [MODE_CLEAR] = {"off", NULL, 0},
-    [MODE_SET] = {"on", NULL, 0},
+    {"off", "the program's own choice", 0, {0, 0}},
+    {"fin", "FIN, even if the program asks for RST", 0, {0, 0}},
+    {"rst", "RST: no TIME_WAIT; undelivered data is lost", 0, {1, 0}},
+    {"fin-rst", "FIN after all data, and no TIME_WAIT", 0, {0, -1}},
+    {"wait", "FIN; close() waits for the peer, SECONDS at most", POLICY_WAIT_MAX, {1, 0}},
+    {"off", NULL, 0, {0, 0}}, /* of a switch */
+    {"on", NULL, 0, {0, 0}},
 };
 static_assert(sizeof(modes) / sizeof(modes[0]) == MODE_COUNT, "a row for each mode");
 
@@ -33,6 +35,11 @@ const char *mode_name(enum policy_mode mode)
 const char *mode_help(enum policy_mode mode)
 {
     return modes[mode].help;
+}
+
+struct mode_options mode_options(enum policy_mode mode)
+{
+    return modes[mode].options;
 }
 
 void mode_print_usage(struct text *out, enum policy_mode mode)

@@ -10,6 +10,13 @@ const char *mode_name(enum policy_mode mode);
 /* A line of help, for a mode of LINGER_MODE: "FIN, even if the program asks for RST". */
 const char *mode_help(enum policy_mode mode);
 
+/* What a mode of LINGER_MODE but MODE_OFF sets. */
+struct mode_options {
+    int linger_on; /* SO_LINGER, with the verdict's seconds */
+    int linger2;   /* TCP_LINGER2: 0 is the default, tcp_fin_timeout; below 0, no FIN_WAIT2 */
+};
+struct mode_options mode_options(enum policy_mode mode);
+
 /* As the user writes it: "wait:SECONDS". */
 void mode_print_usage(struct text *out, enum policy_mode mode);
 

@@ -5,7 +5,6 @@
  */
 #include "socket/sock.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h> /* SIOCOUTQ, SIOCINQ */
 #include <netinet/in.h>
@@ -15,6 +14,7 @@
 
 #include "base/kernel.h"
 #include "policy/address.h"
+#include "policy/mode.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h, Linux 4.2 */
@@ -153,18 +153,6 @@ bool sock_is_connected(uint8_t state)
            state == TCP_FIN_WAIT2;
 }
 
-/* What each mode sets. TCP_LINGER2 0 is the default, tcp_fin_timeout; below 0, no FIN_WAIT2. */
-static const struct options {
-    int linger_on;
-    int linger2;
-} options_of[] = {
-    [MODE_FIN] = {0, 0},
-    [MODE_RST] = {1, 0},
-    [MODE_FIN_RST] = {0, -1},
-    [MODE_WAIT] = {1, 0},
-};
-static_assert(sizeof(options_of) / sizeof(options_of[0]) == MODE_TEARDOWNS, "a row for each mode");
-
 /* MPTCP that fell back to TCP takes TCP_LINGER2, passes it to its subflow, and keeps TIME_WAIT. */
 static bool is_mptcp(int fd)
 {
@@ -184,25 +172,25 @@ const char *sock_apply(int fd, const struct verdict *verdict, bool at_birth)
 {
     if (verdict->mode == MODE_OFF)
         return NULL;
-    const struct options *options = &options_of[verdict->mode];
-    struct linger linger = {options->linger_on, verdict->seconds};
+    const struct mode_options options = mode_options(verdict->mode);
+    struct linger linger = {options.linger_on, verdict->seconds};
     bool keeps_defaults = at_birth || verdict->gives_way;
     struct sock_linger now;
     bool stands = verdict->gives_way && sock_linger(fd, &now) && now.on;
 
-    if ((!keeps_defaults || options->linger_on) && !stands &&
+    if ((!keeps_defaults || options.linger_on) && !stands &&
         sock_set(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0)
         return "SO_LINGER";
-    if (keeps_defaults && options->linger2 == 0)
+    if (keeps_defaults && options.linger2 == 0)
         return NULL;
-    if (!at_birth && options->linger2 < 0 && is_mptcp(fd)) {
+    if (!at_birth && options.linger2 < 0 && is_mptcp(fd)) {
         errno = EOPNOTSUPP;
         return "TCP_LINGER2";
     }
-    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &options->linger2, sizeof(options->linger2)) == 0)
+    if (sock_set(fd, IPPROTO_TCP, TCP_LINGER2, &options.linger2, sizeof(options.linger2)) == 0)
         return NULL;
     /* MPTCP has no TCP_LINGER2; where the default is wanted, nothing is missing. */
-    return options->linger2 == 0 && is_no_option(errno) ? NULL : "TCP_LINGER2";
+    return options.linger2 == 0 && is_no_option(errno) ? NULL : "TCP_LINGER2";
 }
 
 bool sock_linger(int fd, struct sock_linger *l)
