@@ -19,7 +19,6 @@
 #include "cli/reach/launchers.h"
 #include "cli/reach/reach.h"
 #include "core/settings.h"
-#include "policy/condition.h"
 #include "policy/deadrules.h"
 #include "report/stats.h"
 
@@ -199,38 +198,20 @@ static int check_version(const struct request *request, const struct reach *reac
     return 0;
 }
 
-/* A rule, and the conditions that it leaves open. */
-static void print_rule(const struct policy *policy, const struct policy_rule *rule,
-                       enum policy_dialect dialect)
-{
-    static char buffer[POLICY_TEXT_MAX * 4];
-    const char *separator = "  (any ";
-    const struct condition *condition;
-    struct text out;
-
-    text_begin(&out, buffer, sizeof(buffer));
-    policy_print_rule(policy, rule, &out);
-    printf("  rule %-3u  %s", rule->number, out.data);
-    for (unsigned i = 0; (condition = condition_at(i)); i++) {
-        if (rule->conditions >> i & 1 || !(condition->dialects >> dialect & 1) ||
-            1u << i == CONDITION_OVERRULE)
-            continue;
-        printf("%s%s", separator, condition->name);
-        separator = ", ";
-    }
-    fputs(separator[0] == ',' ? ")" : "", stdout);
-}
-
 static void print_policy(const struct settings *s, enum setting setting)
 {
+    static char buffer[POLICY_TEXT_MAX * 4];
     const struct policy *policy = settings_policy(s, setting);
+    struct text rule;
 
     if (!policy || policy->rule_count == 0)
         return;
     printf("%s\n", settings_name(setting));
     for (unsigned i = 0; i < policy->rule_count; i++) {
-        print_rule(policy, &policy->rules[i], settings_dialect(setting));
-        printf("%s\n", deadrules_has(policy, i) ? "  never reached" : "");
+        text_begin(&rule, buffer, sizeof(buffer));
+        policy_print_rule(policy, &policy->rules[i], &rule);
+        printf("  rule %-3u  %s%s\n", policy->rules[i].number, rule.data,
+               deadrules_has(policy, i) ? "  never reached" : "");
     }
     printf("  else      left alone\n");
 }

@@ -78,11 +78,6 @@ bool settings_has_switch(const struct settings *s)
     return has_rule;
 }
 
-enum policy_dialect settings_dialect(enum setting setting)
-{
-    return variables[setting].dialect;
-}
-
 /* What was parsed, and where it came from. */
 struct source {
     const char *shown_as;

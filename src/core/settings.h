@@ -72,9 +72,8 @@ const char *settings_log_file(const char *value);
 /* Is there something to do before bind()? */
 bool settings_has_switch(const struct settings *s);
 
-/* The policy of a setting that is a policy, else NULL; and the language it is written in. */
+/* The policy of a setting that is a policy, else NULL. */
 const struct policy *settings_policy(const struct settings *s, enum setting setting);
-enum policy_dialect settings_dialect(enum setting setting);
 
 /*
  * Takes the value of one setting, which the user knows as `shown_as` ("LINGER_MODE", "-m").

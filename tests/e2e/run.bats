@@ -209,11 +209,11 @@ says_of() {
 backend     preload: dynamically linked, glibc
 command     LINGER_MODE='off port=22; rst share=10%' LINGER_REUSEADDR=on LD_PRELOAD=$LIB $(command -v touch) '$BATS_TEST_TMPDIR/a file'
 LINGER_MODE
-  rule 1    off port=22  (any role, local, peer, when, share, prog)
-  rule 2    rst share=10%  (any role, port, local, peer, when, prog)
+  rule 1    off port=22
+  rule 2    rst share=10%
   else      left alone
 LINGER_REUSEADDR
-  rule 1    on  (any port, local, prog)
+  rule 1    on
   else      left alone
 END
     [ ! -e "$BATS_TEST_TMPDIR/a file" ]
