@@ -28,7 +28,6 @@ PLACES = (
     ("mode", "tests/fuzz/policy.dict", "", r"\Z", r'"{0}:?"'),
     ("mode", "tests/unit/test_policy.c", "", r"\Z", MODES),
     ("mode", "tests/unit/test_settings.c", "", r"\Z", MODES),
-    ("condition", "src/man/linger.1", r'\.\\" Output: plan', r"\n\.Ed", (r"rule \d", r"\b{0}\b"), "overrule"),
     ("condition", "src/man/liblinger.7", r"\.Ss Conditions", END, r"\n\.It [^\n]*\b{0}="),
     ("condition", "src/man/liblinger.7", r"\.Ss Grammar", END, r'"{0}="'),
     ("condition", "src/man/liblinger.7", r"\.Sh DIAGNOSTICS", r"\n\.Sh ", r"a condition is one of:[^.]*\b{0}="),
