@@ -236,7 +236,7 @@ int main(void) { write(1, "ready\n", 6); return pause(); }'
     goes_on "1 0"
 }
 
-# harmless WHAT: `inject -r` stops any of its threads $STOPS times meanwhile.
+# harmless WHAT: `inject -r` stops any of its threads $STOPS times as it runs.
 STOPS=300
 harmless() {
     start - "$INJECT" -r $STOPS "$1"

@@ -418,7 +418,7 @@ family() {
     kill -KILL "${ALL[@]}" "$young"
 }
 
-@test "--tree: of a program that forks meanwhile no child escapes" {
+@test "--tree: of a program that forks at full speed no child escapes" {
     start - python3 "$ROOT/tests/tools/forker.py"
     hear
     adopt off -q --tree "$PID"

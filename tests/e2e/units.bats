@@ -77,7 +77,7 @@ stopped_or_ended() {
 }
 
 # bats test_tags=plain
-@test "a process of a unit that ends meanwhile is passed over" {
+@test "a process of a unit that ends while it is looked at is passed over" {
     [ -n "$(tops)" ] || skip "needs cgroups to write to"
     in_unit "$(tops | head -1)"
     sleep 1000 3>&- &

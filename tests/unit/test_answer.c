@@ -137,7 +137,7 @@ static void supervise(void)
     answer_use(&answerer, notifications);
 }
 
-/* What standard error is told meanwhile is in `said`. */
+/* What goes to standard error is in `said`. */
 static void answer_left_listening(void)
 {
     int before = dup(STDERR_FILENO);
