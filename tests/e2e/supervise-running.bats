@@ -323,7 +323,8 @@ waits_already() {
     done
 }
 
-# A connection that the supervisor has accepted and not yet handed over ends with it: that of one end, no more.
+# A connection that the supervisor has accepted and not yet handed over ends with it, and by FIN if it was killed
+# before the options were set: one for each that was killed, no more.
 @test "the server is killed at random moments while it accepts: the program goes on, and each connection ends" {
     have_ports "32768 60999"
     FAMILY=
@@ -331,20 +332,22 @@ waits_already() {
     adopt 'rst peer=127.0.0.0/8; fin' -q "$SERVER_PID"
     find_server "$SERVER_PID"
     start - python3 "$ROOT/tests/tools/kill-servers.py" "$SERVER"
-    local killer=$PID killer_out=$OUT client clients=() whole=0
+    local killer=$PID killer_out=$OUT client clients=() whole=0 fins=0 eofs resets
     while read -r _ port; do
         start - "$TOOLS/peer" -n 2000 -k connect "$port"
         clients+=("$OUT")
     done < <(printf %s "$PORTS")
     for client in "${clients[@]}"; do
         OUT=$client WITHIN=90 hear
-        expect resets "${REPLY#bytes=* }" "eof=0 reset=2000"
-        REPLY=${REPLY#bytes=} whole=$((whole + ${REPLY%% *}))
+        eofs=${REPLY#*eof=} resets=${REPLY#*reset=}
+        expect "how all ended" $((${eofs%% *} + resets)) 2000
+        REPLY=${REPLY#bytes=} whole=$((whole + ${REPLY%% *})) fins=$((fins + ${eofs%% *}))
     done
     kill -TERM "$killer"
     OUT=$killer_out hear
-    echo "$REPLY, $((40000 - whole)) bytes less"
+    echo "$REPLY, $((40000 - whole)) bytes less, $fins FIN"
     [ "${REPLY#killed }" -ge 20 ]
+    [ "$fins" -le "${REPLY#killed }" ]
     [ $((40000 - whole)) -le $((5 * ${REPLY#killed })) ]
     kill -TERM "$SERVER_PID"
     await_no_servers "$SERVER_PID"

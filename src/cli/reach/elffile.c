@@ -30,8 +30,8 @@ struct reader {
 /* All of `size` bytes at `offset`; false if the file ends before that. */
 static bool read_at(struct reader *r, uint64_t offset, void *data, size_t size)
 {
-    if (offset >
-        INT64_MAX - size) /* would be EINVAL, though the file merely ends (rw_verify_area) */
+    /* It would be EINVAL, though the file merely ends (rw_verify_area). */
+    if (offset > (uint64_t)INT64_MAX - size)
         return false;
     ssize_t got = pread(r->fd, data, size, (off_t)offset);
     if (got < 0)
