@@ -314,7 +314,7 @@ END
     grep -q 'RuntimeDirectory: .*linger/nginx' "$BATS_TEST_TMPDIR/understood"
     # It is what liblinger takes.
     env -i "$(grep ^LINGER_MODE "$BATS_TEST_TMPDIR/environment")" "$LINGER" run -n /bin/true >"$BATS_TEST_TMPDIR/plan"
-    grep -q 'rule 1 *fin-rst role=server ' "$BATS_TEST_TMPDIR/plan"
+    grep -q 'rule 1 *fin-rst role=server$' "$BATS_TEST_TMPDIR/plan"
 }
 
 @test "systemd: so are those of the EnvironmentFile" {

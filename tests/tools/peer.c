@@ -81,8 +81,12 @@ int main(int argc, char **argv)
         check(fd >= 0, "socket");
         check(listens || connect(fd, (struct sockaddr *)&address, length) == 0, "connect");
         int with_knock = knocks && !waits ? bytes : 0;
-        if (knocks)
-            check(send(fd, "kyyyyyyy", 1 + with_knock, MSG_NOSIGNAL) == 1 + with_knock, "send");
+        if (knocks && send(fd, "kyyyyyyy", 1 + with_knock, MSG_NOSIGNAL) != 1 + with_knock) {
+            check(errno == ECONNRESET, "send"); /* the other end was as fast as that */
+            seen.reset++;
+            close(fd);
+            continue;
+        }
         if (waits)
             check(getchar() != EOF, "standard input");
         for (int sent = with_knock; sent < bytes; sent++)
