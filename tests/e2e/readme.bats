@@ -64,9 +64,10 @@ other_host() {
     nsenter -t "$OTHER" -n sh -c 'ip addr add 10.203.0.2/24 dev far; ip link set far up'
 }
 
-# Figures as 9, columns side by side, without what is open at that moment, ends otherwise or was lost.
+# Figures as 9, columns side by side, without what is open at that moment, ends otherwise, was lost, or is not nginx's:
+# watch shows the whole host, and a test beside this one may use that port in a namespace of its own.
 shape() {
-    sed -E 's/[0-9,]+/9/g; s/connection in/connections in/; s/  +/  /g; s/ \(pid 9\)//' | grep -vE "the peer|both at once|^connection |events lost"
+    sed -E '/^ +(server|client) /{/, nginx/!d}; s/[0-9,]+/9/g; s/connection in/connections in/; s/  +/  /g; s/ \(pid 9\)//' | grep -vE "the peer|both at once|^connection |events lost"
 }
 
 @test "the first screen: who closes first, linger attach, and nothing is left" {
@@ -85,7 +86,8 @@ shape() {
     cat "$BATS_TEST_TMPDIR/seen"
     diff <(sed -n '/^```console/,/^```$/p' "$README" | grep -v '^`' | shape) <(shape <"$BATS_TEST_TMPDIR/seen")
     # Nearly all of them, and a client on a busy machine may close as the server does.
-    awk '/ended$/ { all = $6 } /FIN, nginx/ && $NF + 0 < all * 0.9 { exit 1 }' "$BATS_TEST_TMPDIR/seen"
+    awk 'function check() { if (most < all * 0.9) exit 1 }
+        /ended$/ { check(); all = most = 0 } /, nginx/ { all += $NF; if ($NF > most) most = $NF } END { check() }' "$BATS_TEST_TMPDIR/seen"
 }
 
 # -------- the pictures --------
