@@ -19,27 +19,30 @@ struct programs {
     struct program *places[PLACES]; /* chains, by pid */
 };
 
-static struct program **place_of(const struct programs *p, pid_t pid)
+static struct program *find(const struct programs *p, pid_t pid)
 {
-    struct program **place = (struct program **)&p->places[(unsigned)pid % PLACES];
+    struct program *one = p->places[(unsigned)pid % PLACES];
 
-    while (*place && (*place)->pid != pid)
-        place = &(*place)->next;
-    return place;
+    while (one && one->pid != pid)
+        one = one->next;
+    return one;
 }
 
 const struct program *programs_find(const struct programs *p, pid_t pid)
 {
-    return *place_of(p, pid);
+    return find(p, pid);
 }
 
 static struct program *know(struct programs *p, pid_t pid)
 {
-    struct program **place = place_of(p, pid);
+    struct program *one = find(p, pid);
 
-    if (!*place && (*place = calloc(1, sizeof(**place))))
-        (*place)->pid = pid;
-    return *place;
+    if (!one && (one = calloc(1, sizeof(*one)))) {
+        one->pid = pid;
+        one->next = p->places[(unsigned)pid % PLACES];
+        p->places[(unsigned)pid % PLACES] = one;
+    }
+    return one;
 }
 
 uint64_t programs_namespace(pid_t pid)
@@ -67,7 +70,7 @@ struct programs *programs_new(void)
     DIR *proc = p ? opendir("/proc") : NULL;
     pid_t pid;
 
-    while ((pid = target_next(proc)))
+    while (p && (pid = target_next(proc)))
         look_at(p, pid);
     if (proc)
         closedir(proc);
@@ -88,7 +91,8 @@ void programs_free(struct programs *p)
 /* Frees those of the chain that ended long ago; each chain's turn comes, as pids are numbered. */
 static void forget_gone(struct program **place, uint64_t now)
 {
-    for (struct program *one; (one = *place);) {
+    while (*place) {
+        struct program *one = *place;
         if (one->gone != 0 && one->gone + REMEMBERED < now) {
             *place = one->next;
             free(one);
@@ -127,7 +131,7 @@ void programs_note(struct programs *p, const struct record *record)
 
 void programs_select(struct programs *p, pid_t pid)
 {
-    struct program *root = *place_of(p, pid);
+    struct program *root = find(p, pid);
     bool has_more = root != NULL;
 
     if (root)
