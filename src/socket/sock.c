@@ -242,9 +242,10 @@ struct verdict sock_linger_mode(const struct sock_linger *l)
 
 bool sock_waits(int fd)
 {
-    struct sock_linger now;
+    struct linger linger = {0, 0};
 
-    return sock_linger(fd, &now) && now.on && now.seconds != 0;
+    return sock_get(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 && linger.l_onoff &&
+           linger.l_linger != 0;
 }
 
 bool sock_holds_back(int fd)
@@ -382,9 +383,9 @@ uint32_t sock_stuck(int fd, uint8_t state)
     uint32_t unread;
 
     sock_queues(fd, state, &unsent, &unread);
-    (void)sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
     if (unsent == 0)
         return 0;
+    (void)sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
     bool sends_again = info.tcpi_unacked > 0 && info.tcpi_options & TCPI_OPT_TIMESTAMPS;
     uint32_t interval = info.tcpi_rto / 1000;
     return info.tcpi_last_data_sent +

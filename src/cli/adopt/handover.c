@@ -121,7 +121,7 @@ static void list_claims(void)
         struct claim claim = {.pid = pid};
         if (!is_named(pid) || !read_page_name(pid, claim.page))
             continue;
-        struct claim *more = realloc(listed.claims, (listed.count + 1) * sizeof(claim));
+        struct claim *more = cli_grow(listed.claims, listed.count, sizeof(claim));
         if (!more)
             break;
         listed.claims = more;
