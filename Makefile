@@ -158,7 +158,7 @@ $(BUILD)/examples/%: examples/%.c
 	$(call say,CC,$@)
 	$(Q)$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -o $@ $<
 
-GO_BUILD = GO111MODULE=off CGO_ENABLED=0 GOFLAGS=-trimpath GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
+GO_BUILD = GO111MODULE=off CGO_ENABLED=0 GOCACHE=$(CURDIR)/$(BUILD)/go-cache \
 	/usr/bin/go build
 GO = $(wildcard /usr/bin/go)
 GO_EXAMPLES = $(if $(GO),$(patsubst examples/%.go,$(BUILD)/examples/go/%,$(wildcard examples/*.go)))

@@ -22,7 +22,7 @@ setup_file() {
     mkdir go && echo 'package main
 import "net"
 func main() { net.LookupHost("localhost") }' >go/main.go
-    (cd go && export GO111MODULE=off GOCACHE="$PWD/cache" GOFLAGS=-trimpath &&
+    (cd go && export GO111MODULE=off GOCACHE="$ROOT/build/go-cache" &&
         CGO_ENABLED=0 if_here /usr/bin/go build -o ../go-static main.go &&
         CGO_ENABLED=1 if_here /usr/bin/go build -o ../go-cgo main.go)
     [ ! -e go-static ] || strip -o go-stripped go-static
