@@ -56,13 +56,14 @@ a_fin_each() {
     [ "$LEFT" -ge $((COUNT * 95 / 100)) ]
 }
 
-# An ACK of the peer's that crosses the RST meets no socket any more, and is answered by another RST.
+# An ACK of the peer's that crosses the RST meets no socket any more, and is answered by another RST:
+# of next to none here, of nearly all in a slow machine with Linux 5.10.
 @test "2,000 under rst: no FIN, an RST for each, nothing left" {
     teardowns_under rst
     expect peer "$SEEN" "bytes=$((5 * COUNT)) eof=0 reset=$COUNT"
     expect TCPAbortOnData "$ABORTS" $COUNT
     expect wire "$WIRE" "fin=0 rst=$RESETS"
-    [ "$RESETS" -ge $COUNT ] && [ "$RESETS" -le $((COUNT * 101 / 100)) ]
+    [ "$RESETS" -ge $COUNT ] && [ "$RESETS" -le $((COUNT * 2)) ]
     expect TIME_WAIT "$(count_time_wait "sport = :$PORT")" 0
 }
 
