@@ -15,7 +15,10 @@ namespace() {
     ip link set "$1" up
     nsenter -t "$THERE" -n ip address add "10.202.$2.2/24" dev far
     nsenter -t "$THERE" -n ip link set far up
-    nsenter -t "$THERE" -n ip route add default via "10.202.$2.1"
+    nsenter -t "$THERE" -n ip route add default via "10.202.$2.1" rto_min 5s
+    # On a busy machine a FIN would be sent again, and the ACK of the second one answered by RST.
+    nsenter -t "$THERE" -n ip route change "10.202.$2.0/24" dev far rto_min 5s
+    nsenter -t "$THERE" -n sysctl -qw net.ipv4.tcp_early_retrans=0
 }
 
 be_router() {
@@ -38,6 +41,15 @@ END
     export TEST_ADDRESS=10.202.2.2
 }
 
+tracked() {
+    conntrack -L -p tcp --dport 80 2>/dev/null
+}
+
+# The last FIN and ACK may still be under way.
+all_have_ended() {
+    ! tracked | grep -qv " TIME_WAIT \| CLOSE "
+}
+
 # kept_under MODE: KEPT are the states of the router's entries, with their number.
 kept_under() {
     conntrack -F 2>/dev/null
@@ -47,7 +59,8 @@ kept_under() {
     hear
     SEEN=$REPLY
     finish
-    KEPT=$(conntrack -L -p tcp --dport 80 2>/dev/null | awk '{ n[$4]++ } END { for (state in n) print n[state], state }')
+    eventually all_have_ended
+    KEPT=$(tracked | awk '{ n[$4]++ } END { for (state in n) print n[state], state }')
     echo "$1: $KEPT, the server saw $SEEN"
 }
 
