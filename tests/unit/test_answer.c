@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,10 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/notify/notify.h"
@@ -232,26 +228,6 @@ static void test_what_a_signal_took_away_is_logged(void **state)
     assert_non_null(strstr(log, "event=interrupt"));
 }
 
-static void test_an_unprivileged_filter(void **state)
-{
-    static struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    static struct __user_cap_data_struct none[2];
-    static struct filter filter;
-    int status;
-    pid_t pid;
-
-    (void)state;
-    if (notifications < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0)
-        skip();
-    filter_build(&filter, 0, false);
-    pid = fork();
-    if (pid == 0)
-        _exit(syscall(SYS_capset, &header, none) != 0 || filter_install(&filter) < 0 ||
-              prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -261,7 +237,6 @@ int main(void)
         TEST(test_another_architecture_is_left_alone),
         TEST(test_what_a_signal_took_away_is_passed_over),
         TEST(test_what_a_signal_took_away_is_logged),
-        TEST(test_an_unprivileged_filter),
     };
 
     alarm(TIME_LIMIT);

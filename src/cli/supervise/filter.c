@@ -180,24 +180,29 @@ void filter_build(struct filter *f, unsigned moments, bool refuses_mptcp)
     put_return(f, SECCOMP_RET_ALLOW);
 }
 
+static int install(unsigned long flags, const struct sock_fprog *program)
+{
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+}
+
+/* Without a program it fails: by EINVAL before Linux 5.19, else by EFAULT. */
+static bool knows(unsigned long flags)
+{
+    install(flags, NULL);
+    return errno != EINVAL;
+}
+
 int filter_install(const struct filter *filter)
 {
     /* The kernel only reads what this points to. */
     struct sock_fprog program = {filter->length, (struct sock_filter *)filter->code};
     unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    int listener = -1;
 
-    if (!filter->may_wait)
+    if (!filter->may_wait && knows(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV))
         flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-
-    for (int tries = 0; tries < 3; tries++) {
-        listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-        if (listener < 0 && errno == EACCES)
-            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        else if (listener < 0 && errno == EINVAL)
-            flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* before Linux 5.19 */
-        else
-            break;
-    }
-    return listener;
+    int listener = install(flags, &program);
+    if (listener >= 0 || errno != EACCES)
+        return listener;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return install(flags, &program);
 }
