@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A call that the filter holds, where something came between: its receiver died, or a signal came.
- */
+/* A call that the filter holds, and what may come between: its receiver dies, or a signal comes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +7,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/notify/notify.h"
@@ -29,11 +31,79 @@ static const struct cli_command self = {.name = "test"};
 static struct settings settings;
 static struct answer_room room;
 static struct answerer answerer;
-static int fd = -1; /* the socket with which the program calls listen() */
+static int fd = -1; /* the socket with which the program makes its calls */
+static int other = -1;
+static int (*program_calls)(void);
 static int notifications;
 static int to_program[2], of_program[2];
 static pthread_t program;
 static char said[4096];
+
+static const void *address; /* that connect() gets */
+static socklen_t address_length;
+static struct sockaddr_in there; /* of a listener */
+
+static int poll_limit; /* of the last poll() */
+static bool has_gone;  /* the caller, whatever the kernel says */
+static const char *program_name;
+
+/* In place of libc's and of the supervisor's own. */
+int poll(struct pollfd *set, nfds_t count, int limit)
+{
+    struct timespec time = {limit / 1000, limit % 1000 * 1000000L};
+
+    poll_limit = limit;
+    return ppoll(set, count, limit < 0 ? NULL : &time, NULL);
+}
+
+bool notify_is_held(int listener, const struct seccomp_notif *request)
+{
+    return !has_gone &&
+           (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &request->id) == 0 || errno != ENOENT);
+}
+
+void target_name(pid_t pid, char name[TARGET_NAME_MAX])
+{
+    (void)pid;
+    snprintf(name, TARGET_NAME_MAX, "%s", program_name);
+}
+
+static int call_listen(void)
+{
+    return listen(fd, 1);
+}
+
+static int call_connect(void)
+{
+    return connect(fd, address, address_length);
+}
+
+static int call_accept(void)
+{
+    other = accept(fd, NULL, NULL);
+    return other;
+}
+
+/* Of a socket that is not connected: it does nothing. */
+static int call_shutdown(void)
+{
+    return shutdown(fd, SHUT_RDWR);
+}
+
+static int call_shutdown_of_none(void)
+{
+    return shutdown(-1, SHUT_RDWR);
+}
+
+static int call_bind(void)
+{
+    return bind(fd, address, address_length);
+}
+
+static int call_replace(void)
+{
+    return (int)syscall(SYS_dup3, other, fd, O_CLOEXEC);
+}
 
 static void do_nothing(int signal)
 {
@@ -49,18 +119,18 @@ static void take(enum setting setting, const char *value)
     assert_int_equal(settings_take(&settings, setting, "-", value, &complaint), 0);
 }
 
-/* Goes under the filter, and calls listen() each time that it is asked to. */
+/* Goes under the filter, and makes its call each time that it is asked to. */
 static void *run_program(void *unused)
 {
     static struct filter filter;
     char byte;
 
-    filter_build(&filter, MOMENT_LISTEN | MOMENT_ACCEPT, false);
+    filter_build(&filter, ~0u, false);
     notifications = filter_install(&filter);
     if (write(of_program[1], &notifications, sizeof(notifications)) != sizeof(notifications))
         return unused;
     while (read(to_program[0], &byte, 1) == 1) {
-        int result = listen(fd, 1) == 0 ? 0 : errno;
+        int result = program_calls() >= 0 ? 0 : errno;
         if (write(of_program[1], &result, sizeof(result)) != sizeof(result))
             break;
     }
@@ -98,6 +168,10 @@ static int begin(void **state)
     memset(&settings, 0, sizeof(settings));
     memset(&answerer, 0, sizeof(answerer));
     settings.backend = BACKEND_SUPERVISE;
+    settings.makes_accept = true;
+    program_calls = call_listen;
+    program_name = "test";
+    has_gone = false;
     if (pipe(to_program) != 0 || pipe(of_program) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
         pthread_create(&program, NULL, run_program, NULL) != 0)
         return -1;
@@ -117,17 +191,20 @@ static int end(void **state)
     close(to_program[0]);
     close(of_program[0]);
     close(of_program[1]);
+    answer_forget(&answerer);
     close(fd);
+    close(other);
     fd = -1;
+    other = -1;
     return 0;
 }
 
-static void supervise(void)
+static void supervise(const char *mode)
 {
     if (notifications < 0)
         skip();
-    take(SETTING_MODE, "rst");
-    answer_begin(&answerer, getpid(), "test");
+    take(SETTING_MODE, mode);
+    answer_begin(&answerer, getpid(), program_name);
     fd = socket(AF_INET, SOCK_STREAM, 0); /* now: one that it inherits is armed already */
     assert_true(fd >= 0);
     answer_use(&answerer, notifications);
@@ -150,19 +227,24 @@ static void answer_left_listening(void)
     close(ends[0]);
 }
 
-static bool is_armed(void)
+static bool is_set_to_abort(int socket)
 {
     struct linger value = {0, 0};
     socklen_t length = sizeof(value);
 
-    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &value, &length), 0);
+    assert_int_equal(getsockopt(socket, SOL_SOCKET, SO_LINGER, &value, &length), 0);
     return value.l_onoff == 1 && value.l_linger == 0;
+}
+
+static bool is_armed(void)
+{
+    return is_set_to_abort(fd);
 }
 
 static void test_what_a_dead_receiver_left_is_answered(void **state)
 {
     (void)state;
-    supervise();
+    supervise("rst");
     call();
     receive();
     answer_left_listening();
@@ -177,7 +259,7 @@ static void test_another_architecture_is_left_alone(void **state)
     char line[128];
 
     (void)state;
-    supervise();
+    supervise("rst");
     for (int i = 0; i < 2; i++) {
         call();
         receive();
@@ -197,7 +279,7 @@ static void test_another_architecture_is_left_alone(void **state)
 static void test_what_a_signal_took_away_is_passed_over(void **state)
 {
     (void)state;
-    supervise();
+    supervise("rst");
     call();
     receive();
     room.call.request.data.arch = 0;
@@ -215,7 +297,7 @@ static void test_what_a_signal_took_away_is_logged(void **state)
     (void)state;
     close(mkstemp(path));
     take(SETTING_LOG, path);
-    supervise();
+    supervise("rst");
     call();
     assert_int_equal(pthread_kill(program, SIGUSR1), 0);
     assert_int_equal(hear(), EINTR);
@@ -228,6 +310,244 @@ static void test_what_a_signal_took_away_is_logged(void **state)
     assert_non_null(strstr(log, "event=interrupt"));
 }
 
+/* The program makes that call, which is answered; returns its errno or 0. */
+static int answered(int (*calls)(void))
+{
+    program_calls = calls;
+    call();
+    assert_true(answer_call(&answerer));
+    return hear();
+}
+
+/* A listener of no program. */
+static int begin_listener(void)
+{
+    socklen_t length = sizeof(there);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    there = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(bind(listener, (struct sockaddr *)&there, length), 0);
+    assert_int_equal(listen(listener, 100), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&there, &length), 0);
+    address = &there;
+    address_length = length;
+    return listener;
+}
+
+static void another_socket(void)
+{
+    close(fd);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+}
+
+/* Where the local end decides it is looked at soon, and then let go. */
+static void test_connect_goes_on_before_it_is_decided(void **state)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC); /* 0 is open now */
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst local=127.0.0.1");
+    assert_int_equal(answered(call_connect), 0);
+    assert_int_equal(answerer.open_count, 1);
+    assert_true(fcntl(answerer.open[0].fd, F_GETFD) >= 0);
+    int duplicate = answerer.open[0].fd;
+    assert_int_equal(answered(call_shutdown_of_none), EBADF);
+    assert_int_equal(poll_limit, 1);
+    assert_true(is_armed());
+    assert_int_equal(answerer.open_count, 0);
+    assert_int_equal(fcntl(duplicate, F_GETFD), -1);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    close(listener);
+    close(null);
+}
+
+/* A call that does nothing, answered as if it were a connect(). */
+static void pretend_connect(void)
+{
+    program_calls = call_shutdown;
+    call();
+    receive();
+    room.call.request.data.nr = SYS_connect;
+    answer_left(&answerer);
+    assert_int_equal(hear(), ENOTCONN);
+}
+
+static void test_connect_without_a_local_end_is_let_go(void **state)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+
+    (void)state;
+    supervise("rst local=127.0.0.1");
+    int64_t before = accept_clock();
+    pretend_connect();
+    int64_t after = accept_clock();
+    assert_int_equal(answerer.open_count, 1);
+    assert_in_range(answerer.open[0].until, before + 1000, after + 1000);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
+    before = accept_clock();
+    pretend_connect();
+    after = accept_clock();
+    assert_int_equal(answerer.open_count, 2);
+    assert_in_range(answerer.open[1].until, before + 100, after + 100);
+    answerer.open[0].until = 0;
+    assert_int_equal(answered(call_shutdown), ENOTCONN);
+    assert_int_equal(answerer.open_count, 1);
+    assert_false(is_armed());
+}
+
+static void test_of_too_many_that_connect_the_oldest_is_let_go(void **state)
+{
+    (void)state;
+    supervise("rst local=127.0.0.1");
+    for (int i = 0; i < ANSWER_OPEN_MAX; i++)
+        pretend_connect();
+    __u64 second = answerer.open[1].request.id;
+    int oldest = answerer.open[0].fd;
+    assert_int_equal(answerer.open_count, ANSWER_OPEN_MAX);
+    pretend_connect();
+    assert_int_equal(answerer.open_count, ANSWER_OPEN_MAX);
+    assert_int_equal(answerer.open[0].request.id, second);
+    assert_int_equal(fcntl(oldest, F_GETFD), -1);
+}
+
+/* Before it is acted on. */
+static void test_a_caller_that_has_gone_is_left_alone(void **state)
+{
+    static int (*const calls[])(void) = {call_listen, call_connect, call_bind};
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst peer=127.0.0.1");
+    assert_int_equal(answered(call_connect), 0); /* the next ones are of one that is known */
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        another_socket();
+        has_gone = true;
+        (void)answered(calls[i]);
+        has_gone = false;
+        assert_false(is_armed());
+    }
+    close(listener);
+}
+
+static void test_an_address_that_cannot_be_read_decides_nothing(void **state)
+{
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst peer=127.0.0.1");
+    assert_int_equal(answered(call_connect), 0);
+    assert_true(is_armed());
+    another_socket();
+    address = NULL;
+    assert_int_equal(answered(call_connect), EFAULT);
+    assert_false(is_armed());
+    address = &there;
+    address_length = sizeof(there) - 1;
+    assert_int_equal(answered(call_connect), EINVAL);
+    assert_false(is_armed());
+    close(listener);
+}
+
+/* Of one without a name the rules without prog= decide. */
+static void test_prog_is_decided_by_the_name_at_the_call(void **state)
+{
+    static const char *const names[] = {"", "other", "wanted", ""};
+
+    (void)state;
+    program_name = "";
+    supervise("off prog=wanted; rst");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        program_name = names[i];
+        another_socket();
+        assert_int_equal(answered(call_listen), 0);
+        assert_string_equal(answerer.name, names[i]);
+        assert_int_equal(is_armed(), strcmp(names[i], "wanted") != 0);
+    }
+}
+
+static int connect_there(void)
+{
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(connect(client, (struct sockaddr *)&there, sizeof(there)), 0);
+    return client;
+}
+
+static void supervise_accept(const char *mode)
+{
+    supervise(mode);
+    close(fd);
+    fd = begin_listener();
+    if (!notify_can_give(notifications))
+        skip();
+}
+
+/* By the program's name at the time. */
+static void test_accept_waits_until_a_connection_comes(void **state)
+{
+    static const char *const names[] = {"other", "wanted"};
+
+    (void)state;
+    program_name = "other";
+    supervise_accept("rst prog=wanted peer=127.0.0.1; off");
+    for (int i = 0; i < 2; i++) {
+        program_name = "other";
+        program_calls = call_accept;
+        call();
+        assert_true(answer_call(&answerer));
+        assert_int_equal(answerer.accepts.count, 1);
+        program_name = names[i];
+        program_calls = call_shutdown_of_none; /* next */
+        int client = connect_there();
+        assert_int_equal(write(to_program[1], "", 1), 1);
+        assert_true(answer_call(&answerer));
+        assert_int_equal(hear(), 0);
+        assert_int_equal(hear(), EBADF);
+        assert_int_equal(answerer.accepts.count, 0);
+        assert_int_equal(is_set_to_abort(other), i);
+        close(other);
+        close(client);
+    }
+}
+
+static void test_accept_that_does_not_wait(void **state)
+{
+    (void)state;
+    supervise_accept("rst peer=127.0.0.1");
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(answered(call_accept), EAGAIN);
+    int client = connect_there();
+    assert_int_equal(answered(call_accept), 0);
+    assert_true(is_set_to_abort(other));
+    close(client);
+    close(other);
+    another_socket();
+    assert_int_equal(answered(call_accept), EINVAL);
+}
+
+/* dup3() closes what it replaces, unless it fails. */
+static void test_what_is_replaced_is_closed(void **state)
+{
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst when=active");
+    assert_int_equal(answered(call_connect), 0);
+    int seen = dup(fd);
+    other = -1;
+    assert_int_equal(answered(call_replace), EBADF);
+    assert_false(is_set_to_abort(seen));
+    other = fd;
+    assert_int_equal(answered(call_replace), EINVAL); /* dup2() would do nothing */
+    assert_false(is_set_to_abort(seen));
+    other = listener;
+    assert_int_equal(answered(call_replace), 0);
+    assert_true(is_set_to_abort(seen));
+    close(seen);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -236,7 +556,16 @@ int main(void)
         TEST(test_what_a_dead_receiver_left_is_answered),
         TEST(test_another_architecture_is_left_alone),
         TEST(test_what_a_signal_took_away_is_passed_over),
-        TEST(test_what_a_signal_took_away_is_logged),
+        TEST(test_connect_goes_on_before_it_is_decided),
+        TEST(test_connect_without_a_local_end_is_let_go),
+        TEST(test_of_too_many_that_connect_the_oldest_is_let_go),
+        TEST(test_a_caller_that_has_gone_is_left_alone),
+        TEST(test_an_address_that_cannot_be_read_decides_nothing),
+        TEST(test_prog_is_decided_by_the_name_at_the_call),
+        TEST(test_accept_waits_until_a_connection_comes),
+        TEST(test_accept_that_does_not_wait),
+        TEST(test_what_is_replaced_is_closed),
+        TEST(test_what_a_signal_took_away_is_logged), /* the last: a log stays on */
     };
 
     alarm(TIME_LIMIT);
