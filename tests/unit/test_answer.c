@@ -319,6 +319,24 @@ static int answered(int (*calls)(void))
     return hear();
 }
 
+static int first_free_descriptor(void)
+{
+    int free = dup(STDERR_FILENO);
+
+    close(free);
+    return free;
+}
+
+static void test_no_duplicate_stays(void **state)
+{
+    (void)state;
+    supervise("rst");
+    assert_int_equal(answered(call_listen), 0); /* its process is known from now on */
+    int before = first_free_descriptor();
+    assert_int_equal(answered(call_listen), 0);
+    assert_int_equal(first_free_descriptor(), before);
+}
+
 /* A listener of no program. */
 static int begin_listener(void)
 {
@@ -556,6 +574,7 @@ int main(void)
         TEST(test_what_a_dead_receiver_left_is_answered),
         TEST(test_another_architecture_is_left_alone),
         TEST(test_what_a_signal_took_away_is_passed_over),
+        TEST(test_no_duplicate_stays),
         TEST(test_connect_goes_on_before_it_is_decided),
         TEST(test_connect_without_a_local_end_is_let_go),
         TEST(test_of_too_many_that_connect_the_oldest_is_let_go),
