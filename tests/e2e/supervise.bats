@@ -481,6 +481,18 @@ with_grandchildren() {
     await_end $guard
 }
 
+@test "SIGKILL of all that linger is, before one of them can act: the kernel ends the program" {
+    supervised rst busybox sleep 1000
+    find_processes busybox
+    guard=$(children "$SUPERVISOR")
+    guard=${guard#"$PROGRAM" }
+    # shellcheck disable=SC2086  # a list
+    kill -STOP "$PID" "$SUPERVISOR" $guard
+    # shellcheck disable=SC2086
+    kill -KILL $guard "$SUPERVISOR" "$PID"
+    await_end "$PROGRAM"
+}
+
 @test "what the kernel, a container or another supervisor refuses is named, and nothing runs" {
     run_it=("$LINGER" run -m rst -- busybox touch "$BATS_TEST_TMPDIR/ran")
     says_no "*: the supervisor needs Linux 5.6: this kernel has no seccomp(2) with notifications, or *" setarch --uname-2.6 "$TOOLS/refuse" 38 seccomp "${run_it[@]}"
@@ -570,6 +582,7 @@ reported() {
     finish
     cat "$BATS_TEST_TMPDIR/log"
     expect pids "$(grep -o ' pid=[0-9]*' "$BATS_TEST_TMPDIR/log" | sort -u)" " pid=$PROGRAM"
+    expect "events without a descriptor" "$(grep -c " event=\(arm\|close\) .*fd=-1" "$BATS_TEST_TMPDIR/log")" 0
     EVENTS=$(python3 "$ROOT/tests/tools/parse-log.py" <"$BATS_TEST_TMPDIR/log")
     COUNTERS=$("$LINGER" stats --json "$BATS_TEST_TMPDIR/stats")
 }
