@@ -289,27 +289,6 @@ static void test_what_a_signal_took_away_is_passed_over(void **state)
     assert_string_equal(said, "");
 }
 
-static void test_what_a_signal_took_away_is_logged(void **state)
-{
-    char path[] = "/tmp/linger-answer-XXXXXX";
-    char log[4096];
-
-    (void)state;
-    close(mkstemp(path));
-    take(SETTING_LOG, path);
-    supervise("rst");
-    call();
-    assert_int_equal(pthread_kill(program, SIGUSR1), 0);
-    assert_int_equal(hear(), EINTR);
-    assert_true(answer_call(&answerer));
-    FILE *file = fopen(path, "r");
-    unlink(path);
-    assert_non_null(file);
-    log[fread(log, 1, sizeof(log) - 1, file)] = '\0';
-    fclose(file);
-    assert_non_null(strstr(log, "event=interrupt"));
-}
-
 /* The program makes that call, which is answered; returns its errno or 0. */
 static int answered(int (*calls)(void))
 {
@@ -428,6 +407,20 @@ static void test_of_too_many_that_connect_the_oldest_is_let_go(void **state)
     assert_int_equal(answerer.open_count, ANSWER_OPEN_MAX);
     assert_int_equal(answerer.open[0].request.id, second);
     assert_int_equal(fcntl(oldest, F_GETFD), -1);
+}
+
+/* Of a call that is settled no duplicate is left. */
+static void test_duplicates_are_let_go(void **state)
+{
+    (void)state;
+    supervise("rst");
+    assert_int_equal(answered(call_listen), 0); /* from now on the program is known */
+    int next = dup(fd);
+    close(next);
+    assert_int_equal(answered(call_listen), 0);
+    assert_int_equal(answered(call_shutdown_of_none), EBADF);
+    assert_int_equal(dup(fd), next);
+    close(next);
 }
 
 /* Before it is acted on. */
@@ -566,6 +559,32 @@ static void test_what_is_replaced_is_closed(void **state)
     close(seen);
 }
 
+static void test_what_a_signal_took_away_is_logged(void **state)
+{
+    char path[] = "/tmp/linger-answer-XXXXXX";
+    char log[4096], arm[64];
+
+    (void)state;
+    close(mkstemp(path));
+    take(SETTING_LOG, path);
+    supervise("rst");
+    call();
+    assert_int_equal(pthread_kill(program, SIGUSR1), 0);
+    assert_int_equal(hear(), EINTR);
+    assert_true(answer_call(&answerer));
+    assert_int_equal(answered(call_listen), 0);
+    FILE *file = fopen(path, "r");
+    unlink(path);
+    assert_non_null(file);
+    log[fread(log, 1, sizeof(log) - 1, file)] = '\0';
+    fclose(file);
+    assert_non_null(strstr(log, "event=interrupt"));
+    snprintf(arm, sizeof(arm), "event=arm at=listen fd=%d ", fd);
+    const char *line = strstr(log, arm);
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "event="));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -578,6 +597,7 @@ int main(void)
         TEST(test_connect_goes_on_before_it_is_decided),
         TEST(test_connect_without_a_local_end_is_let_go),
         TEST(test_of_too_many_that_connect_the_oldest_is_let_go),
+        TEST(test_duplicates_are_let_go),
         TEST(test_a_caller_that_has_gone_is_left_alone),
         TEST(test_an_address_that_cannot_be_read_decides_nothing),
         TEST(test_prog_is_decided_by_the_name_at_the_call),
