@@ -77,20 +77,23 @@ rows_lacking() {
     done <<<"$WHAT_TESTS_NAME"
 }
 
-# The text of the function $1 and of all that it calls.
+# The text of the function $1 and of all that it calls, of this project's.
 text_of() {
-    local todo=("$1") seen=" $1 " name function text
-    while [ ${#todo[@]} -gt 0 ]; do
-        name=${todo[0]}
-        todo=("${todo[@]:1}")
-        text=$(declare -f "$name")
-        echo "$text"
-        for function in "${FUNCTIONS[@]}"; do
-            [[ $seen != *" $function "* && $text =~ (^|[^A-Za-z0-9_])"$function"([^A-Za-z0-9_]|$) ]] || continue
-            seen+="$function "
-            todo+=("$function")
-        done
-    done
+    declare -f | awk -v todo="$1" '
+        /^[^ ]+ \(\) *$/ { name = $1 }
+        { text[name] = text[name] $0 "\n" }
+        END {
+            for (name in text)
+                if (name ~ /^(bats|test)_|^(skip|run|load|setup|teardown|setup_file|teardown_file)$/)
+                    seen[name] = 1
+            for (count = split(todo, queue); done++ < count; ) {
+                printf "%s", text[queue[done]]
+                n = split(text[queue[done]], words, /[^A-Za-z0-9_]+/)
+                for (i = 1; i <= n; i++)
+                    if (words[i] in text && !seen[words[i]]++)
+                        queue[++count] = words[i]
+            }
+        }'
 }
 
 # In setup(), where `skip` works. bats before 1.8 knows no tags.
@@ -99,7 +102,6 @@ needs_what_it_names() {
     ! declare -F needs_no_tag_left_out >/dev/null || needs_no_tag_left_out
     rows=$(rows_lacking)
     [ -n "$rows" ] || return 0
-    mapfile -t FUNCTIONS < <(compgen -A function | grep -vE '^(bats|test)_|^(skip|run|load|setup|teardown|setup_file|teardown_file)$')
     text=$(text_of "$BATS_TEST_NAME")
     while read -r what package named; do
         ! grep -qE -- "$named" <<<"$text" || skip "$what is not on this machine ($package)"
