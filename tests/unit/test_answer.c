@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -42,6 +43,12 @@ static char said[4096];
 static const void *address; /* that connect() gets */
 static socklen_t address_length;
 static struct sockaddr_in there; /* of a listener */
+
+static struct { /* that setsockopt() sets */
+    int level, name;
+    const void *value;
+    int size;
+} option;
 
 static int poll_limit; /* of the last poll() */
 static bool has_gone;  /* the caller, whatever the kernel says */
@@ -98,6 +105,11 @@ static int call_shutdown_of_none(void)
 static int call_bind(void)
 {
     return bind(fd, address, address_length);
+}
+
+static int call_setsockopt(void)
+{
+    return (int)syscall(SYS_setsockopt, fd, option.level, option.name, option.value, option.size);
 }
 
 static int call_replace(void)
@@ -167,6 +179,7 @@ static int begin(void **state)
     (void)state;
     memset(&settings, 0, sizeof(settings));
     memset(&answerer, 0, sizeof(answerer));
+    settings.who = "test";
     settings.backend = BACKEND_SUPERVISE;
     settings.makes_accept = true;
     program_calls = call_listen;
@@ -461,6 +474,104 @@ static void test_an_address_that_cannot_be_read_decides_nothing(void **state)
     close(listener);
 }
 
+static void test_addresses_of_any_length(void **state)
+{
+    static union {
+        struct sockaddr_in in;
+        char bytes[sizeof(struct sockaddr_storage) + 1];
+    } padded;
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst peer=127.0.0.1");
+    padded.in = there;
+    address = &padded;
+    address_length = sizeof(padded.bytes);
+    assert_int_equal(answered(call_connect), EINVAL);
+    assert_false(is_armed());
+    address_length--;
+    assert_int_equal(answered(call_connect), 0);
+    assert_true(is_armed());
+    assert_int_equal(answerer.open_count, 0);
+    close(listener);
+}
+
+static void test_an_ipv6_address(void **state)
+{
+    static const struct sockaddr_in6 loopback = {
+        .sin6_family = AF_INET6, .sin6_port = 0xffff, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+    (void)state;
+    supervise("rst peer=[::1]");
+    close(fd);
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    if (fd < 0)
+        skip();
+    address = &loopback;
+    address_length = sizeof(loopback);
+    (void)answered(call_connect); /* before it fails, as nobody listens there */
+    assert_true(is_armed());
+}
+
+static void test_where_close_decides_connect_is_not_kept(void **state)
+{
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst local=127.0.0.1 when=active");
+    assert_int_equal(answered(call_connect), 0);
+    assert_int_equal(answerer.open_count, 0);
+    assert_false(is_armed());
+    close(listener);
+}
+
+static int sets(int name, const void *value, int size)
+{
+    option.level = name == SO_LINGER ? SOL_SOCKET : IPPROTO_TCP;
+    option.name = name;
+    option.value = value;
+    option.size = size;
+    return answered(call_setsockopt);
+}
+
+static int linger2(void)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &value, &length), 0);
+    return value;
+}
+
+/* As the program wants it, with its errors; then it is overruled. */
+static void test_options_are_set_and_overruled(void **state)
+{
+    static const struct linger lingers[20] = {{1, 5}};
+
+    (void)state;
+    supervise("rst");
+    assert_int_equal(sets(SO_LINGER, lingers, (int)sizeof(lingers[0]) - 1), EINVAL);
+    assert_int_equal(sets(SO_LINGER, lingers, 0), EINVAL);
+    assert_int_equal(sets(SO_LINGER, lingers, -1), EINVAL);
+    assert_int_equal(sets(SO_LINGER, NULL, sizeof(lingers[0])), EFAULT);
+    assert_false(is_armed());
+    assert_int_equal(sets(SO_LINGER, lingers, sizeof(lingers[0])), 0);
+    assert_true(is_armed());
+    another_socket();
+    assert_int_equal(sets(SO_LINGER, lingers, sizeof(lingers)), 0);
+    assert_true(is_armed());
+}
+
+static void test_linger2_is_overruled(void **state)
+{
+    static const int five = 5;
+
+    (void)state;
+    supervise("fin-rst");
+    assert_int_equal(sets(TCP_LINGER2, &five, sizeof(five)), 0);
+    assert_int_equal(linger2(), -1);
+}
+
 /* Of one without a name the rules without prog= decide. */
 static void test_prog_is_decided_by_the_name_at_the_call(void **state)
 {
@@ -538,6 +649,35 @@ static void test_accept_that_does_not_wait(void **state)
     assert_int_equal(answered(call_accept), EINVAL);
 }
 
+/* Of a wait that a signal ended the listener's duplicate is left, and has the port. */
+static void test_bind_lets_go_of_listeners(void **state)
+{
+    int on = 0;
+    socklen_t length = sizeof(on);
+
+    (void)state;
+    take(SETTING_REUSEADDR, "on");
+    supervise_accept("rst peer=127.0.0.1");
+    program_calls = call_accept;
+    call();
+    assert_true(answer_call(&answerer));
+    assert_int_equal(answerer.accepts.count, 1);
+    assert_int_equal(pthread_kill(program, SIGUSR1), 0);
+    assert_int_equal(hear(), EINTR);
+    another_socket();
+    program_calls = call_bind;
+    call();
+    assert_int_equal(
+        ioctl(notifications, SECCOMP_IOCTL_NOTIF_RECV, memset(&room.call, 0, sizeof(room.call))),
+        0);
+    room.accepts.count = 0;
+    answer_left(&answerer);
+    assert_int_equal(answerer.accepts.count, 0);
+    assert_int_equal(hear(), 0);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, &length), 0);
+    assert_int_equal(on, 1);
+}
+
 /* dup3() closes what it replaces, unless it fails. */
 static void test_what_is_replaced_is_closed(void **state)
 {
@@ -600,9 +740,15 @@ int main(void)
         TEST(test_duplicates_are_let_go),
         TEST(test_a_caller_that_has_gone_is_left_alone),
         TEST(test_an_address_that_cannot_be_read_decides_nothing),
+        TEST(test_addresses_of_any_length),
+        TEST(test_an_ipv6_address),
+        TEST(test_where_close_decides_connect_is_not_kept),
+        TEST(test_options_are_set_and_overruled),
+        TEST(test_linger2_is_overruled),
         TEST(test_prog_is_decided_by_the_name_at_the_call),
         TEST(test_accept_waits_until_a_connection_comes),
         TEST(test_accept_that_does_not_wait),
+        TEST(test_bind_lets_go_of_listeners),
         TEST(test_what_is_replaced_is_closed),
         TEST(test_what_a_signal_took_away_is_logged), /* the last: a log stays on */
     };
