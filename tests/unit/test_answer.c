@@ -50,6 +50,8 @@ static struct { /* that setsockopt() sets */
     int size;
 } option;
 
+static int replace_flags;
+
 static int poll_limit; /* of the last poll() */
 static bool has_gone;  /* the caller, whatever the kernel says */
 static const char *program_name;
@@ -114,7 +116,7 @@ static int call_setsockopt(void)
 
 static int call_replace(void)
 {
-    return (int)syscall(SYS_dup3, other, fd, O_CLOEXEC);
+    return (int)syscall(SYS_dup3, other, fd, replace_flags);
 }
 
 static void do_nothing(int signal)
@@ -142,7 +144,8 @@ static void *run_program(void *unused)
     if (write(of_program[1], &notifications, sizeof(notifications)) != sizeof(notifications))
         return unused;
     while (read(to_program[0], &byte, 1) == 1) {
-        int result = program_calls() >= 0 ? 0 : errno;
+        int result = program_calls();
+        result = result < 0 ? -errno : result;
         if (write(of_program[1], &result, sizeof(result)) != sizeof(result))
             break;
     }
@@ -157,6 +160,7 @@ static void call(void)
     assert_int_equal(poll(&calls, 1, -1), 1);
 }
 
+/* What the call returned, or its errno as a negative number. */
 static int hear(void)
 {
     int result = -1;
@@ -184,6 +188,7 @@ static int begin(void **state)
     settings.makes_accept = true;
     program_calls = call_listen;
     program_name = "test";
+    replace_flags = O_CLOEXEC;
     has_gone = false;
     if (pipe(to_program) != 0 || pipe(of_program) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
         pthread_create(&program, NULL, run_program, NULL) != 0)
@@ -249,6 +254,15 @@ static bool is_set_to_abort(int socket)
     return value.l_onoff == 1 && value.l_linger == 0;
 }
 
+static int linger2(void)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &value, &length), 0);
+    return value;
+}
+
 static bool is_armed(void)
 {
     return is_set_to_abort(fd);
@@ -297,12 +311,12 @@ static void test_what_a_signal_took_away_is_passed_over(void **state)
     receive();
     room.call.request.data.arch = 0;
     assert_int_equal(pthread_kill(program, SIGUSR1), 0);
-    assert_int_equal(hear(), EINTR);
+    assert_int_equal(hear(), -EINTR);
     answer_left_listening();
     assert_string_equal(said, "");
 }
 
-/* The program makes that call, which is answered; returns its errno or 0. */
+/* The program makes that call, which is answered. */
 static int answered(int (*calls)(void))
 {
     program_calls = calls;
@@ -363,7 +377,7 @@ static void test_connect_goes_on_before_it_is_decided(void **state)
     assert_int_equal(answerer.open_count, 1);
     assert_true(fcntl(answerer.open[0].fd, F_GETFD) >= 0);
     int duplicate = answerer.open[0].fd;
-    assert_int_equal(answered(call_shutdown_of_none), EBADF);
+    assert_int_equal(answered(call_shutdown_of_none), -EBADF);
     assert_int_equal(poll_limit, 1);
     assert_true(is_armed());
     assert_int_equal(answerer.open_count, 0);
@@ -381,7 +395,7 @@ static void pretend_connect(void)
     receive();
     room.call.request.data.nr = SYS_connect;
     answer_left(&answerer);
-    assert_int_equal(hear(), ENOTCONN);
+    assert_int_equal(hear(), -ENOTCONN);
 }
 
 static void test_connect_without_a_local_end_is_let_go(void **state)
@@ -402,7 +416,7 @@ static void test_connect_without_a_local_end_is_let_go(void **state)
     assert_int_equal(answerer.open_count, 2);
     assert_in_range(answerer.open[1].until, before + 100, after + 100);
     answerer.open[0].until = 0;
-    assert_int_equal(answered(call_shutdown), ENOTCONN);
+    assert_int_equal(answered(call_shutdown), -ENOTCONN);
     assert_int_equal(answerer.open_count, 1);
     assert_false(is_armed());
 }
@@ -431,9 +445,27 @@ static void test_duplicates_are_let_go(void **state)
     int next = dup(fd);
     close(next);
     assert_int_equal(answered(call_listen), 0);
-    assert_int_equal(answered(call_shutdown_of_none), EBADF);
+    assert_int_equal(answered(call_shutdown_of_none), -EBADF);
     assert_int_equal(dup(fd), next);
     close(next);
+}
+
+/* Where each socket gets the same, too, unless the caller is known. */
+static void test_a_caller_that_has_gone_and_was_never_met(void **state)
+{
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("fin-rst");
+    int before = linger2();
+    has_gone = true;
+    assert_int_equal(answered(call_connect), 0);
+    has_gone = false;
+    assert_int_equal(linger2(), before);
+    another_socket();
+    assert_int_equal(answered(call_connect), 0);
+    assert_int_equal(linger2(), -1);
+    close(listener);
 }
 
 /* Before it is acted on. */
@@ -465,11 +497,11 @@ static void test_an_address_that_cannot_be_read_decides_nothing(void **state)
     assert_true(is_armed());
     another_socket();
     address = NULL;
-    assert_int_equal(answered(call_connect), EFAULT);
+    assert_int_equal(answered(call_connect), -EFAULT);
     assert_false(is_armed());
     address = &there;
     address_length = sizeof(there) - 1;
-    assert_int_equal(answered(call_connect), EINVAL);
+    assert_int_equal(answered(call_connect), -EINVAL);
     assert_false(is_armed());
     close(listener);
 }
@@ -487,7 +519,7 @@ static void test_addresses_of_any_length(void **state)
     padded.in = there;
     address = &padded;
     address_length = sizeof(padded.bytes);
-    assert_int_equal(answered(call_connect), EINVAL);
+    assert_int_equal(answered(call_connect), -EINVAL);
     assert_false(is_armed());
     address_length--;
     assert_int_equal(answered(call_connect), 0);
@@ -534,15 +566,6 @@ static int sets(int name, const void *value, int size)
     return answered(call_setsockopt);
 }
 
-static int linger2(void)
-{
-    int value = 0;
-    socklen_t length = sizeof(value);
-
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &value, &length), 0);
-    return value;
-}
-
 /* As the program wants it, with its errors; then it is overruled. */
 static void test_options_are_set_and_overruled(void **state)
 {
@@ -550,10 +573,10 @@ static void test_options_are_set_and_overruled(void **state)
 
     (void)state;
     supervise("rst");
-    assert_int_equal(sets(SO_LINGER, lingers, (int)sizeof(lingers[0]) - 1), EINVAL);
-    assert_int_equal(sets(SO_LINGER, lingers, 0), EINVAL);
-    assert_int_equal(sets(SO_LINGER, lingers, -1), EINVAL);
-    assert_int_equal(sets(SO_LINGER, NULL, sizeof(lingers[0])), EFAULT);
+    assert_int_equal(sets(SO_LINGER, lingers, (int)sizeof(lingers[0]) - 1), -EINVAL);
+    assert_int_equal(sets(SO_LINGER, lingers, 0), -EINVAL);
+    assert_int_equal(sets(SO_LINGER, lingers, -1), -EINVAL);
+    assert_int_equal(sets(SO_LINGER, NULL, sizeof(lingers[0])), -EFAULT);
     assert_false(is_armed());
     assert_int_equal(sets(SO_LINGER, lingers, sizeof(lingers[0])), 0);
     assert_true(is_armed());
@@ -625,8 +648,9 @@ static void test_accept_waits_until_a_connection_comes(void **state)
         int client = connect_there();
         assert_int_equal(write(to_program[1], "", 1), 1);
         assert_true(answer_call(&answerer));
-        assert_int_equal(hear(), 0);
-        assert_int_equal(hear(), EBADF);
+        int number = hear();
+        assert_true(number >= 0 && number == other);
+        assert_int_equal(hear(), -EBADF);
         assert_int_equal(answerer.accepts.count, 0);
         assert_int_equal(is_set_to_abort(other), i);
         close(other);
@@ -639,14 +663,15 @@ static void test_accept_that_does_not_wait(void **state)
     (void)state;
     supervise_accept("rst peer=127.0.0.1");
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    assert_int_equal(answered(call_accept), EAGAIN);
+    assert_int_equal(answered(call_accept), -EAGAIN);
     int client = connect_there();
-    assert_int_equal(answered(call_accept), 0);
+    int number = answered(call_accept);
+    assert_true(number >= 0 && number == other);
     assert_true(is_set_to_abort(other));
     close(client);
     close(other);
     another_socket();
-    assert_int_equal(answered(call_accept), EINVAL);
+    assert_int_equal(answered(call_accept), -EINVAL);
 }
 
 /* Of a wait that a signal ended the listener's duplicate is left, and has the port. */
@@ -663,7 +688,7 @@ static void test_bind_lets_go_of_listeners(void **state)
     assert_true(answer_call(&answerer));
     assert_int_equal(answerer.accepts.count, 1);
     assert_int_equal(pthread_kill(program, SIGUSR1), 0);
-    assert_int_equal(hear(), EINTR);
+    assert_int_equal(hear(), -EINTR);
     another_socket();
     program_calls = call_bind;
     call();
@@ -678,6 +703,27 @@ static void test_bind_lets_go_of_listeners(void **state)
     assert_int_equal(on, 1);
 }
 
+#ifdef SYS_dup2
+static int call_dup2(void)
+{
+    return (int)syscall(SYS_dup2, other, fd, ~0); /* a third argument is not looked at */
+}
+
+static void test_dup2_has_no_flags(void **state)
+{
+    int listener = begin_listener();
+
+    (void)state;
+    supervise("rst when=active");
+    assert_int_equal(answered(call_connect), 0);
+    int seen = dup(fd);
+    other = listener;
+    assert_int_equal(answered(call_dup2), fd);
+    assert_true(is_set_to_abort(seen));
+    close(seen);
+}
+#endif
+
 /* dup3() closes what it replaces, unless it fails. */
 static void test_what_is_replaced_is_closed(void **state)
 {
@@ -688,14 +734,22 @@ static void test_what_is_replaced_is_closed(void **state)
     assert_int_equal(answered(call_connect), 0);
     int seen = dup(fd);
     other = -1;
-    assert_int_equal(answered(call_replace), EBADF);
+    assert_int_equal(answered(call_replace), -EBADF);
     assert_false(is_set_to_abort(seen));
     other = fd;
-    assert_int_equal(answered(call_replace), EINVAL); /* dup2() would do nothing */
+    assert_int_equal(answered(call_replace), -EINVAL); /* dup2() would do nothing */
     assert_false(is_set_to_abort(seen));
     other = listener;
-    assert_int_equal(answered(call_replace), 0);
+    replace_flags = O_NONBLOCK;
+    assert_int_equal(answered(call_replace), -EINVAL);
+    assert_false(is_set_to_abort(seen));
+    replace_flags = O_CLOEXEC;
+    int next = dup(seen);
+    close(next);
+    assert_int_equal(answered(call_replace), fd);
     assert_true(is_set_to_abort(seen));
+    assert_int_equal(dup(seen), next);
+    close(next);
     close(seen);
 }
 
@@ -710,7 +764,7 @@ static void test_what_a_signal_took_away_is_logged(void **state)
     supervise("rst");
     call();
     assert_int_equal(pthread_kill(program, SIGUSR1), 0);
-    assert_int_equal(hear(), EINTR);
+    assert_int_equal(hear(), -EINTR);
     assert_true(answer_call(&answerer));
     assert_int_equal(answered(call_listen), 0);
     FILE *file = fopen(path, "r");
@@ -738,6 +792,7 @@ int main(void)
         TEST(test_connect_without_a_local_end_is_let_go),
         TEST(test_of_too_many_that_connect_the_oldest_is_let_go),
         TEST(test_duplicates_are_let_go),
+        TEST(test_a_caller_that_has_gone_and_was_never_met),
         TEST(test_a_caller_that_has_gone_is_left_alone),
         TEST(test_an_address_that_cannot_be_read_decides_nothing),
         TEST(test_addresses_of_any_length),
@@ -749,6 +804,9 @@ int main(void)
         TEST(test_accept_waits_until_a_connection_comes),
         TEST(test_accept_that_does_not_wait),
         TEST(test_bind_lets_go_of_listeners),
+#ifdef SYS_dup2
+        TEST(test_dup2_has_no_flags),
+#endif
         TEST(test_what_is_replaced_is_closed),
         TEST(test_what_a_signal_took_away_is_logged), /* the last: a log stays on */
     };
