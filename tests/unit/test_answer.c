@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -421,6 +422,30 @@ static void test_connect_without_a_local_end_is_let_go(void **state)
     assert_false(is_armed());
 }
 
+/* Between the two another program's call was answered. */
+static void test_connect_is_decided_by_its_programs_name(void **state)
+{
+    int listener = begin_listener();
+
+    (void)state;
+    program_name = "wanted";
+    supervise("rst prog=wanted local=127.0.0.1; off");
+    pretend_connect();
+    assert_int_equal(answerer.open_count, 1);
+    program_name = "other";
+    program_calls = call_shutdown_of_none;
+    call();
+    receive();
+    answer_left(&answerer);
+    assert_int_equal(hear(), -EBADF);
+    assert_int_equal(connect(fd, address, address_length), 0);
+    program_name = "wanted";
+    assert_int_equal(answered(call_shutdown_of_none), -EBADF);
+    assert_int_equal(answerer.open_count, 0);
+    assert_true(is_armed());
+    close(listener);
+}
+
 static void test_of_too_many_that_connect_the_oldest_is_let_go(void **state)
 {
     (void)state;
@@ -434,6 +459,21 @@ static void test_of_too_many_that_connect_the_oldest_is_let_go(void **state)
     assert_int_equal(answerer.open_count, ANSWER_OPEN_MAX);
     assert_int_equal(answerer.open[0].request.id, second);
     assert_int_equal(fcntl(oldest, F_GETFD), -1);
+}
+
+static void test_a_supervisor_has_precedence(void **state)
+{
+    struct rlimit files;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    supervise("rst");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(files.rlim_cur, files.rlim_max);
+    if (geteuid() == 0)
+        assert_int_equal(getpriority(PRIO_PROCESS, 0), -20);
 }
 
 /* Of a call that is settled no duplicate is left. */
@@ -790,7 +830,9 @@ int main(void)
         TEST(test_no_duplicate_stays),
         TEST(test_connect_goes_on_before_it_is_decided),
         TEST(test_connect_without_a_local_end_is_let_go),
+        TEST(test_connect_is_decided_by_its_programs_name),
         TEST(test_of_too_many_that_connect_the_oldest_is_let_go),
+        TEST(test_a_supervisor_has_precedence),
         TEST(test_duplicates_are_let_go),
         TEST(test_a_caller_that_has_gone_and_was_never_met),
         TEST(test_a_caller_that_has_gone_is_left_alone),
