@@ -438,16 +438,6 @@ program.wait()' "$LINGER" run -m "$mode" -- busybox sh -c 'read -n 1 knock; prin
     expect status "$STATUS" 137
 }
 
-@test "front and keeper die at once: the program is ended by the kernel" {
-    supervised rst busybox sleep 1000
-    find_processes busybox
-    kill -STOP "$SUPERVISOR" # it notices nothing before it dies
-    kill -KILL "$PID" "$SUPERVISOR"
-    await_end "$PROGRAM"
-    finish
-    expect status "$STATUS" 137
-}
-
 # with_grandchildren: a program with two children that connect when a line comes, one of them in a
 # session of its own; PEER_OUT is what their peer says.
 with_grandchildren() {

@@ -476,20 +476,6 @@ static void test_a_supervisor_has_precedence(void **state)
         assert_int_equal(getpriority(PRIO_PROCESS, 0), -20);
 }
 
-/* Of a call that is settled no duplicate is left. */
-static void test_duplicates_are_let_go(void **state)
-{
-    (void)state;
-    supervise("rst");
-    assert_int_equal(answered(call_listen), 0); /* from now on the program is known */
-    int next = dup(fd);
-    close(next);
-    assert_int_equal(answered(call_listen), 0);
-    assert_int_equal(answered(call_shutdown_of_none), -EBADF);
-    assert_int_equal(dup(fd), next);
-    close(next);
-}
-
 /* Where each socket gets the same, too, unless the caller is known. */
 static void test_a_caller_that_has_gone_and_was_never_met(void **state)
 {
@@ -833,7 +819,6 @@ int main(void)
         TEST(test_connect_is_decided_by_its_programs_name),
         TEST(test_of_too_many_that_connect_the_oldest_is_let_go),
         TEST(test_a_supervisor_has_precedence),
-        TEST(test_duplicates_are_let_go),
         TEST(test_a_caller_that_has_gone_and_was_never_met),
         TEST(test_a_caller_that_has_gone_is_left_alone),
         TEST(test_an_address_that_cannot_be_read_decides_nothing),
