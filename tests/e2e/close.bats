@@ -23,6 +23,11 @@ in_state() { # STATE
     ss -Htan state "$1" "sport = :$PORT" | wc -l
 }
 
+# A slow machine is still busy with the FINs, or ss misses some of thousands.
+all_in_close_wait() { # COUNT
+    [ "$(in_state close-wait)" = "$1" ]
+}
+
 # closes STATUS ARGUMENT...: the last line is SUM.
 closes() {
     local expected=$1 status=0
@@ -38,7 +43,7 @@ closes() {
     for mode in rst fin; do
         owing 10000
         connected
-        expect "in CLOSE_WAIT before" "$(in_state close-wait)" 10000
+        eventually all_in_close_wait 10000
         begin=${EPOCHREALTIME/./}
         closes 0 -m "$mode" --state close-wait "$PID"
         echo "# $mode: 10,000 connections in $(((${EPOCHREALTIME/./} - begin) / 1000)) ms" >&3
