@@ -137,6 +137,18 @@ static void test_large_sums(void **state)
     assert_int_equal(sum(STAT_UNSENT_BYTES + 1), 0);
 }
 
+static void test_units_one_by_one_add_up_to_a_large_sum(void **state)
+{
+    const uint32_t unit = 65536;
+    struct stats *stats;
+
+    (void)state;
+    assert_int_equal(stats_open(path, &stats), STATS_OK);
+    for (unsigned i = 0; i < unit; i++)
+        assert_true(stats_add(stats, STAT_UNSENT_BYTES, unit));
+    assert_true(sum(STAT_UNSENT_BYTES) == (uint64_t)unit * unit);
+}
+
 /* 4,000,000,000 events of one each, and a reader that knows which number near the units is meant.
  */
 static void test_a_sum_around_what_the_words_hold(void **state)
@@ -420,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_who_name_it_count_in_one_file, begin, end),
         cmocka_unit_test_setup_teardown(test_large_sums, begin, end),
+        cmocka_unit_test_setup_teardown(test_units_one_by_one_add_up_to_a_large_sum, begin, end),
         cmocka_unit_test(test_a_sum_around_what_the_words_hold),
         cmocka_unit_test_setup_teardown(test_a_file_that_is_cut_short, begin, end),
         cmocka_unit_test_setup_teardown(test_threads_and_processes_lose_no_count, begin, end),
