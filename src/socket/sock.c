@@ -346,6 +346,13 @@ const char *sock_end(int fd, const struct verdict *verdict)
     return refused;
 }
 
+bool sock_was_connected(int fd)
+{
+    struct tcp_info info = {0};
+
+    return sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 && info.tcpi_rtt > 0;
+}
+
 bool sock_idle(int fd, uint32_t *milliseconds)
 {
     struct tcp_info info = {0};

@@ -76,8 +76,8 @@ static bool is_closed(const struct search *s, pid_t pid, const char *number)
     int fd = target_take(pid, atoi(number));
     if (fd < 0)
         return false;
-    bool found = sock_facts(fd, FACT_LOCAL_PORT, &facts) && facts.state == TCP_CLOSE &&
-                 facts.local_port != 0 && sockets_network(fd) == s->network;
+    bool found = sock_facts(fd, 0, &facts) && facts.state == TCP_CLOSE && sock_was_connected(fd) &&
+                 sockets_network(fd) == s->network;
     target_release(fd);
     return found;
 }

@@ -22,8 +22,8 @@ struct holder {
 ssize_t holders_find(uint32_t *inodes, size_t count, struct holder **holders);
 
 /*
- * The same for TCP sockets of this network namespace that had an address and have no connection:
- * those that are not among `inodes`, the kernel's list. Where a socket may not be duplicated
+ * The same for TCP sockets of this network namespace that had a connection and have none: those
+ * that are not among `inodes`, the kernel's list. Where a socket may not be duplicated
  * (pidfd_getfd(2)), nothing is known of it, and it is left out.
  */
 ssize_t holders_find_closed(uint32_t *inodes, size_t count, struct holder **holders);

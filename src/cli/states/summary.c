@@ -200,7 +200,7 @@ int summary_find_holders(struct summary_holders *h, const struct sockets *socket
     return 0;
 }
 
-/* What the kernel lists as closed has had a connection if it has a peer. */
+/* The kernel lists some sockets as closed, too, depending on its version. */
 static int find_closed(struct summary_holders *closed, const struct sockets *sockets)
 {
     size_t count;
@@ -208,10 +208,6 @@ static int find_closed(struct summary_holders *closed, const struct sockets *soc
 
     if (!inodes)
         return -1;
-    for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->items[i].state == TCP_CLOSE && sockets->items[i].peer_port == 0)
-            inodes[count++] = sockets->items[i].inode;
-    }
     ssize_t found = holders_find_closed(inodes, count, &closed->holders);
     closed->count = found > 0 ? (size_t)found : 0;
     free(inodes);
