@@ -50,9 +50,8 @@ lost() {
     kill "$PID"
     finish
     cat "$LOG"
-    master=$(sed -n 's/.* pid=\([0-9]*\) event=load .*program=nginx.*/\1/p' "$LOG")
     [ "$(grep 'event=close' "$LOG" | grep -c "local=127.0.0.1:$PORT")" -ge 10 ]
-    [ "$(grep 'event=close' "$LOG" | grep "local=127.0.0.1:$PORT" | grep -c "pid=$master ")" -le 1 ]
+    [ "$(grep 'event=close' "$LOG" | grep "local=127.0.0.1:$PORT" | grep -c " pid=$PID ")" -le 1 ]
 }
 
 fetches() { # COUNT: each is a connection of a worker's, and a line of its log when it has ended
