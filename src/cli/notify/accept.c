@@ -141,13 +141,14 @@ static bool take_next(struct accepts *a, const struct seccomp_notif *request, in
     if (a->kept_count > 0 && take_kept(a, request, cookie_of(fd), next))
         return true;
     next->length = sizeof(next->peer);
-    errno = EAGAIN;
-    if (!blocks)
+    if (!blocks) {
         next->fd = accept4(fd, peer, &next->length, flags);
-    else if (poll(&readable, 1, 0) == 1)
+    } else if (poll(&readable, 1, 0) == 1) {
         next->fd = accept_or_leave(a, fd, peer, &next->length, flags);
-    else
+    } else {
         next->fd = -1;
+        errno = EAGAIN; /* EINTR would be that of a signal to us */
+    }
     if (next->fd < 0)
         return false;
     next->cookie = cookie_of(next->fd);
