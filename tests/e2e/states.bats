@@ -4,6 +4,13 @@ load helper
 
 LINGER=$ROOT/linger
 
+forget_time_wait() {
+    "$LINGER" close -q --state time-wait 2>"$BATS_TEST_TMPDIR/forget" && return
+    cat "$BATS_TEST_TMPDIR/forget"
+    ! grep -q "built without CONFIG_INET_DIAG_DESTROY" "$BATS_TEST_TMPDIR/forget" || skip "this kernel does not end TIME_WAIT"
+    return 1
+}
+
 # "established 3" ..., a line a state that is not empty.
 by_ss() {
     ss -Htan | awk '
@@ -335,7 +342,7 @@ signal.pause()"
 
 @test "a client that chose its own port is a client, there and elsewhere" {
     needs_namespace
-    "$LINGER" close -q --state time-wait # more of earlier tests than the ten that are shown
+    forget_time_wait # more of earlier tests than the ten that are shown
     sysctl -qw net.ipv4.ip_local_port_range="40000 40099"
     start - "$TOOLS/peer" -n 1 listen 84
     hear_port
@@ -366,7 +373,7 @@ queues_by_ss() { # [FILTER]
 
 @test "Recv-Q and Send-Q: the bytes of each state, as ss adds them up, of all and of a port" {
     needs_namespace
-    "$LINGER" close -q --state time-wait
+    forget_time_wait
     start - python3 -c "
 import signal, socket
 listener = socket.create_server(('127.0.0.1', 0))
