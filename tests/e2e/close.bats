@@ -6,7 +6,7 @@ LINGER=$ROOT/linger
 
 # A small machine would keep no more TIME_WAIT than 10,000 connections leave.
 setup_file() {
-    [ -z "${TESTS_IN_NAMESPACE:-}" ] || sysctl -qw net.ipv4.tcp_max_tw_buckets=65536
+    [ -z "${TESTS_IN_NAMESPACE:-}" ] || echo 65536 >/proc/sys/net/ipv4/tcp_max_tw_buckets
 }
 
 # A server with so many connections in CLOSE_WAIT; its standard input is $GO.
