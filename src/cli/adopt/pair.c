@@ -53,9 +53,10 @@ static struct supervisor {
     struct target target;
     struct page *page;
     int starter; /* a pipe to the process that started us, or -1 */
+    pid_t partner;
 } our;
 
-static volatile sig_atomic_t is_alone; /* the partner has ended, or there never was one */
+static volatile sig_atomic_t is_alone; /* the partner may have ended, or there never was one */
 
 /*
  * A signal that comes just before we wait for a call goes unnoticed, so alarm() sends a second one.
@@ -150,17 +151,15 @@ static void take_over(bool replaces)
 /* Returns false in this process, and true in the partner once that is the supervisor. */
 static bool get_partner(void)
 {
-    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    pid_t pid;
-
     is_alone = 0;
     alarm(0);
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
-    pid = self < 0 ? -1 : fork();
-    if (pid < 0)
+    if (our.partner > 0 && waitpid(our.partner, NULL, WNOHANG) == 0)
+        return false; /* anybody may send SIGCHLD, and a stopped partner does */
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    our.partner = self < 0 ? -1 : fork();
+    if (our.partner < 0)
         note_end(SIGCHLD); /* again in a second */
-    if (pid != 0) {
+    if (our.partner != 0) {
         close(self);
         return false;
     }

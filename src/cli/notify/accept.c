@@ -331,8 +331,7 @@ bool accept_watch(struct accepts *a, int limit)
     static struct pollfd set[ACCEPT_WAITING_MAX + 1];
     bool is_readable = false;
 
-    if (poll(set, fill(a, set), limit < PERIOD ? limit : PERIOD) < 0)
-        return false;
+    (void)poll(set, fill(a, set), limit < PERIOD ? limit : PERIOD); /* EINTR: the time counts */
     int64_t time = accept_clock();
     bool asks_all = time - a->asked >= PERIOD;
     for (unsigned i = 0; i < a->count; i++) {
