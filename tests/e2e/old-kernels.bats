@@ -240,11 +240,10 @@ watches() {
     start - unshare -m sh -c 'mount --make-rprivate / && { mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; } && exec "$@"' sh \
         "$TOOLS/oldkernel" "$KERNEL" "$LINGER" watch -e -j -p "$server"
     events=$OUT client=$PID
-    until read -r -t 0.1 REPLY <&"$events"; do
+    until read -r -t 0.1 REPLY <&"$events" && echo "$REPLY" && [[ $REPLY == *'"first":"this end","how":"FIN"'* ]]; do
         kill -0 "$client"
         "$TOOLS/peer" -k connect "$server"
-    done
-    [[ $REPLY == *'"first":"this end","how":"FIN"'* ]]
+    done # the first may have begun before it watched
     kill -INT "$client"
     run unshare -m sh -c '! mountpoint -q /sys/kernel/tracing || umount /sys/kernel/tracing; exec "$@"' sh \
         "$TOOLS/oldkernel" "$KERNEL" "$LINGER" watch -t 1 -p "$server"
