@@ -16,6 +16,8 @@
 #include "policy/address.h"
 #include "policy/mode.h"
 
+#define WAKE_TRIES 500 /* of some 60 microseconds */
+
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h, Linux 4.2 */
 #endif
@@ -289,11 +291,31 @@ int sock_switch(int fd, enum sock_switch option, bool on)
     return sock_set(fd, switches[option].level, switches[option].option, &value, sizeof(value));
 }
 
+/* Lets a thread that was woken run. */
+static void yield(void)
+{
+    static const long shortest[] = {0, 1}; /* the kernel's own struct timespec */
+
+    (void)kernel_call(SYS_nanosleep, (long)shortest, 0);
+}
+
+/*
+ * Some kernels refuse that while a thread waits in the socket: those of 2023, and 5.10 to this day
+ * (tcp_disconnect(), sk_wait_pending). SHUT_RD wakes its readers; SHUT_WR a writer, and the FIN
+ * stands behind what he could not send.
+ */
 static int disconnect(int fd)
 {
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    int result;
 
-    return (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody));
+    for (int tries = 0;; tries++) {
+        result = (int)kernel_call(SYS_connect, fd, (long)&nobody, sizeof(nobody));
+        if (result == 0 || errno != EBUSY || tries == 2 * WAKE_TRIES)
+            return result;
+        (void)kernel_call(SYS_shutdown, fd, tries < WAKE_TRIES ? SHUT_RD : SHUT_WR);
+        yield();
+    }
 }
 
 /* Three links are one thread and its directory's . and .. (proc_task_getattr()). */
@@ -307,15 +329,13 @@ static bool has_threads(void)
 
 /*
  * A reader that is still blocked when the connection is aborted gets EPIPE (sk_wait_event()); after
- * SHUT_RD it wakes with end of file. It must run to see that, hence the shortest possible sleep.
+ * SHUT_RD it wakes with end of file. It must run to see that.
  */
 static void release_readers(int fd, bool is_foreign)
 {
-    static const long shortest[] = {0, 1}; /* the kernel's own struct timespec */
-
     (void)kernel_call(SYS_shutdown, fd, SHUT_RD);
     if (is_foreign || has_threads())
-        (void)kernel_call(SYS_nanosleep, (long)shortest, 0);
+        yield();
 }
 
 int sock_abort(int fd, bool is_foreign)

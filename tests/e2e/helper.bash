@@ -255,6 +255,11 @@ half_closed() { # COUNT
     hear_port
 }
 
+# Debian's cloud kernel of 5.10 is built without: what nobody holds waits for its time.
+needs_destroy() { # FILE: what linger close said
+    ! grep -q "this kernel is built without CONFIG_INET_DIAG_DESTROY" "$1" || skip "this kernel is built without CONFIG_INET_DIAG_DESTROY"
+}
+
 needs_namespace() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || skip "needs a network namespace of its own (root or user namespaces)"
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a program to which the kernel refuses a system call: refuse ERRNO CALL PROGRAM [ARGUMENT...]
- * CALL is one of seccomp, pidfd_open, pidfd_getfd, process_vm_readv, close_range; or the number of
- * an ioctl(2); or yama: pidfd_getfd by a pidfd that there is.
+ * CALL is one of connect, seccomp, pidfd_open, pidfd_getfd, process_vm_readv, close_range; or the
+ * number of an ioctl(2); or yama: pidfd_getfd by a pidfd that there is.
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -14,7 +14,8 @@
 static const struct {
     const char *name;
     unsigned number;
-} calls[] = {{"seccomp", SYS_seccomp},
+} calls[] = {{"connect", SYS_connect},
+             {"seccomp", SYS_seccomp},
              {"pidfd_open", SYS_pidfd_open},
              {"pidfd_getfd", SYS_pidfd_getfd},
              {"yama", SYS_pidfd_getfd},
