@@ -139,14 +139,19 @@ void sock_withhold_share(struct facts *f)
         f->known &= ~FACT_COOKIE;
 }
 
+/* False, and all of it 0, where the kernel does not say. */
+static bool ask_tcp(int fd, struct tcp_info *info)
+{
+    *info = (struct tcp_info){0};
+    return sock_get(fd, IPPROTO_TCP, TCP_INFO, info, sizeof(*info)) == 0;
+}
+
 int sock_waiting(int fd)
 {
-    struct tcp_info info = {0};
+    struct tcp_info info;
 
     /* For a listener tcpi_unacked is the length of its accept queue (tcp_get_info()). */
-    bool is_listener = sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 &&
-                       info.tcpi_state == TCP_LISTEN;
-    return is_listener ? (int)info.tcpi_unacked : -1;
+    return ask_tcp(fd, &info) && info.tcpi_state == TCP_LISTEN ? (int)info.tcpi_unacked : -1;
 }
 
 bool sock_is_connected(uint8_t state)
@@ -368,16 +373,16 @@ const char *sock_end(int fd, const struct verdict *verdict)
 
 bool sock_was_connected(int fd)
 {
-    struct tcp_info info = {0};
+    struct tcp_info info;
 
-    return sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) == 0 && info.tcpi_rtt > 0;
+    return ask_tcp(fd, &info) && info.tcpi_rtt > 0;
 }
 
 bool sock_idle(int fd, uint32_t *milliseconds)
 {
-    struct tcp_info info = {0};
+    struct tcp_info info;
 
-    if (sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) != 0)
+    if (!ask_tcp(fd, &info))
         return false;
     *milliseconds = info.tcpi_last_data_recv < info.tcpi_last_data_sent ? info.tcpi_last_data_recv
                                                                         : info.tcpi_last_data_sent;
@@ -405,14 +410,14 @@ void sock_queues(int fd, int state, uint32_t *unsent, uint32_t *unread)
  */
 uint32_t sock_stuck(int fd, uint8_t state)
 {
-    struct tcp_info info = {0};
+    struct tcp_info info;
     uint32_t unsent;
     uint32_t unread;
 
     sock_queues(fd, state, &unsent, &unread);
     if (unsent == 0)
         return 0;
-    (void)sock_get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
+    (void)ask_tcp(fd, &info);
     bool sends_again = info.tcpi_unacked > 0 && info.tcpi_options & TCPI_OPT_TIMESTAMPS;
     uint32_t interval = info.tcpi_rto / 1000;
     return info.tcpi_last_data_sent +
