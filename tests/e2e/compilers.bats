@@ -1,13 +1,12 @@
 #!/usr/bin/env bats
 # What a stranger's compiler and a distribution's flags make of it: no warning, and the library asks
 # no libc for more than it has to have.
-BATS_TEST_TIMEOUT=600
 load helper
 
 # builds MAKE-ARGUMENT...: what is not up to date; without a warning, or says what is $expected.
 builds() {
     echo "make $*"
-    timeout 250 make -s WERROR=1 "$@" 3>&- >output 2>&1 || { cat output; return 1; }
+    timeout 500 make -s WERROR=1 "$@" 3>&- >output 2>&1 || { cat output; return 1; }
     diff "${expected:-/dev/null}" output
     nm -D --undefined-only liblinger.so | awk '{ print $NF }' | sort >imports
     grep -v '^#' "$ROOT/tests/imports" | sort | comm -23 imports - >new

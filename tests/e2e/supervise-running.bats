@@ -125,7 +125,7 @@ fingerprint() { # PID
     have_ports "10000 60999"
     start - "$TOOLS/peer" -s 1 -n 10000000 listen
     hear_port
-    timeout 280 python3 - "$LINGER" "$TOOLS/go/client" "127.0.0.1:$PORT" "${ATTACHES:-15}" <<'END'
+    timeout 500 python3 - "$LINGER" "$TOOLS/go/client" "127.0.0.1:$PORT" "${ATTACHES:-15}" <<'END'
 import random, subprocess, sys, time
 
 linger, client, address, rounds = *sys.argv[1:4], int(sys.argv[4])

@@ -197,7 +197,7 @@ listener.listen()"
 
 @test "no policy without when= loses a close(): 0 of 100,000; and no connection of an accept() that a signal interrupts" {
     linux_is 5.14 || skip "before Linux 5.14 close() decides what depends on the peer, and says so"
-    lost() { timeout 100 "$LINGER" run -b supervise -m "$1" -- "$TOOLS/lost" "$2" "$3" 200; }
+    lost() { timeout 250 "$LINGER" run -b supervise -m "$1" -- "$TOOLS/lost" "$2" "$3" 200; }
     for condition in peer=10.0.0.0/8 share=1% local=10.0.0.0/8 local=:8080; do
         expect "closes under $condition" "$(lost "fin-rst $condition; fin" close 25000)" "lost 0"
     done
@@ -763,7 +763,7 @@ storm() {
 @test "stress: SIGKILL at 200 random moments: no hang, nobody left" {
     start - "$TOOLS/peer" -n 10000000 listen
     hear_port
-    timeout 200 python3 - "$LINGER" "$STATIC/storm" "$PORT" 200 <<'EOF'
+    timeout 500 python3 - "$LINGER" "$STATIC/storm" "$PORT" 200 <<'EOF'
 import os, random, subprocess, sys, time
 
 linger, storm, port, rounds = *sys.argv[1:4], int(sys.argv[4])

@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # The wall: how many connections a client makes to one address and port in a minute.
-BATS_TEST_TIMEOUT=600
 load helper
 
 # flood_under MODE COUNT FLOOD: FLOOD is flood, or a Go program under the supervisor. There are $PORTS
