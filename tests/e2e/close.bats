@@ -145,10 +145,12 @@ assert (done['ended'], done['left'], done['failed']) == (1, 0, 0), done"
 sees_of() {
     local mode=$1
     shift
-    start - "$@" < <(exec 3>&-; cat "$BATS_TEST_TMPDIR/go")
+    mkfifo "$BATS_TEST_TMPDIR/$mode"
+    exec {GO}<>"$BATS_TEST_TMPDIR/$mode"
+    start - "$@" <&"$GO"
     hear_port
     closes 0 -q -m "$mode role=server" --all "$PID"
-    echo go >"$BATS_TEST_TMPDIR/go"
+    echo go >&"$GO"
     sort <&"$OUT" >"$BATS_TEST_TMPDIR/saw"
     finish
     echo "$mode:" && cat "$BATS_TEST_TMPDIR/saw"
@@ -162,7 +164,6 @@ saw() { # LINES, each a regular expression
 }
 
 @test "what a program sees: blocked and polling, reading and writing" {
-    mkfifo "$BATS_TEST_TMPDIR/go"
     sees_of fin python3 "$ROOT/tests/tools/ended-view.py"
     saw "blocked-reader EOF EOF EPIPE
 blocked-writer EPIPE EPIPE EOF
@@ -182,7 +183,6 @@ polling-writer POLLERR\+POLLHUP\+POLLOUT(\+POLLRDHUP)? ECONNRESET (EOF|ENOTCONN)
 
 @test "what a Go program sees" {
     [ -x "$TOOLS/go/ended-view" ] || skip "no Go here"
-    : >"$BATS_TEST_TMPDIR/go"
     sees_of fin "$TOOLS/go/ended-view"
     saw "reader EOF
 writer write tcp.*: broken pipe"
@@ -193,7 +193,6 @@ writer write tcp.*: (connection reset by peer|broken pipe)"
 
 @test "what a Java program sees" {
     command -v javac >/dev/null || skip "no javac here"
-    : >"$BATS_TEST_TMPDIR/go"
     javac -d "$BATS_TEST_TMPDIR" "$ROOT/tests/tools/EndedView.java"
     sees_of fin java -cp "$BATS_TEST_TMPDIR" EndedView
     saw "reader -1

@@ -6,7 +6,7 @@ load helper
 LINGER=$ROOT/linger
 
 setup_file() {
-    [ -z "${TESTS_IN_NAMESPACE:-}" ] || sysctl -qw net.ipv4.tcp_tw_reuse=0
+    [ -z "${TESTS_IN_NAMESPACE:-}" ] || sysctl -qw net.ipv4.tcp_tw_reuse=0 net.ipv4.tcp_max_tw_buckets=65536
 }
 
 have_ports() {
