@@ -373,11 +373,17 @@ EOF
 
 # -------- other namespaces --------
 
-@test "a PID in another network namespace: what it has there, and without it nothing" {
-    unshare -n sh -c "ip link set lo up; exec sleep 60" 3>&- &
-    local other=$!
+# Sets other to a process in a network namespace of its own.
+other_network() {
+    unshare -n sleep 600 3>&- &
+    other=$!
     STARTED+=("$other")
-    until nsenter -t $other -n ip link show lo | grep -q "[<,]UP[,>]"; do kill -0 $other; done
+    while [ "$(readlink "/proc/$other/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do kill -0 $other; done
+    nsenter -t $other -n ip link set lo up
+}
+
+@test "a PID in another network namespace: what it has there, and without it nothing" {
+    other_network
     WRAPPED="nsenter -t $other -n" prepare close 3
     watch_begins -e -j "$PID"
     echo go >&"$GO"
@@ -394,10 +400,7 @@ EOF
 }
 
 @test "over veth: this end is one, the other end is somebody else's" {
-    unshare -n sh -c "ip link set lo up; exec sleep 60" 3>&- &
-    local other=$!
-    STARTED+=("$other")
-    until nsenter -t $other -n ip link show lo | grep -q "[<,]UP[,>]"; do kill -0 $other; done
+    other_network
     ip link add here type veth peer name there netns $other
     ip address add 10.77.0.1/24 dev here
     ip link set here up

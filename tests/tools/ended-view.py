@@ -39,20 +39,32 @@ def fill(s):
     return s
 
 
+# A busy machine delivers late, and then there is room again.
+def polled_full(s):
+    said = "POLLOUT"
+    while said == "POLLOUT":
+        said = polled(fill(s), select.POLLOUT)
+    return said
+
+
 def receive(s):
     return s.recv(100)
 
 
-def send(s):
-    return s.send(b"x" * 65536)
+def send(s, size=65536):
+    return s.send(bytes(size))
+
+
+def send_much(s):  # more than the buffers of both ends
+    return send(s, 50_000_000)
 
 
 # What each does first (its own result is the first word), and its next two calls.
 WAYS = {
     "blocked-reader": (lambda s: s, receive, (receive, send)),
-    "blocked-writer": (fill, send, (send, receive)),
+    "blocked-writer": (fill, send_much, (send, receive)),
     "polling-reader": (lambda s: s, lambda s: polled(s, select.POLLIN), (receive, send)),
-    "polling-writer": (fill, lambda s: polled(s, select.POLLOUT), (send, receive)),
+    "polling-writer": (lambda s: s, polled_full, (send, receive)),
 }
 listener = socket.create_server(("127.0.0.1", 0))
 peers = []
