@@ -6,7 +6,7 @@ load helper
 # builds MAKE-ARGUMENT...: what is not up to date; without a warning, or says what is $expected.
 builds() {
     echo "make $*"
-    timeout 500 make -s WERROR=1 "$@" 3>&- >output 2>&1 || { cat output; return 1; }
+    timeout 800 make -s -j2 WERROR=1 "$@" 3>&- >output 2>&1 || { cat output; return 1; }
     diff "${expected:-/dev/null}" output
     nm -D --undefined-only liblinger.so | awk '{ print $NF }' | sort >imports
     grep -v '^#' "$ROOT/tests/imports" | sort | comm -23 imports - >new

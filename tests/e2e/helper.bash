@@ -15,7 +15,7 @@ STARTED=()
 . "$ROOT/tests/e2e/lacks.bash"
 # An emulated machine takes $SLOWER times as long (tests/machines/guest).
 export SLOWER=${SLOWER:-1} # by declare -f functions go to other shells, too
-BATS_TEST_TIMEOUT=$((${BATS_TEST_TIMEOUT:-600} * SLOWER))
+BATS_TEST_TIMEOUT=$((${BATS_TEST_TIMEOUT:-900} * SLOWER))
 [ "$SLOWER" = 1 ] || timeout() { command timeout $(($1 * SLOWER)) "${@:2}"; }
 
 setup() {

@@ -188,7 +188,7 @@ liblinger (2.0.0) unstable; urgency=medium
         skip "cannot mount an overlay here"
     made deb
     # Nothing is fetched: what the tests depend on is on this machine.
-    timeout 560 unshare -mn sh -ec 'mount -t tmpfs none /mnt
+    timeout 800 unshare -mn sh -ec 'mount -t tmpfs none /mnt
         mkdir /mnt/up /mnt/work /mnt/root
         mount -t overlay -o lowerdir=/,upperdir=/mnt/up,workdir=/mnt/work none /mnt/root
         mount -t proc proc /mnt/root/proc
