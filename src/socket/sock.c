@@ -305,9 +305,9 @@ static void yield(void)
 }
 
 /*
- * Some kernels refuse that while a thread waits in the socket: those of 2023, and 5.10 to this day
- * (tcp_disconnect(), sk_wait_pending). SHUT_RD wakes its readers; SHUT_WR a writer, and the FIN
- * stands behind what he could not send.
+ * connect() to AF_UNSPEC. Some kernels, 5.10 among them, refuse it with EBUSY while a thread waits
+ * in the socket (tcp_disconnect(), sk_wait_pending). SHUT_RD wakes its readers; SHUT_WR a writer,
+ * and the FIN stands behind what he could not send.
  */
 static int disconnect(int fd)
 {
@@ -371,11 +371,11 @@ const char *sock_end(int fd, const struct verdict *verdict)
     return refused;
 }
 
-bool sock_was_connected(int fd)
+bool sock_has_lost_connection(int fd)
 {
     struct tcp_info info;
 
-    return ask_tcp(fd, &info) && info.tcpi_rtt > 0;
+    return ask_tcp(fd, &info) && info.tcpi_state == TCP_CLOSE && info.tcpi_rtt > 0;
 }
 
 bool sock_idle(int fd, uint32_t *milliseconds)

@@ -117,8 +117,8 @@ int sock_abort(int fd, bool is_foreign);
  */
 const char *sock_end(int fd, const struct verdict *verdict);
 
-/* Whether it has, or had, a connection: the kernel has measured a round trip (tcp(7), TCP_INFO). */
-bool sock_was_connected(int fd);
+/* Has it none, and had one: has the kernel measured a round trip? (tcp(7), TCP_INFO) */
+bool sock_has_lost_connection(int fd);
 
 /* Milliseconds since data came or went, whichever is later; false if the kernel does not say. */
 bool sock_idle(int fd, uint32_t *milliseconds);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,7 +65,6 @@ static void keep_once(struct search *list, size_t from)
  */
 static bool is_closed(const struct search *s, pid_t pid, const char *number)
 {
-    struct facts facts = {0};
     char protocol[16] = "";
 
     if (getxattr(target_path(pid, "fd/%s", number), "system.sockprotoname", protocol,
@@ -76,8 +74,7 @@ static bool is_closed(const struct search *s, pid_t pid, const char *number)
     int fd = target_take(pid, atoi(number));
     if (fd < 0)
         return false;
-    bool found = sock_facts(fd, 0, &facts) && facts.state == TCP_CLOSE && sock_was_connected(fd) &&
-                 sockets_network(fd) == s->network;
+    bool found = sock_has_lost_connection(fd) && sockets_network(fd) == s->network;
     target_release(fd);
     return found;
 }
