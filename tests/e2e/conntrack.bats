@@ -6,10 +6,8 @@ COUNT=50
 
 # namespace INTERFACE NUMBER: another network namespace behind INTERFACE of this one; THERE is its pid.
 namespace() {
-    unshare -n sleep 300 3>&- &
-    THERE=$!
-    STARTED+=("$THERE")
-    while [ "$(readlink "/proc/$THERE/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do :; done
+    other_network
+    THERE=$OTHER
     ip link add name "$1" type veth peer name far netns "$THERE"
     ip address add "10.202.$2.1/24" dev "$1"
     ip link set "$1" up

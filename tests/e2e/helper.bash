@@ -255,6 +255,15 @@ half_closed() { # COUNT
     hear_port
 }
 
+# OTHER is a process in a network namespace of its own.
+other_network() {
+    unshare -n sleep 3000 3>&- &
+    OTHER=$!
+    STARTED+=("$OTHER")
+    while [ "$(readlink "/proc/$OTHER/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do kill -0 "$OTHER"; done
+    nsenter -t "$OTHER" -n ip link set lo up
+}
+
 # Debian's cloud kernel of 5.10 is built without: what nobody holds waits for its time.
 needs_destroy() { # FILE: what linger close said
     ! grep -q "this kernel is built without CONFIG_INET_DIAG_DESTROY" "$1" || skip "this kernel is built without CONFIG_INET_DIAG_DESTROY"

@@ -378,25 +378,16 @@ EOF
 
 # -------- other namespaces --------
 
-# Sets other to a process in a network namespace of its own.
-other_network() {
-    unshare -n sleep 600 3>&- &
-    other=$!
-    STARTED+=("$other")
-    while [ "$(readlink "/proc/$other/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do kill -0 $other; done
-    nsenter -t $other -n ip link set lo up
-}
-
 @test "a PID in another network namespace: what it has there, and without it nothing" {
     other_network
-    WRAPPED="nsenter -t $other -n" prepare close 3
+    WRAPPED="nsenter -t $OTHER -n" prepare close 3
     watch_begins -e -j "$PID"
     echo go >&"$GO"
     hear
     watch_ends >/dev/null
     expect kinds "$(kinds)" "3 client: the peer, FIN; left nothing
 3 server: this end, FIN; left TIME_WAIT"
-    WRAPPED="nsenter -t $other -n" prepare close 3
+    WRAPPED="nsenter -t $OTHER -n" prepare close 3
     watch_begins -e -j -p "$PORT"
     echo go >&"$GO"
     hear
@@ -406,10 +397,10 @@ other_network() {
 
 @test "over veth: this end is one, the other end is somebody else's" {
     other_network
-    ip link add here type veth peer name there netns $other
+    ip link add here type veth peer name there netns $OTHER
     ip address add 10.77.0.1/24 dev here
     ip link set here up
-    nsenter -t $other -n sh -c "ip address add 10.77.0.2/24 dev there; ip link set there up"
+    nsenter -t $OTHER -n sh -c "ip address add 10.77.0.2/24 dev there; ip link set there up"
     for way in "close: server: this end, FIN; left TIME_WAIT" "reset: server: this end, RST (SO_LINGER 0); left nothing" \
         "peer: server: the peer, RST; left nothing"; do
         start - python3 -c '
@@ -431,7 +422,7 @@ for i in range(10):
     end.close()' "${way%%:*}"
         hear_port
         watch_begins -e -j -p "$PORT"
-        nsenter -t $other -n python3 -c '
+        nsenter -t $OTHER -n python3 -c '
 import socket, struct, sys
 for i in range(10):
     end = socket.create_connection(("10.77.0.1", int(sys.argv[2])))

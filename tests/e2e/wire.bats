@@ -6,14 +6,13 @@ COUNT=2000
 
 setup_file() {
     [ -n "${TESTS_IN_NAMESPACE:-}" ] || return 0
-    unshare -n sleep 3000 3>&- &
-    echo $! >"$BATS_FILE_TMPDIR/other"
-    while [ "$(readlink "/proc/$!/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do :; done
-    ip link add name near type veth peer name far netns $!
+    other_network
+    echo "$OTHER" >"$BATS_FILE_TMPDIR/other"
+    ip link add name near type veth peer name far netns "$OTHER"
     ip addr add 10.201.0.1/24 dev near
     ip link set near up
-    nsenter -t $! -n ip addr add 10.201.0.2/24 dev far
-    nsenter -t $! -n ip link set far up
+    nsenter -t "$OTHER" -n ip addr add 10.201.0.2/24 dev far
+    nsenter -t "$OTHER" -n ip link set far up
 }
 
 teardown_file() {
