@@ -339,7 +339,7 @@ waits_already() {
     adopt 'rst peer=127.0.0.0/8; fin' -q "$SERVER_PID"
     find_server "$SERVER_PID"
     start - python3 "$ROOT/tests/tools/kill-servers.py" "$SERVER"
-    local killer=$PID killer_out=$OUT client clients=() whole=0 fins=0 eofs resets
+    local killer=$PID killer_out=$OUT client clients=() whole=0 fins=0 eofs resets zeros
     while read -r _ port; do
         start - "$TOOLS/peer" -n 2000 -k connect "$port"
         clients+=("$OUT")
@@ -352,8 +352,10 @@ waits_already() {
     done
     kill -TERM "$killer"
     OUT=$killer_out hear
-    echo "$REPLY, $((40000 - whole)) bytes less, $fins FIN"
+    zeros=$(grep -c "^number 0" "$BATS_TEST_TMPDIR/stderr") || true
+    echo "$REPLY, $((40000 - whole)) bytes less, $fins FIN, $zeros times number 0"
     [ "${REPLY#killed }" -ge 20 ]
+    [ "$zeros" -le "${REPLY#killed }" ]
     [ "$fins" -le "${REPLY#killed }" ]
     [ $((40000 - whole)) -le $((5 * ${REPLY#killed })) ]
     kill -TERM "$SERVER_PID"

@@ -1,6 +1,7 @@
 """A server whose threads have waited for a connection since before they are supervised, each way on a listener
 of its own: acceptors.py THREADS [-6]. Prints "WAY PORT" for each, when all of them wait. A connection says a
-byte, and gets "hello" and a close().
+byte, and gets "hello" and a close(). What the kernel says where a supervisor is killed in the moment, number 0,
+is passed over with the line "number 0" on standard error.
 
 accept, accept4: the calls; timed: accept() with SO_RCVTIMEO; epoll: a listener that does not block.
 """
@@ -18,15 +19,23 @@ ACCEPTS = ("43 ", "288 ") if os.uname().machine == "x86_64" else ("202 ", "242 "
 WAITS = ("232 ", "281 ") if os.uname().machine == "x86_64" else ("22 ",)
 
 
-def accept(listener):
-    fd = libc.accept(listener.fileno(), None, None)
+def number_of(listener, call, *rest):
+    fd = 0
+    while fd == 0:
+        fd = call(listener.fileno(), None, None, *rest)
+        if fd == 0:
+            print("number 0", file=sys.stderr, flush=True)
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return socket.socket(fileno=fd)
 
 
+def accept(listener):
+    return number_of(listener, libc.accept)
+
+
 def accept4(listener):
-    return listener.accept()[0]
+    return number_of(listener, libc.accept4, socket.SOCK_CLOEXEC)
 
 
 def epoll(listener):

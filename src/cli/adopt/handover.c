@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE_VERSION 3 /* of struct page; other supervisors are not recognized */
+#define PAGE_VERSION 4 /* of struct page; other supervisors are not recognized */
 #define NAME_LENGTH_MAX 64
 #define PATIENCE 2000      /* milliseconds */
 #define TURN_PATIENCE 5000 /* milliseconds */

@@ -2,18 +2,15 @@
 /*
  * A connection's options are set between accept(2) and the program's first use of it, and after
  * accept() nothing is notified. So the supervisor makes the call, on its duplicate of the listener,
- * sets the options, puts the connection into the program, lets go of it, and only then says which
- * number it has. SECCOMP_ADDFD_FLAG_SEND would do both at once, and have the call return 0 where
- * the supervisor is killed in that moment; like this another one finds the connection, by its
- * cookie.
+ * sets the options, and hands the connection over as the call's result, in one step.
  *
  * If the listener blocks, the supervisor waits in poll(2) in place of the caller. A signal can
  * interrupt the caller as in its own call, and we are not notified of that. So every PERIOD we
  * check that it still waits: else our duplicate would keep a listener open that its program closed.
  *
- * The caller may have gone in the moment between accept() and that word, and a connection cannot be
- * put back: it is kept, and the next accept() on that listener gets it. A call that a signal
- * interrupted is made again at once, if the handler has SA_RESTART.
+ * The caller may have gone in the moment between accept() and the hand-over, and a connection
+ * cannot be put back: it is kept, and the next accept() on that listener gets it. A call that a
+ * signal interrupted is made again at once, if the handler has SA_RESTART.
  */
 #include "cli/notify/accept.h"
 
@@ -106,16 +103,11 @@ static bool take_kept(struct accepts *a, const struct seccomp_notif *request, ui
     int flags = flags_of(request) & SOCK_NONBLOCK ? O_NONBLOCK : 0;
 
     for (unsigned i = 0; i < a->kept_count; i++) {
-        *kept = a->kept[i];
-        bool is_there = kept->fd < 0;
-        if (kept->listener != listener || (is_there && kept->caller != process_of(request)))
+        if (a->kept[i].listener != listener)
             continue;
+        *kept = a->kept[i];
         memmove(&a->kept[i], &a->kept[i + 1], (--a->kept_count - i) * sizeof(*kept));
-        int fd = is_there ? target_take((pid_t)request->pid, kept->number) : kept->fd;
-        bool is_it = cookie_of(fd) == kept->cookie && fcntl(fd, F_SETFL, flags) == 0;
-        if (fd != kept->fd && fd >= 0)
-            target_release(fd);
-        return is_it;
+        return fcntl(kept->fd, F_SETFL, flags) == 0;
     }
     return false;
 }
@@ -151,27 +143,8 @@ static bool take_next(struct accepts *a, const struct seccomp_notif *request, in
     }
     if (next->fd < 0)
         return false;
-    next->cookie = cookie_of(next->fd);
     moments_accept(next->fd, peer, next->length);
     return true;
-}
-
-/* The program may close it as soon as it knows the number: by then we have let go. */
-static int hand_over(struct accepts *a, const struct seccomp_notif *request,
-                     struct accept_kept *next)
-{
-    a->room->given = *request;
-    a->room->cookie = next->cookie;
-    if (next->fd >= 0) {
-        next->number =
-            notify_give(a->listener, request, next->fd, flags_of(request) & SOCK_CLOEXEC);
-        if (next->number < 0)
-            return -1;
-        close(next->fd);
-        next->fd = -1;
-    }
-    return notify_answer(a->listener,
-                         &(struct seccomp_notif_resp){.id = request->id, .val = next->number});
 }
 
 /* `fd` is the listener's duplicate. */
@@ -184,13 +157,15 @@ static enum accept_result give(struct accepts *a, const struct seccomp_notif *re
         close(next->fd);
         return ACCEPT_ANSWERED;
     }
-    if (hand_over(a, request, next) == 0)
+    if (notify_give(a->listener, request, next->fd, flags_of(request) & SOCK_CLOEXEC) == 0) {
+        target_release(next->fd); /* the program may have closed it already */
         return ACCEPT_GIVEN;
+    }
     answer->error = -errno;
     next->listener = cookie_of(fd);
     next->caller = process_of(request);
     keep(a, next);
-    return answer->error == -ENOENT ? ACCEPT_GIVEN : ACCEPT_ANSWERED;
+    return answer->error == -EMFILE ? ACCEPT_ANSWERED : ACCEPT_GIVEN;
 }
 
 static void add(struct accepts *a, const struct accept_waiting *waiting, int fd)
@@ -251,32 +226,6 @@ bool accept_is_busy(const struct accepts *a)
     return a->count > 0 || a->kept_count > 0;
 }
 
-static bool visit_for_given(int fd, int number, void *context)
-{
-    struct accept_kept *given = context;
-
-    if (cookie_of(fd) == given->cookie)
-        given->number = number;
-    return given->number < 0;
-}
-
-/* The supervisor may have been killed before it could say what it had put into the program. */
-static void say_number(struct accepts *a, const struct seccomp_notif *request, uint64_t cookie)
-{
-    struct accept_kept given = {.number = -1, .cookie = cookie};
-    struct target target;
-    struct error why;
-
-    if (!notify_is_held(a->listener, request) ||
-        target_open(&target, process_of(request), &why) != 0)
-        return;
-    (void)target_each_socket(&target, visit_for_given, &given, &why);
-    target_close(&target);
-    if (given.number >= 0)
-        notify_answer(a->listener,
-                      &(struct seccomp_notif_resp){.id = request->id, .val = given.number});
-}
-
 void accept_forget(struct accepts *a)
 {
     for (; a->count > 0; a->count--)
@@ -292,7 +241,6 @@ void accept_take_over(struct accepts *a)
     static struct accept_room left;
 
     memcpy(&left, a->room, sizeof(left));
-    say_number(a, &left.given, left.cookie);
     for (unsigned i = 0; i < left.count && i < ACCEPT_WAITING_MAX; i++) {
         const struct accept_waiting *w = &left.waiting[i];
         int fd = target_take((pid_t)w->request.pid, (int)w->request.data.args[0]);

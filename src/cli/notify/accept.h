@@ -24,17 +24,13 @@ struct accept_waiting {
 
 /* In memory that a second supervisor shares, which reads it when it takes over. */
 struct accept_room {
-    struct seccomp_notif given; /* the call that got a connection last, and may not know it yet */
-    uint64_t cookie;            /* of that connection */
     unsigned count;
     struct accept_waiting waiting[ACCEPT_WAITING_MAX];
 };
 
 /* A connection whose call was interrupted, or whose program had no descriptor left. */
 struct accept_kept {
-    int fd;     /* -1: it is in the caller, with the number below */
-    int number; /* its call was interrupted before it was told */
-    uint64_t cookie;
+    int fd;
     pid_t caller;
     uint64_t listener;
     struct sockaddr_storage peer;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -71,9 +73,9 @@ bool notify_is_held(int listener, const struct seccomp_notif *request)
     return ask_kernel(listener, ID_VALID, &request->id) == 0;
 }
 
-int notify_answer(int listener, struct seccomp_notif_resp *answer)
+void notify_answer(int listener, struct seccomp_notif_resp *answer)
 {
-    return ask_kernel(listener, SECCOMP_IOCTL_NOTIF_SEND, answer);
+    (void)ask_kernel(listener, SECCOMP_IOCTL_NOTIF_SEND, answer);
 }
 
 bool notify_read(const struct seccomp_notif *request, uint64_t from, void *to, size_t size)
@@ -118,8 +120,18 @@ bool notify_can_give(int listener)
 
 int notify_give(int listener, const struct seccomp_notif *request, int fd, bool closes_on_exec)
 {
-    struct given given = {
-        .id = request->id, .fd = (uint32_t)fd, .fd_flags = closes_on_exec ? O_CLOEXEC : 0};
+    struct given given = {.id = request->id,
+                          .flags = ADDFD_SEND,
+                          .fd = (uint32_t)fd,
+                          .fd_flags = closes_on_exec ? O_CLOEXEC : 0};
+    sigset_t all, before;
 
-    return ask_kernel(listener, ADDFD, &given);
+    /* If a signal interrupts us once the caller is to be woken, its call returns 0. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int result = ask_kernel(listener, ADDFD, &given);
+    int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return result < 0 ? -1 : 0;
 }

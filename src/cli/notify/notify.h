@@ -17,8 +17,8 @@ const char *notify_lacks(int listener);
 /* Is the call still held? Then what was opened and read of its caller before is its own. */
 bool notify_is_held(int listener, const struct seccomp_notif *request);
 
-/* Returns 0, or -1 and errno if the caller has gone. */
-int notify_answer(int listener, struct seccomp_notif_resp *answer);
+/* Does nothing if the caller has gone. */
+void notify_answer(int listener, struct seccomp_notif_resp *answer);
 
 /* False where not all of it can be read: then the kernel itself will say EFAULT. */
 bool notify_read(const struct seccomp_notif *request, uint64_t from, void *to, size_t size);
@@ -30,11 +30,12 @@ bool notify_read(const struct seccomp_notif *request, uint64_t from, void *to, s
 int notify_write_address(const struct seccomp_notif *request,
                          const struct sockaddr_storage *address, socklen_t length);
 
-/* Can the caller be given a descriptor? Before Linux 5.14 the call might then return by itself. */
+/* May a descriptor be the answer? Linux 5.14. */
 bool notify_can_give(int listener);
 
 /*
- * Gives the caller, which is held on, a duplicate of `fd`. Returns its number there, or -1 and
- * errno: ENOENT or ESRCH, it has gone; EMFILE, it has no number left.
+ * Ends the call with a duplicate of `fd` as its result, or leaves it as it is. Returns 0, or -1 and
+ * errno: ENOENT or ESRCH, the caller has gone; EMFILE, it has no number left. If we are killed or
+ * stopped in this, the call may return 0 (seccomp_notify_addfd()).
  */
 int notify_give(int listener, const struct seccomp_notif *request, int fd, bool closes_on_exec);
