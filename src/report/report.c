@@ -140,7 +140,7 @@ void report_open(const char *stats_path, const char *log_path, unsigned events)
     if (stats_path)
         open_counters(stats_path);
     const char *why = log_path || counters ? log_open(log_path) : NULL;
-    if (why)
+    if (why && log_path)
         warn("LINGER_LOG", log_path, why);
 }
 
