@@ -103,15 +103,15 @@ go_echo() { # MODE
         finish
         # nc hands the connection to a program as its standard descriptors.
         PORT=$("$TOOLS/free-port")
-        supervised "$mode" busybox nc -l -p "$PORT" -e busybox echo hello
+        supervised "$mode" busybox nc -l -p "$PORT" -e busybox head -c 1
         await_listener
-        SEEN=$("$TOOLS/peer" connect "$PORT")
+        SEEN=$("$TOOLS/peer" -k connect "$PORT")
         finish
         LEFT=$(time_wait "$PORT")
         case $mode in
-        fin) sees 6 1 0 1 ;;
-        fin-rst) sees 6 1 0 0 ;;
-        rst) sees 6 0 1 0 ;;
+        fin) sees 1 1 0 1 ;;
+        fin-rst) sees 1 1 0 0 ;;
+        rst) sees 1 0 1 0 ;;
         esac
     done
 }
