@@ -250,7 +250,8 @@ except OSError as error:
     expect errno "$(field connect errno) $(field connect peer)" "111 127.0.0.1:$PORT"
     expect "what the close says" "$(field close why)" '"no connection is left to end"'
     rm "$LOG"
-    sysctl -qw net.ipv4.ip_local_port_range="40000 40009" net.ipv4.tcp_tw_reuse=0
+    # Where no server of another test has left TIME_WAIT.
+    sysctl -qw net.ipv4.ip_local_port_range="31000 31009" net.ipv4.tcp_tw_reuse=0
     start - "$TOOLS/peer" -n 50 listen 80
     hear_port
     expect "no port" "$(connects 127.0.0.1 80 20)" EADDRNOTAVAIL
