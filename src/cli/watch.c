@@ -243,7 +243,7 @@ static int count(struct watch *w, const char *why)
     if (counters_since(w->counters, growth) != 0)
         return cli_error(w->scope.self, "/proc/self/net/netstat: %s", strerror(errno));
     if (w->json)
-        table_print_json_counters(seconds_since_begin(w), growth);
+        table_print_json_counters(seconds_since_begin(w), w->counters, growth);
     else
         table_print_counters(seconds_since_begin(w), why, growth);
     return 0;

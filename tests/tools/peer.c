@@ -7,7 +7,7 @@
  *
  * Prints "bytes=N eof=N reset=N", summed up over COUNT connections, and each other end as
  * "error=ERRNO". -k knocks: sends a byte as soon as it is connected (a server that sends and closes
- * within microseconds can be gone before connect() returns, which then fails). -g waits for a line
+ * within microseconds can be gone before connect() returns: a reset). -g waits for a line
  * on standard input before it reads, -s sends that many bytes before it reads, -f sends its FIN
  * first and then reads.
  */
@@ -79,10 +79,10 @@ int main(int argc, char **argv)
     for (long i = 0; i < count; i++) {
         int fd = listens ? accept(listener, NULL, NULL) : socket(family, SOCK_STREAM, 0);
         check(fd >= 0, "socket");
-        check(listens || connect(fd, (struct sockaddr *)&address, length) == 0, "connect");
         int with_knock = knocks && !waits ? bytes : 0;
-        if (knocks && send(fd, "kyyyyyyy", 1 + with_knock, MSG_NOSIGNAL) != 1 + with_knock) {
-            check(errno == ECONNRESET, "send"); /* the other end was as fast as that */
+        if ((!listens && connect(fd, (struct sockaddr *)&address, length) != 0) ||
+            (knocks && send(fd, "kyyyyyyy", 1 + with_knock, MSG_NOSIGNAL) != 1 + with_knock)) {
+            check(errno == ECONNRESET, "connect"); /* the other end was as fast as that */
             seen.reset++;
             close(fd);
             continue;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #define LINE_MAX 8192
 
@@ -53,12 +54,24 @@ static int read_pairs(const char *path, uint64_t values[COUNTER_COUNT])
     return 0;
 }
 
+/* In inet_twsk_schedule(); before Linux 5.18 in tw_timer_handler(), when TIME_WAIT was over. */
+static bool counts_time_wait_at_once(void)
+{
+    struct utsname name;
+
+    return uname(&name) == 0 && strverscmp(name.release, "5.18") >= 0;
+}
+
 int counters_read(uint64_t values[COUNTER_COUNT])
 {
     for (int i = 0; i < COUNTER_COUNT; i++)
         values[i] = COUNTER_MISSING;
     int status = read_pairs("/proc/self/net/snmp", values);
-    return read_pairs("/proc/self/net/netstat", values) == 0 ? status : -1;
+    if (read_pairs("/proc/self/net/netstat", values) != 0)
+        return -1;
+    if (!counts_time_wait_at_once())
+        values[COUNTER_TIME_WAIT] = COUNTER_MISSING;
+    return status;
 }
 
 int counters_since(const uint64_t before[COUNTER_COUNT], uint64_t growth[COUNTER_COUNT])

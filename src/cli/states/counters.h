@@ -17,7 +17,7 @@ enum counter {
     COUNTER_TIMEOUTS,      /* TCPAbortOnTimeout */
     COUNTER_MEMORY,        /* TCPAbortOnMemory */
     COUNTER_OVERFLOWS,     /* ListenOverflows */
-    COUNTER_TIME_WAIT,     /* TW and TWKilled: counted at the begin (inet_twsk_schedule()) */
+    COUNTER_TIME_WAIT,     /* TW and TWKilled; missing before Linux 5.18, which counts at the end */
     COUNTER_COUNT,
 };
 

@@ -404,15 +404,19 @@ void table_print_counters(double seconds, const char *why, const uint64_t growth
     }
 }
 
-void table_print_json_counters(double seconds, const uint64_t growth[COUNTER_COUNT])
+void table_print_json_counters(double seconds, const uint64_t before[COUNTER_COUNT],
+                               const uint64_t growth[COUNTER_COUNT])
 {
     struct json json = {.out = stdout};
 
     json_open(&json, NULL, '{');
     json_real(&json, "seconds", seconds, 6);
     json_open(&json, "counters", '{');
-    for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++)
-        json_number(&json, counter_rows[i].name, (long long)growth[counter_rows[i].counter]);
+    for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++) {
+        enum counter counter = counter_rows[i].counter;
+        if (before[counter] != COUNTER_MISSING)
+            json_number(&json, counter_rows[i].name, (long long)growth[counter]);
+    }
     json_close(&json, '}');
     json_close(&json, '}');
     putchar('\n');

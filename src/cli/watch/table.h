@@ -18,4 +18,5 @@ void table_print_connection(FILE *out, const struct connection *c, double time, 
 
 /* The counters' growth, where the events may not be seen, and why they may not. */
 void table_print_counters(double seconds, const char *why, const uint64_t growth[COUNTER_COUNT]);
-void table_print_json_counters(double seconds, const uint64_t growth[COUNTER_COUNT]);
+void table_print_json_counters(double seconds, const uint64_t before[COUNTER_COUNT],
+                               const uint64_t growth[COUNTER_COUNT]);
