@@ -64,13 +64,17 @@ static const char *missing_call(enum need need)
     return NULL;
 }
 
-/* Is it missing although the kernel is new enough? */
-static bool is_hidden(enum need need)
+bool needs_is_linux(const char *version)
 {
     struct utsname name;
 
-    return errno == EPERM || errno == EACCES ||
-           (uname(&name) == 0 && strverscmp(name.release, features[need].version) >= 0);
+    return uname(&name) == 0 && strverscmp(name.release, version) >= 0;
+}
+
+/* Is it missing although the kernel is new enough? */
+static bool is_hidden(enum need need)
+{
+    return errno == EPERM || errno == EACCES || needs_is_linux(features[need].version);
 }
 
 bool needs_explain(enum need need, struct error *why)

@@ -9,6 +9,9 @@
 
 enum need { NEED_SUPERVISOR, NEED_ATTACH, NEED_KEEP, NEED_CLOSE, NEED_INJECTION };
 
+/* Is this Linux `version`, or later? Of calls it says nothing: see needs_explain(). */
+bool needs_is_linux(const char *version);
+
 /* Asks the kernel, and changes nothing. If a call is missing: false, and `why` says the way out. */
 bool needs_explain(enum need need, struct error *why);
 

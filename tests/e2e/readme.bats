@@ -55,9 +55,7 @@ END") >"$BATS_TEST_TMPDIR/nginx.conf"
 
 # other_host: a network namespace, $OTHER, at 10.203.0.2; here is 10.203.0.1.
 other_host() {
-    start - unshare -n sleep 100
-    OTHER=$PID
-    while [ "$(readlink "/proc/$OTHER/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do :; done
+    other_network
     ip link add name near type veth peer name far netns "$OTHER"
     ip addr add 10.203.0.1/24 dev near
     ip link set near up

@@ -91,11 +91,6 @@ static int accept_or_leave(struct accepts *a, int fd, struct sockaddr *peer, soc
     return accepted;
 }
 
-static pid_t process_of(const struct seccomp_notif *request)
-{
-    return (pid_t)target_status((pid_t)request->pid, "Tgid"); /* threads end */
-}
-
 /* A connection that an earlier call has left; false if there is none. */
 static bool take_kept(struct accepts *a, const struct seccomp_notif *request, uint64_t listener,
                       struct accept_kept *kept)
@@ -163,7 +158,7 @@ static enum accept_result give(struct accepts *a, const struct seccomp_notif *re
     }
     answer->error = -errno;
     next->listener = cookie_of(fd);
-    next->caller = process_of(request);
+    next->caller = (pid_t)target_status((pid_t)request->pid, "Tgid"); /* threads end */
     keep(a, next);
     return answer->error == -EMFILE ? ACCEPT_ANSWERED : ACCEPT_GIVEN;
 }

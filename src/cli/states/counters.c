@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
+
+#include "cli/needs.h"
 
 #define LINE_MAX 8192
 
@@ -54,14 +55,6 @@ static int read_pairs(const char *path, uint64_t values[COUNTER_COUNT])
     return 0;
 }
 
-/* In inet_twsk_schedule(); before Linux 5.18 in tw_timer_handler(), when TIME_WAIT was over. */
-static bool counts_time_wait_at_once(void)
-{
-    struct utsname name;
-
-    return uname(&name) == 0 && strverscmp(name.release, "5.18") >= 0;
-}
-
 int counters_read(uint64_t values[COUNTER_COUNT])
 {
     for (int i = 0; i < COUNTER_COUNT; i++)
@@ -69,7 +62,7 @@ int counters_read(uint64_t values[COUNTER_COUNT])
     int status = read_pairs("/proc/self/net/snmp", values);
     if (read_pairs("/proc/self/net/netstat", values) != 0)
         return -1;
-    if (!counts_time_wait_at_once())
+    if (!needs_is_linux("5.18")) /* tw_timer_handler() counted it, when it was over */
         values[COUNTER_TIME_WAIT] = COUNTER_MISSING;
     return status;
 }
